@@ -1,0 +1,76 @@
+"""Image tasks for the embedded scale: drawn by code or carried by pip packages, never downloaded."""
+
+import os
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.data.embedded import digits, glyphs, photos, shapes, signs, textures
+from benchmarks.data.images import ImageSplit, ImageTask
+
+BASE_TASK = "glyphs62"
+PATCH_TASKS = ("mnist5k", "optdigits", "shapes", "signs", "textures", "photos")
+
+# name -> (builder, data version); raise the version whenever a change alters the task's pixels.
+_TASKS: dict[str, tuple[Callable[[], ImageTask], int]] = {
+    "glyphs62": (glyphs.build, 1),
+    "mnist5k": (digits.build_mnist5k, 1),
+    "optdigits": (digits.build_optdigits, 1),
+    "shapes": (shapes.build, 1),
+    "signs": (signs.build, 1),
+    "textures": (textures.build, 1),
+    "photos": (photos.build, 1),
+}
+
+
+def load_embedded(name: str, *, cache_dir: Path | None = None) -> ImageTask:
+    """Task `name`, one of BASE_TASK and PATCH_TASKS: read from `cache_dir` if it lies there, else built.
+
+    A task that was built is left in `cache_dir` for the next call. A cache file that is damaged or was cut
+    off is replaced.
+    """
+    if name not in _TASKS:
+        raise ValueError(f"unknown embedded task {name!r}, expected one of {', '.join(_TASKS)}; choose one of them.")
+    build, version = _TASKS[name]
+    if cache_dir is None:
+        return build()
+    path = cache_dir / f"{name}-v{version}.npz"
+    try:
+        return _read(path)
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
+        task = build()
+        _write(path, task)
+        return task
+
+
+def _read(path: Path) -> ImageTask:
+    with np.load(path, allow_pickle=False) as arrays:
+        train, val, test = (
+            ImageSplit(images=arrays[f"{split}_images"], labels=arrays[f"{split}_labels"])
+            for split in ("train", "val", "test")
+        )
+        return ImageTask(
+            name=str(arrays["name"]), class_names=tuple(arrays["class_names"].tolist()),
+            train=train, val=val, test=test, source=str(arrays["source"]),
+        )  # fmt: skip
+
+
+def _write(path: Path, task: ImageTask) -> None:
+    """Write under another name first: readers and racing writers only ever see whole files."""
+    arrays = {"name": np.array(task.name), "class_names": np.array(task.class_names), "source": np.array(task.source)}
+    for split_name, split in task.splits().items():
+        arrays[f"{split_name}_images"] = split.images
+        arrays[f"{split_name}_labels"] = split.labels
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.stem, suffix=".tmp")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            np.savez_compressed(file, **arrays)
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise

@@ -1,0 +1,214 @@
+"""Result rows: one measured value per row, one file per run, one tidy CSV per scale.
+
+A run writes `records/<run_id>.jsonl` once, by write-then-rename, after everything in it was measured: a record that
+exists is complete. `collect` gathers records into `runs.csv`. This module does not import torch, so that reports
+can read rows without it.
+"""
+
+import json
+import os
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, fields
+from io import TextIOWrapper
+from pathlib import Path
+from typing import Literal, get_args
+
+import pandas as pd
+import pandera.pandas as pa
+
+from benchmarks.errors import UserError
+
+SCHEMA_VERSION = 1
+
+Scale = Literal["embedded", "local", "paper"]
+SCALES: tuple[Scale, ...] = ("embedded", "local", "paper")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One measured value with everything needed to trust it. `None` is a blank cell, never a zero.
+
+    The key of a row is (`run_id`, `variant`, `column`, `phase`, `split`, `alpha`, `metric`). Derived values (harmonic
+    mean, best alpha, averages) are reductions made by `reports` and never stored.
+    """
+
+    # identity
+    run_id: str
+    suite: str
+    """`patching` | `base` (pre-training of an embedded base)."""
+    scale: Scale
+    protocol: str
+    """How the run differs from other measurements of the same cell, e.g. `epochs=6,px=32,views=1`."""
+    architecture: str
+    weights: str
+    method: str
+    """Name of the paper's CSVs (`paint`, `delta_networks`) or of our own rows (`fc_only`, `finetune`)."""
+    variant: str
+    """Arm of a method, e.g. `lr=0.001`, `lr=0.001+bn`, `paper`; empty for a method without arms."""
+    n_delta_modules: int
+    task: str
+    seed: int
+    # value
+    column: str
+    """Data set evaluated: the base task or the patch task."""
+    phase: Literal["before", "after"]
+    split: Literal["val", "test"]
+    alpha: float | None
+    """Interpolation coefficient (PAINT only): 0 = base, 1 = fine-tuned."""
+    metric: str
+    value: float
+    """Per cent, unrounded."""
+    n_examples: int
+    selection: Literal["last", "val", "oracle"]
+    """How the evaluated weights were picked; `oracle` = on the reported test split."""
+    # size and cost
+    params_delta: int
+    """Trainable parameters of this run without the head."""
+    params_head: int
+    params_backbone: int
+    params_delta_full_size: int | None
+    """`params_delta` of the full-size architecture of the same name (embedded nets are slim)."""
+    steps: int
+    global_batch: int
+    world_size: int
+    train_s: float
+    eval_s: float
+    peak_mem_mb: float
+    """Peak memory of the process (resident set on CPU, allocated on CUDA) by the end of the run."""
+    # proof that the base stayed frozen
+    backbone_sha_before: str
+    backbone_sha_after: str
+    base_logits_equal: bool | None
+    """Base logits with patches off, after training, bit-identical to before; None for methods that change the base."""
+    data_sha: str
+    transform: str
+    # provenance
+    config: str
+    """Resolved config of the run as JSON."""
+    git_sha: str
+    git_dirty: bool
+    versions: str
+    device: str
+    precision: str
+    deterministic: bool
+    started_at: str
+    schema_version: int = SCHEMA_VERSION
+
+
+KEY: tuple[str, ...] = ("run_id", "variant", "column", "phase", "split", "alpha", "metric")
+
+
+def _dtype(declared: object) -> str:
+    if declared in (int, int | None):
+        return "Int64"
+    if declared in (bool, bool | None):
+        return "boolean"
+    return "float64" if declared in (float, float | None) else "str"
+
+
+DTYPES: dict[str, str] = {field.name: _dtype(field.type) for field in fields(Row)}
+"""Column -> pandas dtype; the nullable ones keep a blank cell apart from 0 and False."""
+
+
+def row_schema() -> pa.DataFrameSchema:
+    """What a collected frame must satisfy: types, value ranges, one row per key."""
+    nullable = {field.name for field in fields(Row) if type(None) in get_args(field.type)}
+    checks = {
+        "scale": pa.Check.isin(SCALES),
+        "value": pa.Check.in_range(0, 100),
+        "alpha": pa.Check.in_range(0, 1),
+        "train_s": pa.Check.ge(0),
+        "eval_s": pa.Check.ge(0),
+        "peak_mem_mb": pa.Check.ge(0),
+        "schema_version": pa.Check.eq(SCHEMA_VERSION),
+    }
+    columns = {
+        name: pa.Column(dtype, checks.get(name), nullable=name in nullable) for name, dtype in DTYPES.items()
+    }
+    return pa.DataFrameSchema(columns, unique=list(KEY), strict=True, ordered=True)
+
+
+@contextmanager
+def atomic_text(path: Path) -> Iterator[TextIOWrapper]:
+    """Open a temporary sibling of `path` for writing and rename it over `path` on success; on error leave no trace."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", newline="") as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def record_path(results: Path, run_id: str) -> Path:
+    """Record file of a run below the results folder of its scale."""
+    return results / "records" / f"{run_id}.jsonl"
+
+
+def write_record(results: Path, rows: Iterable[Row]) -> Path:
+    """Write all rows of one run at once. Rows of several runs, or none, are refused.
+
+    Raises:
+        ValueError: if the rows do not belong to exactly one run.
+    """
+    rows = list(rows)
+    ids = {row.run_id for row in rows}
+    if len(ids) != 1:
+        raise ValueError(f"A record holds the rows of exactly one run, got {sorted(ids)}.")
+    path = record_path(results, ids.pop())
+    with atomic_text(path) as stream:
+        for row in rows:
+            stream.write(json.dumps(asdict(row)) + "\n")
+    return path
+
+
+def to_frame(rows: Iterable[Row]) -> pd.DataFrame:
+    """Rows as a typed data frame in schema order (not validated)."""
+    return pd.DataFrame([asdict(row) for row in rows], columns=list(DTYPES)).astype(DTYPES)
+
+
+def read_rows(path: Path) -> pd.DataFrame:
+    """Read `runs.csv`, validated. A missing file is an empty frame of the right shape.
+
+    Raises:
+        UserError: if the file is not of this schema version or holds a value out of range.
+    """
+    if not path.exists():
+        return to_frame([])
+    blank = {name: [""] for name, dtype in DTYPES.items() if dtype != "str"}
+    try:
+        frame = pd.read_csv(path, dtype=DTYPES, keep_default_na=False, na_values=blank, float_precision="round_trip")
+        return row_schema().validate(frame)
+    except (ValueError, KeyError, pa.errors.SchemaError) as error:
+        raise UserError(
+            f"{path} is not a result file of schema version {SCHEMA_VERSION}: {error}. Move it away and run collect."
+        ) from error
+
+
+def collect(results: Path) -> pd.DataFrame:
+    """Gather all records below `results` (the folder of one scale) into `results/runs.csv`, sorted, and return them.
+
+    Rows already in `runs.csv` whose record is not here (committed results, another machine) are kept; a run that has
+    both is taken from its record.
+    """
+    rows = [
+        Row(**json.loads(line))
+        for path in sorted((results / "records").glob("*.jsonl"))
+        for line in path.read_text(encoding="utf-8").splitlines()
+    ]
+    frame = to_frame(rows)
+    known = read_rows(results / "runs.csv")
+    kept = known[~known["run_id"].isin(frame["run_id"])]
+    frame = pd.concat([part for part in (kept, frame) if len(part)] or [frame], ignore_index=True)
+    order = ["suite", "architecture", "task", "method", "n_delta_modules", "variant", "seed", *KEY]
+    frame = row_schema().validate(frame.sort_values(order, ignore_index=True))
+    if len(frame):
+        with atomic_text(results / "runs.csv") as stream:
+            frame.to_csv(stream, index=False, lineterminator="\n")
+    return frame

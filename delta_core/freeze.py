@@ -1,0 +1,46 @@
+"""The freezing contract: no gradient, no BatchNorm in train mode, not one byte changed.
+
+"Frozen" is three properties and the field often keeps only the first (huggingface/peft#1732, pytorch#66073); each has
+its own check here.
+"""
+
+import hashlib
+
+import torch
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from delta_core.errors import FrozenError
+
+
+def freeze(backbone: nn.Module) -> None:
+    """Switch off gradients and put every layer in eval mode (running statistics are then read, never updated)."""
+    backbone.requires_grad_(False)
+    backbone.eval()
+
+
+def backbone_fingerprint(backbone: nn.Module) -> str:
+    """SHA-256 over names, dtypes, shapes and bytes of the whole state dict, buffers and counters included."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(backbone.state_dict().items()):
+        digest.update(f"{name}|{tensor.dtype}|{tuple(tensor.shape)}|".encode())
+        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def assert_frozen(backbone: nn.Module, fingerprint: str) -> None:
+    """Check the contract against the fingerprint taken before training.
+
+    Raises:
+        FrozenError: naming the first parameter that takes gradients, the first BatchNorm in train mode, or the two
+            fingerprints if the bytes differ.
+    """
+    for name, parameter in backbone.named_parameters():
+        if parameter.requires_grad:
+            raise FrozenError(f"Backbone parameter {name} takes gradients; call freeze(backbone) before training.")
+    for name, module in backbone.named_modules():
+        if isinstance(module, _BatchNorm) and module.training:
+            raise FrozenError(f"BatchNorm {name} of the backbone is in train mode; its statistics would drift.")
+    now = backbone_fingerprint(backbone)
+    if now != fingerprint:
+        raise FrozenError(f"Backbone bytes changed: fingerprint {now[:12]} now, {fingerprint[:12]} before.")

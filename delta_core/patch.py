@@ -1,0 +1,90 @@
+"""One patch: gates and a BatchNorm for each of the last n blocks, and a new head.
+
+Shape legend: B batch, C channels, H W size, S = k(k+1)/2 skips of a block with k sub-blocks.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from delta_core.config import DeltaConfig
+from delta_core.families import SUB_BLOCKS, Block
+from delta_core.gates import build_gates
+
+
+class BlockPatch(nn.Module):
+    """Gates of one block and the BatchNorm that tames the variance of the added skips (paper, Section 2)."""
+
+    def __init__(self, block: Block, config: DeltaConfig) -> None:
+        super().__init__()
+        self.block = block
+        self.norm_place = config.norm_place
+        self.gates = build_gates(block.in_channels, len(block.sub_blocks), config)
+        self.norm = nn.Identity() if config.norm_place == "none" else nn.BatchNorm2d(block.out_channels)
+
+    def forward(self, backbone: nn.Module, x: Tensor) -> Tensor:
+        """Run the block of `backbone` with gated skips: node_j = act_j(residual_j(node_{j-1}) + sum_i g_ij node_i).
+
+        Args:
+            backbone: the frozen net that owns the block's modules.
+            x: (B, C_in, H, W), what enters the block.
+
+        Returns:
+            (B, C_out, H', W'), what leaves it.
+        """
+        for name in self.block.transition:
+            x = backbone.get_submodule(name)(x)
+        gates = self.gates(x)[..., None, None, None]  # (B or 1, S, 1, 1, 1)
+        units = [backbone.get_submodule(name) for name in self.block.sub_blocks]
+        # Node 0 is the block input seen through the block's own frozen shortcut, so that all shapes agree.
+        nodes = [SUB_BLOCKS[type(units[0])].shortcut(units[0], x)]
+        first = 0
+        for target, unit in enumerate(units, start=1):
+            adapter = SUB_BLOCKS[type(unit)]
+            skips = _weighted_sum(gates[:, first : first + target], nodes)
+            if self.norm_place == "skip_sum" and target == len(units):
+                skips = self.norm(skips)
+            x = adapter.activation(unit, adapter.residual(unit, x) + skips)
+            nodes.append(x)
+            first += target
+        return self.norm(x) if self.norm_place == "output" else x
+
+    @torch.no_grad()
+    def set_norm_to_identity(self, mean: Tensor, variance: Tensor) -> None:
+        """Give the BatchNorm statistics (C_out,) of base features and the affine that undoes them.
+
+        In eval mode the layer is then the identity, in train mode nearly so.
+        """
+        norm = self.norm
+        if isinstance(norm, nn.BatchNorm2d):
+            norm.running_mean.copy_(mean)  # type: ignore[union-attr]
+            norm.running_var.copy_(variance)  # type: ignore[union-attr]
+            norm.weight.copy_((variance + norm.eps).sqrt())
+            norm.bias.copy_(mean)
+
+
+def _weighted_sum(gates: Tensor, nodes: list[Tensor]) -> Tensor:
+    """Sum of nodes, each (B, C, H, W), weighted by gates (B or 1, len(nodes), 1, 1, 1)."""
+    total = gates[:, 0] * nodes[0]
+    for index, node in enumerate(nodes[1:], start=1):
+        total = torch.addcmul(total, gates[:, index], node)
+    return total
+
+
+class Patch(nn.Module):
+    """Trainable parts of one task: `blocks` (name of the block -> BlockPatch) and `head`.
+
+    Without config the patch is the head alone (the FC-only baseline).
+    """
+
+    def __init__(self, blocks: tuple[Block, ...], features: int, num_classes: int, config: DeltaConfig | None) -> None:
+        super().__init__()
+        self.config = config
+        gated = blocks[len(blocks) - config.n_modules :] if config else ()
+        # Module names must not hold dots.
+        self.blocks = nn.ModuleDict({block.name.replace(".", "_"): BlockPatch(block, config) for block in gated})  # type: ignore[arg-type]
+        self.head = nn.Linear(features, num_classes)
+
+    def of(self, block: Block) -> BlockPatch | None:
+        """This patch's part for a block, or None where the block stays as it is."""
+        key = block.name.replace(".", "_")
+        return self.blocks[key] if key in self.blocks else None  # type: ignore[return-value]
