@@ -93,7 +93,8 @@ class Row:
     device: str
     precision: str
     deterministic: bool
-    started_at: str
+    measured_at: str
+    """UTC, ISO 8601."""
     schema_version: int = SCHEMA_VERSION
 
 

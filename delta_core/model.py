@@ -101,17 +101,17 @@ class DeltaModel(nn.Module):
             self.active_patch = active
 
     @torch.no_grad()
-    def calibrate(self, batches: Iterable[Tensor]) -> None:
+    def calibrate(self, batches: Iterable[Tensor], *, from_prefix: bool = False) -> None:
         """Set the active patch's BatchNorms to the identity on base features (`norm_start="identity"`).
 
         Args:
             batches: images (B, 3, H, W) of the new task's training split; one pass.
+            from_prefix: the batches are outputs of `prefix` instead of images.
         """
         patch = self._patch()
         moments: dict[str, list[Tensor]] = {}
-        for images in batches:
-            x = images
-            for stage in self.stages:
+        for x in batches:
+            for stage in self.stages[self._first_gated() if from_prefix else 0 :]:
                 x = self._run(stage, x, None)
                 if isinstance(stage, Block) and patch.of(stage) is not None:
                     batch = x.double()
@@ -134,18 +134,24 @@ class DeltaModel(nn.Module):
         return self.suffix(self.prefix(x))
 
     def prefix(self, x: Tensor) -> Tensor:
-        """Everything before the first gated block: frozen, off the gradient path, the same every epoch."""
+        """Everything before the first trainable part: frozen, off the gradient path, the same every epoch.
+
+        (B, 3, H, W) -> what enters the first gated block, or pooled features (B, F) of a patch without modules.
+        """
         for stage in self.stages[: self._first_gated()]:
             x = self._run(stage, x, None)
-        return x
+        return self._pool(x) if self._first_gated() == len(self.stages) else x
 
     def suffix(self, x: Tensor) -> Tensor:
         """From the output of `prefix` to logits (B, N); `suffix(prefix(x))` is `forward(x)`."""
         patch = self._patch()
-        for stage in self.stages[self._first_gated() :]:
+        gated = self.stages[self._first_gated() :]
+        for stage in gated:
             x = self._run(stage, x, patch)
-        pooled = self.backbone.forward_head(x, pre_logits=True)  # type: ignore[operator]
-        return patch.head(pooled)  # type: ignore[no-any-return]
+        return patch.head(self._pool(x) if gated else x)  # type: ignore[no-any-return]
+
+    def _pool(self, x: Tensor) -> Tensor:
+        return self.backbone.forward_head(x, pre_logits=True)  # type: ignore[operator, no-any-return]
 
     def _run(self, stage: Stage, x: Tensor, patch: Patch | None) -> Tensor:
         if isinstance(stage, Block):

@@ -1,0 +1,144 @@
+"""Command line of the runners: plan, run, status, collect."""
+
+import sys
+from collections import Counter
+from pathlib import Path
+
+import tyro
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from benchmarks.bases import BaseSpec
+from benchmarks.errors import UserError
+from benchmarks.grid import Planned, Result, check_inputs, devices_of, plan, run_all
+from benchmarks.options import Options
+from benchmarks.record import SCALES, Row, Scale, collect
+from benchmarks.spec import RunSpec
+from benchmarks.tables import runs_of
+from benchmarks.worlds import World, open_world
+from delta_core import DeltaError
+
+
+def main() -> None:
+    """Entry point of `delta-bench`; bad input gives one sentence and exit code 2."""
+    commands = {"plan": show_plan, "run": run, "status": status, "collect": collect_rows}
+    try:
+        sys.exit(tyro.extras.subcommand_cli_from_dict(commands, prog="delta-bench", description=__doc__))
+    except (UserError, DeltaError) as error:
+        print(f"delta-bench: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("delta-bench: interrupted; finished runs are kept, start again to go on.", file=sys.stderr)
+        sys.exit(130)
+
+
+def show_plan(options: tyro.conf.OmitArgPrefixes[Options]) -> int:
+    """List the runs of a table: done, to do, or blocked with what unblocks them."""
+    world, planned = _planned(options)
+    console = _console()
+    for item in planned:
+        console.print(f"{item.state:8}{item.run.run_id}  {_describe(item.run)}", highlight=False)
+    _print_totals(console, world, planned)
+    return 0
+
+
+def run(options: tyro.conf.OmitArgPrefixes[Options]) -> int:
+    """Measure what is missing of a table, then collect all rows."""
+    if options.dry_run:
+        return show_plan(options)
+    world, planned = _planned(options)
+    devices_of(options.device)
+    check_inputs(world, [item.run for item in planned])
+    console = _console()
+    _print_totals(console, world, planned)
+    todo = sum(item.state == "todo" for item in planned)
+    failures = 0
+    if todo:
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress:
+            bar = progress.add_task("runs", total=todo)
+            done = Counter[str]()
+
+            def report(result: Result) -> None:
+                done["runs"] += isinstance(result.job, RunSpec)
+                progress.update(bar, completed=done["runs"])
+                console.print(f"[{done['runs']}/{todo}] {_line(result)}", markup=False, highlight=False)
+
+            try:
+                failures = run_all(world, planned, workers=options.workers, report=report)
+            finally:
+                collect(world.env.results)
+    frame = collect(world.env.results)
+    console.print(f"{len(frame)} rows in {world.env.results / 'runs.csv'}", highlight=False)
+    return 1 if failures else 0
+
+
+def status(options: tyro.conf.OmitArgPrefixes[Options]) -> int:
+    """Count the runs of a table by state and show what failed."""
+    world, planned = _planned(options)
+    console = _console()
+    _print_totals(console, world, planned)
+    for path in sorted((world.env.results / "failed").glob("*.json")):
+        console.print(f"failed  {path}", highlight=False)
+    return 0
+
+
+def collect_rows(scale: Scale, results: Path = Path("results")) -> int:
+    """Gather the records of one scale into its runs.csv."""
+    if scale not in SCALES:
+        raise UserError(f"Scale {scale!r} is not known; choose one of {', '.join(SCALES)}.")
+    frame = collect(results / scale)
+    _console().print(f"{len(frame)} rows in {results / scale / 'runs.csv'}", highlight=False)
+    return 0
+
+
+def _planned(options: Options) -> tuple[World, list[Planned]]:
+    world = open_world(options)
+    return world, plan(world, runs_of(options, world))
+
+
+def _console() -> Console:
+    return Console(width=None if sys.stdout.isatty() else 160)
+
+
+def _print_totals(console: Console, world: World, planned: list[Planned]) -> None:
+    states = Counter(item.state for item in planned)
+    counts = ", ".join(f"{states[state]} {state}" for state in ("done", "todo", "blocked"))
+    console.print(f"{len(planned)} runs at scale {world.scale}: {counts}", highlight=False)
+    for reason in dict.fromkeys(item.reason for item in planned if item.state == "blocked"):
+        console.print(f"blocked: {reason}", markup=False, highlight=False)
+
+
+def _describe(run: RunSpec) -> str:
+    modules = f" ({run.method.n_delta_modules})" if run.method.n_delta_modules else ""
+    arm = f" {run.method.variant}" if run.method.variant else ""
+    return f"{run.architecture} {run.task} {run.method.name}{modules}{arm} seed {run.seed}"
+
+
+def _line(result: Result) -> str:
+    """One line about a job that ended: what was measured, or why not."""
+    job = result.job
+    if isinstance(job, str):
+        return f"drew {job}"
+    name = _describe(job) if isinstance(job, RunSpec) else f"pre-trained {job.architecture} on {job.task}"
+    if result.error:
+        return f"{name}: FAILED, {result.error}"
+    shown = [row for row in result.rows if row.split == "test" and row.alpha in (None, 0.5, 1.0)]
+    values = ", ".join(f"{_where(row)} {row.value:.2f}" for row in shown)
+    first = result.rows[0]
+    proof = ""
+    if isinstance(job, RunSpec) and first.base_logits_equal is not None:
+        frozen = first.base_logits_equal and first.backbone_sha_before == first.backbone_sha_after
+        proof = ", base bit-identical" if frozen else ", BASE CHANGED"
+    return f"{name}: {values}{proof} ({first.train_s + first.eval_s:.1f} s)"
+
+
+def _where(row: Row) -> str:
+    alpha = "" if row.alpha is None else f" at alpha {row.alpha:g}"
+    before = " before" if row.phase == "before" and row.suite == "patching" else ""
+    plus = " +bn" if row.variant.endswith("+bn") else ""
+    return f"{row.column}{before}{alpha}{plus}"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,29 @@
+"""Parameter counts of full-size architectures, for comparison with the counts printed in Tables 2 and 10."""
+
+from functools import cache
+
+import timm
+import torch
+
+from delta_core import DeltaConfig
+from delta_core.families import Block, stages_of
+from delta_core.patch import Patch
+
+
+@cache
+def delta_params(architecture: str, config: DeltaConfig) -> int:
+    """Trainable parameters of Delta-Networks on the full-size timm net, head left out (as the paper counts)."""
+    with torch.device("meta"):
+        backbone = timm.create_model(architecture)
+        blocks = tuple(stage for stage in stages_of(backbone) if isinstance(stage, Block))
+        patch = Patch(blocks, features=1, num_classes=1, config=config)
+    return sum(parameter.numel() for parameter in patch.blocks.parameters())
+
+
+@cache
+def backbone_params(architecture: str) -> int:
+    """Parameters of the full-size timm net without its classifier: what PAINT and fine-tuning train."""
+    with torch.device("meta"):
+        backbone = timm.create_model(architecture)
+    head = sum(parameter.numel() for parameter in backbone.get_classifier().parameters())
+    return sum(parameter.numel() for parameter in backbone.parameters()) - head

@@ -1,0 +1,151 @@
+"""Image data that a user brings: an ImageFolder with splits, or images listed in a labels.csv."""
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import Dataset, Subset
+from torchvision.datasets import ImageFolder
+
+from benchmarks.data.splits import LazySplit, Split, TaskData
+from benchmarks.errors import UserError
+from benchmarks.spec import derive_seed
+from delta_core.weights import Preprocessing
+
+VAL_FRACTION = 0.1
+"""Share of the training images held out where the data bring no validation split (PAINT holds out 10 %)."""
+
+MEMORY_LIMIT_MB = 2048
+"""Splits whose decoded images need more than this stay on disk and are decoded batch by batch."""
+
+
+def folder_identity(root: Path) -> str:
+    """Hash of all relative file paths and sizes below a folder: the same data give the same hash anywhere."""
+    digest = hashlib.sha256()
+    for path in sorted(path for path in root.rglob("*") if path.is_file()):
+        digest.update(f"{path.relative_to(root).as_posix()}|{path.stat().st_size}\n".encode())
+    return digest.hexdigest()[:12]
+
+
+def check_image_folder(root: Path) -> None:
+    """Raise UserError unless `root` holds train/ and one of test/ or val/ with the same classes."""
+    if not root.is_dir():
+        raise UserError(f"Image folder {str(root)!r} does not exist; give imagefolder:DIR with train/ and test/ inside.")
+    splits = [name for name in ("train", "val", "test") if (root / name).is_dir()]
+    if "train" not in splits or len(splits) < 2:
+        raise UserError(f"Image folder {str(root)!r} needs train/ and test/ (or val/) inside, found {splits or 'neither'}.")
+    classes = {name: _class_folders(root / name) for name in splits}
+    for name, found in classes.items():
+        if len(found) < 2:
+            raise UserError(f"{root / name} holds {len(found)} class folders; a task needs at least two, one per class.")
+        if found != classes["train"]:
+            differ = sorted(set(found) ^ set(classes["train"]))
+            raise UserError(f"{root / name} and {root / 'train'} hold different classes ({', '.join(differ[:3])}).")
+
+
+def _class_folders(folder: Path) -> list[str]:
+    return sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and any(entry.iterdir()))
+
+
+def load_image_folder(
+    name: str, root: Path, preprocessing: Preprocessing, *, views: int, loader_workers: int = 0
+) -> TaskData:
+    """Open an ImageFolder task. With only one of test/ and val/ that one is the test split and the validation split
+    is drawn from train/, stratified and seeded by the task's name.
+
+    `views=0` gives a training split that draws a fresh view of each image at every pass, 1 one fixed view.
+
+    Raises:
+        UserError: if the layout is wrong.
+    """
+    check_image_folder(root)
+    parts: dict[str, tuple[Dataset, Tensor]] = {}
+    for split in ("train", "val", "test"):
+        if (root / split).is_dir():
+            images = ImageFolder(root / split)
+            parts[split] = images, torch.tensor(images.targets)
+    if "test" not in parts:
+        parts["test"] = parts.pop("val")
+    if "val" not in parts:
+        images, labels = parts["train"]
+        kept, held = held_out(labels, seed=derive_seed("val", name))
+        parts["train"] = Subset(images, kept.tolist()), labels[kept]
+        parts["val"] = Subset(images, held.tolist()), labels[held]
+
+    def split(part: str) -> Split:
+        images, labels = parts[part]
+        fresh = part == "train" and views == 0
+        transform = preprocessing.random_view() if fresh else preprocessing.resize_and_crop()
+        lazy = LazySplit(
+            images=images, labels=labels, transform=transform, preprocessing=preprocessing, workers=loader_workers
+        )
+        return lazy if fresh else _in_memory_if_small(lazy)
+
+    classes = len(_class_folders(root / "train"))
+    return TaskData(
+        name=name, classes=classes, sha=folder_identity(root), train=split("train"), val=split("val"), test=split("test")
+    )
+
+
+def held_out(labels: Tensor, *, seed: int, fraction: float = VAL_FRACTION) -> tuple[Tensor, Tensor]:
+    """Indices to keep and to hold out, both sorted; at least one image of each class is held out and one kept."""
+    generator = torch.Generator().manual_seed(seed)
+    held = []
+    for label in labels.unique():
+        members = torch.nonzero(labels == label)[:, 0]
+        count = min(max(1, round(fraction * len(members))), len(members) - 1)
+        held.append(members[torch.randperm(len(members), generator=generator)[:count]])
+    mask = torch.zeros(len(labels), dtype=torch.bool)
+    mask[torch.cat(held)] = True
+    return torch.nonzero(~mask)[:, 0], torch.nonzero(mask)[:, 0]
+
+
+class ListedImages(Dataset[tuple[Image.Image, int]]):
+    """Images named in a table, with their labels."""
+
+    def __init__(self, root: Path, files: Sequence[str], labels: Sequence[int]) -> None:
+        self.root, self.files, self.labels = root, files, labels
+
+    def __getitem__(self, index: int) -> tuple[Image.Image, int]:  # noqa: D105
+        with Image.open(self.root / self.files[index]) as image:
+            return image.convert("RGB"), self.labels[index]
+
+
+def load_listed_images(name: str, root: Path, preprocessing: Preprocessing, *, classes: int) -> TaskData:
+    """Evaluation images of a base task: `root/labels.csv` with the columns file (relative to root) and index.
+
+    Every fifth image is the validation split, the others are the test split; there is nothing to train on.
+
+    Raises:
+        UserError: if the table is missing, lacks a column or holds an index that the base head does not have.
+    """
+    table_path = root / "labels.csv"
+    if not table_path.is_file():
+        raise UserError(f"Base data {str(root)!r} needs a labels.csv with the columns file and index.")
+    table = pd.read_csv(table_path)
+    if not {"file", "index"} <= set(table.columns):
+        raise UserError(f"{table_path} has the columns {', '.join(table.columns)}; file and index are needed.")
+    if not table["index"].between(0, classes - 1).all():
+        raise UserError(f"{table_path} holds a class index outside 0..{classes - 1}, the base head's classes.")
+    held = torch.arange(len(table)) % 5 == 0
+
+    def split(mask: Tensor) -> Split:
+        rows = table[mask.numpy()]
+        images = ListedImages(root, rows["file"].tolist(), rows["index"].tolist())
+        labels = torch.tensor(rows["index"].tolist())
+        transform = preprocessing.resize_and_crop()
+        return _in_memory_if_small(
+            LazySplit(images=images, labels=labels, transform=transform, preprocessing=preprocessing)
+        )
+
+    val = split(held)
+    return TaskData(name=name, classes=classes, sha=folder_identity(root), train=val, val=val, test=split(~held))
+
+
+def _in_memory_if_small(split: LazySplit) -> Split:
+    size_mb = len(split.labels) * 3 * split.preprocessing.image_size**2 / 2**20
+    return split.in_memory() if size_mb <= MEMORY_LIMIT_MB else split

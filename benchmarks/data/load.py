@@ -1,0 +1,68 @@
+"""One way to any task: drawn or packaged data by name, folders through `Env.folders`."""
+
+from functools import lru_cache
+from pathlib import Path
+
+import torch
+
+from benchmarks.data.embedded import BASE_TASK, PATCH_TASKS, load_embedded
+from benchmarks.data.folders import load_image_folder, load_listed_images
+from benchmarks.data.images import ImageSplit
+from benchmarks.data.splits import TaskData, TensorSplit
+from benchmarks.spec import Env
+from delta_core.weights import Preprocessing
+
+EMBEDDED_TASKS = (BASE_TASK, *PATCH_TASKS)
+
+
+def load_task(name: str, env: Env, preprocessing: Preprocessing, *, views: int = 1) -> TaskData:
+    """All splits of a patch task, ready to train on.
+
+    Raises:
+        UserError: if a folder's layout is wrong.
+    """
+    if name in env.folders:
+        return _folder(name, env.folders[name], preprocessing, views, env.loader_workers)
+    return _embedded(name, env.cache / "data", preprocessing)
+
+
+def load_base_task(name: str, env: Env, preprocessing: Preprocessing, *, classes: int) -> TaskData:
+    """The task of the backbone's own head: drawn data, listed images (labels.csv) or an ImageFolder."""
+    root = env.folders.get(name)
+    if root is None:
+        return _embedded(name, env.cache / "data", preprocessing)
+    if (root / "labels.csv").is_file() or not (root / "train").is_dir():
+        return _listed(name, root, preprocessing, classes)
+    return _folder(name, root, preprocessing, 1, env.loader_workers)
+
+
+# Each worker process runs many cells on the same few tasks; decoding them again for each would cost more than training.
+@lru_cache(maxsize=2)
+def _folder(name: str, root: Path, preprocessing: Preprocessing, views: int, loader_workers: int) -> TaskData:
+    return load_image_folder(name, root, preprocessing, views=views, loader_workers=loader_workers)
+
+
+@lru_cache(maxsize=1)
+def _listed(name: str, root: Path, preprocessing: Preprocessing, classes: int) -> TaskData:
+    return load_listed_images(name, root, preprocessing, classes=classes)
+
+
+@lru_cache(maxsize=2)
+def _embedded(name: str, cache: Path, preprocessing: Preprocessing) -> TaskData:
+    task = load_embedded(name, cache_dir=cache)
+
+    def split(images: ImageSplit) -> TensorSplit:
+        return TensorSplit(
+            inputs=torch.from_numpy(images.images).permute(0, 3, 1, 2).contiguous(),
+            labels=torch.from_numpy(images.labels),
+            preprocessing=preprocessing,
+        )
+
+    return TaskData(
+        name=name,
+        classes=len(task.class_names),
+        sha=task.sha256()[:12],
+        train=split(task.train),
+        val=split(task.val),
+        test=split(task.test),
+    )

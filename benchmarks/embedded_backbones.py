@@ -1,0 +1,32 @@
+"""Slim variants of the paper's architectures, built by timm with narrower channels, for 32-pixel images."""
+
+from typing import Any
+
+import timm
+from torch import nn
+
+from benchmarks.errors import UserError
+from delta_core.weights import Preprocessing
+
+PREPROCESSING = Preprocessing(
+    image_size=32, crop_pct=1.0, interpolation="bicubic", mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25)
+)
+
+SLIM: dict[str, dict[str, Any]] = {
+    # timm fixes the stem at 64 channels unless it is deep, where it is twice the stem width.
+    "resnet18": {"stem_type": "deep", "stem_width": 8, "channels": (16, 32, 64, 128)},
+    "resnet34": {"stem_type": "deep", "stem_width": 8, "channels": (16, 32, 64, 128)},
+    "resnet50": {"stem_type": "deep", "stem_width": 8, "channels": (8, 16, 32, 64)},
+    "convnext_tiny": {"dims": (16, 32, 64, 128), "patch_size": 2},
+}
+
+
+def slim_backbone(architecture: str, *, num_classes: int) -> nn.Module:
+    """The slim net of that name, with a new head.
+
+    Raises:
+        UserError: if there is no slim variant of that name.
+    """
+    if architecture not in SLIM:
+        raise UserError(f"No embedded architecture {architecture!r}; choose one of {', '.join(SLIM)}.")
+    return timm.create_model(architecture, num_classes=num_classes, **SLIM[architecture])

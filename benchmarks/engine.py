@@ -1,0 +1,95 @@
+"""The one training loop and the one evaluation loop of the suite.
+
+Device and precision come from Lightning Fabric; the loop is ours.
+"""
+
+import math
+from collections.abc import Iterable
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torchmetrics.functional.classification import multiclass_accuracy
+
+from benchmarks.data.splits import Split
+from benchmarks.recipe import Recipe
+
+
+class DivergedError(RuntimeError):
+    """Training met a loss that is not finite."""
+
+
+def parameter_groups(module: nn.Module, head: nn.Module, recipe: Recipe) -> list[dict[str, object]]:
+    """Trainable parameters in four groups: body and head, each with and without weight decay."""
+    in_head = {id(parameter) for parameter in head.parameters()}
+    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+    for parameter in module.parameters():
+        if parameter.requires_grad:
+            groups.setdefault((id(parameter) in in_head, parameter.ndim > 1), []).append(parameter)
+    return [
+        {
+            "params": parameters,
+            "lr": recipe.head_lr if is_head else recipe.lr,
+            "weight_decay": recipe.weight_decay if decayed else 0.0,
+        }
+        for (is_head, decayed), parameters in sorted(groups.items(), key=lambda item: item[0])
+    ]
+
+
+def fit(module: nn.Module, head: nn.Module, split: Split, recipe: Recipe, fabric: Fabric, *, seed: int) -> int:
+    """Train `module` (inputs -> logits) on a split; the batch order depends on `seed` alone.
+
+    Returns:
+        Number of optimiser steps taken.
+
+    Raises:
+        DivergedError: when the loss is NaN or infinite.
+    """
+    steps_per_epoch = math.ceil(len(split.labels) / recipe.batch_size)
+    steps = steps_per_epoch * recipe.epochs
+    warmup_steps = max(1, min(recipe.warmup_steps, steps // 5))
+    optimizer: torch.optim.Optimizer = torch.optim.AdamW(parameter_groups(module, head, recipe))
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _warmup_cosine(step, warmup_steps, steps))
+    module, optimizer = fabric.setup(module, optimizer)
+    module.train()
+    shuffle = torch.Generator().manual_seed(seed)
+    for _ in range(recipe.epochs):
+        order = torch.randperm(len(split.labels), generator=shuffle)
+        labels = split.labels[order].split(recipe.batch_size)
+        batches = split.batches(recipe.batch_size, device=fabric.device, order=order)
+        for inputs, target in zip(batches, labels, strict=True):
+            loss = F.cross_entropy(module(inputs), target.to(fabric.device))
+            if not torch.isfinite(loss):
+                raise DivergedError(f"The loss became {loss.item()}; lower the learning rate ({recipe.lr:g}).")
+            fabric.backward(loss)
+            fabric.clip_gradients(module, optimizer, max_norm=recipe.clip_norm)
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+            schedule.step()
+    return steps
+
+
+def _warmup_cosine(step: int, warmup_steps: int, steps: int) -> float:
+    if step < warmup_steps:
+        return (step + 1) / warmup_steps
+    return 0.5 * (1 + math.cos(math.pi * (step - warmup_steps) / max(1, steps - warmup_steps)))
+
+
+@torch.no_grad()
+def predict(module: nn.Module, batches: Iterable[Tensor]) -> Tensor:
+    """Outputs of `module` in eval mode for all batches, (N, ...) float32 on the CPU; restores the mode.
+
+    Not inference_mode: cached features are training inputs later.
+    """
+    training = module.training
+    module.eval()
+    outputs = torch.cat([module(inputs).float().cpu() for inputs in batches])
+    module.train(training)
+    return outputs
+
+
+def top1(logits: Tensor, labels: Tensor) -> float:
+    """Top-1 accuracy in per cent: right answers over all answers (micro average), logits (N, C), labels (N,)."""
+    accuracy = multiclass_accuracy(logits, labels, num_classes=logits.shape[1], average="micro")
+    return 100 * float(accuracy.double())

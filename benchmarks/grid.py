@@ -1,0 +1,191 @@
+"""Plan a list of runs, execute what is missing, one process per core or device, resumable at any moment.
+
+A run is done when its record exists. Workers write records themselves, so killing anything loses at most the runs
+that were under way.
+"""
+
+import json
+import os
+import threading
+import traceback
+from collections.abc import Callable
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, replace
+from multiprocessing import get_context, parent_process
+from multiprocessing.queues import Queue
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+from benchmarks.bases import BaseSpec, checkpoint_path, load_pretrained, pretrain
+from benchmarks.data.load import EMBEDDED_TASKS
+from benchmarks.data.embedded import load_embedded
+from benchmarks.errors import UserError
+from benchmarks.patching import EMBEDDED_BASE_CLASSES, execute, open_backbone
+from benchmarks.record import Row, atomic_text, record_path, write_record
+from benchmarks.spec import Env, RunSpec
+from benchmarks.worlds import World
+
+Job = str | BaseSpec | RunSpec
+"""A task to draw, a base to pre-train, or a run."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Planned:
+    """A run and what will happen to it."""
+
+    run: RunSpec
+    state: Literal["done", "todo", "blocked"]
+    reason: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """What a job came to: rows, or the error that ended it."""
+
+    job: Job
+    rows: tuple[Row, ...] = ()
+    error: str = ""
+
+
+def plan(world: World, runs: list[RunSpec]) -> list[Planned]:
+    """State of every run, without starting anything."""
+
+    def planned(run: RunSpec) -> Planned:
+        if record_path(world.env.results, run.run_id).exists():
+            return Planned(run=run, state="done")
+        reasons = [world.blocked[task] for task in (run.task, run.base_task) if task in world.blocked]
+        return Planned(run=run, state="blocked" if reasons else "todo", reason=" ".join(reasons))
+
+    return [planned(run) for run in runs]
+
+
+def check_inputs(world: World, runs: list[RunSpec]) -> None:
+    """Open every backbone that exists already and probe the results folder, before anything is written.
+
+    Raises:
+        UserError, DeltaError: for weights that cannot be loaded or a folder that cannot be written.
+    """
+    for base in world.bases:
+        if checkpoint_path(world.env.cache, base.run_id).exists():
+            load_pretrained(
+                base.architecture, base.run_id, world.env.cache, num_classes=EMBEDDED_BASE_CLASSES
+            )
+    if world.scale == "local" and runs:
+        open_backbone(runs[0], world.env)
+    for folder in (world.env.results, world.env.cache):
+        existing = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
+        if not existing.is_dir() or not os.access(existing, os.W_OK):
+            raise UserError(f"Folder {str(folder)!r} cannot be written; choose another with --results or --cache.")
+
+
+def run_all(world: World, planned: list[Planned], *, workers: int | None, report: Callable[[Result], None]) -> int:
+    """Execute the runs that are to do, calling `report` for each as it ends; returns the number of failures.
+
+    Bases come first, and the runs of an architecture start as soon as its base is there.
+    """
+    todo = [item.run for item in planned if item.state == "todo"]
+    needed = {run.weights for run in todo}
+    bases = [base for base in world.bases if base.weights in needed and not _is_trained(base, world.env)]
+    draw = {task for run in todo for task in (run.task, run.base_task) if task in EMBEDDED_TASKS}
+    drawings: list[Job] = [task for task in EMBEDDED_TASKS if task in draw]
+    waiting = {base.weights: [run for run in todo if run.weights == base.weights] for base in bases}
+    ready: list[Job] = [*bases, *(run for run in todo if run.weights not in waiting)]
+    failures = 0
+    with _pool(world.env, workers, at_most=len(todo) + len(bases)) as pool:
+        for job in drawings:  # a few seconds each, and everything else reads them
+            pool.submit(_work, job, world.env)
+        pending: set[Future[Result]] = {pool.submit(_work, job, world.env) for job in ready}
+        while pending:
+            finished, pending = wait(pending, return_when=FIRST_COMPLETED)
+            for future in finished:
+                result = _result(future)
+                failures += bool(result.error)
+                report(result)
+                if isinstance(result.job, BaseSpec) and not result.error:
+                    pending |= {pool.submit(_work, run, world.env) for run in waiting[result.job.weights]}
+    return failures
+
+
+def _is_trained(base: BaseSpec, env: Env) -> bool:
+    return checkpoint_path(env.cache, base.run_id).exists() and record_path(env.results, base.run_id).exists()
+
+
+def _result(future: "Future[Result]") -> Result:
+    try:
+        return future.result()
+    except BrokenProcessPool as error:
+        raise UserError(
+            "A worker process died (out of memory?); finished runs are kept: start again, with fewer --workers."
+        ) from error
+
+
+def _pool(env: Env, workers: int | None, *, at_most: int) -> ProcessPoolExecutor:
+    context = get_context("spawn")
+    devices = devices_of(env.device)
+    count = max(1, min(workers or _default_workers(devices), at_most))
+    queue = context.Queue()
+    for index in range(count):
+        queue.put(devices[index % len(devices)])
+    return ProcessPoolExecutor(count, mp_context=context, initializer=_start_worker, initargs=(queue,))
+
+
+def devices_of(device: str) -> list[str]:
+    """Devices behind a choice: `auto` and `cuda` are all CUDA devices, or the CPU where `auto` finds none.
+
+    Raises:
+        UserError: if the device is not there.
+    """
+    found = [f"cuda:{index}" for index in range(torch.cuda.device_count())]
+    if device in ("auto", "cuda"):
+        if device == "cuda" and not found:
+            raise UserError("--device cuda was asked for but torch sees no CUDA device; use --device cpu.")
+        return found or ["cpu"]
+    known = [*found, "cpu", *(["mps"] if torch.backends.mps.is_available() else [])]
+    if device not in known:
+        raise UserError(f"--device {device} is not there; torch sees {', '.join(known)}.")
+    return [device]
+
+
+def _default_workers(devices: list[str]) -> int:
+    return len(os.sched_getaffinity(0)) if devices == ["cpu"] else len(devices)
+
+
+_device = "cpu"
+
+
+def _start_worker(devices: "Queue[str]") -> None:
+    """One thread a worker: results do not depend on how many run. A worker must not outlive a killed parent."""
+    global _device
+    _device = devices.get()
+    torch.set_num_threads(1)
+    parent = parent_process()
+    assert parent is not None
+    threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()
+
+
+def _work(job: Job, env: Env) -> Result:
+    """Do one job in a worker; a failure is written beside the records and never counts as done."""
+    env = replace(env, device=_device)
+    if isinstance(job, str):
+        load_embedded(job, cache_dir=env.cache / "data")
+        return Result(job=job)
+    try:
+        rows = pretrain(job, env) if isinstance(job, BaseSpec) else execute(job, env)
+    except Exception as error:  # noqa: BLE001 - one bad run must not end the others
+        _write_failure(env.results, job, traceback.format_exc())
+        return Result(job=job, error=f"{type(error).__name__}: {error}")
+    write_record(env.results, rows)
+    _failure_path(env.results, job).unlink(missing_ok=True)
+    return Result(job=job, rows=tuple(rows))
+
+
+def _failure_path(results: Path, job: BaseSpec | RunSpec) -> Path:
+    return results / "failed" / f"{job.run_id}.json"
+
+
+def _write_failure(results: Path, job: BaseSpec | RunSpec, trace: str) -> None:
+    with atomic_text(_failure_path(results, job)) as stream:
+        json.dump({"run_id": job.run_id, "traceback": trace[-4000:]}, stream, indent=1)

@@ -1,0 +1,122 @@
+"""The seam between the runner and a method: a `Cell` goes in, an `Outcome` comes out."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+
+from benchmarks.data.splits import TaskData
+from benchmarks.engine import predict, top1
+from benchmarks.recipe import Recipe
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measurement:
+    """One measured accuracy of one run."""
+
+    column: str
+    split: Literal["val", "test"]
+    value: float
+    """Top-1 in per cent."""
+    n_examples: int
+    phase: Literal["before", "after"] = "after"
+    variant: str = ""
+    alpha: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What a method hands back for one cell."""
+
+    measurements: tuple[Measurement, ...]
+    params_delta: int
+    """Trainable parameters without the head."""
+    params_head: int
+    steps: int
+    train_s: float
+    backbone_sha_after: str
+    base_logits_equal: bool | None
+    """None where the method changes the base on purpose."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """Everything a method needs for one architecture, task and seed."""
+
+    new_backbone: Callable[[], nn.Module]
+    """A fresh copy of the pre-trained net, on the device, channels last."""
+    task: TaskData
+    base: TaskData | None
+    base_logits: Tensor | None
+    """Logits (N, C) of the untouched net on the base task's test split, measured before."""
+    fabric: Fabric
+    order_seed: int
+    init_seed: int
+    eval_batch_size: int = 250
+
+    def logits(self, module: nn.Module, split: str, *, base: bool = False) -> Tensor:
+        """Logits (N, C) of `module` on a split of the task, or of the base task."""
+        data = self.base if base else self.task
+        assert data is not None
+        batches = getattr(data, split).batches(self.eval_batch_size, device=self.fabric.device)
+        return predict(module, batches)
+
+    def measure_task(self, module: nn.Module, split: Literal["val", "test"], **where: object) -> Measurement:
+        """Top-1 of `module` on a split of the patch task."""
+        labels = getattr(self.task, split).labels
+        return Measurement(
+            column=self.task.name,
+            split=split,
+            value=top1(self.logits(module, split), labels),
+            n_examples=len(labels),
+            **where,  # type: ignore[arg-type]
+        )
+
+    def measure_base(self, logits: Tensor, split: Literal["val", "test"], **where: object) -> Measurement:
+        """Top-1 of base logits (N, C) that were computed on a split of the base task."""
+        assert self.base is not None
+        labels = getattr(self.base, split).labels
+        return Measurement(
+            column=self.base.name, split=split, value=top1(logits, labels), n_examples=len(labels), **where  # type: ignore[arg-type]
+        )
+
+    def before(self) -> tuple[Measurement, ...]:
+        """Accuracy of the untouched net on the base task, if there is base data."""
+        if self.base_logits is None:
+            return ()
+        return (self.measure_base(self.base_logits, "test", phase="before"),)
+
+
+class Method(Protocol):
+    """A way to adapt a backbone to a task: a frozen dataclass whose fields are science, and `measure`."""
+
+    recipe: Recipe
+
+    @property
+    def name(self) -> str:
+        """Name as in the paper's CSVs, or ours."""
+        ...
+
+    @property
+    def variant(self) -> str:
+        """Arm of the method; empty when there is one."""
+        ...
+
+    @property
+    def n_delta_modules(self) -> int:
+        """0 for methods without Delta-modules."""
+        ...
+
+    def measure(self, cell: Cell) -> Outcome:
+        """Train on the cell's task and measure task and base."""
+        ...
+
+
+def new_head(features: int, classes: int, seed: int, device: torch.device) -> nn.Linear:
+    """A fresh linear classifier with the framework's default initialisation, drawn from its own seed."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return nn.Linear(features, classes).to(device)

@@ -1,0 +1,91 @@
+"""Train and measure a patch on a backbone that must not change: shared by FC-only and Delta-Networks."""
+
+import time
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+
+from benchmarks.data.splits import TensorSplit
+from benchmarks.engine import fit, predict
+from benchmarks.methods.base import Cell, Measurement, Outcome
+from benchmarks.recipe import Recipe
+from delta_core import DeltaConfig, DeltaModel, backbone_fingerprint
+
+TASK = "task"
+
+
+class Prefix(nn.Module):
+    """The frozen part of a patched model as a module: images -> features."""
+
+    def __init__(self, model: DeltaModel) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, x: Tensor) -> Tensor:  # noqa: D102
+        return self.model.prefix(x)
+
+
+class Suffix(nn.Module):
+    """The trainable part of a patched model as a module: features -> logits."""
+
+    def __init__(self, model: DeltaModel) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, x: Tensor) -> Tensor:  # noqa: D102
+        return self.model.suffix(x)
+
+
+def measure_patch(cell: Cell, config: DeltaConfig | None, recipe: Recipe) -> Outcome:
+    """Train a patch (`config=None`: the head alone) and prove that the base stayed as it was.
+
+    With one fixed view per image (`recipe.views == 1`) the output of the frozen prefix is the same in every epoch, so
+    it is computed once and only the suffix is trained.
+    """
+    started = time.perf_counter()
+    backbone = cell.new_backbone()
+    model = DeltaModel(backbone)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(cell.init_seed)
+        model.add_patch(TASK, num_classes=cell.task.classes, config=config)
+    head = model.patches[TASK].head
+    assert isinstance(head, nn.Module)
+    train = cell.task.train
+    if recipe.views:
+        features = predict(Prefix(model), train.batches(cell.eval_batch_size, device=cell.fabric.device))
+        train = TensorSplit(inputs=features, labels=train.labels)
+        if config and config.norm_start == "identity":
+            model.calibrate(train.batches(cell.eval_batch_size, device=cell.fabric.device), from_prefix=True)
+        steps = fit(Suffix(model), head, train, recipe, cell.fabric, seed=cell.order_seed)
+    else:
+        if config and config.norm_start == "identity":
+            model.calibrate(train.batches(cell.eval_batch_size, device=cell.fabric.device))
+        steps = fit(model, head, train, recipe, cell.fabric, seed=cell.order_seed)
+    train_s = time.perf_counter() - started
+
+    counts = model.count_parameters()
+    task = tuple(cell.measure_task(model, split) for split in ("val", "test"))
+    base, equal = _base_after(cell, model)
+    return Outcome(
+        measurements=(*cell.before(), *base, *task),
+        params_delta=counts.delta,
+        params_head=counts.head,
+        steps=steps,
+        train_s=train_s,
+        backbone_sha_after=backbone_fingerprint(backbone),
+        base_logits_equal=equal,
+    )
+
+
+def _base_after(cell: Cell, model: DeltaModel) -> tuple[tuple[Measurement, ...], bool]:
+    """Base accuracy with patches off, and whether the logits are bit-identical to those before training.
+
+    Without base data the proof is made on the task's own test images.
+    """
+    with model.disable_patches():
+        if cell.base_logits is None:
+            now = cell.logits(model, "test")
+            return (), torch.equal(now, cell.logits(cell.new_backbone(), "test"))
+        now = cell.logits(model, "test", base=True)
+    return (replace(cell.measure_base(now, "test"), phase="after"),), torch.equal(now, cell.base_logits)

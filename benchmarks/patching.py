@@ -1,0 +1,149 @@
+"""The patching runner: one RunSpec in, its rows out."""
+
+import copy
+import os
+import time
+from collections.abc import Callable
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from benchmarks.bases import load_pretrained
+from benchmarks.counts import backbone_params, delta_params
+from benchmarks.data.embedded import BASE_TASK
+from benchmarks.data.load import load_base_task, load_task
+from benchmarks.data.splits import TaskData
+from benchmarks.embedded_backbones import PREPROCESSING
+from benchmarks.engine import predict
+from benchmarks.fabric import make_fabric
+from benchmarks.methods import Cell, DeltaNetworks, FcOnly, Outcome
+from benchmarks.provenance import provenance
+from benchmarks.record import Row
+from benchmarks.spec import Env, RunSpec, canonical_json, derive_seed
+from delta_core import backbone_fingerprint
+from delta_core.weights import Preprocessing, load_backbone, preprocessing_of
+
+EMBEDDED_BASE_CLASSES = 62
+
+
+def execute(spec: RunSpec, env: Env) -> list[Row]:
+    """Measure one cell: load backbone and data, run the method, return rows that carry their own proof."""
+    started = time.perf_counter()
+    fabric = make_fabric(env)
+    backbone = open_backbone(spec, env).to(device=fabric.device, memory_format=torch.channels_last).eval()
+    at_task, at_base = preprocessings(spec, backbone)
+    task = load_task(spec.task, env, at_task, views=spec.method.recipe.views)
+    classes: int = backbone.num_classes  # type: ignore[assignment]
+    base = load_base_task(spec.base_task, env, at_base, classes=classes) if spec.base_task else None
+    sha_before = backbone_fingerprint(backbone)
+    cell = Cell(
+        new_backbone=_copies(backbone),
+        task=task,
+        base=base,
+        base_logits=_base_logits(backbone, base, sha_before, env, fabric.device) if base else None,
+        fabric=fabric,
+        order_seed=derive_seed("order", spec.task, spec.seed),
+        init_seed=derive_seed("init", spec.architecture, spec.task, spec.method.name, _arm(spec), spec.seed),
+    )
+    outcome = spec.method.measure(cell)
+    elapsed_s = time.perf_counter() - started
+    return _rows(spec, outcome, cell, sha_before, str(at_task), elapsed_s, provenance(fabric.device, env.precision))
+
+
+def open_backbone(spec: RunSpec, env: Env) -> nn.Module:
+    """The pre-trained net of a run, on the CPU.
+
+    Raises:
+        UserError, DeltaError: if its weights cannot be loaded.
+    """
+    source, _, name = spec.weights.partition(":")
+    if source == "pretrain":
+        return load_pretrained(spec.architecture, name, env.cache, num_classes=EMBEDDED_BASE_CLASSES)
+    return load_backbone(spec.architecture, str(env.weights_file) if source == "file" else spec.weights)
+
+
+def preprocessings(spec: RunSpec, backbone: nn.Module) -> tuple[Preprocessing, Preprocessing]:
+    """Preprocessing of the patch task (at the run's image size) and of the base task (at the weights' own size)."""
+    if spec.base_task == BASE_TASK or spec.scale == "embedded":
+        return PREPROCESSING, PREPROCESSING
+    return preprocessing_of(backbone, spec.image_size), preprocessing_of(backbone)
+
+
+def _arm(spec: RunSpec) -> str:
+    return f"{spec.method.variant}/{spec.method.n_delta_modules}"
+
+
+def _copies(backbone: nn.Module) -> Callable[[], nn.Module]:
+    """A factory of fresh copies; the pristine state is kept apart, whatever happens to the first net."""
+    pristine = copy.deepcopy(backbone)
+    return lambda: copy.deepcopy(pristine)
+
+
+def _base_logits(backbone: nn.Module, base: TaskData, sha: str, env: Env, device: torch.device) -> Tensor:
+    """Logits of the untouched net on the base test split; computed once per weights, data and device, then cached."""
+    name = f"{sha[:16]}-{base.sha[:12]}-{len(base.test.labels)}-{device.type}.safetensors"
+    path = env.cache / "base_logits" / name
+    if path.exists():
+        return load_file(path)["logits"]
+    logits = predict(backbone, base.test.batches(Cell.eval_batch_size, device=device))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(f".{os.getpid()}.tmp")
+    save_file({"logits": logits}, partial)
+    partial.replace(path)
+    return logits
+
+
+def _rows(
+    spec: RunSpec,
+    outcome: Outcome,
+    cell: Cell,
+    sha_before: str,
+    transform: str,
+    elapsed_s: float,
+    origin: dict[str, object],
+) -> list[Row]:
+    method = spec.method
+    full_size = {
+        FcOnly: lambda: 0,
+        DeltaNetworks: lambda: delta_params(spec.architecture, method.config),  # type: ignore[attr-defined]
+    }.get(type(method), lambda: backbone_params(spec.architecture))()
+    return [
+        Row(
+            run_id=spec.run_id,
+            suite="patching",
+            scale=spec.scale,
+            protocol=spec.protocol,
+            architecture=spec.architecture,
+            weights=spec.weights,
+            method=method.name,
+            variant=found.variant or method.variant,
+            n_delta_modules=method.n_delta_modules,
+            task=spec.task,
+            seed=spec.seed,
+            column=found.column,
+            phase=found.phase,
+            split=found.split,
+            alpha=found.alpha,
+            metric="top1",
+            value=found.value,
+            n_examples=found.n_examples,
+            selection="last",
+            params_delta=outcome.params_delta,
+            params_head=outcome.params_head,
+            params_backbone=sum(parameter.numel() for parameter in cell.new_backbone().parameters()),
+            params_delta_full_size=full_size,
+            steps=outcome.steps,
+            global_batch=method.recipe.batch_size,
+            train_s=outcome.train_s,
+            eval_s=elapsed_s - outcome.train_s,
+            backbone_sha_before=sha_before,
+            backbone_sha_after=outcome.backbone_sha_after,
+            base_logits_equal=outcome.base_logits_equal,
+            data_sha=cell.task.sha,
+            transform=transform,
+            config=canonical_json(spec),
+            **origin,  # type: ignore[arg-type]
+        )
+        for found in outcome.measurements
+    ]

@@ -1,0 +1,75 @@
+"""Where a number came from: commit, versions, device, memory."""
+
+import json
+import platform
+import resource
+import subprocess
+import sys
+from datetime import UTC, datetime
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+PACKAGES = ("torch", "torchvision", "timm", "numpy", "pillow", "lightning-fabric")
+
+
+@cache
+def git_state() -> tuple[str, bool]:
+    """Commit of this source tree and whether tracked files differ from it; blank commit outside a repository."""
+    folder = Path(__file__).parent
+
+    def git(*arguments: str) -> str:
+        return subprocess.run(
+            ["git", *arguments], cwd=folder, capture_output=True, text=True, check=True, timeout=30
+        ).stdout.strip()
+
+    try:
+        return git("rev-parse", "HEAD"), bool(git("status", "--porcelain", "--untracked-files=no"))
+    except (OSError, subprocess.SubprocessError):
+        return "", False
+
+
+@cache
+def versions() -> str:
+    """Python and package versions as JSON."""
+    found = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return json.dumps(found, sort_keys=True)
+
+
+def device_name(device: torch.device) -> str:
+    """Human-readable device, e.g. `cpu x86_64 1 thread` or the name of the GPU."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{device.type} {platform.machine()} {torch.get_num_threads()} thread(s)"
+
+
+def peak_mem_mb(device: torch.device) -> float:
+    """Peak memory in MiB: allocated on CUDA, else resident set of this process since its start."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**20
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 2**20 if sys.platform == "darwin" else peak / 2**10
+
+
+def provenance(device: torch.device, precision: str) -> dict[str, Any]:
+    """The provenance columns of a row, filled at the end of a run in this process."""
+    git_sha, git_dirty = git_state()
+    return {
+        "git_sha": git_sha,
+        "git_dirty": git_dirty,
+        "versions": versions(),
+        "device": device_name(device),
+        "precision": precision,
+        "deterministic": device.type == "cpu",
+        "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "peak_mem_mb": peak_mem_mb(device),
+        "world_size": 1,
+    }

@@ -1,0 +1,23 @@
+"""How a module is trained: one optimiser, one schedule, for every method."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """AdamW with linear warm-up and per-step cosine to 0, gradients clipped (PAINT's recipe, mlfoundations/patching).
+
+    Biases and normalisation parameters are never decayed.
+    """
+
+    epochs: int
+    lr: float
+    """Peak learning rate of everything but the head."""
+    head_lr: float
+    batch_size: int = 128
+    weight_decay: float = 0.1
+    warmup_steps: int = 500
+    """Clamped to a fifth of all steps, so that small data sets reach the peak (protocols of Table 2, Flowers)."""
+    clip_norm: float = 1.0
+    views: int = 0
+    """0 = a fresh augmented view of each image in every epoch; 1 = one fixed view (resize, centre crop)."""

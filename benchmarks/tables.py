@@ -1,0 +1,83 @@
+"""Tables of the paper as functions from a world to runs. Runs know nothing of tables: 2 and 10 share theirs."""
+
+from collections.abc import Callable, Iterable
+
+from benchmarks.errors import UserError
+from benchmarks.methods import DeltaNetworks, FcOnly, FineTune, Method, Paint
+from benchmarks.options import Options
+from benchmarks.spec import RunSpec
+from benchmarks.worlds import World
+from delta_core import DeltaConfig
+
+TABLE2_ARCHITECTURES = ("resnet18", "resnet34", "resnet50", "convnext_tiny")
+
+
+def table2(world: World, seeds: int) -> list[RunSpec]:
+    """Table 2, single-task patching: four architectures, six tasks, Delta (1), (2), (4) against PAINT.
+
+    FC-only and full fine-tuning are our references; the literal reading of the paper has its own rows.
+    """
+    architectures = [name for name in world.weights if world.scale != "paper" or name in TABLE2_ARCHITECTURES]
+    return _patching(world, architectures, (1, 2, 4), seeds)
+
+
+def table10(world: World, seeds: int) -> list[RunSpec]:
+    """Table 10, the runs of Table 2 as top-1 pairs; at paper scale four more architectures with Delta (1)."""
+    more = [name for name in world.weights if world.scale == "paper" and name not in TABLE2_ARCHITECTURES]
+    return table2(world, seeds) + _patching(world, more, (1,), seeds)
+
+
+TABLES: dict[str, Callable[[World, int], list[RunSpec]]] = {"table2": table2, "table10": table10}
+
+
+def runs_of(options: Options, world: World) -> list[RunSpec]:
+    """Runs of the table that the options name, filtered by method.
+
+    Raises:
+        UserError: for an unknown table or method, or a number of seeds below one.
+    """
+    if options.table not in TABLES:
+        raise UserError(f"Table {options.table!r} is not known; choose one of {', '.join(TABLES)}.")
+    if options.seeds < 1:
+        raise UserError(f"--seeds is {options.seeds}; give a whole number of at least 1.")
+    runs = TABLES[options.table](world, options.seeds)
+    methods = {run.method.name for run in runs}
+    for name in options.method:
+        if name not in methods:
+            raise UserError(f"--method {name} is not in {options.table}; choose from {', '.join(sorted(methods))}.")
+    return [run for run in runs if not options.method or run.method.name in options.method]
+
+
+def _patching(world: World, architectures: Iterable[str], modules: tuple[int, ...], seeds: int) -> list[RunSpec]:
+    return [
+        RunSpec(
+            scale=world.scale,
+            architecture=architecture,
+            weights=world.weights[architecture],
+            task=task,
+            data=data,
+            base_task=world.base_task,
+            base_data=world.base_data,
+            method=method,
+            image_size=world.image_size,
+            seed=seed,
+        )
+        for architecture in architectures
+        for task, data in world.tasks.items()
+        for method in _patching_methods(world, modules)
+        for seed in range(seeds)
+    ]
+
+
+def _patching_methods(world: World, modules: tuple[int, ...]) -> list[Method]:
+    recipes = world.recipes
+    return [
+        FcOnly(recipe=recipes.head),
+        *(Paint(recipe=recipe) for recipe in recipes.paint),
+        FineTune(recipe=recipes.finetune),
+        *(
+            DeltaNetworks(recipe=recipes.delta_paper, config=DeltaConfig.paper(n_modules=n), variant="paper")
+            for n in modules
+        ),
+        *(DeltaNetworks(recipe=recipes.delta, config=DeltaConfig(n_modules=n), variant="default") for n in modules),
+    ]

