@@ -2,13 +2,13 @@
 
 import sys
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import tyro
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from benchmarks.bases import BaseSpec
 from benchmarks.errors import UserError
 from benchmarks.grid import Planned, Result, check_inputs, devices_of, plan, run_all
 from benchmarks.options import Options
@@ -21,7 +21,7 @@ from delta_core import DeltaError
 
 def main() -> None:
     """Entry point of `delta-bench`; bad input gives one sentence and exit code 2."""
-    commands = {"plan": show_plan, "run": run, "status": status, "collect": collect_rows}
+    commands: dict[str, Callable[..., int]] = {"plan": show_plan, "run": run, "status": status, "collect": collect_rows}
     try:
         sys.exit(tyro.extras.subcommand_cli_from_dict(commands, prog="delta-bench", description=__doc__))
     except (UserError, DeltaError) as error:

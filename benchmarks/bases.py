@@ -15,12 +15,13 @@ from benchmarks.data.load import load_task
 from benchmarks.embedded_backbones import PREPROCESSING, slim_backbone
 from benchmarks.engine import fit, predict, top1
 from benchmarks.errors import UserError
-from benchmarks.fabric import make_fabric
+from benchmarks.fabric import make_fabric, to_device
 from benchmarks.provenance import provenance
 from benchmarks.recipe import Recipe
 from benchmarks.record import Row
 from benchmarks.spec import Env, canonical_json, content_id, derive_seed
 from delta_core import backbone_fingerprint
+from delta_core.families import base_head
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,8 +58,8 @@ def pretrain(spec: BaseSpec, env: Env) -> list[Row]:
     data = load_task(spec.task, env, PREPROCESSING)
     torch.manual_seed(derive_seed("init", spec.architecture, spec.task, spec.seed))
     net = slim_backbone(spec.architecture, num_classes=data.classes)
-    net.to(device=fabric.device, memory_format=torch.channels_last)
-    head = net.get_classifier()
+    net = to_device(net, fabric.device)
+    head = base_head(net)
     steps = fit(net, head, data.train, spec.recipe, fabric, seed=derive_seed("order", spec.task, spec.seed))
     net.eval()
     train_s = time.perf_counter() - started

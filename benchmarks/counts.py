@@ -5,8 +5,9 @@ from functools import cache
 import timm
 import torch
 
+from benchmarks.methods import DeltaNetworks, FcOnly, Method
 from delta_core import DeltaConfig
-from delta_core.families import Block, stages_of
+from delta_core.families import Block, base_head, stages_of
 from delta_core.patch import Patch
 
 
@@ -25,5 +26,16 @@ def backbone_params(architecture: str) -> int:
     """Parameters of the full-size timm net without its classifier: what PAINT and fine-tuning train."""
     with torch.device("meta"):
         backbone = timm.create_model(architecture)
-    head = sum(parameter.numel() for parameter in backbone.get_classifier().parameters())
+    head = sum(parameter.numel() for parameter in base_head(backbone).parameters())
     return sum(parameter.numel() for parameter in backbone.parameters()) - head
+
+
+def full_size_params(architecture: str, method: Method) -> int:
+    """Trainable parameters, head left out, of a method on the full-size architecture of that name."""
+    match method:
+        case DeltaNetworks(config=config):
+            return delta_params(architecture, config)
+        case FcOnly():
+            return 0
+        case _:
+            return backbone_params(architecture)

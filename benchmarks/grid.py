@@ -20,8 +20,8 @@ from typing import Literal
 import torch
 
 from benchmarks.bases import BaseSpec, checkpoint_path, load_pretrained, pretrain
-from benchmarks.data.load import EMBEDDED_TASKS
 from benchmarks.data.embedded import load_embedded
+from benchmarks.data.load import EMBEDDED_TASKS
 from benchmarks.errors import UserError
 from benchmarks.patching import EMBEDDED_BASE_CLASSES, execute, open_backbone
 from benchmarks.record import Row, atomic_text, record_path, write_record
@@ -70,9 +70,7 @@ def check_inputs(world: World, runs: list[RunSpec]) -> None:
     """
     for base in world.bases:
         if checkpoint_path(world.env.cache, base.run_id).exists():
-            load_pretrained(
-                base.architecture, base.run_id, world.env.cache, num_classes=EMBEDDED_BASE_CLASSES
-            )
+            load_pretrained(base.architecture, base.run_id, world.env.cache, num_classes=EMBEDDED_BASE_CLASSES)
     if world.scale == "local" and runs:
         open_backbone(runs[0], world.env)
     for folder in (world.env.results, world.env.cache):
@@ -163,7 +161,12 @@ def _start_worker(devices: "Queue[str]") -> None:
     torch.set_num_threads(1)
     parent = parent_process()
     assert parent is not None
-    threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()
+
+    def end_with_parent() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=end_with_parent, daemon=True).start()
 
 
 def _work(job: Job, env: Env) -> Result:

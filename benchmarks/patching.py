@@ -10,14 +10,14 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from benchmarks.bases import load_pretrained
-from benchmarks.counts import backbone_params, delta_params
+from benchmarks.counts import full_size_params
 from benchmarks.data.embedded import BASE_TASK
 from benchmarks.data.load import load_base_task, load_task
 from benchmarks.data.splits import TaskData
 from benchmarks.embedded_backbones import PREPROCESSING
 from benchmarks.engine import predict
-from benchmarks.fabric import make_fabric
-from benchmarks.methods import Cell, DeltaNetworks, FcOnly, Outcome
+from benchmarks.fabric import make_fabric, to_device
+from benchmarks.methods import Cell, Outcome
 from benchmarks.provenance import provenance
 from benchmarks.record import Row
 from benchmarks.spec import Env, RunSpec, canonical_json, derive_seed
@@ -31,7 +31,7 @@ def execute(spec: RunSpec, env: Env) -> list[Row]:
     """Measure one cell: load backbone and data, run the method, return rows that carry their own proof."""
     started = time.perf_counter()
     fabric = make_fabric(env)
-    backbone = open_backbone(spec, env).to(device=fabric.device, memory_format=torch.channels_last).eval()
+    backbone = to_device(open_backbone(spec, env), fabric.device).eval()
     at_task, at_base = preprocessings(spec, backbone)
     task = load_task(spec.task, env, at_task, views=spec.method.recipe.views)
     classes: int = backbone.num_classes  # type: ignore[assignment]
@@ -104,10 +104,6 @@ def _rows(
     origin: dict[str, object],
 ) -> list[Row]:
     method = spec.method
-    full_size = {
-        FcOnly: lambda: 0,
-        DeltaNetworks: lambda: delta_params(spec.architecture, method.config),  # type: ignore[attr-defined]
-    }.get(type(method), lambda: backbone_params(spec.architecture))()
     return [
         Row(
             run_id=spec.run_id,
@@ -132,7 +128,7 @@ def _rows(
             params_delta=outcome.params_delta,
             params_head=outcome.params_head,
             params_backbone=sum(parameter.numel() for parameter in cell.new_backbone().parameters()),
-            params_delta_full_size=full_size,
+            params_delta_full_size=full_size_params(spec.architecture, method),
             steps=outcome.steps,
             global_batch=method.recipe.batch_size,
             train_s=outcome.train_s,

@@ -125,9 +125,7 @@ def row_schema() -> pa.DataFrameSchema:
         "peak_mem_mb": pa.Check.ge(0),
         "schema_version": pa.Check.eq(SCHEMA_VERSION),
     }
-    columns = {
-        name: pa.Column(dtype, checks.get(name), nullable=name in nullable) for name, dtype in DTYPES.items()
-    }
+    columns = {name: pa.Column(dtype, checks.get(name), nullable=name in nullable) for name, dtype in DTYPES.items()}
     return pa.DataFrameSchema(columns, unique=list(KEY), strict=True, ordered=True)
 
 
@@ -141,7 +139,7 @@ def atomic_text(path: Path) -> Iterator[TextIOWrapper]:
             yield stream
             stream.flush()
             os.fsync(stream.fileno())
-        os.replace(name, path)
+        Path(name).replace(path)
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
@@ -184,11 +182,12 @@ def read_rows(path: Path) -> pd.DataFrame:
         return to_frame([])
     blank = {name: [""] for name, dtype in DTYPES.items() if dtype != "str"}
     try:
-        frame = pd.read_csv(path, dtype=DTYPES, keep_default_na=False, na_values=blank, float_precision="round_trip")
+        frame = pd.read_csv(path, dtype=DTYPES, keep_default_na=False, na_values=blank)
         return row_schema().validate(frame)
-    except (ValueError, KeyError, pa.errors.SchemaError) as error:
+    except (OSError, ValueError, KeyError, pa.errors.SchemaError, pa.errors.SchemaErrors) as error:
+        detail = " ".join(str(error).split())[:200]
         raise UserError(
-            f"{path} is not a result file of schema version {SCHEMA_VERSION}: {error}. Move it away and run collect."
+            f"{path} is not a result file of schema version {SCHEMA_VERSION} ({detail}); move it away and run collect."
         ) from error
 
 

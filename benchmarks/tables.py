@@ -76,8 +76,8 @@ def _patching_methods(world: World, modules: tuple[int, ...]) -> list[Method]:
         *(Paint(recipe=recipe) for recipe in recipes.paint),
         FineTune(recipe=recipes.finetune),
         *(
-            DeltaNetworks(recipe=recipes.delta_paper, config=DeltaConfig.paper(n_modules=n), variant="paper")
+            DeltaNetworks(recipe=recipes.delta_paper, config=DeltaConfig.paper(n_modules=n), reading="paper")
             for n in modules
         ),
-        *(DeltaNetworks(recipe=recipes.delta, config=DeltaConfig(n_modules=n), variant="default") for n in modules),
+        *(DeltaNetworks(recipe=recipes.delta, config=DeltaConfig(n_modules=n), reading="default") for n in modules),
     ]

@@ -82,9 +82,7 @@ def open_world(options: Options) -> World:
 
 def _recipes(epochs: int, views: int, batch_size: int, weight_decay: float) -> Recipes:
     """One schedule for all methods; learning rates chosen on validation data (delta_core/DECISIONS.md)."""
-    common = Recipe(
-        epochs=epochs, views=views, batch_size=batch_size, lr=1e-3, head_lr=1e-3, weight_decay=weight_decay
-    )
+    common = Recipe(epochs=epochs, views=views, batch_size=batch_size, lr=1e-3, head_lr=1e-3, weight_decay=weight_decay)
     return Recipes(
         head=replace(common, lr=3e-3, head_lr=3e-3),
         delta=replace(common, lr=3e-3, head_lr=3e-3),
@@ -128,7 +126,9 @@ def _local(options: Options) -> World:
     if options.base is not None:
         root = _below(options.data_root, options.base)
         if not root.is_dir():
-            raise UserError(f"Base data {str(root)!r} does not exist; give --base DIR with labels.csv or train/ and val/.")
+            raise UserError(
+                f"Base data {str(root)!r} does not exist; give --base DIR with labels.csv or train/ and val/."
+            )
         base_task, base_data = root.name, folder_identity(root)
         folders[base_task] = root
     weights_file = None

@@ -30,7 +30,7 @@ class DeltaConfig:
     reduction: int = 2
     """Width of the module is C / `reduction`; 2 meets all printed parameter counts (Tables 2 and 10)."""
     gate_start: GateStart = "identity"
-    """`half`: every gate starts at sigmoid(0) = 0.5 (paper). `identity`: existing skips start near 1, new ones near 0."""
+    """`half`: every gate starts at sigmoid(0) = 0.5 (paper). `identity`: existing skips start near 1, new near 0."""
     gate_start_logit: float = 2.0
     """Distance of an `identity` start from 0.5, in logits: gates start at sigmoid(+-2) = 0.88 and 0.12."""
     norm_place: NormPlace = "output"
@@ -61,7 +61,5 @@ class DeltaConfig:
 
     @classmethod
     def paper(cls, *, n_modules: int = 4) -> Self:
-        """The literal reading of the paper: gates start at 0.5, a fresh BatchNorm on the block output, full resolution."""
-        return cls(
-            n_modules=n_modules, gate_start="half", norm_place="output", norm_start="fresh", module_input="full"
-        )
+        """The literal reading of the paper: gates start at 0.5, a fresh BatchNorm on the block output."""
+        return cls(n_modules=n_modules, gate_start="half", norm_place="output", norm_start="fresh", module_input="full")

@@ -6,6 +6,7 @@ be gated. Only names of modules are kept, so a layout survives deepcopy, picklin
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, cast
 
 from timm.models._efficientnet_blocks import DepthwiseSeparableConv, InvertedResidual
 from timm.models.convnext import ConvNeXt, ConvNeXtBlock
@@ -15,18 +16,21 @@ from torch import Tensor, nn
 
 from delta_core.errors import DeltaError
 
+Unit = Any
+"""A residual unit of timm; their classes share no typed interface."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class SubBlockAdapter:
     """A residual unit taken apart: output = activation(residual(x) + shortcut(x)). All functions take (module, x)."""
 
-    residual: Callable[[nn.Module, Tensor], Tensor]
+    residual: Callable[[Unit, Tensor], Tensor]
     """Everything up to the addition."""
-    shortcut: Callable[[nn.Module, Tensor], Tensor]
+    shortcut: Callable[[Unit, Tensor], Tensor]
     """The unit's own skip connection: identity, or its frozen down-sampling projection."""
-    activation: Callable[[nn.Module, Tensor], Tensor]
+    activation: Callable[[Unit, Tensor], Tensor]
     """What follows the addition."""
-    channels: Callable[[nn.Module], tuple[int, int]]
+    channels: Callable[[Unit], tuple[int, int]]
     """Channels that enter and leave the unit."""
 
 
@@ -52,54 +56,56 @@ class Block:
 Stage = Plain | Block
 
 
-def _identity(module: nn.Module, x: Tensor) -> Tensor:
+def _identity(_: Unit, x: Tensor) -> Tensor:
     return x
 
 
-def _basic_residual(unit: BasicBlock, x: Tensor) -> Tensor:
+def _basic_residual(unit: Unit, x: Tensor) -> Tensor:
     x = unit.aa(unit.act1(unit.drop_block(unit.bn1(unit.conv1(x)))))
     return _se_and_drop_path(unit, unit.bn2(unit.conv2(x)))
 
 
-def _bottleneck_residual(unit: Bottleneck, x: Tensor) -> Tensor:
+def _bottleneck_residual(unit: Unit, x: Tensor) -> Tensor:
     x = unit.act1(unit.bn1(unit.conv1(x)))
     x = unit.aa(unit.act2(unit.drop_block(unit.bn2(unit.conv2(x)))))
     return _se_and_drop_path(unit, unit.bn3(unit.conv3(x)))
 
 
-def _se_and_drop_path(unit: BasicBlock | Bottleneck, x: Tensor) -> Tensor:
+def _se_and_drop_path(unit: Unit, x: Tensor) -> Tensor:
     if unit.se is not None:
         x = unit.se(x)
     return x if unit.drop_path is None else unit.drop_path(x)
 
 
-def _resnet_shortcut(unit: BasicBlock | Bottleneck, x: Tensor) -> Tensor:
+def _resnet_shortcut(unit: Unit, x: Tensor) -> Tensor:
     return x if unit.downsample is None else unit.downsample(x)
 
 
-def _convnext_residual(unit: ConvNeXtBlock, x: Tensor) -> Tensor:
+def _convnext_residual(unit: Unit, x: Tensor) -> Tensor:
     x = unit.conv_dw(x)
     if unit.use_conv_mlp:
         x = unit.mlp(unit.norm(x))
-    else:
-        x = unit.mlp(unit.norm(x.permute(0, 2, 3, 1))).permute(0, 3, 1, 2)
+    else:  # linear layers want channels last
+        x = x.permute(0, 2, 3, 1)
+        x = unit.mlp(unit.norm(x))
+        x = x.permute(0, 3, 1, 2)
     if unit.gamma is not None:
         x = x.mul(unit.gamma.reshape(1, -1, 1, 1))
     return unit.drop_path(x)
 
 
-def _convnext_shortcut(unit: ConvNeXtBlock, x: Tensor) -> Tensor:
+def _convnext_shortcut(unit: Unit, x: Tensor) -> Tensor:
     return unit.shortcut(x)
 
 
-def _depthwise_separable_residual(unit: DepthwiseSeparableConv, x: Tensor) -> Tensor:
+def _depthwise_separable_residual(unit: Unit, x: Tensor) -> Tensor:
     if unit.conv_s2d is not None:
         x = unit.bn_s2d(unit.conv_s2d(x))
     x = unit.se(unit.aa(unit.bn1(unit.conv_dw(x))))
     return unit.drop_path(unit.bn2(unit.conv_pw(x)))
 
 
-def _inverted_residual(unit: InvertedResidual, x: Tensor) -> Tensor:
+def _inverted_residual(unit: Unit, x: Tensor) -> Tensor:
     if unit.conv_s2d is not None:
         x = unit.bn_s2d(unit.conv_s2d(x))
     x = unit.bn1(unit.conv_pw(x))
@@ -210,4 +216,24 @@ def stages_of(net: nn.Module) -> tuple[Stage, ...]:
         if isinstance(net, family):
             return tuple(cut(net))
     known = ", ".join(family.__name__ for family in FAMILIES)
-    raise DeltaError(f"A net of type {type(net).__name__} cannot be patched yet; supported families are timm's {known}.")
+    raise DeltaError(
+        f"A net of type {type(net).__name__} cannot be patched yet; supported families are timm's {known}."
+    )
+
+
+# timm's common head interface, which nn.Module does not know.
+
+
+def pool(net: nn.Module, x: Tensor) -> Tensor:
+    """Features (B, C, H, W) -> pooled features (B, F) as the net's own head sees them."""
+    return cast(Any, net).forward_head(x, pre_logits=True)
+
+
+def feature_size(net: nn.Module) -> int:
+    """F, the width of pooled features."""
+    return getattr(net, "head_hidden_size", None) or cast(Any, net).num_features
+
+
+def base_head(net: nn.Module) -> nn.Module:
+    """The classifier of the base task."""
+    return cast(Any, net).get_classifier()

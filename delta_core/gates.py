@@ -71,7 +71,7 @@ class LearnableGates(nn.Module):
         existing = existing_skips(k).float()
         self.gates = nn.Parameter(existing if config.gate_start == "identity" else torch.full_like(existing, 0.5))
 
-    def forward(self, x: Tensor) -> Tensor:  # noqa: D102
+    def forward(self, _: Tensor) -> Tensor:  # noqa: D102
         return self.gates[None]
 
 
@@ -100,7 +100,7 @@ class FixedGates(nn.Module):
         super().__init__()
         self.register_buffer("gates", gates)
 
-    def forward(self, x: Tensor) -> Tensor:  # noqa: D102
+    def forward(self, _: Tensor) -> Tensor:  # noqa: D102
         return self.gates[None]
 
 

@@ -6,13 +6,14 @@ Shape legend: B batch, H W image size, C channels, N classes.
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
 from delta_core.config import DeltaConfig
 from delta_core.errors import DeltaError
-from delta_core.families import Block, Stage, stages_of
+from delta_core.families import Block, Stage, feature_size, pool, stages_of
 from delta_core.freeze import assert_frozen, backbone_fingerprint, freeze
 from delta_core.patch import Patch
 
@@ -80,8 +81,7 @@ class DeltaModel(nn.Module):
                 f"that can be gated; choose 1 to {len(self.blocks)}."
             )
         parameter = next(self.backbone.parameters())
-        features: int = getattr(self.backbone, "head_hidden_size", None) or self.backbone.num_features  # type: ignore[assignment]
-        patch = Patch(self.blocks, features, num_classes, config)
+        patch = Patch(self.blocks, feature_size(self.backbone), num_classes, config)
         self.patches[name] = patch.to(parameter.device, parameter.dtype)
         self.active_patch = name
 
@@ -130,7 +130,7 @@ class DeltaModel(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, 3, H, W) -> logits (B, N) of the active patch, or of the base model when none is active."""
         if self.active_patch is None:
-            return self.backbone(x)  # type: ignore[no-any-return]
+            return cast(Tensor, self.backbone(x))
         return self.suffix(self.prefix(x))
 
     def prefix(self, x: Tensor) -> Tensor:
@@ -140,7 +140,7 @@ class DeltaModel(nn.Module):
         """
         for stage in self.stages[: self._first_gated()]:
             x = self._run(stage, x, None)
-        return self._pool(x) if self._first_gated() == len(self.stages) else x
+        return pool(self.backbone, x) if self._first_gated() == len(self.stages) else x
 
     def suffix(self, x: Tensor) -> Tensor:
         """From the output of `prefix` to logits (B, N); `suffix(prefix(x))` is `forward(x)`."""
@@ -148,16 +148,13 @@ class DeltaModel(nn.Module):
         gated = self.stages[self._first_gated() :]
         for stage in gated:
             x = self._run(stage, x, patch)
-        return patch.head(self._pool(x) if gated else x)  # type: ignore[no-any-return]
-
-    def _pool(self, x: Tensor) -> Tensor:
-        return self.backbone.forward_head(x, pre_logits=True)  # type: ignore[operator, no-any-return]
+        return cast(Tensor, patch.head(pool(self.backbone, x) if gated else x))
 
     def _run(self, stage: Stage, x: Tensor, patch: Patch | None) -> Tensor:
         if isinstance(stage, Block):
             part = patch.of(stage) if patch else None
             if part is not None:
-                return part(self.backbone, x)  # type: ignore[no-any-return]
+                return cast(Tensor, part(self.backbone, x))
             names = stage.transition + stage.sub_blocks
         else:
             names = stage.modules
@@ -168,7 +165,7 @@ class DeltaModel(nn.Module):
     def _patch(self) -> Patch:
         if self.active_patch is None:
             raise DeltaError("No patch is active; call add_patch or set_patch first.")
-        return self.patches[self.active_patch]  # type: ignore[return-value]
+        return cast(Patch, self.patches[self.active_patch])
 
     def _first_gated(self) -> int:
         patch = self._patch()

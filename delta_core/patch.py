@@ -3,6 +3,8 @@
 Shape legend: B batch, C channels, H W size, S = k(k+1)/2 skips of a block with k sub-blocks.
 """
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 
@@ -87,4 +89,4 @@ class Patch(nn.Module):
     def of(self, block: Block) -> BlockPatch | None:
         """This patch's part for a block, or None where the block stays as it is."""
         key = block.name.replace(".", "_")
-        return self.blocks[key] if key in self.blocks else None  # type: ignore[return-value]
+        return cast(BlockPatch, self.blocks[key]) if key in self.blocks else None

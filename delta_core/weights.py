@@ -1,6 +1,6 @@
 """Where backbone weights come from, and the preprocessing that belongs to them.
 
-A wrong resize or normalisation moves ImageNet accuracy by points (timm#1324), so preprocessing travels with the weights.
+A wrong resize or normalisation moves ImageNet accuracy by points (timm#1324), so it travels with the weights.
 """
 
 import importlib.util
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import timm
+import timm.data
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
@@ -66,7 +67,7 @@ class Preprocessing:
 
 def preprocessing_of(net: nn.Module, image_size: int | None = None) -> Preprocessing:
     """Preprocessing that the weights of a timm net were trained with, optionally at another size in pixels."""
-    data: dict[str, Any] = timm.data.resolve_data_config(model=net)
+    data: dict[str, Any] = timm.data.resolve_data_config(model=net)  # type: ignore[attr-defined, no-untyped-call]
     return Preprocessing(
         image_size=image_size or data["input_size"][-1],
         crop_pct=data["crop_pct"],
@@ -127,7 +128,7 @@ def _read(path: Path) -> dict[str, Tensor]:
         return {name.removeprefix("module."): tensor for name, tensor in state.items()}
     except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, AttributeError, ValueError) as error:
         raise DeltaError(
-            f"Weights file {str(path)!r} is not a readable state dict ({type(error).__name__}); download or save it again."
+            f"Weights file {str(path)!r} is not a readable state dict ({type(error).__name__}); save it again."
         ) from error
 
 

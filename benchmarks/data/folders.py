@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import torch
@@ -34,14 +35,20 @@ def folder_identity(root: Path) -> str:
 def check_image_folder(root: Path) -> None:
     """Raise UserError unless `root` holds train/ and one of test/ or val/ with the same classes."""
     if not root.is_dir():
-        raise UserError(f"Image folder {str(root)!r} does not exist; give imagefolder:DIR with train/ and test/ inside.")
+        raise UserError(
+            f"Image folder {str(root)!r} does not exist; give imagefolder:DIR with train/ and test/ inside."
+        )
     splits = [name for name in ("train", "val", "test") if (root / name).is_dir()]
     if "train" not in splits or len(splits) < 2:
-        raise UserError(f"Image folder {str(root)!r} needs train/ and test/ (or val/) inside, found {splits or 'neither'}.")
+        raise UserError(
+            f"Image folder {str(root)!r} needs train/ and test/ (or val/) inside, found {splits or 'neither'}."
+        )
     classes = {name: _class_folders(root / name) for name in splits}
     for name, found in classes.items():
         if len(found) < 2:
-            raise UserError(f"{root / name} holds {len(found)} class folders; a task needs at least two, one per class.")
+            raise UserError(
+                f"{root / name} holds {len(found)} class folders; a task needs at least two, one per class."
+            )
         if found != classes["train"]:
             differ = sorted(set(found) ^ set(classes["train"]))
             raise UserError(f"{root / name} and {root / 'train'} hold different classes ({', '.join(differ[:3])}).")
@@ -54,20 +61,27 @@ def _class_folders(folder: Path) -> list[str]:
 def load_image_folder(
     name: str, root: Path, preprocessing: Preprocessing, *, views: int, loader_workers: int = 0
 ) -> TaskData:
-    """Open an ImageFolder task. With only one of test/ and val/ that one is the test split and the validation split
-    is drawn from train/, stratified and seeded by the task's name.
+    """Open an ImageFolder task.
 
-    `views=0` gives a training split that draws a fresh view of each image at every pass, 1 one fixed view.
+    With only one of test/ and val/ that one is the test split, and the validation split is drawn from train/,
+    stratified and seeded by the task's name.
+
+    Args:
+        name: what rows call the task.
+        root: folder with train/ and test/ (or val/), one folder per class in each.
+        preprocessing: resize, crop and normalisation of the backbone's weights.
+        views: 0 = the training split draws a fresh view of each image at every pass, 1 = one fixed view.
+        loader_workers: processes that decode images.
 
     Raises:
         UserError: if the layout is wrong.
     """
     check_image_folder(root)
-    parts: dict[str, tuple[Dataset, Tensor]] = {}
-    for split in ("train", "val", "test"):
-        if (root / split).is_dir():
-            images = ImageFolder(root / split)
-            parts[split] = images, torch.tensor(images.targets)
+    parts: dict[str, tuple[Dataset[Any], Tensor]] = {}
+    for part in ("train", "val", "test"):
+        if (root / part).is_dir():
+            folder = ImageFolder(root / part)
+            parts[part] = folder, torch.tensor(folder.targets)
     if "test" not in parts:
         parts["test"] = parts.pop("val")
     if "val" not in parts:
@@ -87,7 +101,12 @@ def load_image_folder(
 
     classes = len(_class_folders(root / "train"))
     return TaskData(
-        name=name, classes=classes, sha=folder_identity(root), train=split("train"), val=split("val"), test=split("test")
+        name=name,
+        classes=classes,
+        sha=folder_identity(root),
+        train=split("train"),
+        val=split("val"),
+        test=split("test"),
     )
 
 
@@ -110,7 +129,7 @@ class ListedImages(Dataset[tuple[Image.Image, int]]):
     def __init__(self, root: Path, files: Sequence[str], labels: Sequence[int]) -> None:
         self.root, self.files, self.labels = root, files, labels
 
-    def __getitem__(self, index: int) -> tuple[Image.Image, int]:  # noqa: D105
+    def __getitem__(self, index: int) -> tuple[Image.Image, int]:
         with Image.open(self.root / self.files[index]) as image:
             return image.convert("RGB"), self.labels[index]
 

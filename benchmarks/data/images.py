@@ -37,7 +37,7 @@ class ImageTask:
         sizes = {split.images.shape[1:] for split in self.splits().values()}
         if len(sizes) > 1:
             raise ValueError(
-                f"task {self.name!r}: the splits hold images of the sizes {sorted(sizes)}, expected one size; "
+                f"task {self.name!r}: the splits hold images of sizes {sorted(sizes)}, expected one size; "
                 "resize all splits alike."
             )
 
@@ -62,7 +62,7 @@ def _check_split(where: str, split: ImageSplit, class_count: int) -> None:
     """Raise a ValueError that names `where` when the arrays of `split` break the ImageSplit contract."""
     images, labels = split.images, split.labels
     if images.dtype != np.uint8:
-        raise ValueError(f"{where}: images have dtype {images.dtype}, expected uint8; convert them to 0..255.")
+        raise ValueError(f"{where}: images have dtype {images.dtype}, expected uint8; convert to 0..255.")
     if images.ndim != 4 or images.shape[3] != 3:
         raise ValueError(
             f"{where}: images have shape {images.shape}, expected (N, H, W, 3); "

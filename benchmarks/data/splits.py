@@ -5,7 +5,7 @@ Shape legend: N images, B batch, S size in pixels.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,17 +13,6 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import v2
 
 from delta_core.weights import Preprocessing
-
-
-class Split(Protocol):
-    """Labelled images, delivered in batches ready for a net."""
-
-    labels: Tensor
-    """(N,) int64."""
-
-    def batches(self, batch_size: int, *, device: torch.device, order: Tensor | None = None) -> Iterator[Tensor]:
-        """Inputs (B, 3, S, S) float32 in the given order of indices (N,), else in stored order."""
-        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +24,7 @@ class TensorSplit:
     preprocessing: Preprocessing | None = None
 
     def batches(self, batch_size: int, *, device: torch.device, order: Tensor | None = None) -> Iterator[Tensor]:
-        """See `Split.batches`."""
+        """Inputs (B, ...) float32, ready for a net, in the given order of indices (N,), else in stored order."""
         order = torch.arange(len(self.labels)) if order is None else order
         for index in order.split(batch_size):
             inputs = self.inputs[index].to(device, non_blocking=True)
@@ -47,11 +36,11 @@ class TensorSplit:
 class ViewDataset(Dataset[Tensor]):
     """Images of a data set (PIL) seen through a transform, without labels."""
 
-    def __init__(self, images: Dataset, transform: v2.Transform) -> None:
+    def __init__(self, images: Dataset[Any], transform: v2.Transform) -> None:
         self.images = images
         self.transform = transform
 
-    def __getitem__(self, index: int) -> Tensor:  # noqa: D105
+    def __getitem__(self, index: int) -> Tensor:
         return self.transform(self.images[index][0])  # type: ignore[no-any-return]
 
 
@@ -59,14 +48,14 @@ class ViewDataset(Dataset[Tensor]):
 class LazySplit:
     """A split decoded from disk batch by batch; random transforms draw a fresh view at every pass."""
 
-    images: Dataset
+    images: Dataset[Any]
     labels: Tensor
     transform: v2.Transform
     preprocessing: Preprocessing
     workers: int = 0
 
     def batches(self, batch_size: int, *, device: torch.device, order: Tensor | None = None) -> Iterator[Tensor]:
-        """See `Split.batches`."""
+        """Inputs (B, 3, S, S) float32, ready for a net, in the given order of indices (N,), else in stored order."""
         order = torch.arange(len(self.labels)) if order is None else order
         loader = DataLoader(
             ViewDataset(self.images, self.transform),
@@ -81,6 +70,9 @@ class LazySplit:
         """Decode once: the same split as uint8 tensors (needs N * 3 * S * S bytes)."""
         loader = DataLoader(ViewDataset(self.images, self.transform), batch_size=64, num_workers=self.workers)
         return TensorSplit(inputs=torch.cat(list(loader)), labels=self.labels, preprocessing=self.preprocessing)
+
+
+Split = TensorSplit | LazySplit
 
 
 def channels_last(images: Tensor) -> Tensor:
@@ -99,5 +91,3 @@ class TaskData:
     train: Split
     val: Split
     test: Split
-
-

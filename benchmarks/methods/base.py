@@ -1,8 +1,9 @@
 """The seam between the runner and a method: a `Cell` goes in, an `Outcome` comes out."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Any, ClassVar, Literal
 
 import torch
 from lightning_fabric import Fabric
@@ -12,13 +13,16 @@ from benchmarks.data.splits import TaskData
 from benchmarks.engine import predict, top1
 from benchmarks.recipe import Recipe
 
+EvalSplit = Literal["val", "test"]
+EVAL_SPLITS: tuple[EvalSplit, ...] = ("val", "test")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Measurement:
     """One measured accuracy of one run."""
 
     column: str
-    split: Literal["val", "test"]
+    split: EvalSplit
     value: float
     """Top-1 in per cent."""
     n_examples: int
@@ -57,14 +61,14 @@ class Cell:
     init_seed: int
     eval_batch_size: int = 250
 
-    def logits(self, module: nn.Module, split: str, *, base: bool = False) -> Tensor:
+    def logits(self, module: nn.Module, split: EvalSplit, *, base: bool = False) -> Tensor:
         """Logits (N, C) of `module` on a split of the task, or of the base task."""
         data = self.base if base else self.task
         assert data is not None
         batches = getattr(data, split).batches(self.eval_batch_size, device=self.fabric.device)
         return predict(module, batches)
 
-    def measure_task(self, module: nn.Module, split: Literal["val", "test"], **where: object) -> Measurement:
+    def measure_task(self, module: nn.Module, split: EvalSplit, **where: Any) -> Measurement:
         """Top-1 of `module` on a split of the patch task."""
         labels = getattr(self.task, split).labels
         return Measurement(
@@ -72,15 +76,19 @@ class Cell:
             split=split,
             value=top1(self.logits(module, split), labels),
             n_examples=len(labels),
-            **where,  # type: ignore[arg-type]
+            **where,
         )
 
-    def measure_base(self, logits: Tensor, split: Literal["val", "test"], **where: object) -> Measurement:
+    def measure_base(self, logits: Tensor, split: EvalSplit, **where: Any) -> Measurement:
         """Top-1 of base logits (N, C) that were computed on a split of the base task."""
         assert self.base is not None
         labels = getattr(self.base, split).labels
         return Measurement(
-            column=self.base.name, split=split, value=top1(logits, labels), n_examples=len(labels), **where  # type: ignore[arg-type]
+            column=self.base.name,
+            split=split,
+            value=top1(logits, labels),
+            n_examples=len(labels),
+            **where,
         )
 
     def before(self) -> tuple[Measurement, ...]:
@@ -90,29 +98,27 @@ class Cell:
         return (self.measure_base(self.base_logits, "test", phase="before"),)
 
 
-class Method(Protocol):
-    """A way to adapt a backbone to a task: a frozen dataclass whose fields are science, and `measure`."""
+@dataclass(frozen=True, kw_only=True)
+class Method(ABC):
+    """A way to adapt a backbone to a task. Every field is science: it becomes part of the run's identity."""
 
+    name: ClassVar[str]
+    """As in the paper's CSVs, or ours."""
     recipe: Recipe
-
-    @property
-    def name(self) -> str:
-        """Name as in the paper's CSVs, or ours."""
-        ...
 
     @property
     def variant(self) -> str:
         """Arm of the method; empty when there is one."""
-        ...
+        return ""
 
     @property
     def n_delta_modules(self) -> int:
         """0 for methods without Delta-modules."""
-        ...
+        return 0
 
+    @abstractmethod
     def measure(self, cell: Cell) -> Outcome:
         """Train on the cell's task and measure task and base."""
-        ...
 
 
 def new_head(features: int, classes: int, seed: int, device: torch.device) -> nn.Linear:

@@ -1,22 +1,26 @@
 """Delta-Networks (n): input-conditioned skip connections on the last n blocks (paper, Section 2)."""
 
 from dataclasses import dataclass
+from typing import ClassVar, Literal
 
-from benchmarks.methods.base import Cell, Outcome
+from benchmarks.methods.base import Cell, Method, Outcome
 from benchmarks.methods.frozen import measure_patch
-from benchmarks.recipe import Recipe
 from delta_core import DeltaConfig
 
 
 @dataclass(frozen=True, kw_only=True)
-class DeltaNetworks:
-    """Train modules, their BatchNorm and the head; `variant` says which reading of the paper the config is."""
+class DeltaNetworks(Method):
+    """Train modules, their BatchNorm and the head on the untouched backbone."""
 
-    recipe: Recipe
+    name: ClassVar[str] = "delta_networks"
     config: DeltaConfig
-    variant: str
-    """`default` = what measured best (delta_core/DECISIONS.md), `paper` = the literal reading."""
-    name: str = "delta_networks"
+    reading: Literal["default", "paper"]
+    """`default` = what measured best (delta_core/DECISIONS.md), `paper` = the literal reading of the paper."""
+
+    @property
+    def variant(self) -> str:
+        """The reading is the arm."""
+        return self.reading
 
     @property
     def n_delta_modules(self) -> int:

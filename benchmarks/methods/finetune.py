@@ -2,13 +2,15 @@
 
 import time
 from dataclasses import dataclass
+from typing import Any, ClassVar, cast
 
 from torch import Tensor, nn
 
 from benchmarks.engine import fit
-from benchmarks.methods.base import Cell, Outcome, new_head
+from benchmarks.methods.base import EVAL_SPLITS, Cell, Method, Outcome, new_head
 from benchmarks.recipe import Recipe
 from delta_core import backbone_fingerprint
+from delta_core.families import base_head, feature_size, pool
 
 
 class FineTuned(nn.Module):
@@ -17,14 +19,13 @@ class FineTuned(nn.Module):
     def __init__(self, backbone: nn.Module, classes: int, *, seed: int) -> None:
         super().__init__()
         self.backbone = backbone
-        features: int = getattr(backbone, "head_hidden_size", None) or backbone.num_features  # type: ignore[assignment]
-        self.head = new_head(features, classes, seed, next(backbone.parameters()).device)
+        self.head = new_head(feature_size(backbone), classes, seed, next(backbone.parameters()).device)
         # The base head takes no gradient: it keeps answering the base task from the fine-tuned features.
-        backbone.get_classifier().requires_grad_(False)  # type: ignore[operator]
+        base_head(backbone).requires_grad_(False)
 
     def forward(self, x: Tensor) -> Tensor:  # noqa: D102
-        features = self.backbone.forward_head(self.backbone.forward_features(x), pre_logits=True)  # type: ignore[operator]
-        return self.head(features)  # type: ignore[no-any-return]
+        features = cast(Any, self.backbone).forward_features(x)
+        return cast(Tensor, self.head(pool(self.backbone, features)))
 
 
 def train_all(cell: Cell, recipe: Recipe) -> tuple[FineTuned, int, float]:
@@ -42,12 +43,10 @@ def count_trainable(model: FineTuned) -> int:
 
 
 @dataclass(frozen=True, kw_only=True)
-class FineTune:
+class FineTune(Method):
     """Fine-tune everything: the upper reference for the task, and what it costs the base."""
 
-    recipe: Recipe
-    name: str = "finetune"
-    n_delta_modules: int = 0
+    name: ClassVar[str] = "finetune"
 
     @property
     def variant(self) -> str:
@@ -59,7 +58,7 @@ class FineTune:
         model, steps, train_s = train_all(cell, self.recipe)
         base = (cell.measure_base(cell.logits(model.backbone, "test", base=True), "test"),) if cell.base else ()
         return Outcome(
-            measurements=(*cell.before(), *base, *(cell.measure_task(model, split) for split in ("val", "test"))),
+            measurements=(*cell.before(), *base, *(cell.measure_task(model, split) for split in EVAL_SPLITS)),
             params_delta=count_trainable(model),
             params_head=sum(parameter.numel() for parameter in model.head.parameters()),
             steps=steps,

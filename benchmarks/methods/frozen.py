@@ -6,9 +6,9 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from benchmarks.data.splits import TensorSplit
+from benchmarks.data.splits import Split, TensorSplit
 from benchmarks.engine import fit, predict
-from benchmarks.methods.base import Cell, Measurement, Outcome
+from benchmarks.methods.base import EVAL_SPLITS, Cell, Measurement, Outcome
 from benchmarks.recipe import Recipe
 from delta_core import DeltaConfig, DeltaModel, backbone_fingerprint
 
@@ -51,7 +51,7 @@ def measure_patch(cell: Cell, config: DeltaConfig | None, recipe: Recipe) -> Out
         model.add_patch(TASK, num_classes=cell.task.classes, config=config)
     head = model.patches[TASK].head
     assert isinstance(head, nn.Module)
-    train = cell.task.train
+    train: Split = cell.task.train
     if recipe.views:
         features = predict(Prefix(model), train.batches(cell.eval_batch_size, device=cell.fabric.device))
         train = TensorSplit(inputs=features, labels=train.labels)
@@ -65,7 +65,7 @@ def measure_patch(cell: Cell, config: DeltaConfig | None, recipe: Recipe) -> Out
     train_s = time.perf_counter() - started
 
     counts = model.count_parameters()
-    task = tuple(cell.measure_task(model, split) for split in ("val", "test"))
+    task = tuple(cell.measure_task(model, split) for split in EVAL_SPLITS)
     base, equal = _base_after(cell, model)
     return Outcome(
         measurements=(*cell.before(), *base, *task),

@@ -7,14 +7,14 @@ over rows, made by the reports.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from benchmarks.methods.base import Cell, Measurement, Outcome
+from benchmarks.methods.base import EVAL_SPLITS, Cell, Measurement, Method, Outcome
 from benchmarks.methods.finetune import FineTuned, count_trainable, train_all
-from benchmarks.recipe import Recipe
 from delta_core import backbone_fingerprint
 
 ALPHAS: tuple[float, ...] = tuple(round(0.1 * step, 1) for step in range(11))
@@ -25,12 +25,10 @@ REESTIMATION_IMAGES = 512
 
 
 @dataclass(frozen=True, kw_only=True)
-class Paint:
+class Paint(Method):
     """One learning-rate arm of PAINT; nets with BatchNorm also get an arm with re-estimated statistics (`+bn`)."""
 
-    recipe: Recipe
-    name: str = "paint"
-    n_delta_modules: int = 0
+    name: ClassVar[str] = "paint"
 
     @property
     def variant(self) -> str:
@@ -112,9 +110,9 @@ def _mixed_batches(cell: Cell, batch_size: int = 64) -> Iterator[Tensor]:
 
 def _sweep(cell: Cell, model: FineTuned, *, variant: str, alpha: float) -> list[Measurement]:
     """Task and base accuracy of the interpolated model on held-out and test data."""
-    found = [cell.measure_task(model, split, variant=variant, alpha=alpha) for split in ("val", "test")]
+    found = [cell.measure_task(model, split, variant=variant, alpha=alpha) for split in EVAL_SPLITS]
     if cell.base is not None:
-        for split in ("val", "test"):
+        for split in EVAL_SPLITS:
             logits = cell.logits(model.backbone, split, base=True)
-            found.append(cell.measure_base(logits, split, variant=variant, alpha=alpha))  # type: ignore[arg-type]
+            found.append(cell.measure_base(logits, split, variant=variant, alpha=alpha))
     return [replace(measurement, phase="after") for measurement in found]

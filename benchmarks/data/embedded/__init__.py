@@ -6,6 +6,7 @@ import zipfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -27,15 +28,18 @@ _TASKS: dict[str, tuple[Callable[[], ImageTask], int]] = {
 }
 
 
+def data_version(name: str) -> int:
+    """Version of the pixels of task `name`; part of its cache file's name."""
+    return _entry(name)[1]
+
+
 def load_embedded(name: str, *, cache_dir: Path | None = None) -> ImageTask:
     """Task `name`, one of BASE_TASK and PATCH_TASKS: read from `cache_dir` if it lies there, else built.
 
     A task that was built is left in `cache_dir` for the next call. A cache file that is damaged or was cut
     off is replaced.
     """
-    if name not in _TASKS:
-        raise ValueError(f"unknown embedded task {name!r}, expected one of {', '.join(_TASKS)}; choose one of them.")
-    build, version = _TASKS[name]
+    build, version = _entry(name)
     if cache_dir is None:
         return build()
     path = cache_dir / f"{name}-v{version}.npz"
@@ -45,6 +49,12 @@ def load_embedded(name: str, *, cache_dir: Path | None = None) -> ImageTask:
         task = build()
         _write(path, task)
         return task
+
+
+def _entry(name: str) -> tuple[Callable[[], ImageTask], int]:
+    if name not in _TASKS:
+        raise ValueError(f"unknown embedded task {name!r}, expected one of {', '.join(_TASKS)}; choose one of them.")
+    return _TASKS[name]
 
 
 def _read(path: Path) -> ImageTask:
@@ -61,7 +71,11 @@ def _read(path: Path) -> ImageTask:
 
 def _write(path: Path, task: ImageTask) -> None:
     """Write under another name first: readers and racing writers only ever see whole files."""
-    arrays = {"name": np.array(task.name), "class_names": np.array(task.class_names), "source": np.array(task.source)}
+    arrays: dict[str, Any] = {
+        "name": np.array(task.name),
+        "class_names": np.array(task.class_names),
+        "source": np.array(task.source),
+    }
     for split_name, split in task.splits().items():
         arrays[f"{split_name}_images"] = split.images
         arrays[f"{split_name}_labels"] = split.labels
@@ -70,7 +84,7 @@ def _write(path: Path, task: ImageTask) -> None:
     try:
         with os.fdopen(handle, "wb") as file:
             np.savez_compressed(file, **arrays)
-        os.replace(temporary, path)
+        Path(temporary).replace(path)
     except BaseException:
-        os.unlink(temporary)
+        Path(temporary).unlink()
         raise

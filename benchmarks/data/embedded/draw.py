@@ -1,11 +1,12 @@
 """Shared helpers of the drawn tasks: seeded generators, colours, backgrounds, warps, and the final camera.
 
-Conventions: a canvas is a (32, 32, 3) float32 array of RGB values 0..255, a mask a (32, 32) float32 array
-of coverages 0..1. Shapes are drawn as PIL images at a multiple of 32 px and shrunk, which smooths edges.
+Conventions: a canvas is a (32, 32, 3) float array of RGB values 0..255, a mask a (32, 32) float array of
+coverages 0..1. Shapes are drawn as PIL images at a multiple of 32 px and shrunk, which smooths edges.
 """
 
 import hashlib
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,10 +15,10 @@ from PIL import Image, ImageDraw, ImageFilter
 from benchmarks.data.images import ImageSplit, ImageTask
 
 SIDE = 32  # px
-Floats = NDArray[np.float32]
+Floats = NDArray[np.floating[Any]]
 Pixels = NDArray[np.uint8]
 Drawer = Callable[[int, np.random.Generator], Pixels]
-_LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601 weights
+_LUMINANCE = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601 weights
 
 
 def generator(*ingredients: str | int) -> np.random.Generator:
@@ -46,7 +47,7 @@ def drawn_task(
 
 def random_colour(rng: np.random.Generator) -> Floats:
     """A (3,) RGB colour, uniform in 0..255."""
-    return rng.random(3, dtype=np.float32) * 255
+    return rng.random(3) * 255
 
 
 def contrasting_colour(rng: np.random.Generator, other: Floats, gap: float) -> Floats:
@@ -67,22 +68,21 @@ def smooth_noise(rng: np.random.Generator, cells: int, side: int = SIDE) -> Floa
 def ramp(rng: np.random.Generator) -> Floats:
     """(32, 32) linear ramp of random direction from -1 to 1 (the light falling from one side)."""
     angle = rng.uniform(0, 2 * np.pi)
-    axis = np.linspace(-1, 1, SIDE, dtype=np.float32)
-    slope = np.float32(np.cos(angle)) * axis[None, :] + np.float32(np.sin(angle)) * axis[:, None]
-    return np.asarray(slope / np.sqrt(2), np.float32)
+    axis = np.linspace(-1, 1, SIDE) / np.sqrt(2)
+    return np.asarray(np.cos(angle) * axis[None, :] + np.sin(angle) * axis[:, None])
 
 
 def background(rng: np.random.Generator, base: Floats, strength: float) -> Floats:
     """A canvas around the colour `base`: flat, shaded, cloudy or striped by up to about +-`strength`."""
-    canvas = np.broadcast_to(base, (SIDE, SIDE, 3)).astype(np.float32)
+    canvas = np.tile(base, (SIDE, SIDE, 1))
     kind = rng.choice(("flat", "shaded", "cloudy", "striped"))
     if kind == "shaded":
-        canvas += ramp(rng)[..., None] * rng.uniform(-strength, strength, 3).astype(np.float32)
+        canvas += ramp(rng)[..., None] * rng.uniform(-strength, strength, 3)
     elif kind == "cloudy":
-        canvas += (smooth_noise(rng, int(rng.integers(3, 14))) - 0.5) * np.float32(2 * strength)
+        canvas += (smooth_noise(rng, int(rng.integers(3, 14))) - 0.5) * (2 * strength)
     elif kind == "striped":
-        phase = ramp(rng) * np.float32(rng.uniform(4, 30)) + np.float32(rng.uniform(0, 6.3))
-        canvas += np.sin(phase)[..., None] * rng.uniform(-strength, strength, 3).astype(np.float32)
+        phase = ramp(rng) * rng.uniform(4, 30) + rng.uniform(0, 2 * np.pi)
+        canvas += np.sin(phase)[..., None] * rng.uniform(-strength, strength, 3)
     return canvas
 
 
@@ -128,19 +128,17 @@ def warp(
     corners = np.array([[-0.5, -0.5], [-0.5, 0.5], [0.5, 0.5], [0.5, -0.5]])
     moved = corners - rng.uniform(-shift, shift, 2) / SIDE + rng.uniform(-skew, skew, (4, 2))
     source = (moved @ np.linalg.inv(forward).T + 0.5) * image.width
-    return image.transform(
-        image.size, Image.Transform.QUAD, tuple(source.ravel().tolist()), Image.Resampling.BILINEAR
-    )
+    return image.transform(image.size, Image.Transform.QUAD, tuple(source.ravel().tolist()), Image.Resampling.BILINEAR)
 
 
 def blend(canvas: Floats, mask: Floats, colour: Floats) -> Floats:
     """Paint `colour`, a (3,) colour or a canvas, over `canvas` where `mask` covers it."""
-    return canvas + mask[..., None] * (colour - canvas)
+    return np.asarray(canvas + mask[..., None] * (colour - canvas))
 
 
 def photograph(rng: np.random.Generator, canvas: Floats, *, blur: float, noise: float) -> Pixels:
     """Finish a canvas like a camera: Gaussian blur up to `blur` px, pixel noise up to sigma `noise`."""
     image = Image.fromarray(np.clip(canvas, 0, 255).astype(np.uint8))
-    blurred = np.asarray(image.filter(ImageFilter.GaussianBlur(rng.uniform(0, blur))), np.float32)
-    grain = rng.standard_normal(blurred.shape, dtype=np.float32) * np.float32(rng.uniform(0, noise))
+    blurred = np.asarray(image.filter(ImageFilter.GaussianBlur(rng.uniform(0, blur))))
+    grain = rng.standard_normal(blurred.shape) * rng.uniform(0, noise)
     return np.clip(np.rint(blurred + grain), 0, 255).astype(np.uint8)

@@ -11,7 +11,7 @@ CLASS_NAMES = (
     "triangle", "square", "pentagon", "hexagon", "circle", "semicircle",
     "star", "cross", "crescent", "heart", "arrow", "drop",
 )  # fmt: skip
-PER_CLASS = (100, 28, 60)
+PER_CLASS = (125, 28, 60)
 _SUPER = 4 * draw.SIDE  # px, drawing side before shrinking
 
 
@@ -48,15 +48,15 @@ def outline(label: int) -> NDArray[np.float64]:
 def draw_shape(label: int, rng: np.random.Generator) -> draw.Pixels:
     """One (32, 32, 3) image of shape `label`."""
     ground = draw.random_colour(rng)
-    ink = draw.contrasting_colour(rng, ground, gap=40)
-    canvas = draw.background(rng, ground, strength=40)
-    for _ in range(rng.integers(1, 4)):
+    ink = draw.contrasting_colour(rng, ground, gap=90)
+    canvas = draw.background(rng, ground, strength=18)
+    for _ in range(rng.integers(0, 2)):
         canvas = draw.blend(canvas, draw.clutter(rng, 1), draw.random_colour(rng))
     mask = _shape_mask(label, rng)
-    canvas = draw.blend(canvas, mask, draw.background(rng, ink, strength=30))
-    if rng.random() < 0.4:
+    canvas = draw.blend(canvas, mask, draw.background(rng, ink, strength=15))
+    if rng.random() < 0.2:
         canvas = draw.blend(canvas, draw.clutter(rng, 1), draw.random_colour(rng))
-    return draw.photograph(rng, canvas, blur=0.9, noise=16)
+    return draw.photograph(rng, canvas, blur=0.6, noise=7)
 
 
 def build() -> ImageTask:
@@ -66,13 +66,14 @@ def build() -> ImageTask:
 
 def _shape_mask(label: int, rng: np.random.Generator) -> draw.Floats:
     """Mask of the shape at a random pose, filled or as a thick outline."""
-    radius = _SUPER * rng.uniform(0.24, 0.4)
-    points = outline(label) @ _rotation(rng.uniform(0, 2 * np.pi))
+    radius = _SUPER * rng.uniform(0.34, 0.45)
+    points = outline(label) @ _rotation(rng.uniform(-0.4, 0.4))
     # Unequal zoom along a random axis, so that angles and side lengths vary within a class.
     axis = _rotation(rng.uniform(0, np.pi))
-    points = points @ axis * [1, rng.uniform(0.8, 1)] @ axis.T
+    points = points @ axis * [1, rng.uniform(0.85, 1)] @ axis.T
     centre = _SUPER / 2 + rng.uniform(-1, 1, 2) * (_SUPER / 2 - radius)
-    path = [(float(x), float(y)) for x, y in points * radius + centre]
+    # Image rows run downwards, outlines upwards.
+    path = [(float(x), float(y)) for x, y in points * [radius, -radius] + centre]
     image = Image.new("L", (_SUPER, _SUPER))
     pen = ImageDraw.Draw(image)
     if rng.random() < 0.5:

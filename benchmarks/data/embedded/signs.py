@@ -15,7 +15,7 @@ CLASS_NAMES = (
     "danger", "crossroads", "bend left", "bend right",
     "ahead only", "left only", "right only", "roundabout",
 )  # fmt: skip
-PER_CLASS = (65, 18, 40)
+PER_CLASS = (70, 18, 40)
 _SUPER = 4 * draw.SIDE  # px, drawing side before shrinking
 _RED, _BLUE, _WHITE, _BLACK, _YELLOW = (
     (195, 25, 35), (25, 75, 170), (240, 240, 235), (20, 20, 20), (245, 190, 20),
@@ -36,20 +36,19 @@ _BEND = (
 def draw_sign(label: int, rng: np.random.Generator) -> draw.Pixels:
     """One (32, 32, 3) image of sign `label` under random light, viewpoint, dirt and surroundings."""
     sign = _plate(CLASS_NAMES[label])
-    sign = draw.warp(sign, rng, rotation=12, scale=(0.6, 1.0), shear=0.15, shift=3, skew=0.07)
-    small = np.asarray(sign.reduce(_SUPER // draw.SIDE), np.float32)
+    sign = draw.warp(sign, rng, rotation=12, scale=(0.7, 1.0), shear=0.15, shift=3, skew=0.07)
+    small = np.asarray(sign.reduce(_SUPER // draw.SIDE), np.float64)
     ground = draw.random_colour(rng)
     canvas = draw.background(rng, ground, strength=70)
     for _ in range(rng.integers(1, 5)):
         canvas = draw.blend(canvas, draw.clutter(rng, 1), draw.random_colour(rng))
     canvas = draw.blend(canvas, small[..., 3] / 255, small[..., :3])
     if rng.random() < 0.25:
-        canvas = draw.blend(canvas, 0.7 * draw.clutter(rng, 1), draw.random_colour(rng))
-    light = rng.uniform(0.3, 1.1) + rng.uniform(0, 0.35) * draw.ramp(rng)[..., None]
+        canvas = draw.blend(canvas, draw.clutter(rng, 1) * 0.7, draw.random_colour(rng))
+    light = rng.uniform(0.4, 1.1) + rng.uniform(0, 0.35) * draw.ramp(rng)[..., None]
     tint = rng.uniform(0.85, 1.15, 3)
     haze = rng.uniform(0, 60)
-    canvas = np.asarray(canvas * light * tint + haze, np.float32)
-    return draw.photograph(rng, canvas, blur=1.2, noise=14)
+    return draw.photograph(rng, canvas * light * tint + haze, blur=1.1, noise=14)
 
 
 def build() -> ImageTask:
@@ -65,7 +64,7 @@ def _plate(name: str) -> Image.Image:
     if name.startswith("limit"):
         return _prohibition(lambda image: _write(image, name.removeprefix("limit "), 58, _BLACK))
     if name == "no vehicles":
-        return _prohibition(lambda image: None)
+        return _prohibition(lambda _image: None)
     if name == "no entry":
         return _disc(_RED, lambda image: _polygon(image, _WHITE, _box(0.62, 0.17)))
     if name == "end of limits":

@@ -3,23 +3,24 @@
 from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from benchmarks.data.embedded import draw
 from benchmarks.data.images import ImageTask
 
-PER_CLASS = (100, 28, 60)
+PER_CLASS = (125, 28, 60)
 _SUPER = 2 * draw.SIDE  # px, drawing side before shrinking
 Floats = draw.Floats
 # (u, v, generator) -> value 0..1 per pixel; u and v count periods of the pattern.
 Pattern = Callable[[Floats, Floats, np.random.Generator], Floats]
 
 
-def _stripes(u: Floats, v: Floats, rng: np.random.Generator) -> Floats:
+def _stripes(u: Floats, _v: Floats, rng: np.random.Generator) -> Floats:
     return _ink(u % 1 < rng.uniform(0.3, 0.7))
 
 
-def _checks(u: Floats, v: Floats, rng: np.random.Generator) -> Floats:
+def _checks(u: Floats, v: Floats, _rng: np.random.Generator) -> Floats:
     return _ink((u % 1 < 0.5) ^ (v % 1 < 0.5))
 
 
@@ -32,12 +33,12 @@ def _rings(u: Floats, v: Floats, rng: np.random.Generator) -> Floats:
 
 
 def _waves(u: Floats, v: Floats, rng: np.random.Generator) -> Floats:
-    bend = rng.uniform(0.15, 0.3) * np.sin(2 * np.pi * v * rng.uniform(0.5, 0.9))
+    bend = rng.uniform(0.15, 0.3) * np.sin(2 * np.pi * v * rng.uniform(0.3, 0.45))
     return _ink((u + bend) % 1 < rng.uniform(0.3, 0.7))
 
 
 def _zigzag(u: Floats, v: Floats, rng: np.random.Generator) -> Floats:
-    bend = rng.uniform(0.6, 1.1) * np.abs(v * rng.uniform(0.5, 0.9) % 1 - 0.5)
+    bend = rng.uniform(0.7, 1.2) * np.abs(v * rng.uniform(0.6, 0.8) % 1 - 0.5)
     return _ink((u + bend) % 1 < rng.uniform(0.3, 0.7))
 
 
@@ -70,16 +71,16 @@ def _weave(u: Floats, v: Floats, rng: np.random.Generator) -> Floats:
     over = (np.floor(u) + np.floor(v)) % 2 == 0
     across = np.where(over, u % 1, v % 1)
     profile = np.sin(np.pi * across) ** rng.uniform(0.6, 1.5)
-    return np.asarray(profile, np.float32)
+    return np.asarray(profile)
 
 
-def _marble(u: Floats, v: Floats, rng: np.random.Generator) -> Floats:
+def _marble(u: Floats, _v: Floats, rng: np.random.Generator) -> Floats:
     """Veins: a sine whose phase is stirred by noise of several octaves."""
     stir = sum(_noise(rng, cells) / cells for cells in (3, 6, 12)) * rng.uniform(7, 11)
-    return np.asarray(0.5 + 0.5 * np.sin(np.pi * u + stir * np.pi), np.float32)
+    return np.asarray(0.5 + 0.5 * np.sin(np.pi * u + stir * np.pi))
 
 
-def _speckle(u: Floats, v: Floats, rng: np.random.Generator) -> Floats:
+def _speckle(u: Floats, _v: Floats, rng: np.random.Generator) -> Floats:
     cells = int(np.clip(np.ptp(u) * rng.uniform(1.2, 2), 5, 20))
     return _ink(_noise(rng, cells) > rng.uniform(0.5, 0.62))
 
@@ -103,20 +104,20 @@ CLASS_NAMES = tuple(PATTERNS)
 
 def draw_texture(label: int, rng: np.random.Generator) -> draw.Pixels:
     """One (32, 32, 3) image of texture `label`."""
-    axis = np.linspace(-0.5, 0.5, _SUPER, dtype=np.float32) * np.float32(rng.uniform(2.5, 5.5))
-    angle = rng.uniform(0, 2 * np.pi)
-    cos, sin = np.float32(np.cos(angle)), np.float32(np.sin(angle))
-    u = cos * axis[None, :] - sin * axis[:, None] + np.float32(rng.uniform())
-    v = sin * axis[None, :] + cos * axis[:, None] + np.float32(rng.uniform())
-    v = v * np.float32(rng.uniform(0.8, 1.25))
+    axis = np.linspace(-0.5, 0.5, _SUPER) * rng.uniform(3.2, 4.6)
+    angle = rng.uniform(-0.35, 0.35)
+    cos, sin = np.cos(angle), np.sin(angle)
+    u = cos * axis[None, :] - sin * axis[:, None] + rng.uniform()
+    v = sin * axis[None, :] + cos * axis[:, None] + rng.uniform()
+    v *= rng.uniform(0.8, 1.25)
     value = PATTERNS[CLASS_NAMES[label]](u, v, rng)
     mask = draw.to_mask(Image.fromarray((value * 255).astype(np.uint8)))
 
     ground = draw.random_colour(rng)
-    ink = draw.contrasting_colour(rng, ground, gap=30)
-    canvas = draw.background(rng, ground, strength=40)
-    canvas = draw.blend(canvas, mask, draw.background(rng, ink, strength=40))
-    return draw.photograph(rng, canvas, blur=0.9, noise=18)
+    ink = draw.contrasting_colour(rng, ground, gap=95)
+    canvas = draw.background(rng, ground, strength=12)
+    canvas = draw.blend(canvas, mask, draw.background(rng, ink, strength=12))
+    return draw.photograph(rng, canvas, blur=0.5, noise=6)
 
 
 def build() -> ImageTask:
@@ -124,8 +125,8 @@ def build() -> ImageTask:
     return draw.drawn_task("textures", CLASS_NAMES, draw_texture, PER_CLASS, source="drawn by this suite")
 
 
-def _ink(inside: np.ndarray) -> Floats:
-    return np.asarray(inside, np.float32)
+def _ink(inside: NDArray[np.bool_]) -> Floats:
+    return inside.astype(np.float64)
 
 
 def _noise(rng: np.random.Generator, cells: int) -> Floats:

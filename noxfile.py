@@ -1,0 +1,84 @@
+"""Sessions of the suite. All of them share one environment, because torch alone takes gigabytes.
+
+The environment lies in .nox/core and is rebuilt only when pyproject.toml or constraints/core.txt change.
+"""
+
+import hashlib
+import os
+import shutil
+from itertools import pairwise
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2024.4.15"
+nox.options.default_venv_backend = "none"
+nox.options.sessions = ["lint", "tests"]
+
+ROOT = Path(__file__).parent
+CONSTRAINTS = ROOT / "constraints" / "core.txt"
+ENVIRONMENT = Path(os.environ.get("DELTA_ENV", ROOT / ".nox" / "core"))
+REPORT_FLAGS = ("--scale", "--results", "--arch", "--task", "--protocol")
+
+
+def core(session: nox.Session) -> Path:
+    """Make the shared environment if it is missing or out of date; returns its folder of programs."""
+    stamp = ENVIRONMENT / "installed-from.sha256"
+    wanted = hashlib.sha256((ROOT / "pyproject.toml").read_bytes() + CONSTRAINTS.read_bytes()).hexdigest()
+    programs = ENVIRONMENT / ("Scripts" if os.name == "nt" else "bin")
+    if not stamp.exists() or stamp.read_text() != wanted:
+        shutil.rmtree(ENVIRONMENT, ignore_errors=True)
+        session.run("python", "-m", "venv", str(ENVIRONMENT), external=True)
+        python = str(programs / "python")
+        session.run(
+            python, "-m", "pip", "install", "--constraint", str(CONSTRAINTS), "--editable", f"{ROOT}[bench,report,dev]",
+            external=True,
+        )  # fmt: skip
+        stamp.write_text(wanted)
+    return programs
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Format, style and types."""
+    programs = core(session)
+    session.run(str(programs / "ruff"), "format", "--check", ".", external=True)
+    session.run(str(programs / "ruff"), "check", ".", external=True)
+    session.run(str(programs / "mypy"), external=True)
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """All tests on tiny models; arguments after -- go to pytest."""
+    programs = core(session)
+    # One thread a process: the test processes share the cores already.
+    session.run(
+        str(programs / "python"), "-m", "pytest", "-n", "auto", *session.posargs,
+        env={"OMP_NUM_THREADS": "1"}, external=True,
+    )  # fmt: skip
+
+
+def _table(session: nox.Session, name: str) -> None:
+    """Measure what is missing of a table, then print it beside the paper's."""
+    programs = core(session)
+    session.run(str(programs / "delta-bench"), "run", name, *session.posargs, external=True)
+    if "--dry-run" not in session.posargs:
+        session.run(str(programs / "delta-report"), name, *_report_flags(session.posargs), external=True)
+
+
+def _report_flags(arguments: list[str]) -> list[str]:
+    """What delta-report needs of delta-bench's arguments; a folder's name is its task's name."""
+    pairs = [(flag, value) for flag, value in pairwise(arguments) if flag in REPORT_FLAGS]
+    return [word for flag, value in pairs for word in (flag, Path(value.removeprefix("imagefolder:")).name)]
+
+
+@nox.session
+def table2(session: nox.Session) -> None:
+    """Table 2, single-task patching; arguments after -- go to delta-bench run."""
+    _table(session, "table2")
+
+
+@nox.session
+def table10(session: nox.Session) -> None:
+    """Table 10, the runs of Table 2 as top-1 pairs."""
+    _table(session, "table10")

@@ -1,0 +1,114 @@
+"""Command line: `delta-report table2 --scale embedded` prints a table and writes it as csv, md and tex."""
+
+import sys
+from pathlib import Path
+
+import pandas as pd
+import tyro
+from rich.console import Console
+
+from benchmarks.errors import UserError
+from benchmarks.record import Scale, atomic_text, read_rows
+from reports.layout import page
+from reports.reduce import table_frame
+from reports.render import to_latex, to_markdown, to_terminal
+from reports.tables import TABLES, Table
+
+Names = tyro.conf.UseAppendAction[tuple[str, ...]]
+
+
+def report(
+    table: tyro.conf.Positional[str],
+    *,
+    scale: Scale = "embedded",
+    results: Path = Path("results"),
+    arch: Names = (),
+    task: Names = (),
+    protocol: str | None = None,
+    out: Path | None = None,
+) -> None:
+    """Print one table of the paper from finished runs, and write it as csv, md and tex.
+
+    Args:
+        table: table2 or table10.
+        scale: which runs to show; a table never mixes scales.
+        results: folder that holds <scale>/runs.csv.
+        arch: architecture to show, may be repeated; all if not given.
+        task: patch task to show, may be repeated; all if not given.
+        protocol: keep the runs of this protocol only.
+        out: where the files go; <results>/<scale>/tables if not given.
+    """
+    chosen = _table(table)
+    source = results / scale / "runs.csv"
+    out = out or results / scale / "tables"
+    rows = read_rows(source)
+    rows = _select(rows[rows["suite"] == chosen.suite], source, chosen, scale, arch, task, protocol)
+    frame = table_frame(rows, chosen, scale, arch, task)
+    laid_out = page(frame, chosen)
+    texts = {
+        out / f"{chosen.name}.csv": frame.to_csv(index=False, lineterminator="\n", float_format="%.10g"),
+        out / f"{chosen.name}.md": to_markdown(laid_out),
+        out / f"{chosen.name}.tex": to_latex(laid_out),
+    }
+    for path, text in texts.items():
+        try:
+            with atomic_text(path) as stream:
+                stream.write(text)
+        except OSError as error:
+            raise UserError(f"Cannot write {path}: {error.strerror}; choose another folder with --out.") from error
+    to_terminal(laid_out, Console())
+    print(*texts, sep="\n")
+
+
+def main() -> None:
+    """Entry point of `delta-report`: a user's mistake is one sentence on stderr and exit code 2."""
+    try:
+        tyro.cli(report, prog="delta-report")
+    except UserError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)
+
+
+def _table(name: str) -> Table:
+    known = {table.name: table for table in TABLES}
+    if name not in known:
+        raise UserError(f"There is no table {name!r}; choose one of {', '.join(known)}.")
+    return known[name]
+
+
+def _select(
+    rows: pd.DataFrame,
+    source: Path,
+    table: Table,
+    scale: Scale,
+    arch: tuple[str, ...],
+    task: tuple[str, ...],
+    protocol: str | None,
+) -> pd.DataFrame:
+    """Keep the rows asked for.
+
+    Raises:
+        UserError: if none are left, or if the file holds another scale than the folder says.
+    """
+    foreign = sorted(set(rows["scale"]) - {scale})
+    if foreign:
+        raise UserError(
+            f"{source} holds rows of scale {foreign[0]!r} beside {scale!r}; a table shows one scale: move them."
+        )
+    if rows.empty:
+        raise UserError(f"{source} has no rows for {table.name}; make some: nox -s {table.name} -- --scale {scale}")
+    filters = (("architecture", "--arch", arch), ("task", "--task", task), ("protocol", "--protocol", (protocol,)))
+    for column, flag, wanted in filters:
+        if any(wanted):
+            kept = rows[rows[column].isin(wanted)]
+            if kept.empty:
+                known = ", ".join(map(repr, rows[column].unique()))
+                raise UserError(
+                    f"No rows of {table.name} match {flag} {' '.join(map(str, wanted))}; there are {known}."
+                )
+            rows = kept
+    return rows
+
+
+if __name__ == "__main__":
+    main()

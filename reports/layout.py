@@ -1,0 +1,236 @@
+"""Tidy frame -> page: blocks of cell text, the best cells, caption, footnotes and the commands that fill blanks."""
+
+import itertools
+import shlex
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from reports import paper
+from reports.tables import Table, TableRow
+
+FACTS = ("params M", "printed M", "base before", "base after", "base frozen", "alpha")
+"""Columns that describe a method rather than a task; one that is blank for every method is not shown."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Block:
+    """A grid of plain text, not yet escaped for any format."""
+
+    title: str
+    cells: pd.DataFrame
+    best: pd.DataFrame
+    """Same shape, True where the text is to be set bold."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Page:
+    """Everything a reader of one table sees, in any format."""
+
+    name: str
+    title: str
+    caption: str
+    blocks: tuple[Block, ...]
+    notes: tuple[str, ...]
+    commands: tuple[str, ...]
+
+
+def page(frame: pd.DataFrame, table: Table) -> Page:
+    """Lay out a table frame. At scale `paper` a cell holds ours and (printed); else the printed table stands apart."""
+    scale = frame["scale"].iloc[0]
+    usual_n = frame.loc[frame["n"] > 0, "n"].mode()
+    blocks = [
+        _block(str(architecture), part, usual_n=int(usual_n.iloc[0]) if len(usual_n) else 0)
+        for architecture, part in frame.groupby("architecture", sort=False)
+        if scale == "paper" or part["selection"].notna().any()
+    ]
+    marks = set(frame["erratum"].dropna()) | set(frame["params_erratum"].dropna())
+    if scale != "paper":
+        printed = paper.printed(table.number)
+        shown = printed[printed["architecture"].isin(frame["architecture"])]
+        shown = printed if shown.empty else shown
+        blocks.append(_printed_block(shown))
+        marks |= set(shown["erratum"]) | set(shown["params_erratum"])
+    return Page(
+        name=table.name,
+        title=f"Table {table.number}. {table.title}",
+        caption=_caption(frame, scale, usual_n),
+        blocks=tuple(blocks),
+        notes=(*_notes(frame), *paper.footnotes(marks)),
+        commands=tuple(fill_commands(frame, table.name, scale)),
+    )
+
+
+def fill_commands(frame: pd.DataFrame, name: str, scale: str) -> list[str]:
+    """One command per group of architectures that lack the same tasks."""
+    missing = frame[frame["status"] == "missing"]
+    lacking: dict[tuple[str, ...], list[str]] = {}
+    for architecture, part in missing.groupby("architecture", sort=False):
+        lacking.setdefault(tuple(part["task"].unique()), []).append(str(architecture))
+    return [
+        shlex.join(
+            [
+                "nox",
+                "-s",
+                name,
+                "--",
+                "--scale",
+                scale,
+                *_repeated("--arch", architectures),
+                *_repeated("--task", tasks),
+            ]
+        )
+        for tasks, architectures in lacking.items()
+    ]
+
+
+def _value_text(mean: float, sd: float) -> str:
+    """`81.23 ±0.45`; no spread for one seed, blank when not measured."""
+    if pd.isna(mean):
+        return ""
+    return f"{mean:.2f}" + ("" if pd.isna(sd) else f" ±{sd:.2f}")
+
+
+def _cell_text(numbers: list[dict[str, Any]], usual_n: int) -> str:
+    """Text of one cell from its tidy lines (one per quantity): ours, then the printed value in parentheses."""
+    first = numbers[0]
+    match first["status"]:
+        case "not_applicable":
+            ours = "n/a"
+        case "no_base" if pd.notna(first["patch_top1"]):
+            ours = f"top-1 {first['patch_top1']:.2f}"
+        case "measured":
+            ours = " / ".join(_value_text(number["mean"], number["sd"]) for number in numbers)
+            if first["n"] != usual_n:
+                ours += f" [n={first['n']}]"
+        case _:
+            ours = ""
+    printed = [number["printed"] + number["erratum"] for number in numbers if pd.notna(number["printed"])]
+    return f"{ours} ({' / '.join(printed)})".lstrip() if printed else ours
+
+
+def _repeated(flag: str, names: Iterable[str]) -> list[str]:
+    return [word for name in names for word in (flag, name)]
+
+
+def _block(architecture: str, part: pd.DataFrame, usual_n: int) -> Block:
+    """One architecture: rows are methods, columns are facts about the method, then the tasks."""
+    lines = []
+    best = []
+    for numbers in _groups(_records(part), "row_id"):
+        by_task = {cell[0]["task"]: cell for cell in _groups(numbers, "task")}
+        texts = {task: _cell_text(cell, usual_n) for task, cell in by_task.items()}
+        lines.append({"method": _label(numbers[0])} | _facts(numbers) | texts)
+        best.append({task: cell[0]["best"] for task, cell in by_task.items()})
+    cells = pd.DataFrame(lines)
+    cells = cells.drop(columns=[name for name in FACTS if (cells[name] == "").all()])
+    is_best = pd.DataFrame(best).reindex(columns=cells.columns, fill_value=False)
+    return Block(title=architecture, cells=cells, best=is_best)
+
+
+def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    return [{str(name): value for name, value in record.items()} for record in frame.to_dict("records")]
+
+
+def _groups(records: list[dict[str, Any]], name: str) -> list[list[dict[str, Any]]]:
+    """Runs of neighbours that agree in one field."""
+    return [list(group) for _, group in itertools.groupby(records, key=lambda record: record[name])]
+
+
+def _label(record: dict[str, Any]) -> str:
+    """Name of the table row that a tidy or a printed line belongs to."""
+    return TableRow(
+        method=record["method"],
+        variant=record.get("variant", ""),
+        n_delta_modules=int(record["n_delta_modules"]),
+        role=record.get("role", "method"),
+    ).label
+
+
+def _facts(numbers: list[dict[str, Any]]) -> dict[str, str]:
+    """Text of `FACTS` for one row of the table, from its tidy lines of all tasks."""
+
+    def known(name: str) -> list[Any]:
+        return [number[name] for number in numbers if pd.notna(number[name])]
+
+    def mean(values: list[float]) -> str:
+        return f"{sum(values) / len(values):.2f}" if values else ""
+
+    params = known("params_delta_full_size" if numbers[0]["scale"] == "embedded" else "params_delta")
+    printed = known("params_printed") if numbers[0]["role"] == "method" else []
+    in_cells = any(number["quantity"] == "base_top1" for number in numbers)
+    frozen = known("base_frozen")
+    alphas = [float(alpha) for alphas in known("alpha") for alpha in alphas.split(";") if alpha]
+    texts = (
+        f"{params[0] / 1e6:.2f}" if params else "",
+        printed[0] + numbers[0]["params_erratum"] if printed else "",
+        mean(known("base_before")),
+        "" if in_cells else mean(known("base_after")),
+        min(frozen, default=""),  # NO sorts before yes: one bad run spoils the row
+        "-".join(f"{alpha:g}" for alpha in sorted({min(alphas), max(alphas)})) if alphas else "",
+    )
+    return dict(zip(FACTS, texts, strict=True))
+
+
+def _printed_block(printed: pd.DataFrame) -> Block:
+    """The paper's own rows, tasks and numbers."""
+    lines = []
+    for numbers in _groups(_records(printed), "row_id"):
+        first = numbers[0]
+        names = {"architecture": first["architecture"], "method": _label(first)}
+        texts = {
+            cell[0]["task"]: " / ".join(number["printed"] + number["erratum"] for number in cell)
+            for cell in _groups(numbers, "task")
+        }
+        lines.append(names | {"printed M": first["params_printed"] + first["params_erratum"]} | texts)
+    cells = pd.DataFrame(lines)
+    return Block(
+        title="Printed in the paper (other data, other scale: not comparable cell by cell)",
+        cells=cells,
+        best=pd.DataFrame(False, index=cells.index, columns=cells.columns),
+    )
+
+
+def _caption(frame: pd.DataFrame, scale: str, usual_n: "pd.Series[int]") -> str:
+    """Scale, protocol, base task, seeds and spread, how alpha was selected, what bold and the counts mean."""
+
+    def names(column: str) -> str:
+        return " | ".join(map(str, frame[column].dropna().unique())) or "none"
+
+    n = int(usual_n.iloc[0]) if len(usual_n) else 0
+    seeds = f"mean ± sample standard deviation (ddof=1) over n = {n} seeds" if n > 1 else f"n = {n} seed, no spread"
+    cell = "Cells: ours (printed). " if scale == "paper" else ""
+    return (
+        f"Scale {scale}; protocol {names('protocol')}; base task {names('base_task')}; test split, {seeds}, "
+        f"unless a cell says [n=...]. {cell}PAINT: alpha chosen per seed by harmonic mean on the validation splits. "
+        "Bold: highest harmonic mean per architecture and task, oracle and full fine-tuning excluded. Parameters: "
+        "trained ones of the full-size architecture without the head, as the paper counts them."
+    )
+
+
+def _notes(frame: pd.DataFrame) -> Iterable[str]:
+    """Footnotes that the measured rows call for."""
+    spoiled = frame.loc[frame["base_frozen"] == "NO", "row_id"].unique()
+    if len(spoiled):
+        yield (
+            f"WARNING: base frozen = NO for {', '.join(spoiled)}: in at least one run the backbone's fingerprint or "
+            "the base logits changed, or were not compared; these rows do not show patching."
+        )
+    ran = frame[frame["selection"].notna()]
+    if (ran["role"] == "oracle").any():
+        yield "oracle: alpha chosen on the test splits themselves; an upper bound, not a result."
+    if ran["variant"].str.endswith("+bn").any():
+        yield "+bn: BatchNorm statistics re-estimated after interpolation."
+    if (ran["role"] == "reference").any():
+        yield "full fine-tuning: for reference, it gives up the base task; PAINT at alpha = 1 where not run by itself."
+    if (ran["method"] == "delta_networks").any():
+        yield "Delta (n): n delta-modules, this library's default; 'paper' is the literal reading of the paper."
+    if (frame["status"] == "not_applicable").any():
+        yield "n/a: the network has no BatchNorm."
+    if (frame["status"] == "no_base").any():
+        yield (
+            "top-1: run without base data, so there is no harmonic mean (and PAINT has no alpha to choose); shown is "
+            "top-1 on the patch task alone."
+        )

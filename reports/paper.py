@@ -1,0 +1,128 @@
+"""The paper's printed numbers, exactly as printed, and which of them not to trust."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+TARGETS = Path(__file__).parent / "targets"
+"""One CSV per table of the paper; file order is the printed order."""
+
+BASE_COLUMN = "imagenet"
+"""Name of the base task in the paper's CSVs."""
+
+PRINTED_KEY = ["architecture", "method", "n_delta_modules", "task", "quantity"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrintedCell:
+    """Address of one printed number. Parameter counts have the quantity `params` and no task."""
+
+    table: int
+    row_id: str
+    quantity: str
+    task: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Erratum:
+    """Printed numbers that the paper itself contradicts. `mark` is the footnote sign."""
+
+    number: int
+    cells: tuple[PrintedCell, ...]
+    why: str
+
+    @property
+    def mark(self) -> str:
+        """Footnote sign set behind the printed number."""
+        return f"[E{self.number}]"
+
+
+def _pair(row_id: str, task: str) -> tuple[PrintedCell, ...]:
+    """Both numbers of a cell of Table 10."""
+    return tuple(PrintedCell(table=10, row_id=row_id, task=task, quantity=q) for q in ("base_top1", "patch_top1"))
+
+
+ERRATA: tuple[Erratum, ...] = (
+    Erratum(
+        number=1,
+        cells=(
+            PrintedCell(table=2, row_id="resnet18/paint", task="stl10", quantity="harmonic_mean"),
+            PrintedCell(table=10, row_id="resnet18/paint", task="stl10", quantity="patch_top1"),
+        ),
+        why="Tables 2 and 10 disagree: base 68.87 and patch 48.35 give 56.81, not 55.41. A patch accuracy of 46.35 "
+        "would give 55.41 exactly, so one digit of Table 10 is the likely slip.",
+    ),
+    Erratum(
+        number=2,
+        cells=(PrintedCell(table=2, row_id="resnet18/delta4", task="cars", quantity="harmonic_mean"),),
+        why="Same number as ConvNeXt-T Delta (4); it would take 85.35 top-1 on Cars, where Delta (2) implies 40.86. "
+        "About 53 would fit; the true value cannot be recovered.",
+    ),
+    Erratum(
+        number=6,
+        cells=_pair("convnext_tiny/paint", "stl10"),
+        why="Base and patch are swapped: 82.47 is this network's ImageNet accuracy.",
+    ),
+    Erratum(
+        number=7,
+        cells=(PrintedCell(table=10, row_id="resnet101/paint", task="stl10", quantity="base_top1"),),
+        why="74.66 is the base accuracy of ResNet-34; 81.87 is likely meant.",
+    ),
+    Erratum(
+        number=8,
+        cells=_pair("convnext_large/paint", "aircraft"),
+        why="Base and patch look swapped: PAINT's other ImageNet cells are all above 52, its Aircraft cells below 5.",
+    ),
+    Erratum(
+        number=11,
+        cells=tuple(PrintedCell(table=table, row_id="resnet34/paint", quantity="params") for table in (2, 10)),
+        why="21.8M counts the 1000-class head; every other PAINT row leaves it out (21.3M).",
+    ),
+    Erratum(
+        number=13,
+        cells=tuple(
+            PrintedCell(table=2, row_id=f"resnet18/delta{n}", task="flowers", quantity="harmonic_mean") for n in (1, 4)
+        ),
+        why="Delta (1) and Delta (4) print the same number; it may be genuine (Table 4 agrees with it) or a copy.",
+    ),
+)
+"""For Tables 2 and 10, from comparing the paper's tables with each other (HM = 2ab/(a+b)).
+
+Number 12 (the counts of all Delta rows leave out the new head) is no misprint: captions say it.
+"""
+
+
+def printed(table: int) -> pd.DataFrame:
+    """One line per printed number of a table, in printed order.
+
+    Returns:
+        Columns `PRINTED_KEY`, `row_id`, `printed` (text as printed), `paper_value` (per cent), `params_printed` (text,
+        millions), `erratum` and `params_erratum` (footnote sign or empty).
+    """
+    frame = pd.read_csv(TARGETS / f"table{table}.csv", dtype=str, keep_default_na=False)
+    frame["n_delta_modules"] = frame["n_delta_modules"].astype("Int64")
+    if "column" in frame:
+        is_base = frame["column"] == BASE_COLUMN
+        frame["quantity"] = is_base.map({True: "base_top1", False: "patch_top1"})
+    else:
+        frame["quantity"] = frame["metric"].replace({"harmonic_mean_top1": "harmonic_mean"})
+    frame["paper_value"] = frame["value"].astype(float)
+    frame = frame.rename(columns={"value": "printed", "params_millions": "params_printed"})
+    marks = {cell: erratum.mark for erratum in ERRATA for cell in erratum.cells}
+    addresses = zip(frame["row_id"], frame["task"], frame["quantity"], strict=True)
+    frame["erratum"] = [
+        marks.get(PrintedCell(table=table, row_id=row_id, task=task, quantity=quantity), "")
+        for row_id, task, quantity in addresses
+    ]
+    frame["params_erratum"] = [
+        marks.get(PrintedCell(table=table, row_id=row_id, quantity="params"), "") for row_id in frame["row_id"]
+    ]
+    return frame[[*PRINTED_KEY, "row_id", "printed", "paper_value", "params_printed", "erratum", "params_erratum"]]
+
+
+def footnotes(marks: Iterable[str]) -> list[str]:
+    """The footnote of each erratum whose sign is in `marks`, in order of their numbers."""
+    wanted = set(marks)
+    return [f"{e.mark} Printed number not trusted: {e.why}" for e in ERRATA if e.mark in wanted]

@@ -1,0 +1,108 @@
+"""What each table of the paper shows: its lines, in order, and the numbers that stand in one cell.
+
+To add a table, describe it here; to add a method to a table, add a `TableRow` (a method that is measured but not
+listed here is still shown, below the listed ones, under its own name).
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Role = Literal["method", "oracle", "reference"]
+"""`method` competes for the best cell; `oracle` was selected on the test split; `reference` gives up the base task."""
+
+Quantity = Literal["harmonic_mean", "base_top1", "patch_top1"]
+"""A number of a cell, in per cent: top-1 on the base task, top-1 on the patch task, harmonic mean of the two."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TableRow:
+    """One line of a table, repeated for every architecture. Names are those of `benchmarks.record.Row`."""
+
+    method: str
+    variant: str = ""
+    n_delta_modules: int = 0
+    role: Role = "method"
+
+    @property
+    def label(self) -> str:
+        """What the reader sees, e.g. `Delta (4)` or `PAINT lr=0.001+bn, oracle`."""
+        match self.method:
+            case "fc_only":
+                name, variant = "FC-only", self.variant
+            case "delta_networks":
+                name, variant = f"Delta ({self.n_delta_modules})", "" if self.variant == "default" else self.variant
+            case "paint":
+                name, variant = "PAINT", self.variant
+            case "finetune":
+                name, variant = "full fine-tuning", f"({self.variant.replace('=', ' ')})" if self.variant else ""
+            case _:
+                name, variant = self.method, self.variant
+                if self.n_delta_modules:
+                    name += f" ({self.n_delta_modules})"
+        return f"{name} {variant}".rstrip() + (", oracle" if self.role == "oracle" else "")
+
+    def row_id(self, architecture: str) -> str:
+        """Key of the line, as the paper's CSVs build it (`resnet18/delta4`), then our variant and role."""
+        method = f"delta{self.n_delta_modules}" if self.method == "delta_networks" else self.method
+        parts = [architecture, method, self.variant, "oracle" if self.role == "oracle" else ""]
+        return "/".join(part for part in parts if part)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """A table of the paper. Architectures and tasks come from the paper's CSV and from the rows measured."""
+
+    number: int
+    title: str
+    suite: str
+    """Which runs feed it (`Row.suite`)."""
+    quantities: tuple[Quantity, ...]
+    """Numbers in one cell, left to right."""
+    rows: tuple[TableRow, ...]
+    rows_if_measured: frozenset[TableRow] = frozenset()
+    """Those of `rows` that the paper's table does not have: shown when measured, never asked for."""
+
+    @property
+    def name(self) -> str:
+        """File stem, command-line name and nox session."""
+        return f"table{self.number}"
+
+
+PAINT_LRS = ("0.001", "1e-05")
+"""Learning rates at which PAINT's full fine-tuning runs."""
+
+DELTA_ROWS = tuple(
+    TableRow(method="delta_networks", variant=variant, n_delta_modules=n)
+    for n in (1, 2, 4)
+    for variant in ("default", "paper")
+)
+
+PATCHING_ROWS = (
+    TableRow(method="fc_only"),
+    *(
+        TableRow(method="paint", variant=f"lr={lr}{bn}", role=role)
+        for lr in PAINT_LRS
+        for bn in ("", "+bn")
+        for role in ("method", "oracle")
+    ),
+    *DELTA_ROWS,
+    *(TableRow(method="finetune", variant=f"lr={lr}", role="reference") for lr in PAINT_LRS),
+)
+
+TABLES: tuple[Table, ...] = (
+    Table(
+        number=2,
+        title="Patching one task: harmonic mean of base and patch top-1 (%)",
+        suite="patching",
+        quantities=("harmonic_mean",),
+        rows=PATCHING_ROWS,
+    ),
+    Table(
+        number=10,
+        title="Patching one task: base top-1 / patch top-1 (%) with the patch in place, the pairs behind Table 2",
+        suite="patching",
+        quantities=("base_top1", "patch_top1"),
+        rows=PATCHING_ROWS,
+        rows_if_measured=frozenset(row for row in DELTA_ROWS if row.n_delta_modules > 1),
+    ),
+)
