@@ -14,12 +14,13 @@ from benchmarks.data.embedded import BASE_TASK, data_version
 from benchmarks.data.load import load_task
 from benchmarks.embedded_backbones import PREPROCESSING, slim_backbone
 from benchmarks.engine import fit, predict, top1
+from benchmarks.env import Env
 from benchmarks.errors import UserError
 from benchmarks.fabric import make_fabric, to_device
+from benchmarks.identity import canonical_json, content_id, derive_seed
 from benchmarks.provenance import provenance
 from benchmarks.recipe import Recipe
 from benchmarks.record import Row
-from benchmarks.spec import Env, canonical_json, content_id, derive_seed
 from delta_core import backbone_fingerprint
 from delta_core.families import base_head
 

@@ -49,7 +49,8 @@ def fit(module: nn.Module, head: nn.Module, split: Split, recipe: Recipe, fabric
     steps_per_epoch = math.ceil(len(split.labels) / recipe.batch_size)
     steps = steps_per_epoch * recipe.epochs
     warmup_steps = max(1, min(recipe.warmup_steps, steps // 5))
-    optimizer: torch.optim.Optimizer = torch.optim.AdamW(parameter_groups(module, head, recipe))
+    fused = fabric.device.type in ("cpu", "cuda")
+    optimizer: torch.optim.Optimizer = torch.optim.AdamW(parameter_groups(module, head, recipe), fused=fused)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _warmup_cosine(step, warmup_steps, steps))
     module, optimizer = fabric.setup(module, optimizer)
     module.train()
@@ -60,13 +61,14 @@ def fit(module: nn.Module, head: nn.Module, split: Split, recipe: Recipe, fabric
         batches = split.batches(recipe.batch_size, device=fabric.device, order=order)
         for inputs, target in zip(batches, labels, strict=True):
             loss = F.cross_entropy(module(inputs), target.to(fabric.device))
-            if not torch.isfinite(loss):
-                raise DivergedError(f"The loss became {loss.item()}; lower the learning rate ({recipe.lr:g}).")
             fabric.backward(loss)
             fabric.clip_gradients(module, optimizer, max_norm=recipe.clip_norm)
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
             schedule.step()
+        # Once NaN always NaN, so one look an epoch is enough and does not stall a GPU at every step.
+        if not torch.isfinite(loss):
+            raise DivergedError(f"The loss became {loss.item()}; lower the learning rate ({recipe.lr:g}).")
     return steps
 
 

@@ -4,7 +4,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import nn
 
-from benchmarks.spec import Env
+from benchmarks.env import Env
 
 
 def make_fabric(env: Env) -> Fabric:

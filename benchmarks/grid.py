@@ -22,10 +22,11 @@ import torch
 from benchmarks.bases import BaseSpec, checkpoint_path, load_pretrained, pretrain
 from benchmarks.data.embedded import load_embedded
 from benchmarks.data.load import EMBEDDED_TASKS
+from benchmarks.env import Env
 from benchmarks.errors import UserError
 from benchmarks.patching import EMBEDDED_BASE_CLASSES, execute, open_backbone
 from benchmarks.record import Row, atomic_text, record_path, write_record
-from benchmarks.spec import Env, RunSpec
+from benchmarks.spec import RunSpec
 from benchmarks.worlds import World
 
 Job = str | BaseSpec | RunSpec

@@ -16,11 +16,13 @@ from benchmarks.data.load import load_base_task, load_task
 from benchmarks.data.splits import TaskData
 from benchmarks.embedded_backbones import PREPROCESSING
 from benchmarks.engine import predict
+from benchmarks.env import Env
 from benchmarks.fabric import make_fabric, to_device
+from benchmarks.identity import canonical_json, derive_seed
 from benchmarks.methods import Cell, Outcome
 from benchmarks.provenance import provenance
 from benchmarks.record import Row
-from benchmarks.spec import Env, RunSpec, canonical_json, derive_seed
+from benchmarks.spec import RunSpec
 from delta_core import backbone_fingerprint
 from delta_core.weights import Preprocessing, load_backbone, preprocessing_of
 
@@ -104,6 +106,7 @@ def _rows(
     origin: dict[str, object],
 ) -> list[Row]:
     method = spec.method
+    params_backbone = sum(parameter.numel() for parameter in cell.new_backbone().parameters())
     return [
         Row(
             run_id=spec.run_id,
@@ -127,7 +130,7 @@ def _rows(
             selection="last",
             params_delta=outcome.params_delta,
             params_head=outcome.params_head,
-            params_backbone=sum(parameter.numel() for parameter in cell.new_backbone().parameters()),
+            params_backbone=params_backbone,
             params_delta_full_size=full_size_params(spec.architecture, method),
             steps=outcome.steps,
             global_batch=method.recipe.batch_size,

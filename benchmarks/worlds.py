@@ -15,11 +15,11 @@ from benchmarks.bases import BaseSpec
 from benchmarks.data.embedded import BASE_TASK, PATCH_TASKS, data_version
 from benchmarks.data.folders import check_image_folder, folder_identity
 from benchmarks.embedded_backbones import SLIM
+from benchmarks.env import Env
 from benchmarks.errors import UserError
 from benchmarks.options import Options
 from benchmarks.recipe import Recipe
 from benchmarks.record import Scale
-from benchmarks.spec import Env
 
 PAPER_WEIGHTS = {
     "resnet18": "timm:resnet18.tv_in1k",
@@ -107,7 +107,7 @@ def _embedded(options: Options) -> World:
         base_task=BASE_TASK,
         base_data=f"v{data_version(BASE_TASK)}",
         image_size=32,
-        recipes=_recipes(options.epochs or 8, 1, 64, 0.05),
+        recipes=_recipes(options.epochs or 6, 1, 64, 0.05),
         env=_env(options, {}),
         bases=tuple(bases.values()),
     )

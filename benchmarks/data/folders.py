@@ -14,7 +14,7 @@ from torchvision.datasets import ImageFolder
 
 from benchmarks.data.splits import LazySplit, Split, TaskData
 from benchmarks.errors import UserError
-from benchmarks.spec import derive_seed
+from benchmarks.identity import derive_seed
 from delta_core.weights import Preprocessing
 
 VAL_FRACTION = 0.1

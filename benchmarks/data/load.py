@@ -9,7 +9,7 @@ from benchmarks.data.embedded import BASE_TASK, PATCH_TASKS, load_embedded
 from benchmarks.data.folders import load_image_folder, load_listed_images
 from benchmarks.data.images import ImageSplit
 from benchmarks.data.splits import TaskData, TensorSplit
-from benchmarks.spec import Env
+from benchmarks.env import Env
 from delta_core.weights import Preprocessing
 
 EMBEDDED_TASKS = (BASE_TASK, *PATCH_TASKS)

@@ -1,0 +1,19 @@
+"""Where and on what runs execute: outside their identity, so that moving data or machines never forgets a run."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class Env:
+    """Folders, device and precision of a run. Never part of its identity."""
+
+    results: Path
+    cache: Path
+    device: str = "cpu"
+    precision: str = "32-true"
+    folders: dict[str, Path] = field(default_factory=dict)
+    """Task name -> folder, for data that live outside the package."""
+    weights_file: Path | None = None
+    """File behind `weights="file:..."`."""
+    loader_workers: int = 0
