@@ -12,6 +12,7 @@ from torch import nn
 
 from benchmarks.data.embedded import BASE_TASK, data_version
 from benchmarks.data.load import load_task
+from benchmarks.data.splits import eval_batches
 from benchmarks.embedded_backbones import PREPROCESSING, slim_backbone
 from benchmarks.engine import fit, predict, top1
 from benchmarks.env import Env
@@ -65,7 +66,7 @@ def pretrain(spec: BaseSpec, env: Env) -> list[Row]:
     net.eval()
     train_s = time.perf_counter() - started
     values = {
-        split: (top1(predict(net, part.batches(250, device=fabric.device)), part.labels), len(part.labels))
+        split: (top1(predict(net, eval_batches(part, fabric.device)), part.labels), len(part.labels))
         for split, part in (("val", data.val), ("test", data.test))
     }
     path = checkpoint_path(env.cache, spec.run_id)

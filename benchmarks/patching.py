@@ -13,7 +13,7 @@ from benchmarks.bases import load_pretrained
 from benchmarks.counts import full_size_params
 from benchmarks.data.embedded import BASE_TASK
 from benchmarks.data.load import load_base_task, load_task
-from benchmarks.data.splits import TaskData
+from benchmarks.data.splits import TaskData, eval_batches
 from benchmarks.embedded_backbones import PREPROCESSING
 from benchmarks.engine import predict
 from benchmarks.env import Env
@@ -88,7 +88,7 @@ def _base_logits(backbone: nn.Module, base: TaskData, sha: str, env: Env, device
     path = env.cache / "base_logits" / name
     if path.exists():
         return load_file(path)["logits"]
-    logits = predict(backbone, base.test.batches(Cell.eval_batch_size, device=device))
+    logits = predict(backbone, eval_batches(base.test, device))
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(f".{os.getpid()}.tmp")
     save_file({"logits": logits}, partial)

@@ -133,6 +133,9 @@ class ListedImages(Dataset[tuple[Image.Image, int]]):
         with Image.open(self.root / self.files[index]) as image:
             return image.convert("RGB"), self.labels[index]
 
+    def __len__(self) -> int:
+        return len(self.files)
+
 
 def load_listed_images(name: str, root: Path, preprocessing: Preprocessing, *, classes: int) -> TaskData:
     """Evaluation images of a base task: `root/labels.csv` with the columns file (relative to root) and index.

@@ -43,6 +43,9 @@ class ViewDataset(Dataset[Tensor]):
     def __getitem__(self, index: int) -> Tensor:
         return self.transform(self.images[index][0])  # type: ignore[no-any-return]
 
+    def __len__(self) -> int:
+        return len(self.images)  # type: ignore[arg-type]
+
 
 @dataclass(frozen=True, kw_only=True)
 class LazySplit:
@@ -78,6 +81,13 @@ Split = TensorSplit | LazySplit
 def channels_last(images: Tensor) -> Tensor:
     """The memory layout in which convolutions run fastest on CPU and on CUDA tensor cores."""
     return images.contiguous(memory_format=torch.channels_last)
+
+
+def eval_batches(split: Split, device: torch.device) -> Iterator[Tensor]:
+    """Batches for evaluation, sized by pixels: on CPU small enough to stay in reused memory, on a GPU to fill it."""
+    pixels = 10**6 if device.type == "cpu" else 16 * 10**6
+    image_size = split.preprocessing.image_size if split.preprocessing else 128
+    return split.batches(min(250, max(1, pixels // image_size**2)), device=device)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
-from benchmarks.data.splits import TaskData
+from benchmarks.data.splits import TaskData, eval_batches
 from benchmarks.engine import predict, top1
 from benchmarks.recipe import Recipe
 
@@ -59,14 +59,12 @@ class Cell:
     fabric: Fabric
     order_seed: int
     init_seed: int
-    eval_batch_size: int = 250
 
     def logits(self, module: nn.Module, split: EvalSplit, *, base: bool = False) -> Tensor:
         """Logits (N, C) of `module` on a split of the task, or of the base task."""
         data = self.base if base else self.task
         assert data is not None
-        batches = getattr(data, split).batches(self.eval_batch_size, device=self.fabric.device)
-        return predict(module, batches)
+        return predict(module, eval_batches(getattr(data, split), self.fabric.device))
 
     def measure_task(self, module: nn.Module, split: EvalSplit, **where: Any) -> Measurement:
         """Top-1 of `module` on a split of the patch task."""

@@ -6,7 +6,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from benchmarks.data.splits import Split, TensorSplit
+from benchmarks.data.splits import Split, TensorSplit, eval_batches
 from benchmarks.engine import fit, predict
 from benchmarks.methods.base import EVAL_SPLITS, Cell, Measurement, Outcome
 from benchmarks.recipe import Recipe
@@ -52,15 +52,16 @@ def measure_patch(cell: Cell, config: DeltaConfig | None, recipe: Recipe) -> Out
     head = model.patches[TASK].head
     assert isinstance(head, nn.Module)
     train: Split = cell.task.train
+    device = cell.fabric.device
     if recipe.views:
-        features = predict(Prefix(model), train.batches(cell.eval_batch_size, device=cell.fabric.device))
+        features = predict(Prefix(model), eval_batches(train, device))
         train = TensorSplit(inputs=features, labels=train.labels)
         if config and config.norm_start == "identity":
-            model.calibrate(train.batches(cell.eval_batch_size, device=cell.fabric.device), from_prefix=True)
+            model.calibrate(eval_batches(train, device), from_prefix=True)
         steps = fit(Suffix(model), head, train, recipe, cell.fabric, seed=cell.order_seed)
     else:
         if config and config.norm_start == "identity":
-            model.calibrate(train.batches(cell.eval_batch_size, device=cell.fabric.device))
+            model.calibrate(eval_batches(train, device))
         steps = fit(model, head, train, recipe, cell.fabric, seed=cell.order_seed)
     train_s = time.perf_counter() - started
 

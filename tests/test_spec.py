@@ -1,0 +1,214 @@
+"""Identity of runs: what changes an id and what must not."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, is_dataclass, make_dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tiny import basic_block_net, tiny_cell, tiny_task
+
+from benchmarks import patching, tables
+from benchmarks.env import Env
+from benchmarks.identity import canonical_json, content_id, derive_seed
+from benchmarks.methods import Cell, DeltaNetworks, FcOnly, FineTune, Method, Outcome, Paint
+from benchmarks.options import Options
+from benchmarks.recipe import Recipe
+from benchmarks.spec import RunSpec
+from benchmarks.tables import runs_of
+from benchmarks.worlds import open_world
+from delta_core import DeltaConfig
+
+recipes = st.builds(
+    Recipe,
+    epochs=st.integers(1, 100),
+    lr=st.floats(1e-6, 1),
+    head_lr=st.floats(1e-6, 1),
+    batch_size=st.integers(1, 512),
+    views=st.integers(0, 1),
+)
+configs = st.builds(DeltaConfig, n_modules=st.integers(1, 4), gating=st.sampled_from(["delta", "ones", "random"]))
+methods = st.one_of(
+    st.builds(FcOnly, recipe=recipes),
+    st.builds(Paint, recipe=recipes),
+    st.builds(FineTune, recipe=recipes),
+    st.builds(DeltaNetworks, recipe=recipes, config=configs, reading=st.sampled_from(["default", "paper"])),
+)
+names = st.text("abcdef019:-", min_size=1, max_size=12)
+specs = st.builds(
+    RunSpec,
+    scale=st.sampled_from(["embedded", "local", "paper"]),
+    architecture=names,
+    weights=names,
+    task=names,
+    data=names,
+    base_task=names,
+    base_data=names,
+    method=methods,
+    image_size=st.integers(1, 512),
+    seed=st.integers(0, 9),
+)
+OTHER = {
+    "scale": ("embedded", "paper"),
+    "gating": ("delta", "learnable"),
+    "gate_start": ("half", "identity"),
+    "norm_place": ("output", "none"),
+    "norm_start": ("fresh", "identity"),
+    "module_input": ("full", "pool7"),
+    "reading": ("default", "paper"),
+}
+
+
+def copy_of(value: Any) -> Any:
+    """Equal, but built anew all the way down."""
+    if not is_dataclass(value):
+        return value
+    return type(value)(**{field.name: copy_of(getattr(value, field.name)) for field in fields(value)})
+
+
+def single_changes(value: Any) -> Iterator[Any]:
+    """The same dataclass with exactly one field, at any depth, of another value."""
+    for field in fields(value):
+        old = getattr(value, field.name)
+        if is_dataclass(old):
+            yield from (replace(value, **{field.name: changed}) for changed in single_changes(old))
+        elif field.name in OTHER:
+            yield replace(value, **{field.name: next(new for new in OTHER[field.name] if new != old)})
+        else:
+            yield replace(value, **{field.name: old + "x" if isinstance(old, str) else old + 1})
+
+
+def runs(table: str, folder: Path, **options: Any) -> list[RunSpec]:
+    chosen = Options(table=table, results=folder / "results", cache=folder / "cache", **options)
+    return runs_of(chosen, open_world(chosen))
+
+
+@given(specs)
+def test_equal_specs_have_equal_ids(spec: RunSpec) -> None:
+    twin = copy_of(spec)
+    assert twin is not spec
+    assert twin.run_id == spec.run_id
+    assert len(spec.run_id) == 12
+    assert int(spec.run_id, 16) >= 0
+
+
+@settings(max_examples=30, deadline=None)
+@given(specs)
+def test_changing_any_single_field_changes_the_id(spec: RunSpec) -> None:
+    changed = list(single_changes(spec))
+    assert len(changed) >= 9 + 8
+    assert len({spec.run_id, *(other.run_id for other in changed)}) == len(changed) + 1
+
+
+def test_methods_with_the_same_fields_are_different_runs() -> None:
+    recipe = Recipe(epochs=1, lr=0.1, head_lr=0.1)
+    assert len({content_id(kind(recipe=recipe)) for kind in (FcOnly, Paint, FineTune)}) == 3
+
+
+def test_machine_and_places_do_not_enter(tmp_path: Path) -> None:
+    here = runs("table2", tmp_path / "here", device="cpu", workers=1, precision="32-true")
+    there = runs("table2", tmp_path / "there", device="cuda:1", workers=7, precision="bf16-mixed", loader_workers=3)
+    assert [run.run_id for run in here] == [run.run_id for run in there]
+    assert not {field.name for field in fields(Env)} & {field.name for field in fields(RunSpec)}
+
+
+def test_json_does_not_depend_on_the_order_of_fields() -> None:
+    forward, backward = (make_dataclass("Spec", order) for order in (["a", "b"], ["b", "a"]))
+    assert canonical_json(forward(a=1, b=2)) == canonical_json(backward(a=1, b=2))
+    assert canonical_json(forward(a=1, b=2)) == '{"a":1,"b":2,"type":"Spec"}'
+
+
+def test_a_path_in_a_spec_is_refused() -> None:
+    @dataclass(frozen=True)
+    class Spec:
+        nested: tuple[object, ...]
+
+    assert content_id(Spec(("a", 1)))
+    with pytest.raises(TypeError, match=r"Path has no place in a run's identity"):
+        content_id(Spec(("a", Path("b"))))
+
+
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_runs_of_table2_are_all_different(seeds: int, tmp_path: Path) -> None:
+    listed = runs("table2", tmp_path, seeds=seeds)
+    assert len(listed) == 4 * 6 * 10 * seeds
+    assert max(Counter(run.run_id for run in listed).values()) == 1
+
+
+def test_table10_is_made_of_the_runs_of_table2(tmp_path: Path) -> None:
+    table2, table10 = ({run.run_id for run in runs(table, tmp_path)} for table in ("table2", "table10"))
+    assert table2 == table10
+
+
+def test_table10_adds_architectures_at_paper_scale(tmp_path: Path) -> None:
+    table2, table10 = ({run.run_id: run for run in runs(t, tmp_path, scale="paper")} for t in ("table2", "table10"))
+    assert set(table2) < set(table10)
+    assert len({run.architecture for run in table2.values()}) == 4
+    assert len({run.architecture for run in table10.values()}) == 8
+    more = [run for name, run in table10.items() if name not in table2]
+    assert {run.method.n_delta_modules for run in more} == {0, 1}
+
+
+def test_filters_select_runs_and_keep_their_ids(tmp_path: Path) -> None:
+    every = {run.run_id for run in runs("table2", tmp_path)}
+    some = runs("table2", tmp_path, arch=("resnet18",), task=("signs",), method=("paint", "fc_only"))
+    assert [run.method.name for run in some] == ["fc_only", "paint", "paint"]
+    assert {run.run_id for run in some} < every
+
+
+@dataclass(frozen=True, kw_only=True)
+class Newcomer(FcOnly):
+    name = "newcomer"
+
+
+def test_another_method_in_the_table_shifts_no_id(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = [run.run_id for run in runs("table2", tmp_path)]
+    original = tables._patching_methods
+
+    def with_newcomer(*arguments: Any) -> list[Method]:
+        return [Newcomer(recipe=Recipe(epochs=1, lr=1, head_lr=1)), *original(*arguments)]
+
+    monkeypatch.setattr(tables, "_patching_methods", with_newcomer)
+    after = runs("table2", tmp_path)
+    assert [run.run_id for run in after if run.method.name != "newcomer"] == before
+    assert len(after) == len(before) + 24
+
+
+# --- seeds -------------------------------------------------------------------------------------------------------
+
+
+@given(st.lists(st.one_of(st.integers(), st.text()), max_size=5))
+def test_seeds_are_31_bit(ingredients: list[int | str]) -> None:
+    assert 0 <= derive_seed(*ingredients) < 2**31
+
+
+def test_seeds_are_the_same_in_every_process() -> None:
+    assert derive_seed("order", "signs", 0) == 724677849
+    assert len({derive_seed("order", "signs", n) for n in range(1000)}) == 1000
+    assert derive_seed("a", "b") != derive_seed("ab")
+
+
+def test_order_is_shared_by_methods_and_start_is_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cells: list[Cell] = []
+
+    def remember(_: Method, cell: Cell) -> Outcome:
+        cells.append(cell)
+        return Outcome(
+            measurements=(), params_delta=0, params_head=0, steps=0, train_s=0,
+            backbone_sha_after="", base_logits_equal=None,
+        )  # fmt: skip
+
+    for kind in (FcOnly, Paint, FineTune, DeltaNetworks):
+        monkeypatch.setattr(kind, "measure", remember)
+    monkeypatch.setattr(patching, "open_backbone", lambda *_: basic_block_net())
+    monkeypatch.setattr(patching, "load_task", lambda *_, **__: tiny_task())
+    monkeypatch.setattr(patching, "load_base_task", lambda *_, **__: tiny_cell().base)
+    env = Env(results=tmp_path, cache=tmp_path)
+    for run in runs("table2", tmp_path, arch=("resnet18",), task=("signs",), seeds=2):
+        assert patching.execute(run, env) == []
+    assert len(cells) == 20
+    assert len({cell.order_seed for cell in cells}) == 2, "one order per seed, whatever the method"
+    assert len({cell.init_seed for cell in cells}) == 20
