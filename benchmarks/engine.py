@@ -48,7 +48,7 @@ def fit(module: nn.Module, head: nn.Module, split: Split, recipe: Recipe, fabric
     """
     steps_per_epoch = math.ceil(len(split.labels) / recipe.batch_size)
     steps = steps_per_epoch * recipe.epochs
-    warmup_steps = max(1, min(recipe.warmup_steps, steps // 5))
+    warmup_steps = max(1, min(recipe.warmup_steps, steps // 10))
     fused = fabric.device.type in ("cpu", "cuda")
     optimizer: torch.optim.Optimizer = torch.optim.AdamW(parameter_groups(module, head, recipe), fused=fused)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _warmup_cosine(step, warmup_steps, steps))

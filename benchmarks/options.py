@@ -35,7 +35,7 @@ class Options:
     image_size: int | None = None
     """Input size of the patch task in pixels. Default: 32 embedded, 224 elsewhere."""
     epochs: int | None = None
-    """Training epochs. Default: 6 embedded, 20 local, 50 paper (paper, Section 3)."""
+    """Training epochs. Default: 6 embedded, 10 local, 50 paper (paper, Section 3)."""
     results: Path = Path("results")
     """Where rows go."""
     cache: Path = Path(".cache")

@@ -17,7 +17,7 @@ class Recipe:
     batch_size: int = 128
     weight_decay: float = 0.1
     warmup_steps: int = 500
-    """Clamped to a fifth of all steps, so that small data sets reach the peak (protocols of Table 2, Flowers)."""
+    """Clamped to a tenth of all steps: on small data sets 500 steps would be the whole training."""
     clip_norm: float = 1.0
     views: int = 0
     """0 = a fresh augmented view of each image in every epoch; 1 = one fixed view (resize, centre crop)."""

@@ -86,9 +86,10 @@ def _recipes(epochs: int, views: int, batch_size: int, weight_decay: float) -> R
     return Recipes(
         head=replace(common, lr=3e-3, head_lr=3e-3),
         delta=replace(common, lr=3e-3, head_lr=3e-3),
-        delta_paper=common,
+        delta_paper=replace(common, lr=3e-3, head_lr=3e-3),
         finetune=replace(common, lr=3e-4, head_lr=3e-3),
-        paint=(common, replace(common, lr=1e-5, head_lr=1e-5)),
+        # PAINT's own head is a frozen text head; a new one learns nothing at 1e-5, so it keeps the usual rate.
+        paint=(common, replace(common, lr=1e-5, head_lr=3e-3)),
     )
 
 
@@ -107,7 +108,7 @@ def _embedded(options: Options) -> World:
         base_task=BASE_TASK,
         base_data=f"v{data_version(BASE_TASK)}",
         image_size=32,
-        recipes=_recipes(options.epochs or 6, 1, 64, 0.05),
+        recipes=_recipes(options.epochs or 6, 1, 64, 0.01),
         env=_env(options, {}),
         bases=tuple(bases.values()),
     )
@@ -145,7 +146,7 @@ def _local(options: Options) -> World:
         base_task=base_task,
         base_data=base_data,
         image_size=options.image_size or 224,
-        recipes=_recipes(options.epochs or 20, 1, 64, 0.05),
+        recipes=_recipes(options.epochs or 10, 1, 64, 0.01),
         env=replace(_env(options, folders), weights_file=weights_file),
     )
 

@@ -30,9 +30,9 @@ class DeltaConfig:
     reduction: int = 2
     """Width of the module is C / `reduction`; 2 meets all printed parameter counts (Tables 2 and 10)."""
     gate_start: GateStart = "identity"
-    """`half`: every gate starts at sigmoid(0) = 0.5 (paper). `identity`: existing skips start near 1, new near 0."""
-    gate_start_logit: float = 2.0
-    """Distance of an `identity` start from 0.5, in logits: gates start at sigmoid(+-2) = 0.88 and 0.12."""
+    """`half`: every gate starts at sigmoid(0) = 0.5 (paper). `identity`: existing skips start above, new ones below."""
+    gate_start_logit: float = 1.0
+    """Distance of an `identity` start from 0.5, in logits: gates start at sigmoid(+-1) = 0.73 and 0.27."""
     norm_place: NormPlace = "output"
     """Where the block's one BatchNorm sits: on the block output, on the skip sum that enters the last sub-block, or
     nowhere."""

@@ -178,18 +178,29 @@ def test_blank_cells_stay_blank(tmp_path: Path) -> None:
     assert frame["variant"].to_dict() == {"run": "", "zero": "NA"}
 
 
-@settings(max_examples=40, deadline=None)
-@given(percent, st.floats(0, 1e6), st.one_of(st.none(), st.floats(0, 1)))
-def test_floats_survive_the_round_trip_exactly(value: float, seconds: float, alpha: float | None) -> None:
-    row = one_row(value=value, train_s=seconds, alpha=alpha)
+@settings(max_examples=8, deadline=None)
+@given(st.lists(st.tuples(percent, st.floats(0, 1e6), st.one_of(st.none(), st.floats(0, 1))), min_size=50))
+def test_floats_survive_the_round_trip_exactly(numbers: list[tuple[float, float, float | None]]) -> None:
+    rows = [
+        one_row(variant=f"{index:04}", value=value, train_s=seconds, alpha=alpha)
+        for index, (value, seconds, alpha) in enumerate(numbers)
+    ]
     with TemporaryDirectory() as folder:
-        write_record(Path(folder), [row])
+        write_record(Path(folder), rows)
         for _ in range(2):  # from the record, then from the table alone
             collect(Path(folder))
-            record_path(Path(folder), row.run_id).unlink(missing_ok=True)
-        found = read_rows(Path(folder) / "runs.csv").iloc[0]
-    assert (found["value"], found["train_s"]) == (value, seconds)
-    assert pd.isna(found["alpha"]) if alpha is None else found["alpha"] == alpha
+            record_path(Path(folder), "run").unlink(missing_ok=True)
+        found = read_rows(Path(folder) / "runs.csv")
+    assert found["value"].tolist() == [value for value, _, _ in numbers]
+    assert found["train_s"].tolist() == [seconds for _, seconds, _ in numbers]
+    assert [None if pd.isna(alpha) else alpha for alpha in found["alpha"]] == [alpha for _, _, alpha in numbers]
+
+
+def test_accuracies_survive_the_round_trip_exactly(tmp_path: Path) -> None:
+    values = [100 * right / 997 for right in range(998)]
+    write_record(tmp_path, [one_row(variant=f"{index:04}", value=value) for index, value in enumerate(values)])
+    collect(tmp_path)
+    assert read_rows(tmp_path / "runs.csv")["value"].tolist() == values
 
 
 def test_text_with_commas_quotes_and_accents_survives(tmp_path: Path) -> None:
