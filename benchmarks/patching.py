@@ -1,12 +1,12 @@
 """The patching runner: one RunSpec in, its rows out."""
 
 import copy
-import os
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import lru_cache
 
 import torch
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from benchmarks.bases import load_pretrained
@@ -39,11 +39,16 @@ def execute(spec: RunSpec, env: Env) -> list[Row]:
     classes: int = backbone.num_classes  # type: ignore[assignment]
     base = load_base_task(spec.base_task, env, at_base, classes=classes) if spec.base_task else None
     sha_before = backbone_fingerprint(backbone)
+    logits_before = None
+    if base is not None:
+        logits_before = _base_logits(
+            _Untouched(sha=sha_before, data_sha=base.sha, device=fabric.device, backbone=backbone, base=base)
+        )
     cell = Cell(
         new_backbone=_copies(backbone),
         task=task,
         base=base,
-        base_logits=_base_logits(backbone, base, sha_before, env, fabric.device) if base else None,
+        base_logits=logits_before,
         fabric=fabric,
         order_seed=derive_seed("order", spec.task, spec.seed),
         init_seed=derive_seed("init", spec.architecture, spec.task, spec.method.name, _arm(spec), spec.seed),
@@ -82,18 +87,22 @@ def _copies(backbone: nn.Module) -> Callable[[], nn.Module]:
     return lambda: copy.deepcopy(pristine)
 
 
-def _base_logits(backbone: nn.Module, base: TaskData, sha: str, env: Env, device: torch.device) -> Tensor:
-    """Logits of the untouched net on the base test split; computed once per weights, data and device, then cached."""
-    name = f"{sha[:16]}-{base.sha[:12]}-{len(base.test.labels)}-{device.type}.safetensors"
-    path = env.cache / "base_logits" / name
-    if path.exists():
-        return load_file(path)["logits"]
-    logits = predict(backbone, eval_batches(base.test, device))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(f".{os.getpid()}.tmp")
-    save_file({"logits": logits}, partial)
-    partial.replace(path)
-    return logits
+@dataclass(frozen=True, kw_only=True)
+class _Untouched:
+    """A pristine net and its base task, equal by content."""
+
+    sha: str
+    data_sha: str
+    device: torch.device
+    backbone: nn.Module = field(compare=False)
+    base: TaskData = field(compare=False)
+
+
+# Kept in the process, never on disk: logits are comparable bit by bit only on the same kernels and batch sizes.
+@lru_cache(maxsize=4)
+def _base_logits(untouched: _Untouched) -> Tensor:
+    """Logits of the untouched net on the base test split, computed once for all runs of this process."""
+    return predict(untouched.backbone, eval_batches(untouched.base.test, untouched.device))
 
 
 def _rows(
