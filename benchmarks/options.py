@@ -23,7 +23,7 @@ class Options:
     task: Names = ()
     """Keep this task; may be repeated. At --scale local: imagefolder:DIR."""
     method: Names = ()
-    """Keep this method (fc_only, finetune, paint, delta_networks); may be repeated."""
+    """Keep this method, e.g. fc_only or delta_networks, or one arm, e.g. delta_networks:paper; may be repeated."""
     seeds: int = 1
     """Number of seeds, 0 to SEEDS - 1."""
     weights: str | None = None

@@ -41,11 +41,16 @@ def runs_of(options: Options, world: World) -> list[RunSpec]:
     if options.seeds < 1:
         raise UserError(f"--seeds is {options.seeds}; give a whole number of at least 1.")
     runs = TABLES[options.table](world, options.seeds)
-    methods = {run.method.name for run in runs}
+    known = dict.fromkeys(name for run in runs for name in _names(run.method))
     for name in options.method:
-        if name not in methods:
-            raise UserError(f"--method {name} is not in {options.table}; choose from {', '.join(sorted(methods))}.")
-    return [run for run in runs if not options.method or run.method.name in options.method]
+        if name not in known:
+            raise UserError(f"--method {name} is not in {options.table}; choose from {', '.join(known)}.")
+    return [run for run in runs if not options.method or set(options.method) & set(_names(run.method))]
+
+
+def _names(method: Method) -> tuple[str, ...]:
+    """What selects a method on the command line: its name, and its name with the arm."""
+    return (method.name, f"{method.name}:{method.variant}") if method.variant else (method.name,)
 
 
 def _patching(world: World, architectures: Iterable[str], modules: tuple[int, ...], seeds: int) -> list[RunSpec]:

@@ -43,10 +43,9 @@ class Plain:
 
 @dataclass(frozen=True, kw_only=True)
 class Block:
-    """A block that can be gated: frozen transition modules, then a run of residual sub-blocks."""
+    """A block that can be gated: a run of residual sub-blocks."""
 
     name: str
-    transition: tuple[str, ...]
     sub_blocks: tuple[str, ...]
     in_channels: int
     """Channels entering the first sub-block, i.e. what the Delta-module reads."""
@@ -148,7 +147,7 @@ SUB_BLOCKS: dict[type[nn.Module], SubBlockAdapter] = {
 }
 
 
-def _block(net: nn.Module, name: str, transition: tuple[str, ...], sub_blocks: tuple[str, ...]) -> Block:
+def _block(net: nn.Module, name: str, sub_blocks: tuple[str, ...]) -> Block:
     for unit in sub_blocks:
         kind = type(net.get_submodule(unit))
         if kind not in SUB_BLOCKS:
@@ -160,7 +159,6 @@ def _block(net: nn.Module, name: str, transition: tuple[str, ...], sub_blocks: t
     first, last = (net.get_submodule(unit) for unit in (sub_blocks[0], sub_blocks[-1]))
     return Block(
         name=name,
-        transition=transition,
         sub_blocks=sub_blocks,
         in_channels=SUB_BLOCKS[type(first)].channels(first)[0],
         out_channels=SUB_BLOCKS[type(last)].channels(last)[1],
@@ -173,16 +171,17 @@ def _children(net: nn.Module, name: str) -> tuple[str, ...]:
 
 def _resnet_stages(net: ResNet) -> list[Stage]:
     layers = [f"layer{i}" for i in range(1, 5)]
-    blocks = [_block(net, name, (), _children(net, name)) for name in layers]
+    blocks = [_block(net, name, _children(net, name)) for name in layers]
     return [Plain(modules=("conv1", "bn1", "act1", "maxpool")), *blocks]
 
 
 def _convnext_stages(net: ConvNeXt) -> list[Stage]:
-    blocks = [
-        _block(net, name, (f"{name}.downsample",), _children(net, f"{name}.blocks"))
-        for name in _children(net, "stages")
-    ]
-    return [Plain(modules=("stem",)), *blocks, Plain(modules=("norm_pre",))]
+    stages: list[Stage] = [Plain(modules=("stem",))]
+    for name in _children(net, "stages"):
+        # The down-sampling stands in front of the block: the module reads what enters the first sub-block.
+        stages.append(Plain(modules=(f"{name}.downsample",)))
+        stages.append(_block(net, name, _children(net, f"{name}.blocks")))
+    return [*stages, Plain(modules=("norm_pre",))]
 
 
 def _efficientnet_stages(net: EfficientNet) -> list[Stage]:
@@ -192,10 +191,11 @@ def _efficientnet_stages(net: EfficientNet) -> list[Stage]:
         units = _children(net, name)
         residual = [bool(getattr(net.get_submodule(unit), "has_skip", False)) for unit in units]
         first = residual.index(True) if any(residual) else len(units)
+        stages.append(Plain(modules=units[:first]))
         if any(residual) and all(residual[first:]):
-            stages.append(_block(net, name, units[:first], units[first:]))
+            stages.append(_block(net, name, units[first:]))
         else:
-            stages.append(Plain(modules=units))
+            stages.append(Plain(modules=units[first:]))
     return [*stages, Plain(modules=("conv_head", "bn2"))]
 
 

@@ -155,10 +155,7 @@ class DeltaModel(nn.Module):
             part = patch.of(stage) if patch else None
             if part is not None:
                 return cast(Tensor, part(self.backbone, x))
-            names = stage.transition + stage.sub_blocks
-        else:
-            names = stage.modules
-        for name in names:
+        for name in stage.sub_blocks if isinstance(stage, Block) else stage.modules:
             x = self.backbone.get_submodule(name)(x)
         return x
 

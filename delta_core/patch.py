@@ -33,8 +33,6 @@ class BlockPatch(nn.Module):
         Returns:
             (B, C_out, H', W'), what leaves it.
         """
-        for name in self.block.transition:
-            x = backbone.get_submodule(name)(x)
         gates = self.gates(x)[..., None, None, None]  # (B or 1, S, 1, 1, 1)
         units = [backbone.get_submodule(name) for name in self.block.sub_blocks]
         # Node 0 is the block input seen through the block's own frozen shortcut, so that all shapes agree.
