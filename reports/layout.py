@@ -69,19 +69,12 @@ def fill_commands(frame: pd.DataFrame, name: str, scale: str) -> list[str]:
     lacking: dict[tuple[str, ...], list[str]] = {}
     for architecture, part in missing.groupby("architecture", sort=False):
         lacking.setdefault(tuple(part["task"].unique()), []).append(str(architecture))
+    # A user's own data: the table knows the names of weights and folders, the user knows where they lie.
+    own = ["--weights", "WEIGHTS", "--data-root", "DATA"] if scale == "local" else []
+    kind = "imagefolder:" if scale == "local" else ""
+    fixed = ["nox", "-s", name, "--", "--scale", scale, *own]
     return [
-        shlex.join(
-            [
-                "nox",
-                "-s",
-                name,
-                "--",
-                "--scale",
-                scale,
-                *_repeated("--arch", architectures),
-                *_repeated("--task", tasks),
-            ]
-        )
+        shlex.join([*fixed, *_repeated("--arch", architectures), *_repeated("--task", [kind + task for task in tasks])])
         for tasks, architectures in lacking.items()
     ]
 

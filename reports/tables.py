@@ -71,6 +71,9 @@ class Table:
 PAINT_LRS = ("0.001", "1e-05")
 """Learning rates at which PAINT's full fine-tuning runs."""
 
+FINETUNE_LR = "0.0003"
+"""Learning rate of full fine-tuning as a run of its own; at PAINT's rates it is PAINT at alpha = 1."""
+
 DELTA_ROWS = tuple(
     TableRow(method="delta_networks", variant=variant, n_delta_modules=n)
     for n in (1, 2, 4)
@@ -86,7 +89,7 @@ PATCHING_ROWS = (
         for role in ("method", "oracle")
     ),
     *DELTA_ROWS,
-    *(TableRow(method="finetune", variant=f"lr={lr}", role="reference") for lr in PAINT_LRS),
+    *(TableRow(method="finetune", variant=f"lr={lr}", role="reference") for lr in (FINETUNE_LR, *PAINT_LRS)),
 )
 
 TABLES: tuple[Table, ...] = (

@@ -228,7 +228,8 @@ def test_unlisted_methods_architectures_and_tasks_appear_in_order() -> None:
     assert list(cells.columns)[-2:] == ["flowers17", "dtd 10"]
     assert cells["method"].iloc[-1] == "lora rank=4"
     assert laid.commands == (
-        "nox -s table2 -- --scale local --arch tf_efficientnet_lite0 --task flowers17 --task 'dtd 10'",
+        "nox -s table2 -- --scale local --weights WEIGHTS --data-root DATA --arch tf_efficientnet_lite0 "
+        "--task imagefolder:flowers17 --task 'imagefolder:dtd 10'",
     )
 
 
