@@ -133,6 +133,8 @@ def fake_table2(
                 params_delta=30_000 * n,
                 params_delta_full_size=444_564 * n,
             )
+        tuned = {"method": "finetune", "variant": "lr=0.0003", "base_logits_equal": None}
+        rows += plain_run(**same, **tuned, base=20.0, patch=95.0)
         for lr, drop in (("0.001", 0.0), ("1e-05", 5.0)):
             rows += paint_run(
                 **same,
