@@ -72,6 +72,11 @@ def test_parameter_count_is_the_printed_one(architecture: str, method: str, n: i
     assert {round(count / 1e6, 1) for count in counts} == {expected}
 
 
+def test_parameter_count_by_hand() -> None:
+    convolutions, norms = 9 * (256 * 128 + 128 * 128), 2 * (128 + 128 + 512)
+    assert delta_params("resnet18", DeltaConfig(n_modules=1)) == convolutions + norms + 3 * 128 + 3
+
+
 def test_count_of_a_model_is_the_count_of_its_architecture() -> None:
     model = DeltaModel(timm.create_model("resnet10t"))
     model.add_patch("task", num_classes=5, config=DeltaConfig(n_modules=2))
@@ -101,7 +106,7 @@ def test_stages_in_order_are_the_net_up_to_its_pooling(make_net: Callable[[], nn
     x, net = images(), make_net()
     folded = x
     for stage in stages_of(net):
-        for name in stage.modules if isinstance(stage, Plain) else stage.transition + stage.sub_blocks:
+        for name in stage.modules if isinstance(stage, Plain) else stage.sub_blocks:
             folded = net.get_submodule(name)(folded)
     assert torch.equal(folded, net.forward_features(x))
 
@@ -222,9 +227,11 @@ def test_delta_gates_depend_on_the_input_and_stay_between_zero_and_one() -> None
 
 
 @pytest.mark.parametrize("module_input", get_args(ModuleInput))
-def test_identity_start_opens_existing_skips_and_closes_new_ones(module_input: ModuleInput) -> None:
-    gates = DeltaModule(8, 3, DeltaConfig(module_input=module_input))(torch.randn(5, 8, 9, 9))
-    logits = torch.where(existing_skips(3), 2.0, -2.0)
+@pytest.mark.parametrize("logit", [1.0, 2.5])
+def test_identity_start_opens_existing_skips_and_closes_new_ones(module_input: ModuleInput, logit: float) -> None:
+    config = DeltaConfig(module_input=module_input, gate_start="identity", gate_start_logit=logit)
+    gates = DeltaModule(8, 3, config)(torch.randn(5, 8, 9, 9))
+    logits = torch.where(existing_skips(3), logit, -logit)
     assert torch.allclose(gates, torch.sigmoid(logits).expand(5, 6))
 
 

@@ -159,6 +159,14 @@ def test_filters_select_runs_and_keep_their_ids(tmp_path: Path) -> None:
     assert {run.run_id for run in some} < every
 
 
+def test_one_arm_of_a_method_can_be_selected(tmp_path: Path) -> None:
+    cell = {"arch": ("resnet18",), "task": ("signs",)}
+    some = runs("table2", tmp_path, method=("delta_networks:paper", "paint:lr=1e-05"), **cell)
+    assert [(run.method.name, run.method.variant) for run in some] == [("paint", "lr=1e-05")] + 3 * [
+        ("delta_networks", "paper")
+    ]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Newcomer(FcOnly):
     name = "newcomer"

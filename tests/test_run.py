@@ -1,0 +1,496 @@
+"""`delta-bench` end to end on tiny data: measure, die, go on, refuse bad input without leaving a trace."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import timm
+import torch
+from fake_rows import one_row
+from PIL import Image
+
+from benchmarks import grid
+from benchmarks.__main__ import main
+from benchmarks.bases import BaseSpec, checkpoint_path
+from benchmarks.data import embedded
+from benchmarks.data.images import ImageSplit, ImageTask
+from benchmarks.options import Options
+from benchmarks.record import KEY, Row, read_rows, record_path
+from benchmarks.spec import RunSpec
+from benchmarks.tables import runs_of
+from benchmarks.worlds import World, open_world
+
+ROOT = Path(__file__).parents[1]
+ONE_CELL = ("table2", "--arch", "resnet18", "--task", "optdigits", "--epochs", "1")
+LOCAL = ("--scale", "local", "--arch", "resnet10t", "--weights", "net.pth", "--task", "imagefolder:pets")
+LIMIT_S = 200
+
+
+def write_tiny_task(cache: Path, name: str, classes: int) -> None:
+    """Noise under the file name that `load_embedded` looks for, a few images of each class."""
+    random = np.random.default_rng(classes)
+
+    def split(per_class: int) -> ImageSplit:
+        labels = np.repeat(np.arange(classes, dtype=np.int64), per_class)
+        images = random.integers(0, 256, (len(labels), 32, 32, 3), dtype=np.uint8)
+        return ImageSplit(images=images, labels=labels)
+
+    names = tuple(f"class {index}" for index in range(classes))
+    task = ImageTask(name=name, class_names=names, train=split(3), val=split(1), test=split(2), source="noise")
+    embedded._write(cache / "data" / f"{name}-v{embedded.data_version(name)}.npz", task)
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("cache")
+    write_tiny_task(folder, "glyphs62", 62)
+    write_tiny_task(folder, "optdigits", 10)
+    return folder
+
+
+def tree(folder: Path) -> dict[str, tuple[bytes, int]]:
+    """Every file below a folder with its bytes and time of change."""
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    return {str(path.relative_to(folder)): (path.read_bytes(), path.stat().st_mtime_ns) for path in files}
+
+
+def command(*arguments: object) -> list[str]:
+    return [sys.executable, "-m", "benchmarks", *map(str, arguments)]
+
+
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
+
+
+def bench(*arguments: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command(*arguments), cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, timeout=LIMIT_S, check=False
+    )
+
+
+def run_ids(*, arch: str = "resnet18", task: str = "optdigits") -> dict[str, RunSpec]:
+    options = Options(table="table2", arch=(arch,), task=(task,), epochs=1)
+    return {run.run_id: run for run in runs_of(options, open_world(options))}
+
+
+def base_spec() -> BaseSpec:
+    return open_world(Options(table="table2", arch=("resnet18",))).bases[0]
+
+
+# --- measure, die, go on -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Killed:
+    """What a driver left behind that got SIGKILL when its second record appeared."""
+
+    results: Path
+    records: dict[str, tuple[bytes, int]]
+    orphans: list[int]
+
+
+def descendants(pid: int) -> list[int]:
+    parents = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and (parent := alive(int(entry.name))):
+            parents[int(entry.name)] = parent
+    found = [pid]
+    for known in found:
+        found += [child for child, parent in parents.items() if parent == known]
+    return found[1:]
+
+
+def alive(pid: int) -> int:
+    """Parent of a running process; 0 if it is gone or a zombie."""
+    try:
+        state, parent = (Path("/proc") / str(pid) / "stat").read_text().rpartition(")")[2].split()[:2]
+    except OSError:
+        return 0
+    return 0 if state == "Z" else int(parent)
+
+
+def wait_for(condition: Callable[[], object], limit_s: float) -> bool:
+    end = time.monotonic() + limit_s
+    while not condition():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.01)
+    return True
+
+
+@pytest.fixture(scope="module")
+def killed(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Killed:
+    if not Path("/proc/self/stat").exists():
+        pytest.skip("processes are followed through /proc")
+    results = tmp_path_factory.mktemp("results")
+    records = results / "embedded" / "records"
+    driver = subprocess.Popen(
+        command("run", *ONE_CELL, "--results", results, "--cache", cache, "--workers", 2),
+        cwd=ROOT, env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        assert wait_for(lambda: len(list(records.glob("*.jsonl"))) >= 2 or driver.poll() is not None, LIMIT_S)
+        workers = descendants(driver.pid)
+    finally:
+        os.kill(driver.pid, signal.SIGKILL)
+        driver.wait()
+    assert len(workers) >= 2
+    wait_for(lambda: not any(map(alive, workers)), 30)
+    orphans = [pid for pid in workers if alive(pid)]
+    left = tree(records)
+    for pid in orphans:
+        os.kill(pid, signal.SIGKILL)
+    return Killed(results=results, records=left, orphans=orphans)
+
+
+@pytest.fixture(scope="module")
+def finished(killed: Killed, cache: Path) -> Path:
+    done = bench("run", *ONE_CELL, "--results", killed.results, "--cache", cache, "--workers", 2)
+    assert (done.returncode, done.stderr) == (0, "")
+    return killed.results / "embedded"
+
+
+def test_a_killed_driver_takes_its_workers_along(killed: Killed) -> None:
+    assert killed.orphans == []
+    assert 2 <= len(killed.records) < 1 + len(run_ids()), "killed in the middle"
+
+
+def test_going_on_keeps_finished_records_and_measures_the_rest_once(killed: Killed, finished: Path) -> None:
+    records = tree(finished / "records")
+    assert {name: records[name] for name in killed.records} == killed.records
+    assert {Path(name).stem for name in records} == {*run_ids(), base_spec().run_id}
+    frame = read_rows(finished / "runs.csv")
+    assert not frame.duplicated(list(KEY)).any()
+    assert set(frame["run_id"]) == {*run_ids(), base_spec().run_id}
+    assert not (finished / "failed").exists()
+
+
+def test_all_methods_are_measured_and_prove_the_base_untouched(finished: Path) -> None:
+    frame = read_rows(finished / "runs.csv")
+    assert set(frame["method"]) == {"fc_only", "paint", "finetune", "delta_networks", "pretrain"}
+    delta = frame[frame["method"] == "delta_networks"]
+    assert set(zip(delta["n_delta_modules"], delta["variant"], strict=True)) == {
+        (n, reading) for n in (1, 2, 4) for reading in ("paper", "default")
+    }
+    kept = frame[frame["method"].isin(["fc_only", "delta_networks"])]
+    assert kept["base_logits_equal"].eq(True).all()
+    assert (kept["backbone_sha_before"] == kept["backbone_sha_after"]).all()
+    changed = frame[frame["method"].isin(["paint", "finetune"])]
+    assert changed["base_logits_equal"].isna().all()
+    assert (changed["backbone_sha_before"] != changed["backbone_sha_after"]).all()
+    assert set(kept[kept["column"] == "glyphs62"]["phase"]) == {"before", "after"}
+    assert frame["backbone_sha_before"].nunique() == 1
+
+
+def test_a_cell_does_not_depend_on_when_it_is_measured(finished: Path, cache: Path, tmp_path: Path) -> None:
+    """One run measured again, alone, in another process, with the cached base: the same numbers."""
+    arguments = (*ONE_CELL, "--method", "fc_only", "--results", tmp_path, "--cache", cache, "--workers", 1)
+    assert bench("run", *arguments).returncode == 0
+    again, first = (read_rows(folder / "runs.csv") for folder in (tmp_path / "embedded", finished))
+    run_id = next(name for name, run in run_ids().items() if run.method.name == "fc_only")
+    again, first = (frame[frame["run_id"] == run_id].reset_index(drop=True) for frame in (again, first))
+    same = [*KEY, "value", "backbone_sha_after", "data_sha", "config"]
+    assert len(again) == 4
+    assert again[same].equals(first[same])
+
+
+def test_running_again_trains_nothing(
+    finished: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before, cached = tree(finished / "records"), tree(cache)
+    table = (finished / "runs.csv").read_bytes()
+    code, out, _ = call(monkeypatch, capsys, "run", *ONE_CELL, "--results", finished.parent, "--cache", cache)
+    assert code == 0
+    assert "10 done, 0 todo, 0 blocked" in out
+    assert tree(finished / "records") == before
+    assert tree(cache) == cached
+    assert (finished / "runs.csv").read_bytes() == table
+
+
+# --- in this process ---------------------------------------------------------------------------------------------
+
+
+def call(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: object
+) -> tuple[int, str, str]:
+    """Exit code, standard output and standard error of `delta-bench`."""
+    monkeypatch.setattr(sys, "argv", ["delta-bench", *map(str, arguments)])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    captured = capsys.readouterr()
+    return int(ended.value.code or 0), captured.out, captured.err
+
+
+Call = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def delta_bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
+    """`delta-bench` in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    return lambda *arguments: call(monkeypatch, capsys, *arguments)
+
+
+def test_dry_run_writes_nothing(delta_bench: Call, tmp_path: Path) -> None:
+    code, out, _ = delta_bench("run", *ONE_CELL, "--dry-run")
+    assert code == 0
+    assert "10 runs at scale embedded: 0 done, 10 todo, 0 blocked" in out
+    assert sorted(line.split()[1] for line in out.splitlines() if line.startswith("todo")) == sorted(run_ids())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_paper_scale_lists_what_is_missing(delta_bench: Call, tmp_path: Path) -> None:
+    code, out, _ = delta_bench("run", "table2", "--scale", "paper", "--dry-run")
+    blocked = [line.split()[2:4] for line in out.splitlines() if line.startswith("blocked ")]
+    assert code == 0
+    assert len(blocked) == 4 * 6 * 10
+    assert len({architecture for architecture, _ in blocked}) == 4
+    assert len({task for _, task in blocked}) == 6
+    assert "240 runs at scale paper: 0 done, 0 todo, 240 blocked" in out
+    reasons = [line for line in out.splitlines() if line.startswith("blocked: ")]
+    assert len(reasons) == 6
+    assert "stl10' does not exist" in out
+    assert "imagenet' does not exist" in out
+    assert "--data-root" in out
+    _, out, _ = delta_bench("plan", "table10", "--scale", "paper")
+    assert len({line.split()[2] for line in out.splitlines() if line.startswith("blocked ")}) == 8
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def stubs(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Runs that are measured in no time in this process; the names of methods in the list fail."""
+    failing: list[str] = []
+
+    def rows_of(job: RunSpec | BaseSpec, env: object) -> list[Row]:
+        assert env is not None
+        name = job.method.name if isinstance(job, RunSpec) else "pretrain"
+        if name in failing:
+            raise RuntimeError(f"{name} is poisoned")
+        return [one_row(run_id=job.run_id, method=name)]
+
+    monkeypatch.setattr(grid, "execute", rows_of)
+    monkeypatch.setattr(grid, "pretrain", rows_of)
+    monkeypatch.setattr(grid, "load_embedded", lambda *_, **__: None)
+    monkeypatch.setattr(grid, "_pool", lambda *_, **__: ThreadPoolExecutor(1))
+    return failing
+
+
+def test_a_failing_run_is_kept_apart_and_does_not_stop_the_others(
+    delta_bench: Call, stubs: list[str], tmp_path: Path
+) -> None:
+    stubs.append("finetune")
+    code, out, _ = delta_bench("run", *ONE_CELL)
+    bad = next(name for name, run in run_ids().items() if run.method.name == "finetune")
+    results = tmp_path / "results" / "embedded"
+    assert code == 1
+    assert "FAILED, RuntimeError: finetune is poisoned" in out
+    failure = json.loads((results / "failed" / f"{bad}.json").read_text())
+    assert failure["run_id"] == bad
+    assert "RuntimeError: finetune is poisoned" in failure["traceback"]
+    done = {path.stem for path in (results / "records").iterdir()}
+    assert done == {*run_ids(), base_spec().run_id} - {bad}
+    assert set(read_rows(results / "runs.csv")["run_id"]) == done
+    _, out, _ = delta_bench("status", *ONE_CELL)
+    assert "9 done, 1 todo" in out
+    assert f"failed/{bad}.json" in out.replace("\n", "")
+    stubs.clear()
+    assert delta_bench("run", *ONE_CELL)[0] == 0
+    assert not list((results / "failed").iterdir()), "a run that succeeds takes its failure away"
+    assert "10 done" in delta_bench("plan", *ONE_CELL)[1]
+
+
+def test_without_its_base_no_run_starts(delta_bench: Call, stubs: list[str], tmp_path: Path) -> None:
+    stubs.append("pretrain")
+    code, _, _ = delta_bench("run", *ONE_CELL)
+    results = tmp_path / "results" / "embedded"
+    assert code == 1
+    assert [path.stem for path in (results / "failed").iterdir()] == [base_spec().run_id]
+    assert not (results / "records").exists()
+
+
+def test_bases_are_trained_once_for_all_runs(
+    delta_bench: Call, stubs: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs: list[grid.Job] = []
+    work = grid._work
+
+    def remember(job: grid.Job, env: grid.Env) -> grid.Result:
+        jobs.append(job)
+        return work(job, env)
+
+    monkeypatch.setattr(grid, "_work", remember)
+    assert stubs == []
+    delta_bench("run", "table2", "--task", "optdigits", "--task", "signs", "--arch", "resnet18", "--arch", "resnet50")
+    kinds = [type(job).__name__ for job in jobs]
+    assert (kinds.count("str"), kinds.count("BaseSpec"), kinds.count("RunSpec")) == (3, 2, 40)
+    trained: set[str] = set()
+    for job in jobs:
+        if isinstance(job, BaseSpec):
+            trained.add(job.weights)
+        elif isinstance(job, RunSpec):
+            assert job.weights in trained, "a run never starts before its base"
+    assert (tmp_path / "results" / "embedded" / "runs.csv").exists()
+
+
+# --- local scale -------------------------------------------------------------------------------------------------
+
+
+def write_folder(root: Path, classes: tuple[str, ...] = ("cat", "dog")) -> Path:
+    for split, count in (("train", 6), ("test", 3)):
+        for index, name in enumerate(classes):
+            (root / split / name).mkdir(parents=True)
+            for number in range(count):
+                pixels = np.random.default_rng(number).integers(0, 60, (40, 40, 3), dtype=np.uint8)
+                Image.fromarray(pixels + np.uint8(120 * index)).save(root / split / name / f"{number}.png")
+    return root
+
+
+@pytest.fixture
+def weights(tmp_path: Path) -> Path:
+    torch.save(timm.create_model("resnet10t").state_dict(), tmp_path / "net.pth")
+    return tmp_path / "net.pth"
+
+
+def test_local_scale_measures_a_folder_on_a_weights_file(delta_bench: Call, weights: Path, tmp_path: Path) -> None:
+    write_folder(tmp_path / "pets")
+    size = ("--image-size", 32, "--epochs", 1, "--method", "fc_only", "--workers", 1)
+    arguments = ("run", "table2", *LOCAL, *size)
+    code, out, err = delta_bench(*arguments)
+    assert (code, err) == (0, ""), out
+    frame = read_rows(tmp_path / "results" / "local" / "runs.csv")
+    assert frame[["column", "phase", "split"]].to_numpy().tolist() == [
+        ["pets", "after", "test"], ["pets", "after", "val"],
+    ]  # fmt: skip
+    assert frame["base_logits_equal"].eq(True).all()
+    assert (frame["backbone_sha_before"] == frame["backbone_sha_after"]).all()
+    assert frame["weights"].str.fullmatch("file:[0-9a-f]{12}").all()
+    assert not frame["config"].str.contains(str(tmp_path)).any(), "no place enters a row"
+    before = tree(tmp_path / "results")
+    assert "1 done, 0 todo" in delta_bench(*arguments)[1]
+    assert tree(tmp_path / "results").keys() == before.keys()
+    weights.rename(tmp_path / "other name.pth")
+    moved = ["other name.pth" if argument == weights.name else argument for argument in arguments]
+    assert "1 done, 0 todo" in delta_bench(*moved)[1], "moving weights forgets no run"
+
+
+# --- bad input ---------------------------------------------------------------------------------------------------
+
+BAD_INPUT = {
+    "table": (("table99",), "'table99' is not known; choose one of table2, table10"),
+    "arch": (("table2", "--arch", "vgg11"), "--arch vgg11 is not known"),
+    "task": (("table2", "--task", "flowers"), "--task flowers is not known"),
+    "method": (("table2", "--method", "lora"), "--method lora is not in table2"),
+    "seeds": (("table2", "--seeds", "0"), "--seeds is 0"),
+    "embedded weights": (("table2", "--weights", "net.pth"), "--weights net.pth contradicts --scale embedded"),
+    "paper weights": (("table2", "--scale", "paper", "--weights", "net.pth"), "--scale paper pins its weights"),
+    "local without weights": (("table2", "--scale", "local", *LOCAL[2:4], *LOCAL[6:]), "--scale local needs"),
+    "local without task": (("table2", *LOCAL[:6]), "--scale local needs"),
+    "no imagefolder": (("table2", *LOCAL[:6], "--task", "pets"), "not of the form imagefolder:DIR"),
+    "absent folder": (("table2", *LOCAL[:7], "imagefolder:no"), "does not exist"),
+    "no classes": (("table2", *LOCAL[:7], "imagefolder:bare"), "holds 0 class folders"),
+    "absent weights": (("table2", *LOCAL[:5], "no.pth", *LOCAL[6:]), "nor an existing file"),
+    "corrupt weights": (("table2", *LOCAL[:5], "corrupt.pth", *LOCAL[6:]), "is not a readable state dict"),
+    "other architecture": (("table2", *LOCAL[:3], "resnet18", *LOCAL[4:]), "are of another architecture"),
+    "unknown architecture": (("table2", *LOCAL[:3], "resnet999", *LOCAL[4:]), "'resnet999' is not a timm model"),
+    "absent base": (("table2", *LOCAL, "--base", "no"), "Base data"),
+    "results is a file": (("table2", "--results", "net.pth"), "cannot be written"),
+    "cache is a file": (("table2", "--cache", "net.pth"), "cannot be written"),
+    "corrupt base": (("table2", "--cache", "damaged"), "delete it and run again"),
+    "device": (("table2", "--device", "tpu"), "--device tpu is not there"),
+    "epochs": (("table2", "--epochs", "-1"), "epochs"),
+    "no epochs": (("table2", "--epochs", "0"), "epochs"),
+    "workers": (("table2", "--workers", "-1"), "workers"),
+    "image size": (("table2", *LOCAL, "--image-size", "-5"), "image-size"),
+    "precision": (("table2", "--precision", "odd"), "precision"),
+}
+
+
+@pytest.fixture
+def nothing_trains(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(world: World, *_: object, **__: object) -> int:
+        raise AssertionError(f"bad input reached the workers at scale {world.scale}")
+
+    monkeypatch.setattr("benchmarks.__main__.run_all", refuse)
+
+
+@pytest.mark.usefixtures("nothing_trains")
+@pytest.mark.parametrize("case", BAD_INPUT)
+def test_bad_input_is_one_sentence_and_leaves_no_trace(
+    case: str, delta_bench: Call, weights: Path, tmp_path: Path
+) -> None:
+    write_folder(tmp_path / "pets")
+    (tmp_path / "bare" / "train").mkdir(parents=True)
+    (tmp_path / "bare" / "test").mkdir()
+    weights.with_name("corrupt.pth").write_bytes(weights.read_bytes()[:1000])
+    damaged = checkpoint_path(tmp_path / "damaged", base_spec().run_id)
+    damaged.parent.mkdir(parents=True)
+    damaged.write_bytes(b"damaged")
+    arguments, message = BAD_INPUT[case]
+    before = tree(tmp_path)
+    code, _, err = delta_bench("run", *arguments)
+    assert code == 2
+    assert message in err
+    assert err.startswith("delta-bench: ")
+    assert err.count("\n") == 1
+    assert tree(tmp_path) == before
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has CUDA")
+@pytest.mark.usefixtures("nothing_trains")
+@pytest.mark.parametrize("device", ["cuda", "cuda:1"])
+def test_cuda_without_cuda_is_refused(device: str, delta_bench: Call, tmp_path: Path) -> None:
+    code, _, err = delta_bench("run", *ONE_CELL, "--device", device)
+    assert code == 2
+    assert f"--device {device}" in err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [(), ("fly",), ("run",), ("run", "table2", "--scale", "huge"), ("run", "table2", "--seeds", "two"),
+     ("run", "table2", "--no-such-flag"), ("collect", "huge")],
+    ids=" ".join,
+)  # fmt: skip
+def test_what_the_parser_refuses_exits_with_2(arguments: tuple[str, ...], delta_bench: Call, tmp_path: Path) -> None:
+    assert delta_bench(*arguments)[0] == 2
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_damaged_result_table_is_told_before_anything_runs(
+    delta_bench: Call, stubs: list[str], tmp_path: Path
+) -> None:
+    assert stubs == []
+    table = tmp_path / "results" / "embedded" / "runs.csv"
+    table.parent.mkdir(parents=True)
+    table.write_text("a,b\n1,2\n")
+    before = tree(tmp_path)
+    code, _, err = delta_bench("run", *ONE_CELL)
+    assert code == 2
+    assert "runs.csv is not a result file" in err
+    assert tree(tmp_path) == before
+
+
+def test_bad_input_exits_with_2_from_the_shell(tmp_path: Path) -> None:
+    done = bench("run", "table99", "--results", tmp_path / "results", "--cache", tmp_path / "cache")
+    assert done.returncode == 2
+    assert done.stderr == "delta-bench: Table 'table99' is not known; choose one of table2, table10.\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_record_appears_in_the_plan_as_done(delta_bench: Call, tmp_path: Path) -> None:
+    run_id = next(iter(run_ids()))
+    path = record_path(tmp_path / "results" / "embedded", run_id)
+    path.parent.mkdir(parents=True)
+    path.touch()
+    out = delta_bench("plan", *ONE_CELL)[1]
+    assert f"done    {run_id}" in out
+    assert "1 done, 9 todo" in out
