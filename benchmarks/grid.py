@@ -159,7 +159,10 @@ def devices_of(device: str) -> list[str]:
 
 
 def _default_workers(devices: list[str]) -> int:
-    return len(os.sched_getaffinity(0)) if devices == ["cpu"] else len(devices)
+    if devices != ["cpu"]:
+        return len(devices)
+    # The cores this process may use; not every system can tell.
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 _device = "cpu"

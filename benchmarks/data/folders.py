@@ -20,6 +20,9 @@ from delta_core.weights import Preprocessing
 VAL_FRACTION = 0.1
 """Share of the training images held out where the data bring no validation split (PAINT holds out 10 %)."""
 
+VAL_LIMIT = 5000
+"""At most about so many images are held out (PAINT's limit)."""
+
 MEMORY_LIMIT_MB = 2048
 """Splits whose decoded images need more than this stay on disk and are decoded batch by batch."""
 
@@ -113,6 +116,7 @@ def load_image_folder(
 def held_out(labels: Tensor, *, seed: int, fraction: float = VAL_FRACTION) -> tuple[Tensor, Tensor]:
     """Indices to keep and to hold out, both sorted; at least one image of each class is held out and one kept."""
     generator = torch.Generator().manual_seed(seed)
+    fraction = min(fraction, VAL_LIMIT / len(labels))
     held = []
     for label in labels.unique():
         members = torch.nonzero(labels == label)[:, 0]
