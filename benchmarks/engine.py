@@ -10,7 +10,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torchmetrics.functional.classification import multiclass_accuracy
+from torchmetrics.functional.classification import multiclass_stat_scores
 
 from benchmarks.data.splits import Split
 from benchmarks.recipe import Recipe
@@ -63,14 +63,24 @@ def fit(module: nn.Module, head: nn.Module, split: Split, recipe: Recipe, fabric
         for inputs, target in zip(batches, labels, strict=True):
             loss = F.cross_entropy(module(inputs), target.to(fabric.device))
             fabric.backward(loss)
-            fabric.clip_gradients(module, optimizer, max_norm=recipe.clip_norm)
+            norm = _clip(fabric, module, optimizer, recipe.clip_norm)
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
             schedule.step()
         # Once NaN always NaN, so one look an epoch is enough and does not stall a GPU at every step.
-        if not torch.isfinite(loss):
-            raise DivergedError(f"The loss became {loss.item()}; lower the learning rate ({recipe.lr:g}).")
+        if not (torch.isfinite(loss) and torch.isfinite(norm)):
+            raise DivergedError(
+                f"Loss {loss.item():g} and gradient norm {norm.item():g} must be finite; "
+                f"lower the learning rate ({recipe.lr:g})."
+            )
     return steps
+
+
+def _clip(fabric: Fabric, module: nn.Module, optimizer: torch.optim.Optimizer, max_norm: float) -> Tensor:
+    """Clip gradients in place; returns their norm before."""
+    norm = fabric.clip_gradients(module, optimizer, max_norm=max_norm, error_if_nonfinite=False)
+    assert norm is not None  # Fabric returns None only when clipping by value
+    return norm
 
 
 def _warmup_cosine(step: int, warmup_steps: int, steps: int) -> float:
@@ -94,5 +104,6 @@ def predict(module: nn.Module, batches: Iterable[Tensor]) -> Tensor:
 
 def top1(logits: Tensor, labels: Tensor) -> float:
     """Top-1 accuracy in per cent: right answers over all answers (micro average), logits (N, C), labels (N,)."""
-    accuracy = multiclass_accuracy(logits, labels, num_classes=logits.shape[1], average="micro")
-    return 100 * float(accuracy.double())
+    counts = multiclass_stat_scores(logits, labels, num_classes=logits.shape[1], average="micro")
+    right, answers = counts[0].item(), counts[4].item()
+    return 100 * right / answers

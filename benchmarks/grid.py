@@ -25,7 +25,7 @@ from benchmarks.data.load import EMBEDDED_TASKS
 from benchmarks.env import Env
 from benchmarks.errors import UserError
 from benchmarks.patching import EMBEDDED_BASE_CLASSES, execute, open_backbone
-from benchmarks.record import Row, atomic_text, record_path, write_record
+from benchmarks.record import Row, atomic_text, read_rows, record_path, write_record
 from benchmarks.spec import RunSpec
 from benchmarks.worlds import World
 
@@ -72,10 +72,10 @@ def plan(world: World, runs: list[RunSpec]) -> list[Planned]:
 
 
 def check_inputs(world: World, runs: list[RunSpec]) -> None:
-    """Open every backbone that exists already and probe the results folder, before anything is written.
+    """Open every backbone and result table that exists already and probe the folders, before anything is written.
 
     Raises:
-        UserError, DeltaError: for weights that cannot be loaded or a folder that cannot be written.
+        UserError, DeltaError: for weights or results that cannot be read, or a folder that cannot be written.
     """
     for base in world.bases:
         if checkpoint_path(world.env.cache, base.run_id).exists():
@@ -86,6 +86,7 @@ def check_inputs(world: World, runs: list[RunSpec]) -> None:
         existing = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
         if not existing.is_dir() or not os.access(existing, os.W_OK):
             raise UserError(f"Folder {str(folder)!r} cannot be written; choose another with --results or --cache.")
+    read_rows(world.env.results / "runs.csv")
 
 
 def run_all(world: World, planned: list[Planned], *, workers: int | None, report: Callable[[Result], None]) -> int:

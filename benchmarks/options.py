@@ -5,8 +5,10 @@ from pathlib import Path
 
 import tyro
 
+from benchmarks.errors import UserError
 from benchmarks.record import Scale
 
+PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
 Names = tyro.conf.UseAppendAction[tuple[str, ...]]
 
 
@@ -43,10 +45,23 @@ class Options:
     device: str = "auto"
     """auto, cpu, cuda, cuda:1 or mps; auto takes all CUDA devices if there are any."""
     precision: str = "32-true"
-    """Precision as Lightning Fabric names it, e.g. bf16-mixed."""
+    """Arithmetic of training, as Lightning Fabric names it: 32-true, bf16-mixed or 16-mixed."""
     workers: int | None = None
     """Runs at the same time. Default: one per core on CPU, one per device on CUDA."""
     loader_workers: int = 0
     """Processes that decode images, per run."""
     dry_run: bool = False
     """Print the plan and stop."""
+
+    def check(self) -> None:
+        """Raise UserError for a number or name that no scale can use."""
+        for flag, value in (
+            ("--seeds", self.seeds),
+            ("--epochs", self.epochs),
+            ("--image-size", self.image_size),
+            ("--workers", self.workers),
+        ):
+            if value is not None and value < 1:
+                raise UserError(f"{flag} is {value}; give a whole number of at least 1.")
+        if self.precision not in PRECISIONS:
+            raise UserError(f"--precision {self.precision} is not known; choose one of {', '.join(PRECISIONS)}.")

@@ -191,17 +191,22 @@ def read_rows(path: Path) -> pd.DataFrame:
         ) from error
 
 
+def _read_record(path: Path) -> list[Row]:
+    try:
+        return [Row(**json.loads(line)) for line in path.read_text(encoding="utf-8").splitlines()]
+    except (ValueError, TypeError) as error:
+        raise UserError(
+            f"Record {str(path)!r} cannot be read ({type(error).__name__}); delete it and its run will be repeated."
+        ) from error
+
+
 def collect(results: Path) -> pd.DataFrame:
     """Gather all records below `results` (the folder of one scale) into `results/runs.csv`, sorted, and return them.
 
     Rows already in `runs.csv` whose record is not here (committed results, another machine) are kept; a run that has
     both is taken from its record.
     """
-    rows = [
-        Row(**json.loads(line))
-        for path in sorted((results / "records").glob("*.jsonl"))
-        for line in path.read_text(encoding="utf-8").splitlines()
-    ]
+    rows = [row for path in sorted((results / "records").glob("*.jsonl")) for row in _read_record(path)]
     frame = to_frame(rows)
     known = read_rows(results / "runs.csv")
     kept = known[~known["run_id"].isin(frame["run_id"])]

@@ -77,6 +77,7 @@ def open_world(options: Options) -> World:
     Raises:
         UserError: for names that do not exist and options that contradict each other.
     """
+    options.check()
     return {"embedded": _embedded, "local": _local, "paper": _paper}[options.scale](options)
 
 
@@ -94,7 +95,13 @@ def _recipes(epochs: int, views: int, batch_size: int, weight_decay: float) -> R
 
 
 def _embedded(options: Options) -> World:
-    for flag, value in (("--weights", options.weights), ("--data-root", options.data_root), ("--base", options.base)):
+    foreign = {
+        "--weights": options.weights,
+        "--data-root": options.data_root,
+        "--base": options.base,
+        "--image-size": options.image_size,
+    }
+    for flag, value in foreign.items():
         if value is not None:
             raise UserError(f"{flag} {value} contradicts --scale embedded, which brings its own; use --scale local.")
     architectures = _chosen("--arch", options.arch, tuple(SLIM))

