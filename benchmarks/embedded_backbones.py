@@ -15,9 +15,10 @@ PREPROCESSING = Preprocessing(
 SLIM: dict[str, dict[str, Any]] = {
     # timm fixes the stem at 64 channels unless it is deep, where it is twice the stem width.
     "resnet18": {"stem_type": "deep", "stem_width": 8, "channels": (16, 32, 64, 128)},
-    "resnet34": {"stem_type": "deep", "stem_width": 8, "channels": (16, 32, 64, 128)},
+    "resnet34": {"stem_type": "deep", "stem_width": 8, "channels": (8, 16, 32, 64)},
     "resnet50": {"stem_type": "deep", "stem_width": 8, "channels": (8, 16, 32, 64)},
-    "convnext_tiny": {"dims": (16, 32, 64, 128), "patch_size": 2},
+    # A layer scale of 1e-6 would need far more steps than a slim net gets.
+    "convnext_tiny": {"dims": (16, 32, 64, 128), "patch_size": 2, "ls_init_value": 1.0},
 }
 
 

@@ -77,7 +77,7 @@ def _patching_methods(world: World, modules: tuple[int, ...]) -> list[Method]:
     return [
         FcOnly(recipe=recipes.head),
         *(Paint(recipe=recipe) for recipe in recipes.paint),
-        FineTune(recipe=recipes.finetune),
+        *([FineTune(recipe=recipes.finetune)] if recipes.finetune else []),
         *(
             DeltaNetworks(recipe=recipes.delta_paper, config=DeltaConfig.paper(n_modules=n), reading="paper")
             for n in modules

@@ -71,8 +71,8 @@ class Table:
 PAINT_LRS = ("0.001", "1e-05")
 """Learning rates at which PAINT's full fine-tuning runs."""
 
-FINETUNE_LR = "0.0003"
-"""Learning rate of full fine-tuning as a run of its own; at PAINT's rates it is PAINT at alpha = 1."""
+FINETUNE_ROW = TableRow(method="finetune", variant="lr=0.0003", role="reference")
+"""Full fine-tuning as a run of its own, which scale local offers; elsewhere it is PAINT at alpha = 1."""
 
 DELTA_ROWS = tuple(
     TableRow(method="delta_networks", variant=variant, n_delta_modules=n)
@@ -89,7 +89,8 @@ PATCHING_ROWS = (
         for role in ("method", "oracle")
     ),
     *DELTA_ROWS,
-    *(TableRow(method="finetune", variant=f"lr={lr}", role="reference") for lr in (FINETUNE_LR, *PAINT_LRS)),
+    FINETUNE_ROW,
+    *(TableRow(method="finetune", variant=f"lr={lr}", role="reference") for lr in PAINT_LRS),
 )
 
 TABLES: tuple[Table, ...] = (
@@ -99,6 +100,7 @@ TABLES: tuple[Table, ...] = (
         suite="patching",
         quantities=("harmonic_mean",),
         rows=PATCHING_ROWS,
+        rows_if_measured=frozenset([FINETUNE_ROW]),
     ),
     Table(
         number=10,
@@ -106,6 +108,6 @@ TABLES: tuple[Table, ...] = (
         suite="patching",
         quantities=("base_top1", "patch_top1"),
         rows=PATCHING_ROWS,
-        rows_if_measured=frozenset(row for row in DELTA_ROWS if row.n_delta_modules > 1),
+        rows_if_measured=frozenset([FINETUNE_ROW, *(row for row in DELTA_ROWS if row.n_delta_modules > 1)]),
     ),
 )

@@ -140,7 +140,6 @@ GOLDEN = """\
 | Delta (2) paper | | 0.6 | | | | | |
 | Delta (4) | | 0.6 | | | | | |
 | Delta (4) paper | | 0.6 | | | | | |
-| full fine-tuning (lr 0.0003) | | | | | | | |
 | full fine-tuning (lr 0.001) | 11.18 | | 90.00 | 10.00 | | 1 | 18.08 |
 | full fine-tuning (lr 1e-05) | | | | | | | |
 

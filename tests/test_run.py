@@ -175,7 +175,7 @@ def test_going_on_keeps_finished_records_and_measures_the_rest_once(killed: Kill
 
 def test_all_methods_are_measured_and_prove_the_base_untouched(finished: Path) -> None:
     frame = read_rows(finished / "runs.csv")
-    assert set(frame["method"]) == {"fc_only", "paint", "finetune", "delta_networks", "pretrain"}
+    assert set(frame["method"]) == {"fc_only", "paint", "delta_networks", "pretrain"}
     delta = frame[frame["method"] == "delta_networks"]
     assert set(zip(delta["n_delta_modules"], delta["variant"], strict=True)) == {
         (n, reading) for n in (1, 2, 4) for reading in ("paper", "default")
@@ -183,7 +183,7 @@ def test_all_methods_are_measured_and_prove_the_base_untouched(finished: Path) -
     kept = frame[frame["method"].isin(["fc_only", "delta_networks"])]
     assert kept["base_logits_equal"].eq(True).all()
     assert (kept["backbone_sha_before"] == kept["backbone_sha_after"]).all()
-    changed = frame[frame["method"].isin(["paint", "finetune"])]
+    changed = frame[frame["method"] == "paint"]
     assert changed["base_logits_equal"].isna().all()
     assert (changed["backbone_sha_before"] != changed["backbone_sha_after"]).all()
     assert set(kept[kept["column"] == "glyphs62"]["phase"]) == {"before", "after"}
@@ -287,15 +287,15 @@ def stubs(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def test_a_failing_run_is_kept_apart_and_does_not_stop_the_others(
     delta_bench: Call, stubs: list[str], tmp_path: Path
 ) -> None:
-    stubs.append("finetune")
+    stubs.append("fc_only")
     code, out, _ = delta_bench("run", *ONE_CELL)
-    bad = next(name for name, run in run_ids().items() if run.method.name == "finetune")
+    bad = next(name for name, run in run_ids().items() if run.method.name == "fc_only")
     results = tmp_path / "results" / "embedded"
     assert code == 1
-    assert "FAILED, RuntimeError: finetune is poisoned" in out
+    assert "FAILED, RuntimeError: fc_only is poisoned" in out
     failure = json.loads((results / "failed" / f"{bad}.json").read_text())
     assert failure["run_id"] == bad
-    assert "RuntimeError: finetune is poisoned" in failure["traceback"]
+    assert "RuntimeError: fc_only is poisoned" in failure["traceback"]
     done = {path.stem for path in (results / "records").iterdir()}
     assert done == {*run_ids(), base_spec().run_id} - {bad}
     assert set(read_rows(results / "runs.csv")["run_id"]) == done

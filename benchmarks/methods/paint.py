@@ -20,7 +20,7 @@ from delta_core import backbone_fingerprint
 ALPHAS: tuple[float, ...] = tuple(round(0.1 * step, 1) for step in range(11))
 """The grid of the paper (Table 11) and of PAINT's README."""
 
-REESTIMATION_IMAGES = 512
+REESTIMATION_IMAGES = 256
 """Images of each of the two tasks from which BatchNorm statistics are re-estimated."""
 
 

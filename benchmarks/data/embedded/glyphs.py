@@ -9,7 +9,7 @@ from benchmarks.data.embedded.fonts import FONT_FILES, text_image
 from benchmarks.data.images import ImageTask
 
 CLASS_NAMES = tuple(string.digits + string.ascii_uppercase + string.ascii_lowercase)
-PER_CLASS = (200, 10, 20)
+PER_CLASS = (200, 5, 12)
 
 
 def draw_glyph(label: int, rng: np.random.Generator) -> draw.Pixels:
