@@ -1,13 +1,14 @@
 """Full fine-tuning: every weight of the backbone and a new head; the base pays for it."""
 
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar, cast
 
 from torch import Tensor, nn
 
 from benchmarks.engine import fit
-from benchmarks.methods.base import EVAL_SPLITS, Cell, Method, Outcome, new_head
+from benchmarks.methods.base import EVAL_SPLITS, Cell, Measurement, Method, Outcome, new_head
 from benchmarks.recipe import Recipe
 from delta_core import backbone_fingerprint
 from delta_core.families import base_head, feature_size, pool
@@ -37,9 +38,17 @@ def train_all(cell: Cell, recipe: Recipe) -> tuple[FineTuned, int, float]:
     return model, steps, time.perf_counter() - started
 
 
-def count_trainable(model: FineTuned) -> int:
-    """Trainable parameters without the new head (the paper's count for PAINT leaves both heads out)."""
-    return sum(parameter.numel() for parameter in model.backbone.parameters() if parameter.requires_grad)
+def tuned_outcome(model: FineTuned, measurements: Iterable[Measurement], steps: int, train_s: float) -> Outcome:
+    """Outcome of a method that fine-tuned everything; the paper's parameter count leaves both heads out."""
+    return Outcome(
+        measurements=tuple(measurements),
+        params_delta=sum(parameter.numel() for parameter in model.backbone.parameters() if parameter.requires_grad),
+        params_head=sum(parameter.numel() for parameter in model.head.parameters()),
+        steps=steps,
+        train_s=train_s,
+        backbone_sha_after=backbone_fingerprint(model.backbone),
+        base_logits_equal=None,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,12 +66,5 @@ class FineTune(Method):
         """Fine-tune on the cell's task and measure task and base."""
         model, steps, train_s = train_all(cell, self.recipe)
         base = (cell.measure_base(cell.logits(model.backbone, "test", base=True), "test"),) if cell.base else ()
-        return Outcome(
-            measurements=(*cell.before(), *base, *(cell.measure_task(model, split) for split in EVAL_SPLITS)),
-            params_delta=count_trainable(model),
-            params_head=sum(parameter.numel() for parameter in model.head.parameters()),
-            steps=steps,
-            train_s=train_s,
-            backbone_sha_after=backbone_fingerprint(model.backbone),
-            base_logits_equal=None,
-        )
+        task = (cell.measure_task(model, split) for split in EVAL_SPLITS)
+        return tuned_outcome(model, (*cell.before(), *base, *task), steps, train_s)

@@ -14,8 +14,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from benchmarks.methods.base import EVAL_SPLITS, Cell, Measurement, Method, Outcome
-from benchmarks.methods.finetune import FineTuned, count_trainable, train_all
-from delta_core import backbone_fingerprint
+from benchmarks.methods.finetune import FineTuned, train_all, tuned_outcome
 
 ALPHAS: tuple[float, ...] = tuple(round(0.1 * step, 1) for step in range(11))
 """The grid of the paper (Table 11) and of PAINT's README."""
@@ -49,15 +48,7 @@ class Paint(Method):
                 reestimate_batch_norm_(model.backbone, _mixed_batches(cell))
                 measurements += _sweep(cell, model, variant=f"{self.variant}+bn", alpha=alpha)
         interpolate_(model.backbone, base_state, tuned_state, 1.0)
-        return Outcome(
-            measurements=tuple(measurements),
-            params_delta=count_trainable(model),
-            params_head=sum(parameter.numel() for parameter in model.head.parameters()),
-            steps=steps,
-            train_s=train_s,
-            backbone_sha_after=backbone_fingerprint(model.backbone),
-            base_logits_equal=None,
-        )
+        return tuned_outcome(model, measurements, steps, train_s)
 
 
 @torch.no_grad()
