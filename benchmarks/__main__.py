@@ -51,26 +51,30 @@ def run(options: tyro.conf.OmitArgPrefixes[Options]) -> int:
     check_inputs(world, [item.run for item in planned])
     console = _console()
     _print_totals(console, world, planned)
-    todo = sum(item.state == "todo" for item in planned)
-    failures = 0
-    if todo:
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-        with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress:
-            bar = progress.add_task("runs", total=todo)
-            done = Counter[str]()
-
-            def report(result: Result) -> None:
-                done["runs"] += isinstance(result.job, RunSpec)
-                progress.update(bar, completed=done["runs"])
-                console.print(f"[{done['runs']}/{todo}] {_line(result)}", markup=False, highlight=False)
-
-            try:
-                failures = run_all(world, planned, workers=options.workers, report=report)
-            finally:
-                collect(world.env.results)
-    frame = collect(world.env.results)
+    try:
+        failures = _measure(console, world, planned, options.workers)
+    finally:  # what was measured before an interruption counts too
+        frame = collect(world.env.results)
     console.print(f"{len(frame)} rows in {world.env.results / 'runs.csv'}", highlight=False)
     return 1 if failures else 0
+
+
+def _measure(console: Console, world: World, planned: list[Planned], workers: int | None) -> int:
+    """Execute what is to do, one line for each run as it ends; returns the number of failures."""
+    todo = sum(item.state == "todo" for item in planned)
+    if not todo:
+        return 0
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress:
+        bar = progress.add_task("runs", total=todo)
+        done = Counter[str]()
+
+        def report(result: Result) -> None:
+            done["runs"] += isinstance(result.job, RunSpec)
+            progress.update(bar, completed=done["runs"])
+            console.print(f"[{done['runs']}/{todo}] {_line(result)}", markup=False, highlight=False)
+
+        return run_all(world, planned, workers=workers, report=report)
 
 
 def status(options: tyro.conf.OmitArgPrefixes[Options]) -> int:
