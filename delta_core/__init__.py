@@ -2,15 +2,22 @@
 
 from delta_core.config import DeltaConfig
 from delta_core.errors import DeltaError, FrozenError
+from delta_core.features import FeatureInfo
 from delta_core.freeze import assert_frozen, backbone_fingerprint
-from delta_core.model import DeltaModel, ParamCounts
+from delta_core.model import DeltaModel
+from delta_core.status import DeltaStatus, ParamCounts, PatchStatus
+from delta_core.weights import Preprocessing
 
 __all__ = [
     "DeltaConfig",
     "DeltaError",
     "DeltaModel",
+    "DeltaStatus",
+    "FeatureInfo",
     "FrozenError",
     "ParamCounts",
+    "PatchStatus",
+    "Preprocessing",
     "assert_frozen",
     "backbone_fingerprint",
 ]

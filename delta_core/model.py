@@ -3,33 +3,23 @@
 Shape legend: B batch, H W image size, C channels, N classes.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import cast
+from functools import cached_property
+from typing import Any, NoReturn, cast
 
 import torch
 from torch import Tensor, nn
 
 from delta_core.config import DeltaConfig
-from delta_core.errors import DeltaError
+from delta_core.errors import DeltaError, FrozenError
 from delta_core.families import Block, Stage, feature_size, pool, stages_of
+from delta_core.features import FeatureInfo, feature_info, taps
 from delta_core.freeze import assert_frozen, backbone_fingerprint, freeze
 from delta_core.patch import Patch
-
-
-@dataclass(frozen=True, kw_only=True)
-class ParamCounts:
-    """Numbers of parameters; the head is counted apart because the paper's counts leave it out (ERRATA 12)."""
-
-    delta: int
-    head: int
-    frozen: int
-
-    @property
-    def total(self) -> int:
-        """All parameters that a forward pass uses."""
-        return self.delta + self.head + self.frozen
+from delta_core.split import Prefix, Suffix
+from delta_core.status import DeltaStatus, ParamCounts, PatchStatus
+from delta_core.weights import Preprocessing
 
 
 class DeltaModel(nn.Module):
@@ -52,44 +42,67 @@ class DeltaModel(nn.Module):
         torch.Size([2, 1000])
     """
 
-    def __init__(self, backbone: nn.Module) -> None:
+    def __init__(self, backbone: nn.Module, *, architecture: str = "", weights: str = "") -> None:
         super().__init__()
+        cfg: dict[str, Any] = getattr(backbone, "pretrained_cfg", None) or {}
+        self.architecture = architecture or cfg.get("architecture") or type(backbone).__name__
+        self.weights = weights
         self.backbone = backbone
         self.stages: tuple[Stage, ...] = stages_of(backbone)
         self.blocks = tuple(stage for stage in self.stages if isinstance(stage, Block))
         self.patches = nn.ModuleDict()
         self.active_patch: str | None = None
+        self.scale = 1.0
         freeze(backbone)
         self.fingerprint = backbone_fingerprint(backbone)
 
     # --- patches -----------------------------------------------------------------------------------------------
-    def add_patch(self, name: str, *, num_classes: int, config: DeltaConfig | None = None) -> None:
+    def add_patch(
+        self,
+        name: str,
+        *,
+        num_classes: int,
+        config: DeltaConfig | None = None,
+        class_names: Sequence[str] = (),
+        preprocessing: Preprocessing | None = None,
+    ) -> None:
         """Create a patch and make it active. `config=None` gives a head without modules (FC-only).
 
-        A config whose BatchNorm starts as the identity needs `calibrate` before use.
+        A config whose BatchNorm starts as the identity needs `calibrate` before use. Class names and preprocessing
+        are kept with the patch and saved with it.
 
         Raises:
-            DeltaError: if the name is taken or unusable, or the net has fewer blocks than modules asked for.
+            DeltaError: if the name is taken or unusable, the number of names is not that of the classes, or the net
+                has fewer blocks than modules asked for.
         """
         if not name or "." in name or name in self.patches:
             raise DeltaError(f"Patch name {name!r} is empty, taken or holds a dot; choose another.")
         if num_classes < 1:
             raise DeltaError(f"num_classes is {num_classes}; a patch needs at least one class.")
+        if class_names and len(class_names) != num_classes:
+            raise DeltaError(f"{len(class_names)} class names were given for {num_classes} classes; give one a class.")
         if config and config.n_modules > len(self.blocks):
             raise DeltaError(
                 f"n_modules is {config.n_modules} but {type(self.backbone).__name__} has {len(self.blocks)} blocks "
                 f"that can be gated; choose 1 to {len(self.blocks)}."
             )
         parameter = next(self.backbone.parameters())
-        patch = Patch(self.blocks, feature_size(self.backbone), num_classes, config)
-        self.patches[name] = patch.to(parameter.device, parameter.dtype)
+        patch = Patch(self.blocks, feature_size(self.backbone), num_classes, config, tuple(class_names), preprocessing)
+        self.patches[name] = patch.to(parameter.device, parameter.dtype).train(self.training)
         self.active_patch = name
 
     def set_patch(self, name: str | None) -> None:
         """Activate a patch by name, or none (the base model)."""
-        if name is not None and name not in self.patches:
-            raise DeltaError(f"Patch {name!r} is not there; loaded are {', '.join(self.patches) or 'none'}.")
+        if name is not None:
+            self._patch(name)
         self.active_patch = name
+
+    def delete_patch(self, name: str) -> None:
+        """Remove a patch; if it was the active one, no patch is active afterwards (the base model)."""
+        self._patch(name)
+        del self.patches[name]
+        if self.active_patch == name:
+            self.active_patch = None
 
     @contextmanager
     def disable_patches(self) -> Iterator[None]:
@@ -99,6 +112,23 @@ class DeltaModel(nn.Module):
             yield
         finally:
             self.active_patch = active
+
+    @contextmanager
+    def scale_patch(self, alpha: float) -> Iterator[None]:
+        """Weaken the patch inside the context: gates and BatchNorms are interpolated towards the base blocks.
+
+        With 0 the features are those of the base (up to rounding), with 1 those of the patch, bit for bit. The head
+        is the patch's own at any strength.
+        """
+        scale, self.scale = self.scale, alpha
+        try:
+            yield
+        finally:
+            self.scale = scale
+
+    def merge(self) -> NoReturn:
+        """Not possible: gates depend on the input, so a patch cannot be folded into the backbone's weights."""
+        raise DeltaError("A Delta patch depends on the input and cannot be merged into weights; keep the patch.")
 
     @torch.no_grad()
     def calibrate(self, batches: Iterable[Tensor], *, from_prefix: bool = False) -> None:
@@ -111,7 +141,7 @@ class DeltaModel(nn.Module):
         patch = self._patch()
         moments: dict[str, list[Tensor]] = {}
         for x in batches:
-            for stage in self.stages[self._first_gated() if from_prefix else 0 :]:
+            for stage in self.stages[self._first_gated(patch) if from_prefix else 0 :]:
                 x = self._run(stage, x, None)
                 if isinstance(stage, Block) and patch.of(stage) is not None:
                     batch = x.double()
@@ -133,39 +163,107 @@ class DeltaModel(nn.Module):
             return cast(Tensor, self.backbone(x))
         return self.suffix(self.prefix(x))
 
-    def prefix(self, x: Tensor) -> Tensor:
-        """Everything before the first trainable part: frozen, off the gradient path, the same every epoch.
+    def prefix(self, x: Tensor, name: str | None = None) -> Tensor:
+        """Everything before the first trainable part of a patch (by name, else the active one).
 
+        It is frozen, off the gradient path, and the same in every epoch.
         (B, 3, H, W) -> what enters the first gated block, or pooled features (B, F) of a patch without modules.
         """
-        for stage in self.stages[: self._first_gated()]:
+        first = self._first_gated(self._patch(name))
+        for stage in self.stages[:first]:
             x = self._run(stage, x, None)
-        return pool(self.backbone, x) if self._first_gated() == len(self.stages) else x
+        return pool(self.backbone, x) if first == len(self.stages) else x
 
-    def suffix(self, x: Tensor) -> Tensor:
+    def suffix(self, x: Tensor, name: str | None = None) -> Tensor:
         """From the output of `prefix` to logits (B, N); `suffix(prefix(x))` is `forward(x)`."""
-        patch = self._patch()
-        gated = self.stages[self._first_gated() :]
+        patch = self._patch(name)
+        gated = self.stages[self._first_gated(patch) :]
         for stage in gated:
             x = self._run(stage, x, patch)
         return cast(Tensor, patch.head(pool(self.backbone, x) if gated else x))
+
+    def split_at_first_patch(self, name: str | None = None) -> tuple[Prefix, Suffix]:
+        """The model under a patch (by name, else the active one) as two modules that share its parameters.
+
+        Cache what the first puts out and train the second: `suffix(prefix(x))` is `forward(x)` bit for bit. The pair
+        keeps to its patch whatever is activated later.
+        """
+        self._patch(name)
+        name = cast(str, self.active_patch) if name is None else name
+        return Prefix(self, name), Suffix(self, name)
+
+    def forward_patches(self, x: Tensor, names: Sequence[str] | None = None) -> dict[str, Tensor]:
+        """Logits of several patches (default: all) in one pass: what no patch touches is computed once.
+
+        (B, 3, H, W) -> name of the patch -> logits (B, N), equal to those of single forward passes bit for bit.
+        """
+        names = tuple(self.patches if names is None else names)
+        first = {name: self._first_gated(self._patch(name)) for name in names}
+        logits: dict[str, Tensor] = {}
+        for index in range(1 + max(first.values(), default=-1)):
+            waiting = [name for name in names if first[name] == index]
+            entering = pool(self.backbone, x) if waiting and index == len(self.stages) else x
+            logits |= {name: self.suffix(entering, name) for name in waiting}
+            if len(logits) < len(set(names)):
+                x = self._run(self.stages[index], x, None)
+        return {name: logits[name] for name in names}
+
+    def forward_features(self, x: Tensor) -> Tensor:
+        """(B, 3, H, W) -> features (B, C, H', W') before pooling, of the active patch or of the base model."""
+        patch = self._patch() if self.active_patch is not None else None
+        for stage in self.stages:
+            x = self._run(stage, x, patch)
+        return x
+
+    def forward_intermediates(self, x: Tensor, indices: Sequence[int] | None = None) -> list[Tensor]:
+        """Features (B, C_i, H_i, W_i) of the levels of `feature_info`, of the active patch or of the base model.
+
+        Args:
+            x: images (B, 3, H, W).
+            indices: positions in `feature_info`; all by default. Nothing behind the last one is computed.
+
+        Raises:
+            DeltaError: if an index is not a level.
+        """
+        patch = self._patch() if self.active_patch is not None else None
+        wanted = range(len(self.feature_info)) if indices is None else list(indices)
+        if not set(wanted) <= set(range(len(self.feature_info))):
+            raise DeltaError(f"Feature indices are {list(wanted)}; choose from 0 to {len(self.feature_info) - 1}.")
+        ends = taps(self.feature_info, self.stages)
+        found: dict[int, Tensor] = {}
+        for stage in self.stages:
+            for step in (stage,) if isinstance(stage, Block) else stage.modules:
+                x = self._run(step, x, patch) if isinstance(step, Block) else self.backbone.get_submodule(step)(x)
+                level = ends.get(step.name if isinstance(step, Block) else step)
+                if level is not None and level in wanted:
+                    found[level] = x
+            if len(found) == len(set(wanted)):
+                break
+        return [found[index] for index in wanted]
+
+    @cached_property
+    def feature_info(self) -> tuple[FeatureInfo, ...]:
+        """Levels of `forward_intermediates`: module, channels and reduction, as timm states them."""
+        return feature_info(self.backbone, self.stages)
 
     def _run(self, stage: Stage, x: Tensor, patch: Patch | None) -> Tensor:
         if isinstance(stage, Block):
             part = patch.of(stage) if patch else None
             if part is not None:
-                return cast(Tensor, part(self.backbone, x))
+                return cast(Tensor, part(self.backbone, x, self.scale))
         for name in stage.sub_blocks if isinstance(stage, Block) else stage.modules:
             x = self.backbone.get_submodule(name)(x)
         return x
 
-    def _patch(self) -> Patch:
-        if self.active_patch is None:
+    def _patch(self, name: str | None = None) -> Patch:
+        name = self.active_patch if name is None else name
+        if name is None:
             raise DeltaError("No patch is active; call add_patch or set_patch first.")
-        return cast(Patch, self.patches[self.active_patch])
+        if name not in self.patches:
+            raise DeltaError(f"Patch {name!r} is not there; loaded are {', '.join(self.patches) or 'none'}.")
+        return cast(Patch, self.patches[name])
 
-    def _first_gated(self) -> int:
-        patch = self._patch()
+    def _first_gated(self, patch: Patch) -> int:
         gated = (i for i, stage in enumerate(self.stages) if isinstance(stage, Block) and patch.of(stage) is not None)
         return next(gated, len(self.stages))
 
@@ -180,13 +278,44 @@ class DeltaModel(nn.Module):
         """Check that the backbone is as it was at construction. Raises FrozenError naming what changed."""
         assert_frozen(self.backbone, self.fingerprint)
 
-    def trainable_parameters(self) -> Iterator[nn.Parameter]:
-        """Parameters of the active patch."""
-        return self._patch().parameters()
+    def trainable_parameters(self, name: str | None = None) -> Iterator[nn.Parameter]:
+        """Parameters of a patch (by name, else the active one)."""
+        return self._patch(name).parameters()
 
-    def count_parameters(self) -> ParamCounts:
-        """Counts for the active patch; `delta` holds modules and BatchNorms, `head` the new classifier."""
-        patch = self._patch()
+    def count_parameters(self, name: str | None = None) -> ParamCounts:
+        """Counts for a patch (by name, else the active one).
+
+        `delta` holds modules and BatchNorms, `head` the new classifier.
+        """
+        patch = self._patch(name)
         delta = sum(p.numel() for p in patch.blocks.parameters())
         head = sum(p.numel() for p in patch.head.parameters())
         return ParamCounts(delta=delta, head=head, frozen=sum(p.numel() for p in self.backbone.parameters()))
+
+    def status(self) -> DeltaStatus:
+        """What the model carries and whether its backbone is untouched; hashes the backbone."""
+        try:
+            self.assert_frozen()
+            broken = ""
+        except FrozenError as error:
+            broken = str(error)
+        return DeltaStatus(
+            architecture=self.architecture,
+            weights=self.weights,
+            active_patch=self.active_patch,
+            scale=self.scale,
+            patches=tuple(self._patch_status(name) for name in self.patches),
+            frozen=not broken,
+            broken_contract=broken,
+        )
+
+    def _patch_status(self, name: str) -> PatchStatus:
+        patch = self._patch(name)
+        takes_gradient = {parameter.requires_grad for parameter in patch.parameters()}
+        return PatchStatus(
+            name=name,
+            num_classes=patch.num_classes,
+            gated_blocks=tuple(block.name for block in self.blocks if patch.of(block) is not None),
+            params=self.count_parameters(name),
+            trainable=takes_gradient.pop() if len(takes_gradient) == 1 else None,
+        )

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from delta_core.config import DeltaConfig
 from delta_core.families import SUB_BLOCKS, Block
-from delta_core.gates import build_gates
+from delta_core.gates import build_gates, existing_skips
+from delta_core.weights import Preprocessing
 
 
 class BlockPatch(nn.Module):
@@ -23,17 +24,21 @@ class BlockPatch(nn.Module):
         self.gates = build_gates(block.in_channels, len(block.sub_blocks), config)
         self.norm = nn.Identity() if config.norm_place == "none" else nn.BatchNorm2d(block.out_channels)
 
-    def forward(self, backbone: nn.Module, x: Tensor) -> Tensor:
+    def forward(self, backbone: nn.Module, x: Tensor, scale: float = 1.0) -> Tensor:
         """Run the block of `backbone` with gated skips: node_j = act_j(residual_j(node_{j-1}) + sum_i g_ij node_i).
 
         Args:
             backbone: the frozen net that owns the block's modules.
             x: (B, C_in, H, W), what enters the block.
+            scale: strength of the patch; 0 gives the base block (existing skips 1, new ones 0, no BatchNorm).
 
         Returns:
             (B, C_out, H', W'), what leaves it.
         """
-        gates = self.gates(x)[..., None, None, None]  # (B or 1, S, 1, 1, 1)
+        gates = self.gates(x)  # (B or 1, S)
+        if scale != 1:
+            gates = torch.lerp(existing_skips(len(self.block.sub_blocks)).to(gates), gates, scale)
+        gates = gates[..., None, None, None]
         units = [backbone.get_submodule(name) for name in self.block.sub_blocks]
         # Node 0 is the block input seen through the block's own frozen shortcut, so that all shapes agree.
         nodes = [SUB_BLOCKS[type(units[0])].shortcut(units[0], x)]
@@ -42,11 +47,15 @@ class BlockPatch(nn.Module):
             adapter = SUB_BLOCKS[type(unit)]
             skips = _weighted_sum(gates[:, first : first + target], nodes)
             if self.norm_place == "skip_sum" and target == len(units):
-                skips = self.norm(skips)
+                skips = self._normalise(skips, scale)
             x = adapter.activation(unit, adapter.residual(unit, x) + skips)
             nodes.append(x)
             first += target
-        return self.norm(x) if self.norm_place == "output" else x
+        return self._normalise(x, scale) if self.norm_place == "output" else x
+
+    def _normalise(self, x: Tensor, scale: float) -> Tensor:
+        normalised = cast(Tensor, self.norm(x))
+        return normalised if scale == 1 else torch.lerp(x, normalised, scale)
 
     @torch.no_grad()
     def set_norm_to_identity(self, mean: Tensor, variance: Tensor) -> None:
@@ -73,16 +82,32 @@ def _weighted_sum(gates: Tensor, nodes: list[Tensor]) -> Tensor:
 class Patch(nn.Module):
     """Trainable parts of one task: `blocks` (name of the block -> BlockPatch) and `head`.
 
-    Without config the patch is the head alone (the FC-only baseline).
+    Without config the patch is the head alone (the FC-only baseline). `class_names` is empty when they are not known;
+    `preprocessing` is how images of this task become inputs, None when it is that of the backbone's weights.
     """
 
-    def __init__(self, blocks: tuple[Block, ...], features: int, num_classes: int, config: DeltaConfig | None) -> None:
+    def __init__(
+        self,
+        blocks: tuple[Block, ...],
+        features: int,
+        num_classes: int,
+        config: DeltaConfig | None,
+        class_names: tuple[str, ...] = (),
+        preprocessing: Preprocessing | None = None,
+    ) -> None:
         super().__init__()
         self.config = config
+        self.class_names = class_names
+        self.preprocessing = preprocessing
         gated = blocks[len(blocks) - config.n_modules :] if config else ()
         # Module names must not hold dots.
         self.blocks = nn.ModuleDict({block.name.replace(".", "_"): BlockPatch(block, config) for block in gated})  # type: ignore[arg-type]
         self.head = nn.Linear(features, num_classes)
+
+    @property
+    def num_classes(self) -> int:
+        """N, the number of classes of the task."""
+        return self.head.out_features
 
     def of(self, block: Block) -> BlockPatch | None:
         """This patch's part for a block, or None where the block stays as it is."""

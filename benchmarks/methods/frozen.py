@@ -4,7 +4,7 @@ import time
 from dataclasses import replace
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from benchmarks.data.splits import Split, TensorSplit, eval_batches
 from benchmarks.engine import fit, predict
@@ -13,28 +13,6 @@ from benchmarks.recipe import Recipe
 from delta_core import DeltaConfig, DeltaModel, backbone_fingerprint
 
 TASK = "task"
-
-
-class Prefix(nn.Module):
-    """The frozen part of a patched model as a module: images -> features."""
-
-    def __init__(self, model: DeltaModel) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, x: Tensor) -> Tensor:  # noqa: D102
-        return self.model.prefix(x)
-
-
-class Suffix(nn.Module):
-    """The trainable part of a patched model as a module: features -> logits."""
-
-    def __init__(self, model: DeltaModel) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, x: Tensor) -> Tensor:  # noqa: D102
-        return self.model.suffix(x)
 
 
 def measure_patch(cell: Cell, config: DeltaConfig | None, recipe: Recipe) -> Outcome:
@@ -54,11 +32,12 @@ def measure_patch(cell: Cell, config: DeltaConfig | None, recipe: Recipe) -> Out
     train: Split = cell.task.train
     device = cell.fabric.device
     if recipe.views:
-        features = predict(Prefix(model), eval_batches(train, device))
+        prefix, suffix = model.split_at_first_patch()
+        features = predict(prefix, eval_batches(train, device))
         train = TensorSplit(inputs=features, labels=train.labels)
         if config and config.norm_start == "identity":
             model.calibrate(eval_batches(train, device), from_prefix=True)
-        steps = fit(Suffix(model), head, train, recipe, cell.fabric, seed=cell.order_seed)
+        steps = fit(suffix, head, train, recipe, cell.fabric, seed=cell.order_seed)
     else:
         if config and config.norm_start == "identity":
             model.calibrate(eval_batches(train, device))

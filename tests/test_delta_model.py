@@ -1,0 +1,236 @@
+"""DeltaModel as a library: many patches, strengths, one pass for all, features, status."""
+
+import copy
+import pickle
+from collections.abc import Callable
+
+import pytest
+import timm
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tiny import NETS, basic_block_net, images
+from torch import nn
+
+from delta_core import DeltaConfig, DeltaError, DeltaModel
+
+
+@pytest.fixture(params=NETS.values(), ids=NETS.keys())
+def make_net(request: pytest.FixtureRequest) -> Callable[[], nn.Module]:
+    return request.param
+
+
+def with_patches(net: nn.Module, counts: dict[str, int]) -> DeltaModel:
+    """A model with patches of so many modules (0: a head alone), none of which is the identity."""
+    model = DeltaModel(net)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        for name, n in counts.items():
+            model.add_patch(name, num_classes=3 + n, config=DeltaConfig.paper(n_modules=n) if n else None)
+        for tensor in model.patches.state_dict().values():
+            if tensor.is_floating_point() and tensor.ndim == 1:
+                tensor.uniform_(0.5, 1.5)
+    return model.eval()
+
+
+# --- many tasks in one pass --------------------------------------------------------------------------------------
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    modules=st.lists(st.integers(0, 4), min_size=1, max_size=5),
+    chosen=st.lists(st.integers(0, 4), max_size=6),
+    scale=st.sampled_from([1.0, 0.3]),
+)
+def test_one_pass_equals_single_passes_bit_for_bit(modules: list[int], chosen: list[int], scale: float) -> None:
+    model, x = with_patches(basic_block_net(), {f"t{i}": n for i, n in enumerate(modules)}), images()
+    names = [f"t{i}" for i in chosen if i < len(modules)]
+    active = model.active_patch
+    with torch.no_grad(), model.scale_patch(scale):
+        together = model.forward_patches(x, names)
+        assert list(together) == list(dict.fromkeys(names))
+        for name in names:
+            model.set_patch(name)
+            assert torch.equal(model(x), together[name])
+        model.set_patch(active)
+        assert list(model.forward_patches(x)) == list(model.patches)
+
+
+def test_one_pass_works_on_all_families(make_net: Callable[[], nn.Module]) -> None:
+    model, x = with_patches(make_net(), {"a": 1, "b": 4, "c": 0, "d": 1}), images()
+    with torch.no_grad():
+        for name, logits in model.forward_patches(x).items():
+            model.set_patch(name)
+            assert torch.equal(model(x), logits)
+
+
+def test_one_pass_runs_every_shared_stage_once() -> None:
+    model = with_patches(basic_block_net(), {"a": 1, "b": 1, "c": 2})
+    calls: list[str] = []
+    for name in ("conv1", "layer1.0", "layer2.0", "layer3.0.conv1", "layer4.0.conv1"):
+        model.backbone.get_submodule(name).register_forward_hook(lambda *_, name=name: calls.append(name))
+    model.forward_patches(images())
+    # layer3 runs as it is for a and b, gated for c; layer4 is gated by all three.
+    assert [calls.count(name) for name in ("conv1", "layer1.0", "layer2.0")] == [1, 1, 1]
+    assert calls.count("layer3.0.conv1") == 2
+    assert calls.count("layer4.0.conv1") == 3
+
+
+def test_no_patches_asked_for_is_no_work() -> None:
+    model = with_patches(basic_block_net(), {"a": 1})
+    model.backbone.conv1.register_forward_hook(lambda *_: pytest.fail("nothing was asked for"))
+    assert model.forward_patches(images(), []) == {}
+
+
+# --- strength ----------------------------------------------------------------------------------------------------
+
+
+@torch.no_grad()
+def test_strength_zero_is_the_base_and_one_is_the_patch(make_net: Callable[[], nn.Module]) -> None:
+    model, x = with_patches(make_net(), {"task": 4}), images()
+    patched = model.forward_features(x)
+    with model.disable_patches():
+        base = model.forward_features(x)
+    with model.scale_patch(0):
+        assert torch.allclose(model.forward_features(x), base, rtol=1e-4, atol=1e-4)
+    with model.scale_patch(1):
+        assert torch.equal(model.forward_features(x), patched)
+    with model.scale_patch(0.5):
+        half = model.forward_features(x)
+    assert not torch.allclose(half, base, rtol=1e-3)
+    assert not torch.allclose(half, patched, rtol=1e-3)
+    assert torch.equal(model.forward_features(x), patched)
+
+
+def test_strength_is_restored_after_an_exception() -> None:
+    model = with_patches(basic_block_net(), {"task": 1})
+    with pytest.raises(ZeroDivisionError), model.scale_patch(0.5):
+        assert model.status().scale == 0.5
+        raise ZeroDivisionError
+    assert model.scale == 1
+
+
+# --- patches come and go -----------------------------------------------------------------------------------------
+
+
+def test_deleting_the_active_patch_gives_the_base_and_another_stays() -> None:
+    model, x = with_patches(basic_block_net(), {"a": 1, "b": 2}), images()
+    model.set_patch("a")
+    a = model(x)
+    model.delete_patch("b")
+    assert list(model.patches) == ["a"]
+    assert torch.equal(model(x), a)
+    model.delete_patch("a")
+    assert model.active_patch is None
+    assert torch.equal(model(x), basic_block_net()(x))
+    with pytest.raises(DeltaError, match="'a' is not there"):
+        model.delete_patch("a")
+
+
+def test_a_new_patch_takes_over_the_mode_of_the_model() -> None:
+    model = DeltaModel(basic_block_net()).eval()
+    model.add_patch("a", num_classes=2, config=DeltaConfig())
+    assert not any(module.training for module in model.patches.modules() if module is not model.patches)
+
+
+def test_class_names_must_be_as_many_as_classes() -> None:
+    model = DeltaModel(basic_block_net())
+    with pytest.raises(DeltaError, match="1 class names were given for 2 classes"):
+        model.add_patch("a", num_classes=2, class_names=["ant"])
+    assert list(model.patches) == []
+
+
+def test_a_patch_cannot_be_merged() -> None:
+    with pytest.raises(DeltaError, match="depends on the input"):
+        DeltaModel(basic_block_net()).merge()
+
+
+@torch.no_grad()
+def test_split_keeps_to_its_patch() -> None:
+    model, x = with_patches(basic_block_net(), {"a": 1, "b": 2}), images()
+    model.set_patch("a")
+    expected = model(x)
+    prefix, suffix = model.split_at_first_patch()
+    model.set_patch("b")
+    assert torch.equal(suffix(prefix(x)), expected)
+    suffix.train()
+    assert not any(module.training for module in model.backbone.modules())
+    with pytest.raises(DeltaError, match="'c' is not there"):
+        model.split_at_first_patch("c")
+
+
+# --- features ----------------------------------------------------------------------------------------------------
+
+
+@torch.no_grad()
+def test_levels_without_patch_are_those_of_timm_bit_for_bit(make_net: Callable[[], nn.Module]) -> None:
+    model, x = DeltaModel(make_net()), images(size=64)
+    expected = make_net().forward_intermediates(x, intermediates_only=True)
+    found = model.forward_intermediates(x)
+    assert len(found) == len(expected) == len(model.feature_info)
+    for level, ours, theirs in zip(model.feature_info, found, expected, strict=True):
+        assert torch.equal(ours, theirs)
+        assert ours.shape[1] == level.num_chs
+
+
+@torch.no_grad()
+def test_levels_with_patch_differ_behind_its_first_block_only() -> None:
+    model, x = with_patches(basic_block_net(), {"task": 1}), images(size=64)
+    patched = model.forward_intermediates(x)
+    with model.disable_patches():
+        base = model.forward_intermediates(x)
+    assert [torch.equal(*pair) for pair in zip(patched, base, strict=True)] == [True, True, True, True, False]
+    assert torch.equal(patched[-1], model.forward_features(x))
+
+
+@torch.no_grad()
+def test_levels_can_be_chosen_and_nothing_behind_the_last_is_computed() -> None:
+    model, x = DeltaModel(basic_block_net()), images(size=64)
+    every = model.forward_intermediates(x)
+    model.backbone.layer4[0].register_forward_hook(lambda *_: pytest.fail("layer4 was not asked for"))
+    assert all(
+        torch.equal(a, b) for a, b in zip(model.forward_intermediates(x, [3, 1]), [every[3], every[1]], strict=True)
+    )
+    with pytest.raises(DeltaError, match="choose from 0 to 4"):
+        model.forward_intermediates(x, [5])
+
+
+# --- status, copies ----------------------------------------------------------------------------------------------
+
+
+def test_status_tells_what_is_there() -> None:
+    model = DeltaModel(timm.create_model("resnet10t"), weights="none")
+    model.add_patch("one", num_classes=3, config=DeltaConfig(n_modules=1))
+    model.add_patch("head", num_classes=2)
+    model.patches["head"].head.bias.requires_grad_(False)
+    status = model.status()
+    assert (status.architecture, status.weights, status.active_patch) == ("resnet10t", "none", "head")
+    one, head = status.patches
+    assert (one.gated_blocks, one.num_classes, one.trainable) == (("layer4",), 3, True)
+    assert (head.gated_blocks, head.params.delta, head.trainable) == ((), 0, None)
+    assert status.frozen
+    model.backbone.conv1[0].weight.data[0] += 1
+    status = model.status()
+    assert not status.frozen
+    assert "bytes changed" in status.broken_contract
+
+
+@torch.no_grad()
+def test_copies_and_pickles_are_the_same_model(make_net: Callable[[], nn.Module]) -> None:
+    model, x = with_patches(make_net(), {"a": 1, "b": 2}), images()
+    for twin in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
+        assert torch.equal(twin(x), model(x))
+        twin.assert_frozen()
+        assert twin.status() == model.status()
+
+
+@torch.no_grad()
+def test_state_dict_of_the_wrapper_round_trips(make_net: Callable[[], nn.Module]) -> None:
+    model, x = with_patches(make_net(), {"a": 1, "b": 0}), images()
+    other = DeltaModel(make_net())
+    other.add_patch("a", num_classes=4, config=DeltaConfig.paper(n_modules=1))
+    other.add_patch("b", num_classes=3)
+    other.eval().load_state_dict(model.state_dict())
+    for name, logits in model.forward_patches(x).items():
+        assert torch.equal(other.forward_patches(x)[name], logits)
+    other.assert_frozen()
