@@ -1,6 +1,7 @@
 """EfficientNet, MobileNetV2, V3 and V4 and their kin in timm: nets made of timm's EfficientNet units.
 
-Shape-changing units have no shortcut here: they are frozen transitions in front of a residual run.
+Shape-changing units have no shortcut here: they are frozen transitions in front of a residual run. Residuals below
+leave out what only they have: space-to-depth and anti-aliasing.
 """
 
 import torch
@@ -18,21 +19,17 @@ def _has_skip(unit: Unit) -> bool:
 
 
 def _conv_bn_act(unit: Unit, x: Tensor) -> Tensor:
-    return unit.drop_path(unit.aa(unit.bn1(unit.conv(x))))
+    return unit.drop_path(unit.bn1(unit.conv(x)))
 
 
 def _depthwise_separable(unit: Unit, x: Tensor) -> Tensor:
-    if unit.conv_s2d is not None:
-        x = unit.bn_s2d(unit.conv_s2d(x))
-    x = unit.se(unit.aa(unit.bn1(unit.conv_dw(x))))
+    x = unit.se(unit.bn1(unit.conv_dw(x)))
     return unit.drop_path(unit.bn2(unit.conv_pw(x)))
 
 
 def _inverted(unit: Unit, x: Tensor) -> Tensor:
-    if unit.conv_s2d is not None:
-        x = unit.bn_s2d(unit.conv_s2d(x))
     x = unit.bn1(unit.conv_pw(x))
-    x = unit.se(unit.aa(unit.bn2(unit.conv_dw(x))))
+    x = unit.se(unit.bn2(unit.conv_dw(x)))
     return unit.drop_path(unit.bn3(unit.conv_pwl(x)))
 
 
@@ -44,7 +41,7 @@ def _conditional(unit: Unit, x: Tensor) -> Tensor:
 
 
 def _edge(unit: Unit, x: Tensor) -> Tensor:
-    x = unit.se(unit.aa(unit.bn1(unit.conv_exp(x))))
+    x = unit.se(unit.bn1(unit.conv_exp(x)))
     return unit.drop_path(unit.bn2(unit.conv_pwl(x)))
 
 
