@@ -84,7 +84,7 @@ class DeltaModel(nn.Module):
         if config and config.n_modules > len(self.blocks):
             raise DeltaError(
                 f"n_modules is {config.n_modules} but {type(self.backbone).__name__} has {len(self.blocks)} blocks "
-                f"that can be gated; choose 1 to {len(self.blocks)}."
+                f"that can be gated; {f'choose 1 to {len(self.blocks)}' if self.blocks else 'patch its head alone'}."
             )
         parameter = next(self.backbone.parameters())
         patch = Patch(self.blocks, feature_size(self.backbone), num_classes, config, tuple(class_names), preprocessing)

@@ -34,7 +34,7 @@ def create(name: str, tag: str | None, **options: Any) -> nn.Module:
             "network, or pass a file or weights='none'."
         ) from error
     except (TypeError, ValueError) as error:
-        raise DeltaError(f"torchvision cannot make {name!r}: {error}.".replace("\n", " ")) from error
+        raise DeltaError(f"torchvision cannot make {name!r}: {error}".replace("\n", " ").rstrip(".") + ".") from error
     view = weights.transforms()
     net.pretrained_cfg = {  # type: ignore[assignment]
         "architecture": PREFIX + name,

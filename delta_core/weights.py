@@ -177,7 +177,7 @@ def _create(architecture: str, *, pretrained: bool = False, **options: Any) -> n
             "pass a file or weights='none'."
         ) from error
     except (RuntimeError, TypeError) as error:
-        raise DeltaError(f"timm cannot make {architecture!r}: {error}".replace("\n", " ")) from error
+        raise DeltaError(f"timm cannot make {architecture!r}: {error}".replace("\n", " ").rstrip(".") + ".") from error
 
 
 def _pypi_file(architecture: str, name: str) -> Path:

@@ -114,5 +114,6 @@ def resolve_transform(model: DeltaModel, *, training: bool) -> v2.Transform:
             preprocessing.random_view() if training else preprocessing.resize_and_crop(),
             v2.ToDtype(torch.float32, scale=True),
             v2.Normalize(list(preprocessing.mean), list(preprocessing.std)),
+            v2.ToPureTensor(),
         ]
     )

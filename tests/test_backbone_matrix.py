@@ -57,6 +57,8 @@ def prove(net: nn.Module) -> None:
     logits, features = outputs(net, x)
     assert logits.isfinite().all()
     assert features.std() > 0
+    with torch.no_grad():
+        assert torch.equal(base_head(net)(features), logits)
     model = DeltaModel(net).eval()
     with torch.no_grad():
         assert torch.equal(model(x), logits), "without patch the net is as it was"
