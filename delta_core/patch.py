@@ -12,6 +12,7 @@ from delta_core.config import DeltaConfig
 from delta_core.errors import DeltaError
 from delta_core.families import SUB_BLOCKS, Block
 from delta_core.gates import build_gates, existing_skips
+from delta_core.skip_sum import SkipSums
 from delta_core.weights import Preprocessing
 
 
@@ -45,7 +46,6 @@ class BlockPatch(nn.Module):
         if scale != 1:
             existing = existing_skips(len(self.block.sub_blocks), self.block.wiring)
             gates = torch.lerp(existing.to(gates), gates, scale)
-        gates = gates[..., None, None, None]
         units = [backbone.get_submodule(name) for name in self.block.sub_blocks]
         run = self._summed if self.block.wiring == "sum" else self._concatenated
         x = run(units, gates, x, scale)
@@ -57,25 +57,23 @@ class BlockPatch(nn.Module):
         Node 0 is the block input seen through the block's own frozen shortcut, so that all shapes agree. The skip
         (j-1) -> j is the net's own, so it passes through whatever the unit does to it.
         """
-        nodes: list[Tensor] = []
-        first = 0
+        sums = SkipSums(gates, len(units))
         for target, unit in enumerate(units, start=1):
             adapter = SUB_BLOCKS[type(unit)]
             own = adapter.shortcut(unit, x)
-            skips = _weighted_sum(gates[:, first : first + target], [*nodes, own])
+            skips = sums(own if target == 1 else x, own)
             if self.norm_place == "skip_sum" and target == len(units):
                 skips = self._normalise(skips, scale)
-            nodes.append(own if target == 1 else x)
             x = adapter.activation(unit, adapter.residual(unit, x) + skips)
-            first += target
         return x
 
     def _concatenated(self, units: list[nn.Module], gates: Tensor, x: Tensor, _: float) -> Tensor:
         """node_j = residual_j of all g_ij node_i side by side; the output is all nodes side by side, without gates."""
+        weights = gates[..., None, None, None]
         nodes = [x]
         first = 0
         for target, unit in enumerate(units, start=1):
-            gated = [gates[:, first + source] * node for source, node in enumerate(nodes)]
+            gated = [weights[:, first + source] * node for source, node in enumerate(nodes)]
             nodes.append(SUB_BLOCKS[type(unit)].residual(unit, torch.cat(gated, dim=1)))
             first += target
         return torch.cat(nodes, dim=1)
@@ -96,14 +94,6 @@ class BlockPatch(nn.Module):
             norm.running_var.copy_(variance)  # type: ignore[union-attr]
             norm.weight.copy_((variance + norm.eps).sqrt())
             norm.bias.copy_(mean)
-
-
-def _weighted_sum(gates: Tensor, nodes: list[Tensor]) -> Tensor:
-    """Sum of nodes, each (B, C, H, W), weighted by gates (B or 1, len(nodes), 1, 1, 1)."""
-    total = gates[:, 0] * nodes[0]
-    for index, node in enumerate(nodes[1:], start=1):
-        total = torch.addcmul(total, gates[:, index], node)
-    return total
 
 
 class Patch(nn.Module):

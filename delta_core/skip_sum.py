@@ -18,7 +18,7 @@ class SkipSums:
     """The sums of one forward pass through a block: call it with every node in order.
 
     The j-th call takes node j - 1 and returns sum_{i<j} g_ij * node_i, shaped like a node. All nodes of a block have
-    one shape.
+    one shape. `own`, if given, is what the last skip, (j-1) -> j, carries in place of node j - 1.
 
     Args:
         gates: (B or 1, S), ordered by target, then source.
@@ -39,17 +39,23 @@ class SkipSums:
         self.store: _Store | None = None
         self.token = torch.zeros(())
 
-    def __call__(self, node: Tensor) -> Tensor:  # noqa: D102
+    def __call__(self, node: Tensor, own: Tensor | None = None) -> Tensor:  # noqa: D102
         target = len(self.nodes) + 1
         first = target * (target - 1) // 2
         self.nodes.append(node)
         gates = self.gates[:, first : first + target]
+        if own is None or own is node:
+            return self._sum(gates, node)
+        others = torch.cat([gates[:, :-1], torch.zeros_like(gates[:, -1:])], dim=1)
+        return torch.addcmul(self._sum(others, node), gates[:, -1, None, None, None], own)
+
+    def _sum(self, gates: Tensor, node: Tensor) -> Tensor:
         # Copying nodes into a buffer pays when there is a backward pass; a compiler fuses the plain sums itself.
         if torch.compiler.is_compiling() or not torch.is_grad_enabled():
             return plain_sum(gates, self.nodes)
         if self.store is None:
             self.store = _Store(node, self.k)
-        gates = gates.expand(len(node), target).to(node.dtype)
+        gates = gates.expand(len(node), len(self.nodes)).to(node.dtype)
         skips, self.token = cast(tuple[Tensor, Tensor], _StoredSum.apply(gates, node, self.token, self.store))
         return skips
 

@@ -88,6 +88,21 @@ def test_a_graph_that_is_kept_can_be_walked_again_from_anywhere(first: int) -> N
         assert torch.allclose(expected, got)
 
 
+@pytest.mark.parametrize("grad", [True, False])
+def test_the_last_skip_may_carry_something_of_its_own(grad: bool) -> None:
+    gates, x = inputs(2, 2, shared=False, channels_last=True)
+    gates.requires_grad_(grad)
+    sums = SkipSums(gates, 2)
+    second, own = torch.tanh(x), torch.exp(x)
+    sums(x)
+    got = sums(second, own)
+    weights = gates[..., None, None, None]
+    assert torch.allclose(got, weights[:, 1] * x + weights[:, 2] * own)
+    if grad:
+        (found,) = torch.autograd.grad(got.sum(), gates)
+        assert torch.allclose(found[:, 1:], torch.stack([x.sum((1, 2, 3)), own.sum((1, 2, 3))], dim=1))
+
+
 def test_mixed_precision_keeps_the_type_of_the_nodes() -> None:
     gates, x = inputs(3, 2, shared=False, channels_last=True)
     gates, x = gates.float().requires_grad_(), x.bfloat16()
