@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from backbones import blocks_of, candidates, filled, on_meta, tried
+from backbones import LISTING, blocks_of, candidates, filled, on_meta, tried
 from timm.models._efficientnet_blocks import MobileAttention
 from torch import Tensor, nn
 
@@ -53,7 +53,12 @@ def outputs(net: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def prove(net: nn.Module) -> None:
-    x = batch()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(2)
+        _prove(net, batch())
+
+
+def _prove(net: nn.Module, x: Tensor) -> None:
     logits, features = outputs(net, x)
     assert logits.isfinite().all()
     assert features.std() > 0
@@ -77,7 +82,8 @@ def prove(net: nn.Module) -> None:
     model.add_patch("task", num_classes=3, config=DeltaConfig(n_modules=every))
     part = model.patches["task"]
     for block in part.blocks.values():
-        nn.init.normal_(block.gates.fc.weight)  # zero at the start, which hides the convolutions for one step
+        fc = block.gates.fc  # its weight is zero at the start, which hides the convolutions for one step
+        nn.init.normal_(fc.weight, std=fc.in_features**-0.5)
     model.train()
     model(x).square().sum().backward()
     for name, parameter in part.blocks.named_parameters():
@@ -142,6 +148,12 @@ def test_the_list_leaves_out_nets_without_blocks_alone() -> None:
 @pytest.mark.parametrize("name", list_backbones()[::25])
 def test_the_list_says_how_a_net_is_tested(name: str) -> None:
     assert tried(name) == backbone_tests()[name]
+
+
+def test_the_readme_counts_the_list() -> None:
+    assert f"Supported are {len(list_backbones())} nets" in (LISTING.parents[1] / "README.md").read_text(
+        encoding="utf-8"
+    )
 
 
 def test_the_list_can_be_filtered() -> None:

@@ -213,5 +213,5 @@ def test_a_subclass_of_a_unit_is_refused_until_it_is_registered() -> None:
 
 @pytest.mark.usefixtures("registries")
 def test_the_worked_example_runs(capsys: pytest.CaptureFixture[str]) -> None:
-    runpy.run_path(str(ROOT / "docs" / "examples" / "new_block_type.py"))
+    runpy.run_path(str(ROOT / "docs" / "examples" / "new_block_type.py"), run_name="__main__")
     assert capsys.readouterr().out == "torch.Size([2, 5])\n"
