@@ -4,6 +4,7 @@ from delta_core.config import DeltaConfig
 from delta_core.errors import DeltaError, FrozenError
 from delta_core.features import FeatureInfo
 from delta_core.freeze import assert_frozen, backbone_fingerprint
+from delta_core.hub import download_patch
 from delta_core.model import DeltaModel
 from delta_core.patch_file import PatchFile
 from delta_core.patch_io import load_patch, read_patch, save_patch
@@ -23,6 +24,7 @@ __all__ = [
     "Preprocessing",
     "assert_frozen",
     "backbone_fingerprint",
+    "download_patch",
     "load_patch",
     "read_patch",
     "save_patch",
