@@ -6,11 +6,13 @@ whole or not at all.
 
 import hashlib
 import os
+import reprlib
 import shutil
 import stat
 import uuid
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -85,11 +87,9 @@ def save_patch(
         size_bytes=len(data),
     )
     text = file.to_json()
-    try:  # what loading would refuse is not written
+    with _told_of(f"Patch {name!r} cannot be saved"):  # nor is what loading would refuse
         PatchFile.from_json(text)
         _check_tensors(tensors, _blank(model, file))
-    except DeltaError as error:
-        raise DeltaError(f"Patch {name!r} cannot be saved: {error}") from error
     _write_folder(Path(folder), {JSON_NAME: text, TENSORS_NAME: data})
     return Path(folder)
 
@@ -132,15 +132,14 @@ def load_patch(model: "DeltaModel", folder: str | Path, name: str | None = None,
         if strict:
             raise DeltaError(message)
         warnings.warn(message, stacklevel=2)
-    try:
+    with _told_of(f"{folder} cannot be loaded"):
         patch = _blank(model, file)
         expected_bytes = sum(tensor.nbytes for tensor in patch.state_dict().values())
         if file.size_bytes > expected_bytes + MAX_HEADER_BYTES:
             raise DeltaError(f"{TENSORS_NAME} has {file.size_bytes} bytes, expected about {expected_bytes}.")
-        tensors = _read_tensors(folder, file)
+    tensors = _read_tensors(folder, file)
+    with _told_of(f"{folder} cannot be loaded"):
         _check_tensors(tensors, patch)
-    except DeltaError as error:
-        raise DeltaError(f"{folder} cannot be loaded: {error}") from error
     patch.to_empty(device=next(model.backbone.parameters()).device).load_state_dict(tensors)
     model.patches[name] = patch.train(model.training)
     model.active_patch = name
@@ -176,6 +175,15 @@ def _library_version() -> str:
         return "unknown"
 
 
+@contextmanager
+def _told_of(subject: str) -> Iterator[None]:
+    """Say in an error what it is about."""
+    try:
+        yield
+    except DeltaError as error:
+        raise DeltaError(f"{subject}: {error}") from error
+
+
 # --- reading -----------------------------------------------------------------------------------------------------
 
 
@@ -183,10 +191,9 @@ def _read_json(folder: Path) -> PatchFile:
     if not folder.is_dir():
         raise DeltaError(f"{str(folder)!r} is not a folder; give one that save_patch wrote.")
     path = folder / JSON_NAME
-    try:
-        return PatchFile.from_json(_read(path, at_most=MAX_JSON_BYTES))
-    except DeltaError as error:
-        raise DeltaError(f"{path}: {error}") from error
+    data = _read(path, at_most=MAX_JSON_BYTES)
+    with _told_of(str(path)):
+        return PatchFile.from_json(data)
 
 
 def _read_tensors(folder: Path, file: PatchFile) -> dict[str, Tensor]:
@@ -199,7 +206,8 @@ def _read_tensors(folder: Path, file: PatchFile) -> dict[str, Tensor]:
     try:
         return safetensors.torch.load(data)
     except (SafetensorError, KeyError, TypeError) as error:  # the last two: a dtype that torch does not have
-        raise DeltaError(f"{path} is not a safetensors file ({error}); save the patch again.") from error
+        reason = reprlib.repr(str(error))  # it quotes the file
+        raise DeltaError(f"{path} is not a safetensors file ({reason}); save the patch again.") from error
 
 
 def _read(path: Path, *, at_most: int) -> bytes:

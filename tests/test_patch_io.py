@@ -375,9 +375,13 @@ def header(size: int, text: bytes = b"{}") -> bytes:
         (header(2, b"[]"), "not a safetensors file"),
         (header(58, b'{"a":{"dtype":"F4","shape":[2],"data_offsets":[0,1]}}     \0'), "not a safetensors file"),
         (header(58, b'{"a":{"dtype":"F32","shape":[-1],"data_offsets":[0,4]}}   \0\0\0\0'), "not a safetensors file"),
+        (
+            header(3052, b'{"%b":{"dtype":"F32","shape":[],"data_offsets":[1,0]}}' % (b"a\\n" * 1000)),
+            "not a safetensors",
+        ),
         (b"PK\x03\x04" + b"\0" * 100, "header of more than|not a safetensors file"),
     ],
-    ids=range(9),
+    ids=range(10),
 )
 def test_headers_are_checked(data: bytes, message: str, saved: Path, other: DeltaModel) -> None:
     rewrite(saved, data)
