@@ -31,7 +31,7 @@ EMBEDDED_BASE_CLASSES = 62
 def execute(spec: RunSpec, env: Env) -> list[Row]:
     """Measure one cell: load backbone and data, run the method, return rows that carry their own proof."""
     started = time.perf_counter()
-    fabric = make_fabric(env)
+    fabric = make_fabric(env.device, env.precision)
     backbone = to_device(open_backbone(spec, env), fabric.device).eval()
     at_task, at_base = preprocessings(spec, backbone)
     task = load_task(spec.task, env, at_task, views=spec.method.recipe.views)
