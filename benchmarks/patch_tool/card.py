@@ -1,0 +1,117 @@
+"""The model card of a patch folder: what it is, what it was measured to do, and how to use it."""
+
+from pathlib import Path
+
+from benchmarks.patch_tool.base import FILE
+from benchmarks.patch_tool.record import TrainingRecord
+from delta_core import DeltaConfig, PatchFile, read_patch
+
+WORST = 10
+"""Classes that the card lists by name; the picture shows all."""
+
+
+def write_card(folder: Path, record: TrainingRecord) -> None:
+    """Write `README.md` into a patch folder."""
+    (folder / "README.md").write_text(_card(read_patch(folder), record), encoding="utf-8")
+
+
+def _card(file: PatchFile, record: TrainingRecord) -> str:
+    percent = 100 * record.test_right / record.test_images
+    recipe = record.recipe
+    weights = f"FILE ({file.weights.removeprefix(FILE)})" if file.weights.startswith(FILE) else file.weights
+    state = " with uncommitted changes" if record.git_dirty else ""
+    worst = "\n".join(
+        f"| {_cell(name)} | {100 * right / images:.1f} | {right} of {images} |"
+        for name, right, images in record.by_class[:WORST]
+    )
+    return f"""# {file.name}
+
+A patch that makes a frozen `{file.architecture}` tell {file.num_classes} classes apart. It adds {_what(file.config)}
+and changes nothing in the net itself: with the patch off the net answers as before, bit for bit.
+
+**{percent:.2f} % of {record.test_images} images right** ({record.test_right}), measured once, after training.
+
+| | |
+|---|---|
+| base | `{file.architecture}`, weights `{file.weights}` |
+| base fingerprint | `{file.fingerprint}` (SHA-256) |
+| input | {file.preprocessing} |
+| size | {file.size_bytes:,} bytes, {_without_head(file):,} of them tensors other than the head |
+| data | `{_cell(record.data)}`, `{record.data_sha}` (hash of file names and sizes) |
+| images | {record.train_images} to train on, {record.val_images} to follow it, {record.test_images} to measure |
+
+{record.splits}
+
+## Accuracy by class
+
+| class | right in % | images |
+|---|---|---|
+{worst}
+
+The {min(WORST, len(record.by_class))} worst of {len(record.by_class)} classes. Which class is taken for which:
+
+![Confusion matrix](confusion.png)
+
+## Use it
+
+```
+delta-patch predict {file.name} photo.jpg
+delta-patch eval {file.name} FOLDER
+```
+
+```python
+import torch
+from benchmarks.data.image_files import read_image
+from delta_core import DeltaModel, load_patch
+from delta_core.weights import load_backbone
+
+model = DeltaModel(load_backbone("{file.architecture}", "{weights}"))
+patch = model.patches[load_patch(model, "{file.name}")]
+view = patch.preprocessing
+with torch.no_grad():
+    image = view.normalise(view.resize_and_crop()(read_image("photo.jpg"))[None])
+    probabilities = model.eval()(image).softmax(1)[0]
+print(patch.class_names[probabilities.argmax()], probabilities.max().item())
+```
+
+## How it was trained
+
+{recipe.epochs} epochs ({record.steps} steps of {recipe.batch_size} images) in {record.train_s:.0f} s on
+{record.device}, {record.precision}. AdamW with a peak learning rate of {recipe.lr:g} ({recipe.head_lr:g} for the head),
+weight decay {recipe.weight_decay:g}, gradients clipped at {recipe.clip_norm:g}, seed {record.seed}, one fixed view of
+each image. The last epoch is the one kept. Validation top-1: {record.val_top1:.2f} %.
+
+## The base stayed frozen
+
+- Fingerprint before training `{record.fingerprint_before}`
+- Fingerprint after training `{record.fingerprint_after}`
+- Logits of the base net on the {record.test_images} test images before and after: bit-identical
+
+## Licence
+
+The patch is of use only together with its base: the licence of the base weights applies to those, and the terms of the
+images may reach what was learned from them. Both are for you to check; nothing here grants them.
+
+Made with delta-patching {file.library_version}{f" at commit {record.git_sha}{state}" if record.git_sha else ""} on
+{record.measured_at}; {_versions(record)}. Run `{record.run_id}`.
+"""
+
+
+def _what(config: DeltaConfig | None) -> str:
+    if config is None:
+        return "a new head"
+    modules = "one Delta-module" if config.n_modules == 1 else f"{config.n_modules} Delta-modules"
+    return f"{modules} on the last blocks, a BatchNorm for each, and a new head"
+
+
+def _without_head(file: PatchFile) -> int:
+    return sum(size for name, size in file.tensor_bytes.items() if not name.startswith("head."))
+
+
+def _cell(text: str) -> str:
+    """Text that cannot break out of a table cell."""
+    return text.replace("|", "\\|").replace("`", "'")
+
+
+def _versions(record: TrainingRecord) -> str:
+    return record.versions.strip("{}").replace('"', "").replace(": ", " ")
