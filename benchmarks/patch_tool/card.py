@@ -29,7 +29,7 @@ def _card(file: PatchFile, record: TrainingRecord) -> str:
 A patch that makes a frozen `{file.architecture}` tell {file.num_classes} classes apart. It adds {_what(file.config)}
 and changes nothing in the net itself: with the patch off the net answers as before, bit for bit.
 
-**{percent:.2f} % of {record.test_images} images right** ({record.test_right}), measured once, after training.
+**{percent:.2f} % of {record.test_images} images right** ({record.test_right}), after the last epoch.
 
 | | |
 |---|---|
@@ -38,7 +38,7 @@ and changes nothing in the net itself: with the patch off the net answers as bef
 | input | {file.preprocessing} |
 | size | {file.size_bytes:,} bytes, {_without_head(file):,} of them tensors other than the head |
 | data | `{_cell(record.data)}`, `{record.data_sha}` (hash of file names and sizes) |
-| images | {record.train_images} to train on, {record.val_images} to follow it, {record.test_images} to measure |
+| images | {record.train_images} to train on, {record.test_images} to measure on |
 
 {record.splits}
 
