@@ -1,0 +1,489 @@
+"""`delta-patch` from end to end on drawn images and a small net with weights in a file."""
+
+import json
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import timm
+import torch
+from PIL import Image
+
+from benchmarks.data.folders import folder_identity
+from benchmarks.data.image_files import class_folders, read_image
+from benchmarks.env import Env
+from benchmarks.errors import UserError
+from benchmarks.patch_tool import __main__ as command_line
+from benchmarks.patch_tool.accuracy import Accuracy, accuracy_of
+from benchmarks.patch_tool.base import open_net, put_on
+from benchmarks.patch_tool.confusion import draw_confusion
+from benchmarks.patch_tool.options import FitOptions
+from benchmarks.patching import execute
+from benchmarks.spec import RunSpec
+from benchmarks.worlds import local_recipes, weights_identity
+from delta_core import read_patch
+
+ARCH, SIZE = "resnet10t", 64
+CLASSES = ("ant bear", "bee|fly", "cat")
+
+
+def write_images(folder: Path, count: int, shade: int) -> None:
+    folder.mkdir(parents=True)
+    for number in range(count):
+        noise = np.random.default_rng([shade, number]).integers(0, 60, (40, 60, 3), dtype=np.uint8)
+        Image.fromarray(noise + np.uint8(shade)).save(folder / f"{number}.png")
+
+
+def write_classes(root: Path, count: int, classes: tuple[str, ...] = CLASSES) -> Path:
+    for index, name in enumerate(classes):
+        write_images(root / name, count, 60 * index)
+    return root
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Images with splits (pets), without (plain), weights in a file, and a patch of the first (kept)."""
+    root = tmp_path_factory.mktemp("world")
+    write_classes(root / "pets" / "train", 8)
+    write_classes(root / "pets" / "test", 4)
+    write_classes(root / "plain", 10)
+    torch.manual_seed(3)
+    torch.save(timm.create_model(ARCH).state_dict(), root / "net.pt")
+    with pytest.MonkeyPatch.context() as patch:
+        assert call(patch, *fit_words(root)) == 0
+    return root
+
+
+def call(monkeypatch: pytest.MonkeyPatch, *words: object) -> int:
+    monkeypatch.setattr(sys, "argv", ["delta-patch", *map(str, words)])
+    with pytest.raises(SystemExit) as left:
+        command_line.main()
+    assert isinstance(left.value.code, int)
+    return left.value.code
+
+
+def fit_words(root: Path, out: str = "kept", data: str = "pets", **options: object) -> list[object]:
+    chosen = {"arch": ARCH, "weights": root / "net.pt", "modules": 1, "epochs": 2, "image-size": SIZE} | options
+    flags = [word for name, value in chosen.items() for word in (f"--{name}", value)]
+    return ["fit", root / data, "-o", root / out, *flags, "--device", "cpu"]
+
+
+@pytest.fixture
+def patch_tool(monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
+    return lambda *words: call(monkeypatch, *words)
+
+
+# --- fit ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_folder_holds_patch_card_picture_and_record(world: Path) -> None:
+    folder = world / "kept"
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "README.md",
+        "confusion.png",
+        "delta.json",
+        "patch.safetensors",
+        "training.json",
+    ]
+    assert not (world / ".kept.partial").exists()
+    file = read_patch(folder)
+    assert (file.name, file.class_names, file.architecture, file.weights) == ("kept", CLASSES, ARCH, "file:net.pt")
+    record = json.loads((folder / "training.json").read_text())
+    assert record["fingerprint_before"] == record["fingerprint_after"] == file.fingerprint
+    assert record["data_sha"] == folder_identity(world / "pets")
+    assert (record["train_images"], record["val_images"], record["test_images"]) == (21, 3, 12)
+    assert file.metrics["test_top1"] == pytest.approx(100 * record["test_right"] / 12)
+    card = (folder / "README.md").read_text()
+    for text in (
+        file.fingerprint,
+        "of 12 images right",
+        "bee\\|fly",
+        "confusion.png",
+        "licence",
+        str(file.preprocessing),
+    ):
+        assert text in card
+    with Image.open(folder / "confusion.png") as picture:
+        assert picture.format == "PNG"
+
+
+def test_nothing_in_the_folder_says_where_things_lie(world: Path) -> None:
+    for path in (world / "kept").iterdir():
+        assert str(world).encode() not in path.read_bytes(), path
+
+
+def test_fit_is_the_benchmarks_own_run(world: Path) -> None:
+    """Same images, method and seed: the command line and the runner measure the same, with the same identity."""
+    spec = RunSpec(
+        scale="local",
+        architecture=ARCH,
+        weights=weights_identity(world / "net.pt"),
+        task="pets",
+        data=folder_identity(world / "pets"),
+        base_task="",
+        base_data="",
+        method=FitOptions(folder=world, out=world, arch=ARCH, modules=1, epochs=2).method(),
+        image_size=SIZE,
+        seed=0,
+    )
+    env = Env(results=world, cache=world, folders={"pets": world / "pets"}, weights_file=world / "net.pt")
+    values = {row.split: row.value for row in execute(spec, env) if row.column == "pets"}
+    assert read_patch(world / "kept").metrics == {"test_top1": values["test"], "val_top1": values["val"]}
+    assert json.loads((world / "kept" / "training.json").read_text())["run_id"] == spec.run_id
+
+
+@pytest.mark.parametrize(
+    ("modules", "paper", "name"), [(0, False, "head"), (2, False, "delta"), (2, True, "delta_paper")]
+)
+def test_defaults_are_the_recipes_of_scale_local(modules: int, paper: bool, name: str) -> None:
+    options = FitOptions(folder=Path(), out=Path(), arch=ARCH, modules=modules, paper=paper)
+    assert options.method().recipe == getattr(local_recipes(), name)
+    assert options.method().n_delta_modules == modules
+    changed = FitOptions(folder=Path(), out=Path(), arch=ARCH, modules=modules, lr=0.5, batch_size=7, epochs=4).method()
+    assert (changed.recipe.lr, changed.recipe.head_lr, changed.recipe.batch_size, changed.recipe.epochs) == (
+        0.5,
+        0.5,
+        7,
+        4,
+    )
+
+
+def test_progress_is_plain_lines_without_a_terminal(
+    world: Path, patch_tool: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert patch_tool(*fit_words(world, "plain_patch", "plain", modules=0)) == 0
+    first, *epochs, last = capsys.readouterr().out.splitlines()
+    assert (
+        "3 classes, 24 images to train on. There is no train/ and test/ inside, so 6 of 30 images are held out" in first
+    )
+    assert [line.split("  ")[0] for line in epochs] == ["epoch 1/2", "epoch 2/2"]
+    assert all("loss " in line and "validation " in line for line in epochs)
+    assert "of 6 images) right, base net bit-identical" in last
+
+
+def test_a_killed_fit_goes_on_to_the_same_bits(
+    world: Path, patch_tool: Callable[..., int], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def killed(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as broken:
+        broken.setattr(command_line.Listener, "on_epoch", property(lambda _: killed), raising=False)
+        broken.setattr(
+            command_line.Listener, "__init__", lambda self, say, on_epoch: object.__setattr__(self, "say", say)
+        )
+        assert patch_tool(*fit_words(world, "again/kept")) == 130
+    assert not (world / "again" / "kept").exists()
+    assert "goes on from the last finished epoch" in capsys.readouterr().err
+    assert patch_tool(*fit_words(world, "again/kept")) == 0
+    printed = capsys.readouterr().out
+    assert "Going on from" in printed
+    assert "epoch 1/2" not in printed
+    assert "epoch 2/2" in printed
+    tensors = [(world / folder / "kept" / "patch.safetensors").read_bytes() for folder in ("", "again")]
+    assert tensors[0] == tensors[1]
+    assert [path.name for path in (world / "again").iterdir()] == ["kept"]
+
+
+def test_a_second_fit_replaces_the_patch_and_keeps_what_else_is_there(
+    world: Path, patch_tool: Callable[..., int], tmp_path: Path
+) -> None:
+    out = shutil.copytree(world / "kept", tmp_path / "kept")
+    (out / "notes.txt").write_text("mine")
+    assert patch_tool(*fit_words(world, str(out), modules=0)) == 0
+    assert read_patch(out).config is None
+    assert "a new head" in (out / "README.md").read_text()
+    assert (out / "notes.txt").read_text() == "mine"
+    assert [path.name for path in tmp_path.iterdir()] == ["kept"]
+
+
+# --- eval, predict, info -----------------------------------------------------------------------------------------
+
+
+def test_eval_measures_what_fit_measured(
+    world: Path, patch_tool: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert patch_tool("eval", world / "kept", world / "pets", "--weights", world / "net.pt") == 0
+    first, *classes, last = capsys.readouterr().out.splitlines()
+    record = json.loads((world / "kept" / "training.json").read_text())
+    assert f"({record['test_right']} of 12 images) right" in first
+    assert sorted(line.split("  ")[-1] for line in classes) == sorted(CLASSES)
+    assert "bit-identical with and without the patch" in last
+
+
+def test_eval_counts_only_held_out_images_of_the_folder_it_was_trained_on(
+    world: Path, patch_tool: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "plain"
+    assert patch_tool(*fit_words(world, str(out), "plain")) == 0
+    right = json.loads((out / "training.json").read_text())["test_right"]
+    renamed = shutil.copytree(world / "plain", tmp_path / "elsewhere")
+    assert patch_tool("eval", out, renamed, "--weights", world / "net.pt") == 0
+    shutil.rmtree(renamed / "cat")
+    assert patch_tool("eval", out, renamed, "--weights", world / "net.pt") == 0
+    lines = [line for line in capsys.readouterr().out.splitlines() if "right, of the" in line]
+    assert f"({right} of 6 images) right, of the images of {renamed} that were held out in training." in lines[0]
+    assert "of 20 images) right" in lines[1]
+
+
+def test_eval_maps_classes_by_name(world: Path, patch_tool: Callable[..., int], tmp_path: Path) -> None:
+    """A folder that lacks the first class shifts its own indices, not what counts as right."""
+    kept = world / "kept"
+    shutil.copytree(world / "pets" / "test", tmp_path / "some")
+    shutil.rmtree(tmp_path / "some" / CLASSES[0])
+    from benchmarks.patch_tool.data import load_evaluation
+
+    view = read_patch(kept).preprocessing
+    assert view is not None
+    split, _ = load_evaluation(tmp_path / "some", CLASSES, view, trained_on="")
+    assert split.labels.tolist() == [1] * 4 + [2] * 4
+
+
+def test_predict_says_what_the_model_says(
+    world: Path, patch_tool: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    paths = sorted((world / "pets" / "test").rglob("*.png"))
+    assert patch_tool("predict", world / "kept", *paths, "--topk", 2, "--json", "--weights", world / "net.pt") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [(each["image"], each["patch"]) for each in found] == [(str(path), "kept") for path in paths]
+    net = open_net(ARCH, str(world / "net.pt"))
+    model = put_on(net, [world / "kept"], architecture=ARCH, weights=str(world / "net.pt"))
+    view = read_patch(world / "kept").preprocessing
+    assert view is not None
+    pixels = torch.stack([view.resize_and_crop()(read_image(path)) for path in paths])
+    with torch.no_grad():
+        best = model(view.normalise(pixels)).softmax(1).topk(2)
+    for each, values, indices in zip(found, best.values.tolist(), best.indices.tolist(), strict=True):
+        assert [entry["class"] for entry in each["classes"]] == [CLASSES[index] for index in indices]
+        assert [entry["probability"] for entry in each["classes"]] == pytest.approx(values, abs=1e-5)
+
+
+def test_several_patches_answer_at_once(
+    world: Path, patch_tool: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """From a folder of patches or with --patch, at one input size or two, each answers as it does alone."""
+    shelf = tmp_path / "shelf"
+    shutil.copytree(world / "kept", shelf / "kept")
+    for name, size in (("same", SIZE), ("larger", 96)):
+        assert patch_tool(*fit_words(world, str(shelf / name), modules=2, **{"image-size": size, "epochs": 1})) == 0
+    paths = sorted((world / "pets" / "test").rglob("0.png"))
+    words = [*paths, "--json", "--weights", world / "net.pt"]
+    capsys.readouterr()
+
+    def answers(*which: object) -> list[dict[str, object]]:
+        assert patch_tool("predict", *which) == 0
+        return json.loads(capsys.readouterr().out)  # type: ignore[no-any-return]
+
+    together = answers(shelf, *words)
+    assert [(each["image"], each["patch"]) for each in together] == [
+        (str(path), name) for path in paths for name in ("kept", "larger", "same")
+    ]
+    alone = [each for name in ("kept", "larger", "same") for each in answers(shelf / name, *words)]
+    key = lambda each: (each["image"], each["patch"])  # noqa: E731
+    assert sorted(together, key=key) == sorted(alone, key=key)
+    pair = answers(shelf / "same", *words, "--patch", shelf / "kept")
+    assert [each["patch"] for each in pair] == ["same", "kept"] * len(paths)
+
+
+def test_predict_prints_a_line_for_each_image(
+    world: Path, patch_tool: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = world / "pets" / "test" / "cat" / "0.png"
+    assert patch_tool("predict", world / "kept", path, "--topk", 9, "--weights", world / "net.pt") == 0
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.startswith(f"{path}  kept: ")
+    assert line.count("%") == 3, "there are but three classes"
+
+
+def test_info_needs_no_weights(world: Path, patch_tool: Callable[..., int], capsys: pytest.CaptureFixture[str]) -> None:
+    assert patch_tool("info", world / "kept") == 0
+    printed = capsys.readouterr().out
+    file = read_patch(world / "kept")
+    body = sum(size for name, size in file.tensor_bytes.items() if not name.startswith("head."))
+    full = sum(tensor.nbytes for tensor in timm.create_model(ARCH).state_dict().values())
+    for text in (file.fingerprint, ", ".join(CLASSES), f"{file.size_bytes:,}", f"{body:,}", f"{full:,}", "net.pt"):
+        assert text in printed
+    assert f"{100 * file.size_bytes / full:.2f} % of the net's" in printed
+
+
+# --- bad input: one sentence, exit 2, nothing written ---------------------------------------------------------------
+
+
+def everything_below(root: Path) -> dict[str, bytes]:
+    return {str(path): path.read_bytes() if path.is_file() else b"" for path in root.rglob("*")}
+
+
+def break_image(root: Path) -> None:
+    path = root / "pets" / "train" / "cat" / "3.png"
+    path.write_bytes(path.read_bytes()[:60])
+
+
+def remove_images(root: Path) -> None:
+    for path in (root / "plain" / "cat").iterdir():
+        path.unlink()
+    (root / "plain" / "cat" / "readme.txt").write_text("none yet")
+
+
+def leave_one_class(root: Path) -> None:
+    for name in CLASSES[1:]:
+        shutil.rmtree(root / "plain" / name)
+
+
+def leave_one_image_each(root: Path) -> None:
+    for path in (root / "plain").rglob("*.png"):
+        if path.name != "0.png":
+            path.unlink()
+
+
+def occupy(root: Path) -> None:
+    (root / "new").mkdir()
+    (root / "new" / "thesis.txt").write_text("mine")
+
+
+def nothing(_: Path) -> None:
+    pass
+
+
+@pytest.mark.parametrize(
+    ("spoil", "data", "options", "message"),
+    [
+        (nothing, "nowhere", {}, "does not exist"),
+        (nothing, "kept", {}, "holds 0 class folders"),
+        (remove_images, "plain", {}, "holds no images"),
+        (leave_one_class, "plain", {}, "at least two"),
+        (leave_one_image_each, "plain", {}, "one image of each class"),
+        (break_image, "pets", {}, "3.png' cannot be read"),
+        (occupy, "pets", {}, "is not a patch folder"),
+        (nothing, "pets", {"arch": "resnet18t"}, "resnet18t"),
+        (nothing, "pets", {"weights": "nowhere.pt"}, "nowhere.pt"),
+        (nothing, "pets", {"arch": "resnet18"}, "another architecture"),
+        (nothing, "pets", {"modules": 9}, "n_modules is 9"),
+        (nothing, "pets", {"modules": -1}, "--modules is -1"),
+        (nothing, "pets", {"epochs": 0}, "--epochs is 0"),
+        (nothing, "pets", {"lr": 0}, "--lr is 0"),
+        (nothing, "pets", {"image-size": -3}, "--image-size is -3"),
+        (nothing, "pets", {"batch-size": 20, "image-size": 32}, "--batch-size 20"),
+        (nothing, "pets", {"precision": "8"}, "--precision 8"),
+        (nothing, "pets", {"device": "cuda:7"}, "--device cuda:7"),
+        (nothing, "pets", {"out": "a.b"}, "a.b"),
+    ],
+    ids=lambda value: value.__name__ if callable(value) else None,
+)
+def test_a_bad_fit_is_told_in_one_sentence(
+    spoil: Callable[[Path], None],
+    data: str,
+    options: dict[str, object],
+    message: str,
+    world: Path,
+    patch_tool: Callable[..., int],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    root = shutil.copytree(world, tmp_path / "copy")
+    spoil(root)
+    before = everything_below(tmp_path)
+    words = fit_words(root, str(options.pop("out", "new")) if "out" in options else "new", data, **options)
+    if "device" in options:
+        words = words[:-2]
+    assert patch_tool(*words) == 2
+    told = capsys.readouterr().err.strip()
+    assert told.startswith("delta-patch: ")
+    assert message in told
+    assert "\n" not in told
+    assert everything_below(tmp_path) == before
+
+
+def test_a_bad_question_is_told_in_one_sentence(
+    world: Path, patch_tool: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image = world / "pets" / "test" / "cat" / "0.png"
+    (tmp_path / "note.png").write_text("no image")
+    torch.manual_seed(4)
+    torch.save(timm.create_model(ARCH).state_dict(), tmp_path / "other.pt")
+    write_classes(tmp_path / "strange", 2, ("cat", "yak"))
+    shutil.copytree(world / "kept", tmp_path / "twin" / "kept")
+    known = ("--weights", world / "net.pt")
+    for words, message in [
+        (["predict", world / "kept", image], "the file 'net.pt'; say where it is with --weights FILE"),
+        (["predict", world / "kept", image, "--weights", tmp_path / "other.pt"], "trained on another backbone"),
+        (["predict", world / "kept", *known], "no image to look at"),
+        (["predict", world / "pets", image, *known], "is not a patch folder and holds none"),
+        (["predict", world / "kept", tmp_path / "note.png", *known], "note.png' cannot be read"),
+        (["predict", world / "kept", tmp_path / "absent.png", *known], "there is no such file"),
+        (["predict", world / "kept", world / "pets", *known], "is a folder"),
+        (["predict", world / "kept", image, "--topk", 0, *known], "--topk is 0"),
+        (
+            ["predict", world / "kept", image, "--patch", tmp_path / "twin", *known],
+            "Two of the patches are called 'kept'",
+        ),
+        (["eval", world / "kept", tmp_path / "strange", *known], "holds the class 'yak'"),
+        (["eval", world / "kept", tmp_path / "absent", *known], "does not exist"),
+        (["info", world / "pets"], "cannot be read"),
+    ]:
+        assert patch_tool(*words) == 2, words
+        out, told = capsys.readouterr()
+        assert message in told, told
+        assert told.count("\n") == 1, told
+        assert out == ""
+
+
+# --- parts -------------------------------------------------------------------------------------------------------
+
+
+def test_images_are_read_upright_and_in_colour(tmp_path: Path) -> None:
+    image = Image.new("L", (60, 40))
+    image.putpixel((0, 0), 255)
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the camera was turned: show it a quarter to the right
+    image.save(tmp_path / "turned.png", exif=exif)
+    upright = read_image(tmp_path / "turned.png")
+    assert (upright.mode, upright.size) == ("RGB", (40, 60))
+    assert upright.getpixel((39, 0)) == (255, 255, 255)
+
+
+def test_hidden_and_empty_folders_are_no_classes(tmp_path: Path) -> None:
+    write_images(tmp_path / "cat", 1, 0)
+    write_images(tmp_path / ".ipynb_checkpoints", 1, 0)
+    (tmp_path / "empty").mkdir()
+    assert class_folders(tmp_path) == ["cat"]
+
+
+def test_accuracy_counts_images() -> None:
+    labels = torch.tensor([0, 0, 0, 1, 1, 2])
+    answers = torch.tensor([0, 0, 1, 1, 1, 0])
+    found = accuracy_of(torch.nn.functional.one_hot(answers, 4).float(), labels, ("a", "b", "c", "d"))
+    assert (found.right, found.images, str(found)) == (4, 6, "66.67 % (4 of 6 images)")
+    assert found.confusion[0].tolist() == [2, 1, 0, 0], "rows are the true class"
+    assert [(each.name, each.right, each.images) for each in found.by_class()] == [
+        ("c", 0, 1),
+        ("a", 2, 3),
+        ("b", 2, 2),
+    ]
+
+
+@pytest.mark.parametrize("count", [2, 30])
+def test_the_picture_grows_with_the_classes(count: int, tmp_path: Path) -> None:
+    names = tuple(f"a class with quite a long name, number {index}" for index in range(count))
+    confusion = torch.eye(count, dtype=torch.long) * 3
+    confusion[0] = 0  # a class without images
+    draw_confusion(Accuracy(class_names=names, confusion=confusion).confusion, names, tmp_path / "c.png", title="t")
+    with Image.open(tmp_path / "c.png") as picture:
+        assert min(picture.size) > (600 if count == 30 else 400)
+        assert max(picture.size) < 1200
+
+
+def test_an_unreadable_record_says_nothing(tmp_path: Path) -> None:
+    from benchmarks.patch_tool.record import read_data_sha
+
+    assert read_data_sha(tmp_path) == ""
+    for text in ("{", "[]", "7"):
+        (tmp_path / "training.json").write_text(text)
+        assert read_data_sha(tmp_path) == ""
+
+
+def test_a_missing_image_raises_user_error(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="there is no such file"):
+        read_image(tmp_path / "no.png")
