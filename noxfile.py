@@ -58,6 +58,14 @@ def tests(session: nox.Session) -> None:
     )  # fmt: skip
 
 
+@nox.session
+def backbones(session: nox.Session) -> None:
+    """Write delta_core/backbones.txt anew and prove each of its nets; takes minutes."""
+    python = str(core(session) / "python")
+    session.run(python, "tests/backbones.py", external=True)
+    session.run(python, "-m", "pytest", "-m", "matrix", *session.posargs, env={"OMP_NUM_THREADS": "1"}, external=True)
+
+
 def _table(session: nox.Session, name: str) -> None:
     """Measure what is missing of a table, then print it beside the paper's."""
     programs = core(session)

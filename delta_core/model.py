@@ -254,7 +254,7 @@ class DeltaModel(nn.Module):
             part = patch.of(stage) if patch else None
             if part is not None:
                 return cast(Tensor, part(self.backbone, x, self.scale))
-        for name in stage.sub_blocks if isinstance(stage, Block) else stage.modules:
+        for name in stage.modules:
             x = self.backbone.get_submodule(name)(x)
         return x
 
