@@ -7,11 +7,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NoReturn, cast
+from typing import Any, NoReturn, Self, cast
 
 import torch
 from torch import Tensor, nn
 
+from delta_core import hub
 from delta_core.config import DeltaConfig
 from delta_core.errors import DeltaError, FrozenError
 from delta_core.families import Block, Stage, feature_size, pool, stages_of
@@ -158,6 +159,15 @@ class DeltaModel(nn.Module):
     def load_patch(self, folder: str | Path, name: str | None = None, *, strict: bool = True) -> str:
         """Add the patch of a folder and make it active; see `delta_core.patch_io.load_patch`."""
         return load_patch(self, folder, name, strict=strict)
+
+    @classmethod
+    def from_pretrained(cls, path_or_repo: str | Path, **options: Any) -> Self:
+        """Backbone and patch of a folder or a Hub repository; see `delta_core.hub.from_pretrained`."""
+        return hub.from_pretrained(cls, path_or_repo, **options)
+
+    def push_to_hub(self, repo_id: str, name: str | None = None, **options: Any) -> str:
+        """Upload a patch (by name, else the active one); see `delta_core.hub.push_to_hub`."""
+        return hub.push_to_hub(self, repo_id, name, **options)
 
     # --- forward -----------------------------------------------------------------------------------------------
     def forward(self, x: Tensor) -> Tensor:

@@ -236,8 +236,8 @@ def _check_tensors(tensors: Mapping[str, Tensor], patch: Patch) -> None:
     for name in sorted(expected.keys() | tensors.keys()):
         if _kind(tensors, name) != _kind(expected, name):
             raise DeltaError(
-                f"tensor {name[:100]!r} is {_kind(tensors, name)}, but for this backbone and config it is "
-                f"{_kind(expected, name)}; load the backbone of the patch, in the same dtype."
+                f"tensor {name[:100]!r} is {_kind(tensors, name)}, expected {_kind(expected, name)} for this backbone "
+                "and config; load the backbone of the patch, in the same dtype."
             )
         if not tensors[name].isfinite().all():
             raise DeltaError(f"tensor {name!r} holds values that are not finite; train the patch again.")
@@ -252,7 +252,7 @@ def _check_tensors(tensors: Mapping[str, Tensor], patch: Patch) -> None:
 
 def _kind(tensors: Mapping[str, Tensor], name: str) -> str:
     if name not in tensors:
-        return "missing"
+        return "absent"
     return f"{str(tensors[name].dtype).removeprefix('torch.')} {tuple(tensors[name].shape)}"
 
 

