@@ -2,73 +2,35 @@
 
 import json
 import shutil
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 import timm
 import torch
 from PIL import Image
 
 from benchmarks.data.folders import folder_identity
-from benchmarks.data.image_files import class_folders, read_image
+from benchmarks.data.image_files import read_image
 from benchmarks.env import Env
-from benchmarks.errors import UserError
 from benchmarks.patch_tool import __main__ as command_line
 from benchmarks.patch_tool.accuracy import Accuracy, accuracy_of
 from benchmarks.patch_tool.base import open_net, put_on
 from benchmarks.patch_tool.confusion import draw_confusion
+from benchmarks.patch_tool.data import load_evaluation
+from benchmarks.patch_tool.fit import Listener
 from benchmarks.patch_tool.options import FitOptions
+from benchmarks.patch_tool.record import read_data_sha
 from benchmarks.patching import execute
 from benchmarks.spec import RunSpec
 from benchmarks.worlds import local_recipes, weights_identity
 from delta_core import read_patch
-
-ARCH, SIZE = "resnet10t", 64
-CLASSES = ("ant bear", "bee|fly", "cat")
-
-
-def write_images(folder: Path, count: int, shade: int) -> None:
-    folder.mkdir(parents=True)
-    for number in range(count):
-        noise = np.random.default_rng([shade, number]).integers(0, 60, (40, 60, 3), dtype=np.uint8)
-        Image.fromarray(noise + np.uint8(shade)).save(folder / f"{number}.png")
-
-
-def write_classes(root: Path, count: int, classes: tuple[str, ...] = CLASSES) -> Path:
-    for index, name in enumerate(classes):
-        write_images(root / name, count, 60 * index)
-    return root
+from tests.patch_tool import ARCH, CLASSES, SIZE, call, fit_words, make_world
 
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Images with splits (pets), without (plain), weights in a file, and a patch of the first (kept)."""
-    root = tmp_path_factory.mktemp("world")
-    write_classes(root / "pets" / "train", 8)
-    write_classes(root / "pets" / "test", 4)
-    write_classes(root / "plain", 10)
-    torch.manual_seed(3)
-    torch.save(timm.create_model(ARCH).state_dict(), root / "net.pt")
-    with pytest.MonkeyPatch.context() as patch:
-        assert call(patch, *fit_words(root)) == 0
-    return root
-
-
-def call(monkeypatch: pytest.MonkeyPatch, *words: object) -> int:
-    monkeypatch.setattr(sys, "argv", ["delta-patch", *map(str, words)])
-    with pytest.raises(SystemExit) as left:
-        command_line.main()
-    assert isinstance(left.value.code, int)
-    return left.value.code
-
-
-def fit_words(root: Path, out: str = "kept", data: str = "pets", **options: object) -> list[object]:
-    chosen = {"arch": ARCH, "weights": root / "net.pt", "modules": 1, "epochs": 2, "image-size": SIZE} | options
-    flags = [word for name, value in chosen.items() for word in (f"--{name}", value)]
-    return ["fit", root / data, "-o", root / out, *flags, "--device", "cpu"]
+    return make_world(tmp_path_factory.mktemp("world"))
 
 
 @pytest.fixture
@@ -108,6 +70,21 @@ def test_the_folder_holds_patch_card_picture_and_record(world: Path) -> None:
         assert text in card
     with Image.open(folder / "confusion.png") as picture:
         assert picture.format == "PNG"
+
+
+def test_the_python_of_the_card_runs(
+    world: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image = world / "pets" / "test" / "cat" / "0.png"
+    card = (world / "kept" / "README.md").read_text()
+    code = card.split("```python\n")[1].split("```")[0].replace("FILE", "net.pt").replace("photo.jpg", str(image))
+    monkeypatch.chdir(world)
+    exec(code, {})
+    printed = capsys.readouterr().out.strip()
+    assert call(monkeypatch, "predict", "kept", image, "--topk", 1, "--json", "--weights", "net.pt") == 0
+    (best,) = json.loads(capsys.readouterr().out)[0]["classes"]
+    name, probability = printed.rsplit(" ", 1)
+    assert (name, float(probability)) == (best["class"], pytest.approx(best["probability"], abs=1e-5))
 
 
 def test_nothing_in_the_folder_says_where_things_lie(world: Path) -> None:
@@ -167,14 +144,11 @@ def test_progress_is_plain_lines_without_a_terminal(
 def test_a_killed_fit_goes_on_to_the_same_bits(
     world: Path, patch_tool: Callable[..., int], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def killed(*_: object, **__: object) -> None:
+    def kill(*_: object) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as broken:
-        broken.setattr(command_line.Listener, "on_epoch", property(lambda _: killed), raising=False)
-        broken.setattr(
-            command_line.Listener, "__init__", lambda self, say, on_epoch: object.__setattr__(self, "say", say)
-        )
+        broken.setattr(command_line, "Listener", lambda **parts: Listener(**parts | {"on_epoch": kill}))
         assert patch_tool(*fit_words(world, "again/kept")) == 130
     assert not (world / "again" / "kept").exists()
     assert "goes on from the last finished epoch" in capsys.readouterr().err
@@ -229,13 +203,11 @@ def test_eval_counts_only_held_out_images_of_the_folder_it_was_trained_on(
     assert "of 20 images) right" in lines[1]
 
 
-def test_eval_maps_classes_by_name(world: Path, patch_tool: Callable[..., int], tmp_path: Path) -> None:
+def test_eval_maps_classes_by_name(world: Path, tmp_path: Path) -> None:
     """A folder that lacks the first class shifts its own indices, not what counts as right."""
     kept = world / "kept"
     shutil.copytree(world / "pets" / "test", tmp_path / "some")
     shutil.rmtree(tmp_path / "some" / CLASSES[0])
-    from benchmarks.patch_tool.data import load_evaluation
-
     view = read_patch(kept).preprocessing
     assert view is not None
     split, _ = load_evaluation(tmp_path / "some", CLASSES, view, trained_on="")
@@ -309,146 +281,7 @@ def test_info_needs_no_weights(world: Path, patch_tool: Callable[..., int], caps
     assert f"{100 * file.size_bytes / full:.2f} % of the net's" in printed
 
 
-# --- bad input: one sentence, exit 2, nothing written ---------------------------------------------------------------
-
-
-def everything_below(root: Path) -> dict[str, bytes]:
-    return {str(path): path.read_bytes() if path.is_file() else b"" for path in root.rglob("*")}
-
-
-def break_image(root: Path) -> None:
-    path = root / "pets" / "train" / "cat" / "3.png"
-    path.write_bytes(path.read_bytes()[:60])
-
-
-def remove_images(root: Path) -> None:
-    for path in (root / "plain" / "cat").iterdir():
-        path.unlink()
-    (root / "plain" / "cat" / "readme.txt").write_text("none yet")
-
-
-def leave_one_class(root: Path) -> None:
-    for name in CLASSES[1:]:
-        shutil.rmtree(root / "plain" / name)
-
-
-def leave_one_image_each(root: Path) -> None:
-    for path in (root / "plain").rglob("*.png"):
-        if path.name != "0.png":
-            path.unlink()
-
-
-def occupy(root: Path) -> None:
-    (root / "new").mkdir()
-    (root / "new" / "thesis.txt").write_text("mine")
-
-
-def nothing(_: Path) -> None:
-    pass
-
-
-@pytest.mark.parametrize(
-    ("spoil", "data", "options", "message"),
-    [
-        (nothing, "nowhere", {}, "does not exist"),
-        (nothing, "kept", {}, "holds 0 class folders"),
-        (remove_images, "plain", {}, "holds no images"),
-        (leave_one_class, "plain", {}, "at least two"),
-        (leave_one_image_each, "plain", {}, "one image of each class"),
-        (break_image, "pets", {}, "3.png' cannot be read"),
-        (occupy, "pets", {}, "is not a patch folder"),
-        (nothing, "pets", {"arch": "resnet18t"}, "resnet18t"),
-        (nothing, "pets", {"weights": "nowhere.pt"}, "nowhere.pt"),
-        (nothing, "pets", {"arch": "resnet18"}, "another architecture"),
-        (nothing, "pets", {"modules": 9}, "n_modules is 9"),
-        (nothing, "pets", {"modules": -1}, "--modules is -1"),
-        (nothing, "pets", {"epochs": 0}, "--epochs is 0"),
-        (nothing, "pets", {"lr": 0}, "--lr is 0"),
-        (nothing, "pets", {"image-size": -3}, "--image-size is -3"),
-        (nothing, "pets", {"batch-size": 20, "image-size": 32}, "--batch-size 20"),
-        (nothing, "pets", {"precision": "8"}, "--precision 8"),
-        (nothing, "pets", {"device": "cuda:7"}, "--device cuda:7"),
-        (nothing, "pets", {"out": "a.b"}, "a.b"),
-    ],
-    ids=lambda value: value.__name__ if callable(value) else None,
-)
-def test_a_bad_fit_is_told_in_one_sentence(
-    spoil: Callable[[Path], None],
-    data: str,
-    options: dict[str, object],
-    message: str,
-    world: Path,
-    patch_tool: Callable[..., int],
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    root = shutil.copytree(world, tmp_path / "copy")
-    spoil(root)
-    before = everything_below(tmp_path)
-    words = fit_words(root, str(options.pop("out", "new")) if "out" in options else "new", data, **options)
-    if "device" in options:
-        words = words[:-2]
-    assert patch_tool(*words) == 2
-    told = capsys.readouterr().err.strip()
-    assert told.startswith("delta-patch: ")
-    assert message in told
-    assert "\n" not in told
-    assert everything_below(tmp_path) == before
-
-
-def test_a_bad_question_is_told_in_one_sentence(
-    world: Path, patch_tool: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    image = world / "pets" / "test" / "cat" / "0.png"
-    (tmp_path / "note.png").write_text("no image")
-    torch.manual_seed(4)
-    torch.save(timm.create_model(ARCH).state_dict(), tmp_path / "other.pt")
-    write_classes(tmp_path / "strange", 2, ("cat", "yak"))
-    shutil.copytree(world / "kept", tmp_path / "twin" / "kept")
-    known = ("--weights", world / "net.pt")
-    for words, message in [
-        (["predict", world / "kept", image], "the file 'net.pt'; say where it is with --weights FILE"),
-        (["predict", world / "kept", image, "--weights", tmp_path / "other.pt"], "trained on another backbone"),
-        (["predict", world / "kept", *known], "no image to look at"),
-        (["predict", world / "pets", image, *known], "is not a patch folder and holds none"),
-        (["predict", world / "kept", tmp_path / "note.png", *known], "note.png' cannot be read"),
-        (["predict", world / "kept", tmp_path / "absent.png", *known], "there is no such file"),
-        (["predict", world / "kept", world / "pets", *known], "is a folder"),
-        (["predict", world / "kept", image, "--topk", 0, *known], "--topk is 0"),
-        (
-            ["predict", world / "kept", image, "--patch", tmp_path / "twin", *known],
-            "Two of the patches are called 'kept'",
-        ),
-        (["eval", world / "kept", tmp_path / "strange", *known], "holds the class 'yak'"),
-        (["eval", world / "kept", tmp_path / "absent", *known], "does not exist"),
-        (["info", world / "pets"], "cannot be read"),
-    ]:
-        assert patch_tool(*words) == 2, words
-        out, told = capsys.readouterr()
-        assert message in told, told
-        assert told.count("\n") == 1, told
-        assert out == ""
-
-
 # --- parts -------------------------------------------------------------------------------------------------------
-
-
-def test_images_are_read_upright_and_in_colour(tmp_path: Path) -> None:
-    image = Image.new("L", (60, 40))
-    image.putpixel((0, 0), 255)
-    exif = Image.Exif()
-    exif[0x0112] = 6  # the camera was turned: show it a quarter to the right
-    image.save(tmp_path / "turned.png", exif=exif)
-    upright = read_image(tmp_path / "turned.png")
-    assert (upright.mode, upright.size) == ("RGB", (40, 60))
-    assert upright.getpixel((39, 0)) == (255, 255, 255)
-
-
-def test_hidden_and_empty_folders_are_no_classes(tmp_path: Path) -> None:
-    write_images(tmp_path / "cat", 1, 0)
-    write_images(tmp_path / ".ipynb_checkpoints", 1, 0)
-    (tmp_path / "empty").mkdir()
-    assert class_folders(tmp_path) == ["cat"]
 
 
 def test_accuracy_counts_images() -> None:
@@ -476,14 +309,7 @@ def test_the_picture_grows_with_the_classes(count: int, tmp_path: Path) -> None:
 
 
 def test_an_unreadable_record_says_nothing(tmp_path: Path) -> None:
-    from benchmarks.patch_tool.record import read_data_sha
-
     assert read_data_sha(tmp_path) == ""
     for text in ("{", "[]", "7"):
         (tmp_path / "training.json").write_text(text)
         assert read_data_sha(tmp_path) == ""
-
-
-def test_a_missing_image_raises_user_error(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="there is no such file"):
-        read_image(tmp_path / "no.png")

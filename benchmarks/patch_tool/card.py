@@ -18,7 +18,8 @@ def write_card(folder: Path, record: TrainingRecord) -> None:
 def _card(file: PatchFile, record: TrainingRecord) -> str:
     percent = 100 * record.test_right / record.test_images
     recipe = record.recipe
-    weights = f"FILE ({file.weights.removeprefix(FILE)})" if file.weights.startswith(FILE) else file.weights
+    weights = "FILE" if file.weights.startswith(FILE) else file.weights
+    flag = " --weights FILE" if weights == "FILE" else ""
     state = " with uncommitted changes" if record.git_dirty else ""
     worst = "\n".join(
         f"| {_cell(name)} | {100 * right / images:.1f} | {right} of {images} |"
@@ -55,8 +56,8 @@ The {min(WORST, len(record.by_class))} worst of {len(record.by_class)} classes. 
 ## Use it
 
 ```
-delta-patch predict {file.name} photo.jpg
-delta-patch eval {file.name} FOLDER
+delta-patch predict {file.name} photo.jpg{flag}
+delta-patch eval {file.name} FOLDER{flag}
 ```
 
 ```python
