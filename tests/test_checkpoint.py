@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 import torch
 from lightning_fabric import Fabric
+from tiny import PREPROCESSING, RECIPE, images, tensor_split
 from torch import Tensor, nn
 from torchvision.transforms import v2
 
 from benchmarks.data.splits import LazySplit, Split
 from benchmarks.engine import OnEpoch, fit
 from benchmarks.errors import UserError
-from tests.tiny import PREPROCESSING, RECIPE, images, tensor_split
 
 FABRIC = Fabric(accelerator="cpu", devices=1)
 RECIPE3 = replace(RECIPE, epochs=3)

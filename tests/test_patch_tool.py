@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import timm
 import torch
+from patch_tool_world import ARCH, CLASSES, SIZE, call, fit_words, make_world, write_classes, write_images
 from PIL import Image
 
 from benchmarks.data.folders import folder_identity
@@ -17,7 +18,7 @@ from benchmarks.patch_tool import __main__ as command_line
 from benchmarks.patch_tool.accuracy import Accuracy, accuracy_of
 from benchmarks.patch_tool.base import open_net, put_on
 from benchmarks.patch_tool.confusion import draw_confusion
-from benchmarks.patch_tool.data import load_evaluation
+from benchmarks.patch_tool.data import load_evaluation, load_photos
 from benchmarks.patch_tool.fit import Listener
 from benchmarks.patch_tool.options import FitOptions
 from benchmarks.patch_tool.record import read_data_sha
@@ -25,7 +26,7 @@ from benchmarks.patching import execute
 from benchmarks.spec import RunSpec
 from benchmarks.worlds import local_recipes, weights_identity
 from delta_core import read_patch
-from tests.patch_tool import ARCH, CLASSES, SIZE, call, fit_words, make_world
+from delta_core.weights import Preprocessing
 
 
 @pytest.fixture(scope="module")
@@ -151,7 +152,7 @@ def test_a_killed_fit_goes_on_to_the_same_bits(
         broken.setattr(command_line, "Listener", lambda **parts: Listener(**parts | {"on_epoch": kill}))
         assert patch_tool(*fit_words(world, "again/kept")) == 130
     assert not (world / "again" / "kept").exists()
-    assert "goes on from the last finished epoch" in capsys.readouterr().err
+    assert "goes on from its last finished epoch" in capsys.readouterr().err
     assert patch_tool(*fit_words(world, "again/kept")) == 0
     printed = capsys.readouterr().out
     assert "Going on from" in printed
@@ -172,6 +173,32 @@ def test_a_second_fit_replaces_the_patch_and_keeps_what_else_is_there(
     assert "a new head" in (out / "README.md").read_text()
     assert (out / "notes.txt").read_text() == "mine"
     assert [path.name for path in tmp_path.iterdir()] == ["kept"]
+
+
+@pytest.mark.parametrize(
+    ("folders", "measured"),
+    [
+        (("train", "test"), "images of test/"),
+        (("train", "val"), "images of val/"),
+        (("train", "val", "test"), "images of test/"),
+        (("train", "test", "unlabelled"), "images of test/"),
+        (("bus", "car", "train"), "are held out"),
+    ],
+    ids=str,
+)
+def test_folders_inside_are_splits_or_classes(folders: tuple[str, ...], measured: str, tmp_path: Path) -> None:
+    for name in folders:
+        if "bus" in folders:
+            write_images(tmp_path / name, 5, 0)
+        else:
+            write_classes(tmp_path / name, 5)
+    view = Preprocessing(image_size=8, crop_pct=1.0, interpolation="bilinear", mean=(0.0,) * 3, std=(1.0,) * 3)
+    photos = load_photos(tmp_path, view)
+    assert measured in photos.splits
+    assert photos.class_names == (folders if "bus" in folders else CLASSES)
+    assert str(len(photos.task.test.labels)) in photos.splits
+    drawn = {"train", "val", "test"} - set(folders)
+    assert ("which are held out of train/" in photos.splits) == (len(drawn) == 1)
 
 
 # --- eval, predict, info -----------------------------------------------------------------------------------------

@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 import timm
 import torch
-
-from tests.patch_tool import ARCH, CLASSES, call, fit_words, make_world, write_classes
+from patch_tool_world import ARCH, CLASSES, call, fit_words, make_world, write_classes
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +51,10 @@ def occupy(root: Path) -> None:
     (root / "new" / "thesis.txt").write_text("mine")
 
 
+def put_a_file_in_the_way(root: Path) -> None:
+    (root / "new").write_text("mine")
+
+
 def nothing(_: Path) -> None:
     pass
 
@@ -66,6 +69,8 @@ def nothing(_: Path) -> None:
         (leave_one_image_each, "plain", {}, "one image of each class"),
         (break_image, "pets", {}, "3.png' cannot be read"),
         (occupy, "pets", {}, "is not a patch folder"),
+        (put_a_file_in_the_way, "pets", {}, "is not a patch folder"),
+        (nothing, "pets", {"out": "net.pt/new"}, "cannot be written into"),
         (nothing, "pets", {"arch": "resnet18t"}, "resnet18t"),
         (nothing, "pets", {"weights": "nowhere.pt"}, "nowhere.pt"),
         (nothing, "pets", {"arch": "resnet18"}, "another architecture"),

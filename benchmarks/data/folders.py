@@ -25,7 +25,8 @@ VAL_LIMIT = 5000
 """At most about so many images are held out (PAINT's limit)."""
 
 MEMORY_LIMIT_MB = 2048
-"""Splits whose decoded images need more than this stay on disk and are decoded batch by batch."""
+"""Splits whose decoded images need more than this stay on disk and are decoded batch by batch; no more than this of
+features is cached."""
 
 
 def folder_identity(root: Path) -> str:

@@ -21,7 +21,7 @@ from benchmarks.patch_tool.fit import Listener, fit_patch
 from benchmarks.patch_tool.info import describe
 from benchmarks.patch_tool.options import FitOptions
 from benchmarks.patch_tool.predict import predict_images
-from delta_core import DeltaError, FrozenError
+from delta_core import DeltaError
 
 Arch = Annotated[str | None, tyro.conf.arg(help="Architecture, where the patch does not say or says it wrongly.")]
 Weights = Annotated[str | None, tyro.conf.arg(help="Weights of the net, where they were a file: its path.")]
@@ -32,11 +32,11 @@ def main() -> None:
     commands: dict[str, Callable[..., int]] = {"fit": fit, "predict": classify, "eval": evaluate, "info": info}
     try:
         sys.exit(tyro.extras.subcommand_cli_from_dict(commands, prog="delta-patch", description=__doc__))
-    except (UserError, DeltaError, FrozenError, DivergedError) as error:
+    except (UserError, DeltaError, DivergedError) as error:
         print(f"delta-patch: {error}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
-        print("delta-patch: interrupted; the same command goes on from the last finished epoch.", file=sys.stderr)
+        print("delta-patch: interrupted; the same fit goes on from its last finished epoch.", file=sys.stderr)
         sys.exit(130)
 
 

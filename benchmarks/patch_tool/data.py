@@ -108,7 +108,7 @@ def load_evaluation(
         raise UserError(
             f"Image folder {str(root)!r} does not exist; give a folder with one folder of images per class."
         )
-    part = next((part for part in ("test", "val") if (root / part).is_dir()), None)
+    part = next((part for part in ("test", "val") if (root / part).is_dir()), None) if _has_splits(root) else None
     folder = root / part if part else root
     strange = sorted(set(check_classes(folder)) - set(class_names))
     if strange:
@@ -131,7 +131,9 @@ def _check_exists(root: Path) -> None:
 
 
 def _has_splits(root: Path) -> bool:
-    return any((root / split).is_dir() for split in SPLITS)
+    """Whether the folders inside are splits, not classes: `train` may be one beside `bus` and `car`."""
+    names = set(class_folders(root))
+    return bool(names) and (names <= set(SPLITS) or ("train" in names and not names.isdisjoint({"test", "val"})))
 
 
 def _held_out(images: ClassFolders, sha: str) -> tuple[Tensor, Tensor]:

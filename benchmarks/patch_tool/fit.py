@@ -1,5 +1,6 @@
 """`delta-patch fit`: a folder of images in, a patch folder out."""
 
+import os
 import shutil
 import time
 from collections.abc import Callable
@@ -147,8 +148,8 @@ def check_output(out: Path) -> None:
     if out.exists() and not (out / JSON_NAME).is_file() and (not out.is_dir() or any(out.iterdir())):
         raise UserError(f"{str(out)!r} exists and is not a patch folder; give -o the name of a new one.")
     existing = next(parent for parent in out.parents if parent.exists())
-    if not existing.is_dir():
-        raise UserError(f"{str(out)!r} cannot be made, because {str(existing)!r} is a file; give another -o.")
+    if not existing.is_dir() or not os.access(existing, os.W_OK):
+        raise UserError(f"{str(out)!r} cannot be written into {str(existing)!r}; give another -o.")
 
 
 def _check_step(model: DeltaModel, size: int, images: int, batch_size: int) -> None:
