@@ -20,7 +20,9 @@ def _card(file: PatchFile, record: TrainingRecord) -> str:
     recipe = record.recipe
     weights = "FILE" if file.weights.startswith(FILE) else file.weights
     flag = " --weights FILE" if weights == "FILE" else ""
-    state = " with uncommitted changes" if record.git_dirty else ""
+    origin = record.origin
+    state = " with uncommitted changes" if origin["git_dirty"] else ""
+    commit = f" at commit {origin['git_sha']}{state}" if origin["git_sha"] else ""
     worst = "\n".join(
         f"| {_cell(name)} | {100 * right / images:.1f} | {right} of {images} |"
         for name, right, images in record.by_class[:WORST]
@@ -76,7 +78,7 @@ print(patch.class_names[probabilities.argmax()], probabilities.max().item())
 ## How it was trained
 
 {recipe.epochs} epochs ({record.steps} steps of {recipe.batch_size} images) in {record.train_s:.0f} s on
-{record.device}, {record.precision}. AdamW with a peak learning rate of {recipe.lr:g} ({recipe.head_lr:g} for the head),
+{origin["device"]}, {origin["precision"]}. AdamW with a peak learning rate of {recipe.lr:g} (head {recipe.head_lr:g}),
 weight decay {recipe.weight_decay:g}, gradients clipped at {recipe.clip_norm:g}, seed {record.seed}, one fixed view of
 each image. The last epoch is the one kept. Validation top-1: {record.val_top1:.2f} %.
 
@@ -91,8 +93,8 @@ each image. The last epoch is the one kept. Validation top-1: {record.val_top1:.
 The patch is of use only together with its base: the licence of the base weights applies to those, and the terms of the
 images may reach what was learned from them. Both are for you to check; nothing here grants them.
 
-Made with delta-patching {file.library_version}{f" at commit {record.git_sha}{state}" if record.git_sha else ""} on
-{record.measured_at}; {_versions(record)}. Run `{record.run_id}`.
+Made with delta-patching {file.library_version}{commit}
+on {origin["measured_at"]}; {_versions(origin["versions"])}. Run `{record.run_id}`.
 """
 
 
@@ -112,5 +114,5 @@ def _cell(text: str) -> str:
     return text.replace("|", "\\|").replace("`", "'")
 
 
-def _versions(record: TrainingRecord) -> str:
-    return record.versions.strip("{}").replace('"', "").replace(": ", " ")
+def _versions(versions: str) -> str:
+    return versions.strip("{}").replace('"', "").replace(": ", " ")

@@ -29,7 +29,7 @@ from benchmarks.worlds import weights_identity
 from delta_core import DeltaModel, FrozenError, backbone_fingerprint, save_patch
 from delta_core.patch import check_patch_name
 from delta_core.patch_io import JSON_NAME
-from delta_core.weights import default_weights, preprocessing_of
+from delta_core.weights import Preprocessing, default_weights, preprocessing_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +42,7 @@ class Listener:
 
 
 def fit_patch(options: FitOptions, listener: Listener) -> Accuracy:
-    """Train a patch on a folder of images and write its folder; nothing is written there before the end.
+    """Train a patch on a folder of images and write its folder, at the end and as a whole.
 
     The state of the training lies in a hidden folder `.OUT.partial` beside it, until the end: the same call after an
     interruption goes on from the last finished epoch.
@@ -67,20 +67,9 @@ def fit_patch(options: FitOptions, listener: Listener) -> Accuracy:
         f"{len(photos.class_names)} classes, {len(task.train.labels)} images to train on. {photos.splits} "
         f"Input: {preprocessing}."
     )
-    method = options.method()
+    spec = _spec(options, weights, photos, preprocessing)
+    method = spec.method
     config = method.config if isinstance(method, DeltaNetworks) else None
-    spec = RunSpec(
-        scale="local",
-        architecture=options.arch,
-        weights=weights_identity(Path(weights)) if is_file(weights) else weights,
-        task=task.name,
-        data=task.sha,
-        base_task="",
-        base_data="",
-        method=method,
-        image_size=preprocessing.image_size,
-        seed=options.seed,
-    )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(spec.init_seed)
         model.add_patch(
@@ -117,7 +106,6 @@ def fit_patch(options: FitOptions, listener: Listener) -> Accuracy:
         base_after = predict(model, eval_batches(task.test, fabric.device))
     if not torch.equal(base_before, base_after):
         raise FrozenError("The base net's logits changed during training; the patch was not saved.")
-    origin = provenance(fabric.device, options.precision)
     record = TrainingRecord(
         run_id=spec.run_id,
         data=task.name,
@@ -136,7 +124,7 @@ def fit_patch(options: FitOptions, listener: Listener) -> Accuracy:
         fingerprint_before=model.fingerprint,
         fingerprint_after=backbone_fingerprint(model.backbone),
         base_logits_equal=True,
-        **{key: origin[key] for key in ("device", "precision", "git_sha", "git_dirty", "versions", "measured_at")},
+        origin=provenance(fabric.device, options.precision),
     )
     _write(model, accuracy, record, out, partial)
     return accuracy
@@ -150,6 +138,22 @@ def check_output(out: Path) -> None:
     existing = next(parent for parent in out.parents if parent.exists())
     if not existing.is_dir() or not os.access(existing, os.W_OK):
         raise UserError(f"{str(out)!r} cannot be written into {str(existing)!r}; give another -o.")
+
+
+def _spec(options: FitOptions, weights: str, photos: Photos, preprocessing: Preprocessing) -> RunSpec:
+    """The benchmarks' own run of this training, which gives it its seeds and its identity."""
+    return RunSpec(
+        scale="local",
+        architecture=options.arch,
+        weights=weights_identity(Path(weights)) if is_file(weights) else weights,
+        task=photos.task.name,
+        data=photos.task.sha,
+        base_task="",
+        base_data="",
+        method=options.method(),
+        image_size=preprocessing.image_size,
+        seed=options.seed,
+    )
 
 
 def _check_step(model: DeltaModel, size: int, images: int, batch_size: int) -> None:

@@ -1,8 +1,10 @@
 """How a patch came about: `training.json` in the patch folder, which the model card tells in words."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from benchmarks.recipe import Recipe
 
@@ -35,12 +37,8 @@ class TrainingRecord:
     fingerprint_after: str
     base_logits_equal: bool
     """Whether the base net's logits on the test images are, bit for bit, those of before."""
-    device: str
-    precision: str
-    git_sha: str
-    git_dirty: bool
-    versions: str
-    measured_at: str
+    origin: Mapping[str, Any]
+    """Commit, versions, device, precision and time, as rows of the benchmarks carry them."""
 
     def write(self, folder: Path) -> None:
         """Write `training.json` into a folder."""
