@@ -90,3 +90,9 @@ def table2(session: nox.Session) -> None:
 def table10(session: nox.Session) -> None:
     """Table 10, the runs of Table 2 as top-1 pairs."""
     _table(session, "table10")
+
+
+@nox.session
+def study_defaults(session: nox.Session) -> None:
+    """What the defaults of DeltaConfig rest on; arguments after -- go to delta-bench run."""
+    _table(session, "study_defaults")
