@@ -44,6 +44,19 @@ def from_pretrained(
 
     Raises:
         DeltaError: if there is no such folder or repository, it is not a patch, or its backbone cannot be made.
+
+    Example:
+        >>> import timm, torch
+        >>> from delta_core import DeltaModel
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     net = timm.create_model("test_resnet")
+        ...     torch.save(net.state_dict(), Path(folder, "base.pt"))
+        ...     model = DeltaModel(net)
+        ...     model.add_patch("flowers", num_classes=2)
+        ...     path = model.save_patch(Path(folder, "flowers"))
+        ...     other = DeltaModel.from_pretrained(path, weights=str(Path(folder, "base.pt")))
+        >>> other.active_patch
+        'flowers'
     """
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(path_or_repo)
@@ -103,6 +116,9 @@ def push_to_hub(
     Raises:
         DeltaError: if there is no such patch, it cannot be saved, or the Hub refuses it.
         FrozenError: if the backbone changed.
+
+    Example:
+        >>> push_to_hub(model, "me/flowers", metrics={"accuracy": 0.93})  # doctest: +SKIP
     """
     with tempfile.TemporaryDirectory() as folder, _hub(repo_id) as hub:
         save_patch(model, folder, name, metrics=metrics)

@@ -154,6 +154,13 @@ def test_a_patch_can_be_renamed_and_a_taken_name_is_refused(saved: Path, other: 
     refuse(other, saved, "'task' is taken")
 
 
+def test_an_unusable_saved_name_is_refused_even_when_it_is_not_used(saved: Path, other: DeltaModel) -> None:
+    edit(saved, lambda raw: raw.update(name="../../etc"))
+    refuse(other, saved, "'../../etc' is empty, reserved", name="fine")
+    with pytest.raises(DeltaError, match="'../../etc' is empty, reserved"):
+        read_patch(saved)
+
+
 def test_another_backbone_of_the_same_shapes_is_refused_or_warned_of(saved: Path) -> None:
     net = basic_block_net()
     net.conv1[0].weight.data[0] += 1
@@ -226,6 +233,7 @@ def test_another_dtype_is_refused(saved: Path) -> None:
         ({"base": {"architecture": "a", "weights": "", "fingerprint": "0" * 64}}, "another backbone"),
         ({"metrics": {"accuracy": float("inf")}}, "accuracy is inf"),
         ({"metrics": {"accuracy": "1"}}, "accuracy is '1'"),
+        ({"metrics": {"accuracy": "x" * 10**4}}, "accuracy is 'xxx"),
         ({"metrics": {"accuracy": 10**400}}, "accuracy is 1000"),
         ({"metrics": {"a\n": 1}}, "holds a name that is not a line of text"),
         ({"metrics": {"x" * 2000: "1"}}, "xxx.* is '1'"),
