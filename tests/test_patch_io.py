@@ -157,7 +157,7 @@ def test_a_patch_can_be_renamed_and_a_taken_name_is_refused(saved: Path, other: 
 def test_an_unusable_saved_name_is_refused_even_when_it_is_not_used(saved: Path, other: DeltaModel) -> None:
     edit(saved, lambda raw: raw.update(name="../../etc"))
     refuse(other, saved, "'../../etc' is empty, reserved", name="fine")
-    with pytest.raises(DeltaError, match="'../../etc' is empty, reserved"):
+    with pytest.raises(DeltaError, match=r"'../../etc' is empty, reserved"):
         read_patch(saved)
 
 
