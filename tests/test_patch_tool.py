@@ -10,10 +10,13 @@ import timm
 import torch
 from patch_tool_world import ARCH, CLASSES, SIZE, call, fit_words, make_world, write_classes, write_images
 from PIL import Image
+from safetensors.torch import load_file
 
 from benchmarks.data.folders import folder_identity
 from benchmarks.data.image_files import read_image
+from benchmarks.engine import fit
 from benchmarks.env import Env
+from benchmarks.methods import frozen
 from benchmarks.patch_tool import __main__ as command_line
 from benchmarks.patch_tool.accuracy import Accuracy, accuracy_of
 from benchmarks.patch_tool.base import open_net, put_on
@@ -26,6 +29,7 @@ from benchmarks.patching import execute
 from benchmarks.spec import RunSpec
 from benchmarks.worlds import local_recipes, weights_identity
 from delta_core import read_patch
+from delta_core.split import Suffix
 from delta_core.weights import Preprocessing
 
 
@@ -93,8 +97,16 @@ def test_nothing_in_the_folder_says_where_things_lie(world: Path) -> None:
         assert str(world).encode() not in path.read_bytes(), path
 
 
-def test_fit_is_the_benchmarks_own_run(world: Path) -> None:
-    """Same images, method and seed: the command line and the runner measure the same, with the same identity."""
+def test_fit_is_the_benchmarks_own_run(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Same images, method and seed: the command line trains the runner's patch bit for bit, under its identity."""
+    trained: dict[str, torch.Tensor] = {}
+
+    def spy(suffix: Suffix, *rest: object, **more: object) -> int:
+        steps = fit(suffix, *rest, **more)  # type: ignore[arg-type]
+        trained.update(suffix.model.patches[suffix.patch].state_dict())
+        return steps
+
+    monkeypatch.setattr(frozen, "fit", spy)
     spec = RunSpec(
         scale="local",
         architecture=ARCH,
@@ -109,6 +121,9 @@ def test_fit_is_the_benchmarks_own_run(world: Path) -> None:
     )
     env = Env(results=world, cache=world, folders={"pets": world / "pets"}, weights_file=world / "net.pt")
     values = {row.split: row.value for row in execute(spec, env) if row.column == "pets"}
+    saved = load_file(world / "kept" / "patch.safetensors")
+    assert saved.keys() == trained.keys()
+    assert [name for name in saved if not torch.equal(saved[name], trained[name])] == []
     assert read_patch(world / "kept").metrics == {"test_top1": values["test"], "val_top1": values["val"]}
     assert json.loads((world / "kept" / "training.json").read_text())["run_id"] == spec.run_id
 
