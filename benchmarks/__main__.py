@@ -10,7 +10,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from benchmarks.errors import UserError
-from benchmarks.grid import Planned, Result, check_inputs, devices_of, plan, run_all
+from benchmarks.fabric import devices_of
+from benchmarks.grid import Planned, Result, check_inputs, plan, run_all
 from benchmarks.options import Options
 from benchmarks.record import SCALES, Row, Scale, collect
 from benchmarks.spec import RunSpec

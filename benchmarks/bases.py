@@ -56,7 +56,7 @@ def checkpoint_path(cache: Path, run_id: str) -> Path:
 def pretrain(spec: BaseSpec, env: Env) -> list[Row]:
     """Train the slim net on the base task, store the checkpoint atomically, return its measured rows."""
     started = time.perf_counter()
-    fabric = make_fabric(env)
+    fabric = make_fabric(env.device, env.precision)
     data = load_task(spec.task, env, PREPROCESSING)
     torch.manual_seed(derive_seed("init", spec.architecture, spec.task, spec.seed))
     net = slim_backbone(spec.architecture, num_classes=data.classes)

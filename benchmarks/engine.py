@@ -4,7 +4,8 @@ Device and precision come from Lightning Fabric; the loop is ours.
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from pathlib import Path
 
 import torch
 from lightning_fabric import Fabric
@@ -12,8 +13,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchmetrics.functional.classification import multiclass_stat_scores
 
+from benchmarks.checkpoint import LoopState
 from benchmarks.data.splits import Split
 from benchmarks.recipe import Recipe
+
+OnEpoch = Callable[[int, float], None]
+"""Told after each epoch: its number, from 1, and the mean training loss over its images."""
 
 
 class DivergedError(RuntimeError):
@@ -37,14 +42,36 @@ def parameter_groups(module: nn.Module, head: nn.Module, recipe: Recipe) -> list
     ]
 
 
-def fit(module: nn.Module, head: nn.Module, split: Split, recipe: Recipe, fabric: Fabric, *, seed: int) -> int:
+def fit(
+    module: nn.Module,
+    head: nn.Module,
+    split: Split,
+    recipe: Recipe,
+    fabric: Fabric,
+    *,
+    seed: int,
+    on_epoch: OnEpoch | None = None,
+    checkpoint: Path | None = None,
+) -> int:
     """Train `module` (inputs -> logits) on a split; batch order and random views depend on `seed` alone.
+
+    Args:
+        module: what is trained, on the device of `fabric`.
+        head: the part of `module` that learns at `recipe.head_lr`.
+        split: images or cached features with labels.
+        recipe: optimiser and schedule.
+        fabric: device and precision.
+        seed: of batch order and random views.
+        on_epoch: called after each epoch. Random numbers that it draws do not reach the training.
+        checkpoint: file that holds the state after the last finished epoch. If it is there already, training goes on
+            from it and ends with the same bits as without the interruption. It is left to the caller to remove.
 
     Returns:
         Number of optimiser steps taken.
 
     Raises:
         DivergedError: when the loss is NaN or infinite.
+        UserError: when the checkpoint is damaged or of another training.
     """
     steps_per_epoch = math.ceil(len(split.labels) / recipe.batch_size)
     steps = steps_per_epoch * recipe.epochs
@@ -52,11 +79,20 @@ def fit(module: nn.Module, head: nn.Module, split: Split, recipe: Recipe, fabric
     fused = fabric.device.type == "cpu"  # the default is as fast on CUDA, and clips gradients under 16-mixed
     optimizer: torch.optim.Optimizer = torch.optim.AdamW(parameter_groups(module, head, recipe), fused=fused)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _warmup_cosine(step, warmup_steps, steps))
-    module, optimizer = fabric.setup(module, optimizer)
-    module.train()
     torch.manual_seed(seed)  # fresh views are drawn from the default generator
     shuffle = torch.Generator().manual_seed(seed)
-    for _ in range(recipe.epochs):
+    state = LoopState(
+        module=module,
+        optimizer=optimizer,
+        schedule=schedule,
+        shuffle=shuffle,
+        precision=fabric.strategy.precision,
+    )
+    done = state.load(checkpoint) if checkpoint is not None and checkpoint.exists() else 0
+    module, optimizer = fabric.setup(module, optimizer)
+    module.train()
+    for epoch in range(done + 1, recipe.epochs + 1):
+        total = torch.zeros((), device=fabric.device)
         order = torch.randperm(len(split.labels), generator=shuffle)
         labels = split.labels[order].split(recipe.batch_size)
         batches = split.batches(recipe.batch_size, device=fabric.device, order=order)
@@ -64,6 +100,7 @@ def fit(module: nn.Module, head: nn.Module, split: Split, recipe: Recipe, fabric
             loss = F.cross_entropy(module(inputs), target.to(fabric.device))
             fabric.backward(loss)
             norm = _clip(fabric, module, optimizer, recipe.clip_norm)
+            total += loss.detach() * len(target)
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
             schedule.step()
@@ -73,6 +110,11 @@ def fit(module: nn.Module, head: nn.Module, split: Split, recipe: Recipe, fabric
                 f"Loss {loss.item():g} and gradient norm {norm.item():g} must be finite; "
                 f"lower the learning rate ({recipe.lr:g})."
             )
+        if checkpoint is not None:
+            state.save(checkpoint, epoch=epoch)
+        if on_epoch is not None:
+            with torch.random.fork_rng(devices=[]):
+                on_epoch(epoch, total.item() / len(split.labels))
     return steps
 
 

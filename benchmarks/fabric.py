@@ -1,19 +1,36 @@
-"""One Lightning Fabric per run: device, precision and deterministic kernels."""
+"""Which device there is, and one Lightning Fabric per run: device, precision and deterministic kernels."""
 
 import torch
 from lightning_fabric import Fabric
 from torch import nn
 
-from benchmarks.env import Env
+from benchmarks.errors import UserError
 
 
-def make_fabric(env: Env) -> Fabric:
+def devices_of(device: str) -> list[str]:
+    """Devices behind a choice: `auto` and `cuda` are all CUDA devices, or the CPU where `auto` finds none.
+
+    Raises:
+        UserError: if the device is not there.
+    """
+    found = [f"cuda:{index}" for index in range(torch.cuda.device_count())]
+    if device in ("auto", "cuda"):
+        if device == "cuda" and not found:
+            raise UserError("--device cuda was asked for but torch sees no CUDA device; use --device cpu.")
+        return found or ["cpu"]
+    known = [*found, "cpu", *(["mps"] if torch.backends.mps.is_available() else [])]
+    if device not in known:
+        raise UserError(f"--device {device} is not there; torch sees {', '.join(known)}.")
+    return [device]
+
+
+def make_fabric(device: str, precision: str) -> Fabric:
     """Fabric on one device (`cpu`, `cuda:1`, `mps`). Runs are independent, so each process uses one device."""
-    kind, _, index = env.device.partition(":")
+    kind, _, index = device.partition(":")
     # warn_only: a few CUDA kernels have no deterministic form; rows made on CUDA say deterministic = False.
     torch.use_deterministic_algorithms(True, warn_only=kind != "cpu")
     devices = [int(index or 0)] if kind == "cuda" else 1
-    return Fabric(accelerator=kind, devices=devices, precision=env.precision)  # type: ignore[arg-type]
+    return Fabric(accelerator=kind, devices=devices, precision=precision)  # type: ignore[arg-type]
 
 
 def to_device(net: nn.Module, device: torch.device) -> nn.Module:

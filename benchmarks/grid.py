@@ -24,6 +24,7 @@ from benchmarks.data.embedded import load_embedded
 from benchmarks.data.load import EMBEDDED_TASKS
 from benchmarks.env import Env
 from benchmarks.errors import UserError
+from benchmarks.fabric import devices_of
 from benchmarks.patching import EMBEDDED_BASE_CLASSES, execute, open_backbone
 from benchmarks.record import Row, atomic_text, read_rows, record_path, write_record
 from benchmarks.spec import RunSpec
@@ -140,23 +141,6 @@ def _pool(env: Env, workers: int | None, *, at_most: int) -> ProcessPoolExecutor
     for index in range(count):
         queue.put(devices[index % len(devices)])
     return ProcessPoolExecutor(count, mp_context=context, initializer=_start_worker, initargs=(queue,))
-
-
-def devices_of(device: str) -> list[str]:
-    """Devices behind a choice: `auto` and `cuda` are all CUDA devices, or the CPU where `auto` finds none.
-
-    Raises:
-        UserError: if the device is not there.
-    """
-    found = [f"cuda:{index}" for index in range(torch.cuda.device_count())]
-    if device in ("auto", "cuda"):
-        if device == "cuda" and not found:
-            raise UserError("--device cuda was asked for but torch sees no CUDA device; use --device cpu.")
-        return found or ["cpu"]
-    known = [*found, "cpu", *(["mps"] if torch.backends.mps.is_available() else [])]
-    if device not in known:
-        raise UserError(f"--device {device} is not there; torch sees {', '.join(known)}.")
-    return [device]
 
 
 def _default_workers(devices: list[str]) -> int:

@@ -55,13 +55,18 @@ class Options:
 
     def check(self) -> None:
         """Raise UserError for a number or name that no scale can use."""
-        for flag, value in (
-            ("--seeds", self.seeds),
-            ("--epochs", self.epochs),
-            ("--image-size", self.image_size),
-            ("--workers", self.workers),
-        ):
-            if value is not None and value < 1:
-                raise UserError(f"{flag} is {value}; give a whole number of at least 1.")
-        if self.precision not in PRECISIONS:
-            raise UserError(f"--precision {self.precision} is not known; choose one of {', '.join(PRECISIONS)}.")
+        check_counts(seeds=self.seeds, epochs=self.epochs, image_size=self.image_size, workers=self.workers)
+        check_precision(self.precision)
+
+
+def check_counts(**counts: int | None) -> None:
+    """Raise UserError for a count below 1; each is named like its flag."""
+    for name, value in counts.items():
+        if value is not None and value < 1:
+            raise UserError(f"--{name.replace('_', '-')} is {value}; give a whole number of at least 1.")
+
+
+def check_precision(precision: str) -> None:
+    """Raise UserError unless Lightning Fabric's name of a precision is one of ours."""
+    if precision not in PRECISIONS:
+        raise UserError(f"--precision {precision} is not known; choose one of {', '.join(PRECISIONS)}.")

@@ -17,7 +17,7 @@ from benchmarks.embedded_backbones import PREPROCESSING
 from benchmarks.engine import predict
 from benchmarks.env import Env
 from benchmarks.fabric import make_fabric, to_device
-from benchmarks.identity import canonical_json, derive_seed
+from benchmarks.identity import canonical_json
 from benchmarks.methods import Cell, Outcome
 from benchmarks.provenance import provenance
 from benchmarks.record import Row
@@ -31,7 +31,7 @@ EMBEDDED_BASE_CLASSES = 62
 def execute(spec: RunSpec, env: Env) -> list[Row]:
     """Measure one cell: load backbone and data, run the method, return rows that carry their own proof."""
     started = time.perf_counter()
-    fabric = make_fabric(env)
+    fabric = make_fabric(env.device, env.precision)
     backbone = to_device(open_backbone(spec, env), fabric.device).eval()
     at_task, at_base = preprocessings(spec, backbone)
     task = load_task(spec.task, env, at_task, views=spec.method.recipe.views)
@@ -49,8 +49,8 @@ def execute(spec: RunSpec, env: Env) -> list[Row]:
         base=base,
         base_logits=logits_before,
         fabric=fabric,
-        order_seed=derive_seed("order", spec.task, spec.seed),
-        init_seed=derive_seed("init", spec.architecture, spec.task, spec.method.name, _arm(spec), spec.seed),
+        order_seed=spec.order_seed,
+        init_seed=spec.init_seed,
     )
     outcome = spec.method.measure(cell)
     elapsed_s = time.perf_counter() - started
@@ -78,10 +78,6 @@ def preprocessings(spec: RunSpec, backbone: nn.Module) -> tuple[Preprocessing, P
         # Table 10's base accuracies fit PAINT's transform: the whole short side, bicubic, whatever the weights like.
         at_task, at_base = (replace(each, crop_pct=1.0, interpolation="bicubic") for each in (at_task, at_base))
     return at_task, at_base
-
-
-def _arm(spec: RunSpec) -> str:
-    return f"{spec.method.variant}/{spec.method.n_delta_modules}"
 
 
 def _copies(backbone: nn.Module) -> Callable[[], nn.Module]:

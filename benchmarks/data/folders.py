@@ -10,9 +10,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset, Subset
-from torchvision.datasets import ImageFolder
 from torchvision.datasets.folder import IMG_EXTENSIONS
 
+from benchmarks.data.image_files import ClassFolders, class_folders, read_image
 from benchmarks.data.splits import LazySplit, Split, TaskData
 from benchmarks.errors import UserError
 from benchmarks.identity import derive_seed
@@ -25,7 +25,8 @@ VAL_LIMIT = 5000
 """At most about so many images are held out (PAINT's limit)."""
 
 MEMORY_LIMIT_MB = 2048
-"""Splits whose decoded images need more than this stay on disk and are decoded batch by batch."""
+"""Splits whose decoded images need more than this stay on disk and are decoded batch by batch; no more than this of
+features is cached."""
 
 
 def folder_identity(root: Path) -> str:
@@ -47,22 +48,22 @@ def check_image_folder(root: Path) -> None:
         raise UserError(
             f"Image folder {str(root)!r} needs train/ and test/ (or val/) inside, found {splits or 'neither'}."
         )
-    classes = {name: _class_folders(root / name) for name in splits}
+    classes = {name: check_classes(root / name) for name in splits}
     for name, found in classes.items():
-        empty = [entry for entry in found if not _holds_images(root / name / entry)]
-        if empty:
-            raise UserError(f"{root / name / empty[0]} holds no images; put some there or remove the folder.")
-        if len(found) < 2:
-            raise UserError(
-                f"{root / name} holds {len(found)} class folders; a task needs at least two, one per class."
-            )
         if found != classes["train"]:
             differ = sorted(set(found) ^ set(classes["train"]))
             raise UserError(f"{root / name} and {root / 'train'} hold different classes ({', '.join(differ[:3])}).")
 
 
-def _class_folders(folder: Path) -> list[str]:
-    return sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and any(entry.iterdir()))
+def check_classes(folder: Path) -> list[str]:
+    """Names of the class folders in a folder. Raises UserError for fewer than two, or one without images."""
+    found = class_folders(folder)
+    empty = [entry for entry in found if not _holds_images(folder / entry)]
+    if empty:
+        raise UserError(f"{folder / empty[0]} holds no images; put some there or remove the folder.")
+    if len(found) < 2:
+        raise UserError(f"{folder} holds {len(found)} class folders; a task needs at least two, one per class.")
+    return found
 
 
 def _holds_images(folder: Path) -> bool:
@@ -91,7 +92,7 @@ def load_image_folder(
     parts: dict[str, tuple[Dataset[Any], Tensor]] = {}
     for part in ("train", "val", "test"):
         if (root / part).is_dir():
-            folder = ImageFolder(root / part)
+            folder = ClassFolders(root / part)
             parts[part] = folder, torch.tensor(folder.targets)
     if "test" not in parts:
         parts["test"] = parts.pop("val")
@@ -110,9 +111,9 @@ def load_image_folder(
         lazy = LazySplit(
             images=images, labels=labels, transform=transform, preprocessing=preprocessing, workers=loader_workers
         )
-        return lazy if fresh else _in_memory_if_small(lazy)
+        return lazy if fresh else in_memory_if_small(lazy)
 
-    classes = len(_class_folders(root / "train"))
+    classes = len(class_folders(root / "train"))
     return TaskData(
         name=name,
         classes=classes,
@@ -144,8 +145,7 @@ class ListedImages(Dataset[tuple[Image.Image, int]]):
         self.root, self.files, self.labels = root, files, labels
 
     def __getitem__(self, index: int) -> tuple[Image.Image, int]:
-        with Image.open(self.root / self.files[index]) as image:
-            return image.convert("RGB"), self.labels[index]
+        return read_image(self.root / self.files[index]), self.labels[index]
 
     def __len__(self) -> int:
         return len(self.files)
@@ -170,7 +170,7 @@ def load_listed_images(name: str, root: Path, preprocessing: Preprocessing, *, c
         images = ListedImages(root, rows["file"].tolist(), rows["index"].tolist())
         labels = torch.tensor(rows["index"].tolist())
         transform = preprocessing.resize_and_crop()
-        return _in_memory_if_small(
+        return in_memory_if_small(
             LazySplit(images=images, labels=labels, transform=transform, preprocessing=preprocessing)
         )
 
@@ -197,6 +197,7 @@ def _read_labels(path: Path, classes: int) -> pd.DataFrame:
     return table
 
 
-def _in_memory_if_small(split: LazySplit) -> Split:
+def in_memory_if_small(split: LazySplit) -> Split:
+    """Decode a split once, unless that takes more than MEMORY_LIMIT_MB."""
     size_mb = len(split.labels) * 3 * split.preprocessing.image_size**2 / 2**20
     return split.in_memory() if size_mb <= MEMORY_LIMIT_MB else split

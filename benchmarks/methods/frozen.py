@@ -2,46 +2,33 @@
 
 import time
 from dataclasses import replace
+from pathlib import Path
+from typing import cast
 
 import torch
+from lightning_fabric import Fabric
 from torch import nn
 
+from benchmarks.data.folders import MEMORY_LIMIT_MB
 from benchmarks.data.splits import Split, TensorSplit, eval_batches
-from benchmarks.engine import fit, predict
+from benchmarks.engine import OnEpoch, fit, predict
 from benchmarks.methods.base import EVAL_SPLITS, Cell, Measurement, Outcome
 from benchmarks.recipe import Recipe
 from delta_core import DeltaConfig, DeltaModel, backbone_fingerprint
+from delta_core.patch import Patch
 
 TASK = "task"
 
 
 def measure_patch(cell: Cell, config: DeltaConfig | None, recipe: Recipe) -> Outcome:
-    """Train a patch (`config=None`: the head alone) and prove that the base stayed as it was.
-
-    With one fixed view per image (`recipe.views == 1`) the output of the frozen prefix is the same in every epoch, so
-    it is computed once and only the suffix is trained.
-    """
+    """Train a patch (`config=None`: the head alone) and prove that the base stayed as it was."""
     started = time.perf_counter()
     backbone = cell.new_backbone()
     model = DeltaModel(backbone)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(cell.init_seed)
         model.add_patch(TASK, num_classes=cell.task.classes, config=config)
-    head = model.patches[TASK].head
-    assert isinstance(head, nn.Module)
-    train: Split = cell.task.train
-    device = cell.fabric.device
-    if recipe.views:
-        prefix, suffix = model.split_at_first_patch()
-        features = predict(prefix, eval_batches(train, device))
-        train = TensorSplit(inputs=features, labels=train.labels)
-        if config and config.norm_start == "identity":
-            model.calibrate(eval_batches(train, device), from_prefix=True)
-        steps = fit(suffix, head, train, recipe, cell.fabric, seed=cell.order_seed)
-    else:
-        if config and config.norm_start == "identity":
-            model.calibrate(eval_batches(train, device))
-        steps = fit(model, head, train, recipe, cell.fabric, seed=cell.order_seed)
+    steps = train_patch(model, cell.task.train, recipe, cell.fabric, seed=cell.order_seed)
     train_s = time.perf_counter() - started
 
     counts = model.count_parameters()
@@ -56,6 +43,42 @@ def measure_patch(cell: Cell, config: DeltaConfig | None, recipe: Recipe) -> Out
         backbone_sha_after=backbone_fingerprint(backbone),
         base_logits_equal=equal,
     )
+
+
+def train_patch(
+    model: DeltaModel,
+    train: Split,
+    recipe: Recipe,
+    fabric: Fabric,
+    *,
+    seed: int,
+    on_epoch: OnEpoch | None = None,
+    checkpoint: Path | None = None,
+) -> int:
+    """Calibrate and train the active patch of a model; returns the number of optimiser steps.
+
+    With one fixed view per image (`recipe.views == 1`) the output of the frozen prefix is the same in every epoch, so
+    it is computed once, where memory holds it, and only the suffix is trained. `seed`, `on_epoch` and `checkpoint` are
+    those of `engine.fit`.
+    """
+    patch = model.patches[cast(str, model.active_patch)]
+    assert isinstance(patch, Patch)
+    trained: nn.Module = model
+    features = cached_features(model, train, fabric.device) if recipe.views else None
+    if features is not None:
+        train, trained = features, model.split_at_first_patch()[1]
+    if patch.config and patch.config.norm_start == "identity":
+        model.calibrate(eval_batches(train, fabric.device), from_prefix=features is not None)
+    return fit(trained, patch.head, train, recipe, fabric, seed=seed, on_epoch=on_epoch, checkpoint=checkpoint)
+
+
+def cached_features(model: DeltaModel, split: Split, device: torch.device) -> TensorSplit | None:
+    """What the frozen prefix of the active patch makes of a split; None where that is more than memory should hold."""
+    prefix, _ = model.split_at_first_patch()
+    one = predict(prefix, split.batches(1, device=device, order=torch.tensor([0])))
+    if one.numel() * one.element_size() * len(split.labels) > MEMORY_LIMIT_MB * 2**20:
+        return None
+    return TensorSplit(inputs=predict(prefix, eval_batches(split, device)), labels=split.labels)
 
 
 def _base_after(cell: Cell, model: DeltaModel) -> tuple[tuple[Measurement, ...], bool]:

@@ -1,0 +1,68 @@
+"""The state of a training loop on disk: a killed run goes on from its last epoch, bit for bit."""
+
+import pickle
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning_fabric.plugins import Precision
+from torch import Tensor, nn
+
+from benchmarks.errors import UserError
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoopState:
+    """Everything that changes from one epoch to the next."""
+
+    module: nn.Module
+    optimizer: torch.optim.Optimizer
+    schedule: torch.optim.lr_scheduler.LRScheduler
+    shuffle: torch.Generator
+    """Draws the order of the batches."""
+    precision: Precision
+    """Fabric's plugin, which holds the gradient scale of 16-mixed."""
+
+    def save(self, path: Path, *, epoch: int) -> None:
+        """Write the state after an epoch, atomically. Frozen parameters stay out."""
+        state = {
+            "epoch": epoch,
+            "module": self._trained(),
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "shuffle": self.shuffle.get_state(),
+            "random": torch.get_rng_state(),  # fresh views are drawn from the default generator
+            "precision": self.precision.state_dict(),
+        }
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_suffix(".tmp")
+        torch.save(state, partial)
+        partial.replace(path)
+
+    def load(self, path: Path) -> int:
+        """Take over the state in a file; returns the epochs that were done.
+
+        Raises:
+            UserError: if the file is damaged or of another training.
+        """
+        try:
+            state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+            if state["module"].keys() != self._trained().keys():
+                raise ValueError("other parameters")
+            self.module.load_state_dict(state["module"], strict=False)
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.schedule.load_state_dict(state["schedule"])
+            self.shuffle.set_state(state["shuffle"])
+            torch.set_rng_state(state["random"])
+            self.precision.load_state_dict(state["precision"])
+            return int(state["epoch"])
+        except (pickle.UnpicklingError, RuntimeError, ValueError, KeyError, EOFError) as error:
+            raise UserError(
+                f"Checkpoint {str(path)!r} cannot be continued ({type(error).__name__}); delete it to start anew."
+            ) from error
+
+    def _trained(self) -> dict[str, Tensor]:
+        named = self.module.named_parameters(remove_duplicate=False)
+        frozen = {name for name, parameter in named if not parameter.requires_grad}
+        return {name: tensor for name, tensor in self.module.state_dict().items() if name not in frozen}

@@ -1,0 +1,118 @@
+"""The model card of a patch folder: what it is, what it was measured to do, and how to use it."""
+
+from pathlib import Path
+
+from benchmarks.patch_tool.base import FILE
+from benchmarks.patch_tool.record import TrainingRecord
+from delta_core import DeltaConfig, PatchFile, read_patch
+
+WORST = 10
+"""Classes that the card lists by name; the picture shows all."""
+
+
+def write_card(folder: Path, record: TrainingRecord) -> None:
+    """Write `README.md` into a patch folder."""
+    (folder / "README.md").write_text(_card(read_patch(folder), record), encoding="utf-8")
+
+
+def _card(file: PatchFile, record: TrainingRecord) -> str:
+    percent = 100 * record.test_right / record.test_images
+    recipe = record.recipe
+    weights = "FILE" if file.weights.startswith(FILE) else file.weights
+    flag = " --weights FILE" if weights == "FILE" else ""
+    origin = record.origin
+    state = " with uncommitted changes" if origin["git_dirty"] else ""
+    commit = f" at commit {origin['git_sha']}{state}" if origin["git_sha"] else ""
+    worst = "\n".join(
+        f"| {_cell(name)} | {100 * right / images:.1f} | {right} of {images} |"
+        for name, right, images in record.by_class[:WORST]
+    )
+    return f"""# {file.name}
+
+A patch that makes a frozen `{file.architecture}` tell {file.num_classes} classes apart. It adds {_what(file.config)}
+and changes nothing in the net itself: with the patch off the net answers as before, bit for bit.
+
+**{percent:.2f} % of {record.test_images} images right** ({record.test_right}), after the last epoch.
+
+| | |
+|---|---|
+| base | `{file.architecture}`, weights `{file.weights}` |
+| base fingerprint | `{file.fingerprint}` (SHA-256) |
+| input | {file.preprocessing} |
+| size | {file.size_bytes:,} bytes, {_without_head(file):,} of them tensors other than the head |
+| data | `{_cell(record.data)}`, `{record.data_sha}` (hash of file names and sizes) |
+| images | {record.train_images} to train on, {record.test_images} to measure on |
+
+{record.splits}
+
+## Accuracy by class
+
+| class | right in % | images |
+|---|---|---|
+{worst}
+
+The {min(WORST, len(record.by_class))} worst of {len(record.by_class)} classes. Which class is taken for which:
+
+![Confusion matrix](confusion.png)
+
+## Use it
+
+```
+delta-patch predict {file.name} photo.jpg{flag}
+delta-patch eval {file.name} FOLDER{flag}
+```
+
+```python
+import torch
+from delta_core import create_model, load_patch, resolve_transform
+from PIL import Image
+
+model = create_model("{file.architecture}", weights="{weights}").eval()
+patch = model.patches[load_patch(model, "{file.name}")]
+image = resolve_transform(model, training=False)(Image.open("photo.jpg"))
+with torch.no_grad():
+    probabilities = model(image[None]).softmax(1)[0]
+print(patch.class_names[probabilities.argmax()], probabilities.max().item())
+```
+
+## How it was trained
+
+{recipe.epochs} epochs ({record.steps} steps of {recipe.batch_size} images) in {record.train_s:.0f} s on
+{origin["device"]}, {origin["precision"]}. AdamW with a peak learning rate of {recipe.lr:g} (head {recipe.head_lr:g}),
+weight decay {recipe.weight_decay:g}, gradients clipped at {recipe.clip_norm:g}, seed {record.seed}, one fixed view of
+each image. The last epoch is the one kept. Validation top-1: {record.val_top1:.2f} %.
+
+## The base stayed frozen
+
+- Fingerprint before training `{record.fingerprint_before}`
+- Fingerprint after training `{record.fingerprint_after}`
+- Logits of the base net on the {record.test_images} test images before and after: bit-identical
+
+## Licence
+
+The patch is of use only together with its base: the licence of the base weights applies to those, and the terms of the
+images may reach what was learned from them. Both are for you to check; nothing here grants them.
+
+Made with delta-patching {file.library_version}{commit}
+on {origin["measured_at"]}; {_versions(origin["versions"])}. Run `{record.run_id}`.
+"""
+
+
+def _what(config: DeltaConfig | None) -> str:
+    if config is None:
+        return "a new head"
+    modules = "one Delta-module" if config.n_modules == 1 else f"{config.n_modules} Delta-modules"
+    return f"{modules} on the last blocks, a BatchNorm for each, and a new head"
+
+
+def _without_head(file: PatchFile) -> int:
+    return sum(size for name, size in file.tensor_bytes.items() if not name.startswith("head."))
+
+
+def _cell(text: str) -> str:
+    """Text that cannot break out of a table cell."""
+    return text.replace("|", "\\|").replace("`", "'")
+
+
+def _versions(versions: str) -> str:
+    return versions.strip("{}").replace('"', "").replace(": ", " ")

@@ -1,0 +1,199 @@
+"""`delta-patch fit`: a folder of images in, a patch folder out."""
+
+import os
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from benchmarks.data.splits import eval_batches
+from benchmarks.engine import predict, top1
+from benchmarks.errors import UserError
+from benchmarks.fabric import devices_of, make_fabric, to_device
+from benchmarks.methods import DeltaNetworks
+from benchmarks.methods.frozen import cached_features, train_patch
+from benchmarks.patch_tool.accuracy import Accuracy, accuracy_of
+from benchmarks.patch_tool.base import is_file, open_net, weights_name
+from benchmarks.patch_tool.card import write_card
+from benchmarks.patch_tool.confusion import draw_confusion
+from benchmarks.patch_tool.data import Photos, check_photos, load_photos
+from benchmarks.patch_tool.options import FitOptions
+from benchmarks.patch_tool.record import TrainingRecord
+from benchmarks.provenance import provenance
+from benchmarks.spec import RunSpec
+from benchmarks.worlds import weights_identity
+from delta_core import DeltaModel, FrozenError, backbone_fingerprint, save_patch
+from delta_core.patch import check_patch_name
+from delta_core.patch_io import JSON_NAME
+from delta_core.weights import Preprocessing, default_weights, preprocessing_of
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listener:
+    """Who is told how the training goes."""
+
+    say: Callable[[str], None]
+    on_epoch: Callable[[int, int, float, float], None]
+    """Epoch, number of epochs, mean training loss, validation top-1 in per cent."""
+
+
+def fit_patch(options: FitOptions, listener: Listener) -> Accuracy:
+    """Train a patch on a folder of images and write its folder, at the end and as a whole.
+
+    The state of the training lies in a hidden folder `.OUT.partial` beside it, until the end: the same call after an
+    interruption goes on from the last finished epoch.
+
+    Raises:
+        UserError, DeltaError: for bad options, images, weights or output folder.
+        FrozenError: if the base did not stay as it was (never, by construction).
+    """
+    options.check()
+    out = options.out.resolve()
+    check_output(out)
+    check_photos(options.folder)
+    fabric = make_fabric(devices_of(options.device)[0], options.precision)
+    # `default` is another net in another version of timm: the patch must name the weights themselves.
+    weights = default_weights(options.arch) if options.weights == "default" else options.weights
+    net = to_device(open_net(options.arch, weights), fabric.device)
+    preprocessing = preprocessing_of(net, options.image_size)
+    model = DeltaModel(net, architecture=options.arch, weights=weights_name(weights))
+    photos = load_photos(options.folder, preprocessing)
+    task = photos.task
+    listener.say(
+        f"{len(photos.class_names)} classes, {len(task.train.labels)} images to train on. {photos.splits} "
+        f"Input: {preprocessing}."
+    )
+    spec = _spec(options, weights, photos, preprocessing)
+    method = spec.method
+    config = method.config if isinstance(method, DeltaNetworks) else None
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(spec.init_seed)
+        model.add_patch(
+            out.name,
+            num_classes=len(photos.class_names),
+            config=config,
+            class_names=photos.class_names,
+            preprocessing=preprocessing,
+        )
+    _check_step(model, preprocessing.image_size, len(task.train.labels), method.recipe.batch_size)
+
+    with model.disable_patches():  # no patch runs: these are the logits of the net as it was opened
+        base_before = predict(model, eval_batches(task.test, fabric.device))
+    partial = out.with_name(f".{out.name}.partial")
+    checkpoint = partial / f"{spec.run_id}.pt"
+    if checkpoint.exists():
+        listener.say(f"Going on from {checkpoint}.")
+    validate = _validation(model, photos, fabric.device)
+    started = time.perf_counter()
+    epochs = method.recipe.epochs
+    steps = train_patch(
+        model,
+        task.train,
+        method.recipe,
+        fabric,
+        seed=spec.order_seed,
+        on_epoch=lambda epoch, loss: listener.on_epoch(epoch, epochs, loss, validate()),
+        checkpoint=checkpoint,
+    )
+    train_s = time.perf_counter() - started
+
+    accuracy = accuracy_of(predict(model, eval_batches(task.test, fabric.device)), task.test.labels, photos.class_names)
+    with model.disable_patches():
+        base_after = predict(model, eval_batches(task.test, fabric.device))
+    if not torch.equal(base_before, base_after):
+        raise FrozenError("The base net's logits changed during training; the patch was not saved.")
+    record = TrainingRecord(
+        run_id=spec.run_id,
+        data=task.name,
+        data_sha=task.sha,
+        splits=photos.splits,
+        train_images=len(task.train.labels),
+        val_images=len(task.val.labels),
+        val_top1=validate(),
+        test_images=accuracy.images,
+        test_right=accuracy.right,
+        by_class=tuple((each.name, each.right, each.images) for each in accuracy.by_class()),
+        recipe=method.recipe,
+        seed=options.seed,
+        steps=steps,
+        train_s=train_s,
+        fingerprint_before=model.fingerprint,
+        fingerprint_after=backbone_fingerprint(model.backbone),
+        base_logits_equal=True,
+        origin=provenance(fabric.device, options.precision),
+    )
+    _write(model, accuracy, record, out, partial)
+    return accuracy
+
+
+def check_output(out: Path) -> None:
+    """Raise UserError unless `out` may become a patch folder: absent, empty or an older patch, with a usable name."""
+    check_patch_name(out.name)
+    if out.exists() and not (out / JSON_NAME).is_file() and (not out.is_dir() or any(out.iterdir())):
+        raise UserError(f"{str(out)!r} exists and is not a patch folder; give -o the name of a new one.")
+    existing = next(parent for parent in out.parents if parent.exists())
+    if not existing.is_dir() or not os.access(existing, os.W_OK):
+        raise UserError(f"{str(out)!r} cannot be written into {str(existing)!r}; give another -o.")
+
+
+def _spec(options: FitOptions, weights: str, photos: Photos, preprocessing: Preprocessing) -> RunSpec:
+    """The benchmarks' own run of this training, which gives it its seeds and its identity."""
+    return RunSpec(
+        scale="local",
+        architecture=options.arch,
+        weights=weights_identity(Path(weights)) if is_file(weights) else weights,
+        task=photos.task.name,
+        data=photos.task.sha,
+        base_task="",
+        base_data="",
+        method=options.method(),
+        image_size=preprocessing.image_size,
+        seed=options.seed,
+    )
+
+
+def _check_step(model: DeltaModel, size: int, images: int, batch_size: int) -> None:
+    """Raise UserError where the input is too small for the net, or a batch too small for a BatchNorm."""
+    parameter = next(model.backbone.parameters())
+    try:
+        with torch.no_grad():
+            features = model.eval().forward_features(parameter.new_zeros(1, 3, size, size))
+    except RuntimeError as error:
+        raise UserError(f"--image-size {size} is too small for {model.architecture}; choose a larger one.") from error
+    batch_of_one = images % batch_size == 1 or batch_size == 1
+    has_norm = any(isinstance(module, nn.BatchNorm2d) for module in model.patches.modules())
+    if batch_of_one and has_norm and features.shape[-2:].numel() == 1:
+        raise UserError(
+            f"With {images} images and --batch-size {batch_size} a batch of one image is left, too few for a BatchNorm "
+            f"at {size} px; choose another --batch-size or a larger --image-size."
+        )
+
+
+def _validation(model: DeltaModel, photos: Photos, device: torch.device) -> Callable[[], float]:
+    """A function that measures the patch as it is now on the validation images, from cached features where they fit."""
+    split = photos.task.val
+    features = cached_features(model, split, device)
+    module: nn.Module = model if features is None else model.split_at_first_patch()[1]
+    inputs = split if features is None else features
+    return lambda: top1(predict(module, eval_batches(inputs, device)), split.labels)
+
+
+def _write(model: DeltaModel, accuracy: Accuracy, record: TrainingRecord, out: Path, partial: Path) -> None:
+    """Make the whole folder beside its place and move it there; what else lies in an older one is kept."""
+    new = partial / "new"
+    shutil.rmtree(new, ignore_errors=True)
+    if out.exists():
+        shutil.copytree(out, new, symlinks=True)
+    save_patch(model, new, metrics={"test_top1": accuracy.top1, "val_top1": record.val_top1})
+    record.write(new)
+    title = f"{out.name}: {accuracy.top1:.1f} % of {accuracy.images} images right"
+    draw_confusion(accuracy.confusion, accuracy.class_names, new / "confusion.png", title=title)
+    write_card(new, record)
+    if out.exists():
+        out.rename(partial / "old")
+    new.rename(out)
+    shutil.rmtree(partial)

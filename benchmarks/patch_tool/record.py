@@ -1,0 +1,54 @@
+"""How a patch came about: `training.json` in the patch folder, which the model card tells in words."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.recipe import Recipe
+
+NAME = "training.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingRecord:
+    """Data, recipe, measured accuracy and the proof that the base stayed as it was."""
+
+    run_id: str
+    """Identity of the training, as the benchmarks take it."""
+    data: str
+    """Name of the image folder."""
+    data_sha: str
+    """Hash of the names and sizes of its files."""
+    splits: str
+    train_images: int
+    val_images: int
+    val_top1: float
+    test_images: int
+    test_right: int
+    by_class: tuple[tuple[str, int, int], ...]
+    """(class, right answers, images) on the test images, the worst class first."""
+    recipe: Recipe
+    seed: int
+    steps: int
+    train_s: float
+    fingerprint_before: str
+    fingerprint_after: str
+    base_logits_equal: bool
+    """Whether the base net's logits on the test images are, bit for bit, those of before."""
+    origin: Mapping[str, Any]
+    """Commit, versions, device, precision and time, as rows of the benchmarks carry them."""
+
+    def write(self, folder: Path) -> None:
+        """Write `training.json` into a folder."""
+        (folder / NAME).write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
+
+
+def read_data_sha(folder: Path) -> str:
+    """`folder_identity` of the images that the patch of a folder was trained on; empty where it does not say."""
+    try:
+        raw = json.loads((folder / NAME).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return ""
+    return str(raw.get("data_sha", "")) if isinstance(raw, dict) else ""

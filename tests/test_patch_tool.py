@@ -1,0 +1,357 @@
+"""`delta-patch` from end to end on drawn images and a small net with weights in a file."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import timm
+import torch
+from patch_tool_world import ARCH, CLASSES, SIZE, call, fit_words, make_world, write_classes, write_images
+from PIL import Image
+from safetensors.torch import load_file
+
+from benchmarks.data.folders import folder_identity
+from benchmarks.data.image_files import read_image
+from benchmarks.engine import fit
+from benchmarks.env import Env
+from benchmarks.methods import frozen
+from benchmarks.patch_tool import __main__ as command_line
+from benchmarks.patch_tool.accuracy import Accuracy, accuracy_of
+from benchmarks.patch_tool.base import open_net, put_on
+from benchmarks.patch_tool.confusion import draw_confusion
+from benchmarks.patch_tool.data import load_evaluation, load_photos
+from benchmarks.patch_tool.fit import Listener
+from benchmarks.patch_tool.options import FitOptions
+from benchmarks.patch_tool.record import read_data_sha
+from benchmarks.patching import execute
+from benchmarks.spec import RunSpec
+from benchmarks.worlds import local_recipes, weights_identity
+from delta_core import read_patch
+from delta_core.split import Suffix
+from delta_core.weights import Preprocessing
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_world(tmp_path_factory.mktemp("world"))
+
+
+@pytest.fixture
+def patch_tool(monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
+    return lambda *words: call(monkeypatch, *words)
+
+
+# --- fit ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_folder_holds_patch_card_picture_and_record(world: Path) -> None:
+    folder = world / "kept"
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "README.md",
+        "confusion.png",
+        "delta.json",
+        "patch.safetensors",
+        "training.json",
+    ]
+    assert not (world / ".kept.partial").exists()
+    file = read_patch(folder)
+    assert (file.name, file.class_names, file.architecture, file.weights) == ("kept", CLASSES, ARCH, "file:net.pt")
+    record = json.loads((folder / "training.json").read_text())
+    assert record["fingerprint_before"] == record["fingerprint_after"] == file.fingerprint
+    assert record["data_sha"] == folder_identity(world / "pets")
+    assert (record["train_images"], record["val_images"], record["test_images"]) == (21, 3, 12)
+    assert file.metrics["test_top1"] == pytest.approx(100 * record["test_right"] / 12)
+    card = (folder / "README.md").read_text()
+    for text in (
+        file.fingerprint,
+        "of 12 images right",
+        "bee\\|fly",
+        "confusion.png",
+        "licence",
+        str(file.preprocessing),
+    ):
+        assert text in card
+    with Image.open(folder / "confusion.png") as picture:
+        assert picture.format == "PNG"
+
+
+def test_the_python_of_the_card_runs(
+    world: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image = world / "pets" / "test" / "cat" / "0.png"
+    card = (world / "kept" / "README.md").read_text()
+    code = card.split("```python\n")[1].split("```")[0].replace("FILE", "net.pt").replace("photo.jpg", str(image))
+    monkeypatch.chdir(world)
+    exec(code, {})
+    printed = capsys.readouterr().out.strip()
+    assert call(monkeypatch, "predict", "kept", image, "--topk", 1, "--json", "--weights", "net.pt") == 0
+    (best,) = json.loads(capsys.readouterr().out)[0]["classes"]
+    name, probability = printed.rsplit(" ", 1)
+    assert (name, float(probability)) == (best["class"], pytest.approx(best["probability"], abs=1e-5))
+
+
+def test_nothing_in_the_folder_says_where_things_lie(world: Path) -> None:
+    for path in (world / "kept").iterdir():
+        assert str(world).encode() not in path.read_bytes(), path
+
+
+def test_fit_is_the_benchmarks_own_run(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Same images, method and seed: the command line trains the runner's patch bit for bit, under its identity."""
+    trained: dict[str, torch.Tensor] = {}
+
+    def spy(suffix: Suffix, *rest: object, **more: object) -> int:
+        steps = fit(suffix, *rest, **more)  # type: ignore[arg-type]
+        trained.update(suffix.model.patches[suffix.patch].state_dict())
+        return steps
+
+    monkeypatch.setattr(frozen, "fit", spy)
+    spec = RunSpec(
+        scale="local",
+        architecture=ARCH,
+        weights=weights_identity(world / "net.pt"),
+        task="pets",
+        data=folder_identity(world / "pets"),
+        base_task="",
+        base_data="",
+        method=FitOptions(folder=world, out=world, arch=ARCH, modules=1, epochs=2).method(),
+        image_size=SIZE,
+        seed=0,
+    )
+    env = Env(results=world, cache=world, folders={"pets": world / "pets"}, weights_file=world / "net.pt")
+    values = {row.split: row.value for row in execute(spec, env) if row.column == "pets"}
+    saved = load_file(world / "kept" / "patch.safetensors")
+    assert saved.keys() == trained.keys()
+    assert [name for name in saved if not torch.equal(saved[name], trained[name])] == []
+    assert read_patch(world / "kept").metrics == {"test_top1": values["test"], "val_top1": values["val"]}
+    assert json.loads((world / "kept" / "training.json").read_text())["run_id"] == spec.run_id
+
+
+@pytest.mark.parametrize(
+    ("modules", "paper", "name"), [(0, False, "head"), (2, False, "delta"), (2, True, "delta_paper")]
+)
+def test_defaults_are_the_recipes_of_scale_local(modules: int, paper: bool, name: str) -> None:
+    options = FitOptions(folder=Path(), out=Path(), arch=ARCH, modules=modules, paper=paper)
+    assert options.method().recipe == getattr(local_recipes(), name)
+    assert options.method().n_delta_modules == modules
+    changed = FitOptions(folder=Path(), out=Path(), arch=ARCH, modules=modules, lr=0.5, batch_size=7, epochs=4).method()
+    assert (changed.recipe.lr, changed.recipe.head_lr, changed.recipe.batch_size, changed.recipe.epochs) == (
+        0.5,
+        0.5,
+        7,
+        4,
+    )
+
+
+def test_progress_is_plain_lines_without_a_terminal(
+    world: Path, patch_tool: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert patch_tool(*fit_words(world, "plain_patch", "plain", modules=0)) == 0
+    first, *epochs, last = capsys.readouterr().out.splitlines()
+    assert (
+        "3 classes, 24 images to train on. There is no train/ and test/ inside, so 6 of 30 images are held out" in first
+    )
+    assert [line.split("  ")[0] for line in epochs] == ["epoch 1/2", "epoch 2/2"]
+    assert all("loss " in line and "validation " in line for line in epochs)
+    assert "of 6 images) right, base net bit-identical" in last
+
+
+def test_a_killed_fit_goes_on_to_the_same_bits(
+    world: Path, patch_tool: Callable[..., int], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def kill(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as broken:
+        broken.setattr(command_line, "Listener", lambda **parts: Listener(**parts | {"on_epoch": kill}))
+        assert patch_tool(*fit_words(world, "again/kept")) == 130
+    assert not (world / "again" / "kept").exists()
+    assert "goes on from its last finished epoch" in capsys.readouterr().err
+    assert patch_tool(*fit_words(world, "again/kept")) == 0
+    printed = capsys.readouterr().out
+    assert "Going on from" in printed
+    assert "epoch 1/2" not in printed
+    assert "epoch 2/2" in printed
+    tensors = [(world / folder / "kept" / "patch.safetensors").read_bytes() for folder in ("", "again")]
+    assert tensors[0] == tensors[1]
+    assert [path.name for path in (world / "again").iterdir()] == ["kept"]
+
+
+def test_a_second_fit_replaces_the_patch_and_keeps_what_else_is_there(
+    world: Path, patch_tool: Callable[..., int], tmp_path: Path
+) -> None:
+    out = shutil.copytree(world / "kept", tmp_path / "kept")
+    (out / "notes.txt").write_text("mine")
+    assert patch_tool(*fit_words(world, str(out), modules=0)) == 0
+    assert read_patch(out).config is None
+    assert "a new head" in (out / "README.md").read_text()
+    assert (out / "notes.txt").read_text() == "mine"
+    assert [path.name for path in tmp_path.iterdir()] == ["kept"]
+
+
+@pytest.mark.parametrize(
+    ("folders", "measured"),
+    [
+        (("train", "test"), "images of test/"),
+        (("train", "val"), "images of val/"),
+        (("train", "val", "test"), "images of test/"),
+        (("train", "test", "unlabelled"), "images of test/"),
+        (("bus", "car", "train"), "are held out"),
+    ],
+    ids=str,
+)
+def test_folders_inside_are_splits_or_classes(folders: tuple[str, ...], measured: str, tmp_path: Path) -> None:
+    for name in folders:
+        if "bus" in folders:
+            write_images(tmp_path / name, 5, 0)
+        else:
+            write_classes(tmp_path / name, 5)
+    view = Preprocessing(image_size=8, crop_pct=1.0, interpolation="bilinear", mean=(0.0,) * 3, std=(1.0,) * 3)
+    photos = load_photos(tmp_path, view)
+    assert measured in photos.splits
+    assert photos.class_names == (folders if "bus" in folders else CLASSES)
+    assert str(len(photos.task.test.labels)) in photos.splits
+    drawn = {"train", "val", "test"} - set(folders)
+    assert ("which are held out of train/" in photos.splits) == (len(drawn) == 1)
+
+
+# --- eval, predict, info -----------------------------------------------------------------------------------------
+
+
+def test_eval_measures_what_fit_measured(
+    world: Path, patch_tool: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert patch_tool("eval", world / "kept", world / "pets", "--weights", world / "net.pt") == 0
+    first, *classes, last = capsys.readouterr().out.splitlines()
+    record = json.loads((world / "kept" / "training.json").read_text())
+    assert f"({record['test_right']} of 12 images) right" in first
+    assert sorted(line.split("  ")[-1] for line in classes) == sorted(CLASSES)
+    assert "bit-identical with and without the patch" in last
+
+
+def test_eval_counts_only_held_out_images_of_the_folder_it_was_trained_on(
+    world: Path, patch_tool: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "plain"
+    assert patch_tool(*fit_words(world, str(out), "plain")) == 0
+    right = json.loads((out / "training.json").read_text())["test_right"]
+    renamed = shutil.copytree(world / "plain", tmp_path / "elsewhere")
+    assert patch_tool("eval", out, renamed, "--weights", world / "net.pt") == 0
+    shutil.rmtree(renamed / "cat")
+    assert patch_tool("eval", out, renamed, "--weights", world / "net.pt") == 0
+    lines = [line for line in capsys.readouterr().out.splitlines() if "right, of the" in line]
+    assert f"({right} of 6 images) right, of the images of {renamed} that were held out in training." in lines[0]
+    assert "of 20 images) right" in lines[1]
+
+
+def test_eval_maps_classes_by_name(world: Path, tmp_path: Path) -> None:
+    """A folder that lacks the first class shifts its own indices, not what counts as right."""
+    kept = world / "kept"
+    shutil.copytree(world / "pets" / "test", tmp_path / "some")
+    shutil.rmtree(tmp_path / "some" / CLASSES[0])
+    view = read_patch(kept).preprocessing
+    assert view is not None
+    split, _ = load_evaluation(tmp_path / "some", CLASSES, view, trained_on="")
+    assert split.labels.tolist() == [1] * 4 + [2] * 4
+
+
+def test_predict_says_what_the_model_says(
+    world: Path, patch_tool: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    paths = sorted((world / "pets" / "test").rglob("*.png"))
+    assert patch_tool("predict", world / "kept", *paths, "--topk", 2, "--json", "--weights", world / "net.pt") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [(each["image"], each["patch"]) for each in found] == [(str(path), "kept") for path in paths]
+    net = open_net(ARCH, str(world / "net.pt"))
+    model = put_on(net, [world / "kept"], architecture=ARCH, weights=str(world / "net.pt"))
+    view = read_patch(world / "kept").preprocessing
+    assert view is not None
+    pixels = torch.stack([view.resize_and_crop()(read_image(path)) for path in paths])
+    with torch.no_grad():
+        best = model(view.normalise(pixels)).softmax(1).topk(2)
+    for each, values, indices in zip(found, best.values.tolist(), best.indices.tolist(), strict=True):
+        assert [entry["class"] for entry in each["classes"]] == [CLASSES[index] for index in indices]
+        assert [entry["probability"] for entry in each["classes"]] == pytest.approx(values, abs=1e-5)
+
+
+def test_several_patches_answer_at_once(
+    world: Path, patch_tool: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """From a folder of patches or with --patch, at one input size or two, each answers as it does alone."""
+    shelf = tmp_path / "shelf"
+    shutil.copytree(world / "kept", shelf / "kept")
+    for name, size in (("same", SIZE), ("larger", 96)):
+        assert patch_tool(*fit_words(world, str(shelf / name), modules=2, **{"image-size": size, "epochs": 1})) == 0
+    paths = sorted((world / "pets" / "test").rglob("0.png"))
+    words = [*paths, "--json", "--weights", world / "net.pt"]
+    capsys.readouterr()
+
+    def answers(*which: object) -> list[dict[str, object]]:
+        assert patch_tool("predict", *which) == 0
+        return json.loads(capsys.readouterr().out)  # type: ignore[no-any-return]
+
+    together = answers(shelf, *words)
+    assert [(each["image"], each["patch"]) for each in together] == [
+        (str(path), name) for path in paths for name in ("kept", "larger", "same")
+    ]
+    alone = [each for name in ("kept", "larger", "same") for each in answers(shelf / name, *words)]
+    key = lambda each: (each["image"], each["patch"])  # noqa: E731
+    assert sorted(together, key=key) == sorted(alone, key=key)
+    pair = answers(shelf / "same", *words, "--patch", shelf / "kept")
+    assert [each["patch"] for each in pair] == ["same", "kept"] * len(paths)
+
+
+def test_predict_prints_a_line_for_each_image(
+    world: Path, patch_tool: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = world / "pets" / "test" / "cat" / "0.png"
+    assert patch_tool("predict", world / "kept", path, "--topk", 9, "--weights", world / "net.pt") == 0
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.startswith(f"{path}  kept: ")
+    assert line.count("%") == 3, "there are but three classes"
+
+
+def test_info_needs_no_weights(world: Path, patch_tool: Callable[..., int], capsys: pytest.CaptureFixture[str]) -> None:
+    assert patch_tool("info", world / "kept") == 0
+    printed = capsys.readouterr().out
+    file = read_patch(world / "kept")
+    body = sum(size for name, size in file.tensor_bytes.items() if not name.startswith("head."))
+    full = sum(tensor.nbytes for tensor in timm.create_model(ARCH).state_dict().values())
+    for text in (file.fingerprint, ", ".join(CLASSES), f"{file.size_bytes:,}", f"{body:,}", f"{full:,}", "net.pt"):
+        assert text in printed
+    assert f"{100 * file.size_bytes / full:.2f} % of the net's" in printed
+
+
+# --- parts -------------------------------------------------------------------------------------------------------
+
+
+def test_accuracy_counts_images() -> None:
+    labels = torch.tensor([0, 0, 0, 1, 1, 2])
+    answers = torch.tensor([0, 0, 1, 1, 1, 0])
+    found = accuracy_of(torch.nn.functional.one_hot(answers, 4).float(), labels, ("a", "b", "c", "d"))
+    assert (found.right, found.images, str(found)) == (4, 6, "66.67 % (4 of 6 images)")
+    assert found.confusion[0].tolist() == [2, 1, 0, 0], "rows are the true class"
+    assert [(each.name, each.right, each.images) for each in found.by_class()] == [
+        ("c", 0, 1),
+        ("a", 2, 3),
+        ("b", 2, 2),
+    ]
+
+
+@pytest.mark.parametrize("count", [2, 30])
+def test_the_picture_grows_with_the_classes(count: int, tmp_path: Path) -> None:
+    names = tuple(f"a class with quite a long name, number {index}" for index in range(count))
+    confusion = torch.eye(count, dtype=torch.long) * 3
+    confusion[0] = 0  # a class without images
+    draw_confusion(Accuracy(class_names=names, confusion=confusion).confusion, names, tmp_path / "c.png", title="t")
+    with Image.open(tmp_path / "c.png") as picture:
+        assert min(picture.size) > (600 if count == 30 else 400)
+        assert max(picture.size) < 1200
+
+
+def test_an_unreadable_record_says_nothing(tmp_path: Path) -> None:
+    assert read_data_sha(tmp_path) == ""
+    for text in ("{", "[]", "7"):
+        (tmp_path / "training.json").write_text(text)
+        assert read_data_sha(tmp_path) == ""

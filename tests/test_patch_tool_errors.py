@@ -1,0 +1,144 @@
+"""Bad input to `delta-patch`: one sentence, exit code 2, nothing written."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import timm
+import torch
+from patch_tool_world import ARCH, CLASSES, call, fit_words, make_world, write_classes
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_world(tmp_path_factory.mktemp("world"))
+
+
+@pytest.fixture
+def patch_tool(monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
+    return lambda *words: call(monkeypatch, *words)
+
+
+def everything_below(root: Path) -> dict[str, bytes]:
+    return {str(path): path.read_bytes() if path.is_file() else b"" for path in root.rglob("*")}
+
+
+def break_image(root: Path) -> None:
+    path = root / "pets" / "train" / "cat" / "3.png"
+    path.write_bytes(path.read_bytes()[:60])
+
+
+def remove_images(root: Path) -> None:
+    for path in (root / "plain" / "cat").iterdir():
+        path.unlink()
+    (root / "plain" / "cat" / "readme.txt").write_text("none yet")
+
+
+def leave_one_class(root: Path) -> None:
+    for name in CLASSES[1:]:
+        shutil.rmtree(root / "plain" / name)
+
+
+def leave_one_image_each(root: Path) -> None:
+    for path in (root / "plain").rglob("*.png"):
+        if path.name != "0.png":
+            path.unlink()
+
+
+def occupy(root: Path) -> None:
+    (root / "new").mkdir()
+    (root / "new" / "thesis.txt").write_text("mine")
+
+
+def put_a_file_in_the_way(root: Path) -> None:
+    (root / "new").write_text("mine")
+
+
+def nothing(_: Path) -> None:
+    pass
+
+
+@pytest.mark.parametrize(
+    ("spoil", "data", "options", "message"),
+    [
+        (nothing, "nowhere", {}, "does not exist"),
+        (nothing, "kept", {}, "holds 0 class folders"),
+        (remove_images, "plain", {}, "holds no images"),
+        (leave_one_class, "plain", {}, "at least two"),
+        (leave_one_image_each, "plain", {}, "one image of each class"),
+        (break_image, "pets", {}, "3.png' cannot be read"),
+        (occupy, "pets", {}, "is not a patch folder"),
+        (put_a_file_in_the_way, "pets", {}, "is not a patch folder"),
+        (nothing, "pets", {"out": "net.pt/new"}, "cannot be written into"),
+        (nothing, "pets", {"arch": "resnet18t"}, "resnet18t"),
+        (nothing, "pets", {"weights": "nowhere.pt"}, "nowhere.pt"),
+        (nothing, "pets", {"arch": "resnet18"}, "another architecture"),
+        (nothing, "pets", {"modules": 9}, "n_modules is 9"),
+        (nothing, "pets", {"modules": -1}, "--modules is -1"),
+        (nothing, "pets", {"epochs": 0}, "--epochs is 0"),
+        (nothing, "pets", {"lr": 0}, "--lr is 0"),
+        (nothing, "pets", {"image-size": -3}, "--image-size is -3"),
+        (nothing, "pets", {"batch-size": 20, "image-size": 32}, "--batch-size 20"),
+        (nothing, "pets", {"precision": "8"}, "--precision 8"),
+        (nothing, "pets", {"device": "cuda:7"}, "--device cuda:7"),
+        (nothing, "pets", {"out": "a.b"}, "a.b"),
+    ],
+    ids=lambda value: value.__name__ if callable(value) else None,
+)
+def test_a_bad_fit_is_told_in_one_sentence(
+    spoil: Callable[[Path], None],
+    data: str,
+    options: dict[str, object],
+    message: str,
+    world: Path,
+    patch_tool: Callable[..., int],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    root = shutil.copytree(world, tmp_path / "copy")
+    spoil(root)
+    before = everything_below(tmp_path)
+    words = fit_words(root, str(options.pop("out", "new")) if "out" in options else "new", data, **options)
+    if "device" in options:
+        words = words[:-2]
+    assert patch_tool(*words) == 2
+    told = capsys.readouterr().err.strip()
+    assert told.startswith("delta-patch: ")
+    assert message in told
+    assert "\n" not in told
+    assert everything_below(tmp_path) == before
+
+
+def test_a_bad_question_is_told_in_one_sentence(
+    world: Path, patch_tool: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image = world / "pets" / "test" / "cat" / "0.png"
+    (tmp_path / "note.png").write_text("no image")
+    torch.manual_seed(4)
+    torch.save(timm.create_model(ARCH).state_dict(), tmp_path / "other.pt")
+    write_classes(tmp_path / "strange", 2, ("cat", "yak"))
+    shutil.copytree(world / "kept", tmp_path / "twin" / "kept")
+    known = ("--weights", world / "net.pt")
+    for words, message in [
+        (["predict", world / "kept", image], "the file 'net.pt'; say where it is with --weights FILE"),
+        (["predict", world / "kept", image, "--weights", tmp_path / "other.pt"], "trained on another backbone"),
+        (["predict", world / "kept", *known], "no image to look at"),
+        (["predict", world / "pets", image, *known], "is not a patch folder and holds none"),
+        (["predict", world / "kept", tmp_path / "note.png", *known], "note.png' cannot be read"),
+        (["predict", world / "kept", tmp_path / "absent.png", *known], "there is no such file"),
+        (["predict", world / "kept", world / "pets", *known], "is a folder"),
+        (["predict", world / "kept", image, "--topk", 0, *known], "--topk is 0"),
+        (
+            ["predict", world / "kept", image, "--patch", tmp_path / "twin", *known],
+            "Two of the patches are called 'kept'",
+        ),
+        (["eval", world / "kept", tmp_path / "strange", *known], "holds the class 'yak'"),
+        (["eval", world / "kept", tmp_path / "absent", *known], "does not exist"),
+        (["info", world / "pets"], "cannot be read"),
+    ]:
+        assert patch_tool(*words) == 2, words
+        out, told = capsys.readouterr()
+        assert message in told, told
+        assert told.count("\n") == 1, told
+        assert out == ""
