@@ -30,4 +30,14 @@ def slim_backbone(architecture: str, *, num_classes: int) -> nn.Module:
     """
     if architecture not in SLIM:
         raise UserError(f"No embedded architecture {architecture!r}; choose one of {', '.join(SLIM)}.")
-    return timm.create_model(architecture, num_classes=num_classes, **SLIM[architecture])
+    net = timm.create_model(architecture, num_classes=num_classes, **SLIM[architecture])
+    if architecture.startswith("convnext"):
+        _widen_init(net)
+    return net
+
+
+def _widen_init(net: nn.Module) -> None:
+    """Draw weights with variance 1 / fan-in: timm's constant 0.02 is for wide nets, a slim one stays at chance."""
+    for module in net.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            nn.init.trunc_normal_(module.weight, std=module.weight[0].numel() ** -0.5)
