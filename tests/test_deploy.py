@@ -64,7 +64,9 @@ def test_a_compiled_model_follows_patch_strength_and_batch_size() -> None:
 @torch.no_grad()
 def test_inductor_agrees_up_to_rounding() -> None:
     model, x = with_patches(convnext_net(), {"a": 1}), images()
-    prefix, suffix = model.split_at_first_patch()  # all code of ours is in the suffix; a whole net compiles for a minute
+    prefix, suffix = (
+        model.split_at_first_patch()
+    )  # all code of ours is in the suffix; a whole net compiles for a minute
     features = prefix(x)
     assert torch.allclose(torch.compile(suffix)(features), model(x), rtol=1e-5, atol=1e-5)
 
