@@ -1,6 +1,6 @@
 """The picture of the method: one block, all its skip connections and what weights them; docs/block.svg.
 
-Written by `delta-report block`. What is frozen and what belongs to the patch differ in line style as well as in
+Written by `python -m reports.block_figure`. What is frozen and what belongs to the patch differ in line style as well as in
 colour, so that the picture can be read in black and white.
 """
 
@@ -25,7 +25,7 @@ STEP = 2.7  # from node to node
 RADIUS = 0.31  # of a node
 MODULE_Y = -1.75
 LEGEND_Y = -3.05
-MODULE_LAYERS = ("Conv 3×3", "Conv 3×3", "Pool", "Linear", "Sigmoid")
+MODULE_LAYERS = (r"Conv 3$\times$3", r"Conv 3$\times$3", "Pool", "Linear", "Sigmoid")
 
 
 def draw_block(k: int = 3) -> Figure:
@@ -159,3 +159,7 @@ def _arrow(axes: Axes, start: tuple[float, float], end: tuple[float, float], *, 
 
 def _text(axes: Axes, x: float, y: float, text: str, *, patch: bool = False, align: str = "center") -> None:
     axes.text(x, y, text, ha=align, va="center", fontsize=10.5, color=PATCH if patch else INK)
+
+
+if __name__ == "__main__":
+    write_block_figure(Path(__file__).parents[1] / "docs" / "block.svg")
