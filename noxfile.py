@@ -58,6 +58,14 @@ def tests(session: nox.Session) -> None:
     )  # fmt: skip
 
 
+@nox.session
+def backbones(session: nox.Session) -> None:
+    """Write delta_core/backbones.txt anew and prove each of its nets; takes minutes."""
+    python = str(core(session) / "python")
+    session.run(python, "tests/backbones.py", external=True)
+    session.run(python, "-m", "pytest", "-m", "matrix", *session.posargs, env={"OMP_NUM_THREADS": "1"}, external=True)
+
+
 def _table(session: nox.Session, name: str) -> None:
     """Measure what is missing of a table, then print it beside the paper's."""
     programs = core(session)
@@ -82,3 +90,9 @@ def table2(session: nox.Session) -> None:
 def table10(session: nox.Session) -> None:
     """Table 10, the runs of Table 2 as top-1 pairs."""
     _table(session, "table10")
+
+
+@nox.session
+def study_defaults(session: nox.Session) -> None:
+    """What the defaults of DeltaConfig rest on; arguments after -- go to delta-bench run."""
+    _table(session, "study_defaults")

@@ -139,7 +139,7 @@ def _line(result: Result) -> str:
 
 def _where(row: Row) -> str:
     alpha = "" if row.alpha is None else f" at alpha {row.alpha:g}"
-    before = " before" if row.phase == "before" and row.suite == "patching" else ""
+    before = " before" if row.phase == "before" and row.suite != "base" else ""
     plus = " +bn" if row.variant.endswith("+bn") else ""
     return f"{row.column}{before}{alpha}{plus}"
 

@@ -122,7 +122,7 @@ def _rows(
     return [
         Row(
             run_id=spec.run_id,
-            suite="patching",
+            suite=spec.suite,
             scale=spec.scale,
             protocol=spec.protocol,
             architecture=spec.architecture,

@@ -37,7 +37,7 @@ class Row:
     # identity
     run_id: str
     suite: str
-    """`patching` | `base` (pre-training of an embedded base)."""
+    """`patching` | `base` (pre-training of an embedded base) | `study_defaults` (what our defaults rest on)."""
     scale: Scale
     protocol: str
     """How the run differs from other measurements of the same cell, e.g. `epochs=6,px=32,views=1`."""

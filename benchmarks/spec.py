@@ -14,6 +14,8 @@ from benchmarks.record import Scale
 class RunSpec:
     """One cell and seed: patch one backbone for one task by one method."""
 
+    suite: str = "patching"
+    """What the run belongs to; a study's arms never show up in a table of the paper."""
     scale: Scale
     architecture: str
     weights: str

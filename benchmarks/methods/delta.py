@@ -1,7 +1,7 @@
 """Delta-Networks (n): input-conditioned skip connections on the last n blocks (paper, Section 2)."""
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from benchmarks.methods.base import Cell, Method, Outcome
 from benchmarks.methods.frozen import measure_patch
@@ -14,8 +14,9 @@ class DeltaNetworks(Method):
 
     name: ClassVar[str] = "delta_networks"
     config: DeltaConfig
-    reading: Literal["default", "paper"]
-    """`default` = what measured best (delta_core/DECISIONS.md), `paper` = the literal reading of the paper."""
+    reading: str
+    """`default` = what measured best (delta_core/DECISIONS.md), `paper` = the literal reading of the paper, or the
+    name of an arm of a study."""
 
     @property
     def variant(self) -> str:

@@ -1,0 +1,66 @@
+"""Studies of our own choices, as functions from a world to runs; what they found is in delta_core/DECISIONS.md."""
+
+from dataclasses import replace
+
+from benchmarks.methods import DeltaNetworks, FcOnly, Method
+from benchmarks.recipe import Recipe
+from benchmarks.spec import RunSpec
+from benchmarks.worlds import World
+from delta_core import DeltaConfig
+
+STUDY_MODULES = 2
+"""Delta (2): the smallest patch in which a BatchNorm stands half-way through the frozen net."""
+
+
+def study_defaults(world: World, seeds: int) -> list[RunSpec]:
+    """What the paper leaves open: gates' start x BatchNorm, then the module's input and the recipe around two starts.
+
+    Arms differ from each other in what their name says. The base task is left out: the base is frozen by contract.
+    Seeds come first, so that a study that is cut short has whole repetitions.
+    """
+    return [
+        RunSpec(
+            suite="study_defaults",
+            scale=world.scale,
+            architecture=architecture,
+            weights=weights,
+            task=task,
+            data=data,
+            base_task="",
+            base_data="",
+            method=method,
+            image_size=world.image_size,
+            seed=seed,
+        )
+        for seed in range(seeds)
+        for architecture, weights in world.weights.items()
+        for task, data in world.tasks.items()
+        for method in _arms(world.recipes.head, world.recipes.delta)
+    ]
+
+
+def _arms(head: Recipe, recipe: Recipe) -> list[Method]:
+    gates = {
+        "half": DeltaConfig(n_modules=STUDY_MODULES, gate_start="half"),
+        "+-1": DeltaConfig(n_modules=STUDY_MODULES, gate_start="identity", gate_start_logit=1.0),
+        "+-2": DeltaConfig(n_modules=STUDY_MODULES, gate_start="identity", gate_start_logit=2.0),
+    }
+    arms: dict[str, tuple[DeltaConfig, Recipe]] = {}
+    for start, config in gates.items():
+        arms |= {
+            f"gates {start}, fresh BN": (replace(config, norm_start="fresh"), recipe),
+            f"gates {start}, no BN": (replace(config, norm_place="none", norm_start="fresh"), recipe),
+            f"gates {start}, identity BN": (config, recipe),
+            f"gates {start}, identity BN on skip sum": (replace(config, norm_place="skip_sum"), recipe),
+        }
+    for start in ("half", "+-1"):
+        centre, name = gates[start], f"gates {start}, identity BN"
+        arms |= {
+            f"{name}, module at stride 2": (replace(centre, module_input="stride2"), recipe),
+            f"{name}, module on 7x7": (replace(centre, module_input="pool7"), recipe),
+            f"{name}, lr 0.001": (centre, replace(recipe, lr=1e-3)),
+            f"{name}, lr 0.01": (centre, replace(recipe, lr=1e-2)),
+            f"{name}, weight decay 0.1": (centre, replace(recipe, weight_decay=0.1)),
+        }
+    deltas = [DeltaNetworks(recipe=recipe, config=config, reading=name) for name, (config, recipe) in arms.items()]
+    return [FcOnly(recipe=head), *deltas]
