@@ -5,7 +5,10 @@ from delta_core.errors import DeltaError, FrozenError
 from delta_core.families import register_family, register_sub_block
 from delta_core.features import FeatureInfo
 from delta_core.freeze import assert_frozen, backbone_fingerprint
+from delta_core.hub import download_patch
 from delta_core.model import DeltaModel
+from delta_core.patch_file import PatchFile
+from delta_core.patch_io import load_patch, read_patch, save_patch
 from delta_core.status import DeltaStatus, ParamCounts, PatchStatus
 from delta_core.weights import Preprocessing
 from delta_core.zoo import create_model, list_backbones, resolve_transform, wrap
@@ -18,14 +21,19 @@ __all__ = [
     "FeatureInfo",
     "FrozenError",
     "ParamCounts",
+    "PatchFile",
     "PatchStatus",
     "Preprocessing",
     "assert_frozen",
     "backbone_fingerprint",
     "create_model",
     "list_backbones",
+    "download_patch",
+    "load_patch",
+    "read_patch",
     "register_family",
     "register_sub_block",
     "resolve_transform",
+    "save_patch",
     "wrap",
 ]

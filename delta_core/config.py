@@ -1,7 +1,10 @@
 """Configuration of one patch: which blocks are gated, how, and how the gates start."""
 
-from dataclasses import dataclass
-from typing import Literal, Self, get_args
+import reprlib
+import warnings
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal, Self, get_args
 
 from delta_core.errors import DeltaError
 
@@ -54,12 +57,40 @@ class DeltaConfig:
         ):
             value = getattr(self, name)
             if value not in get_args(choices):
-                raise DeltaError(f"DeltaConfig.{name} is {value!r}; choose one of {', '.join(get_args(choices))}.")
+                given = reprlib.repr(value)
+                raise DeltaError(f"DeltaConfig.{name} is {given}; choose one of {', '.join(get_args(choices))}.")
         for name in ("n_modules", "reduction"):
-            if not isinstance(getattr(self, name), int) or getattr(self, name) < 1:
-                raise DeltaError(f"DeltaConfig.{name} is {getattr(self, name)}; give a whole number of at least 1.")
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+                raise DeltaError(f"DeltaConfig.{name} is {reprlib.repr(value)}; give a whole number of at least 1.")
+        logit = self.gate_start_logit
+        if not isinstance(logit, int | float) or isinstance(logit, bool) or not -100 <= logit <= 100:
+            raise DeltaError(
+                f"DeltaConfig.gate_start_logit is {reprlib.repr(logit)}; give a number from -100 to 100, "
+                "beyond which a sigmoid does not change."
+            )
 
     @classmethod
     def paper(cls, *, n_modules: int = 4) -> Self:
         """The literal reading of the paper: gates start at 0.5, a fresh BatchNorm on the block output."""
         return cls(n_modules=n_modules, gate_start="half", norm_place="output", norm_start="fresh", module_input="full")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Every option by name, as plain values that JSON can hold.
+
+        >>> DeltaConfig.from_dict(DeltaConfig().to_dict()) == DeltaConfig()
+        True
+        """
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Read `to_dict`. Options that are not known, from a newer version, are dropped with a warning.
+
+        Raises:
+            DeltaError: if a value is outside the declared choices.
+        """
+        known = {option.name for option in fields(cls)}
+        if unknown := sorted(values.keys() - known):
+            warnings.warn(f"DeltaConfig has no {reprlib.repr(unknown)}; this version ignores them.", stacklevel=2)
+        return cls(**{name: value for name, value in values.items() if name in known})

@@ -3,20 +3,23 @@
 Shape legend: B batch, H W image size, C channels, N classes.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
-from typing import Any, NoReturn, cast
+from pathlib import Path
+from typing import Any, NoReturn, Self, cast
 
 import torch
 from torch import Tensor, nn
 
+from delta_core import hub
 from delta_core.config import DeltaConfig
 from delta_core.errors import DeltaError, FrozenError
 from delta_core.families import Block, Stage, feature_size, pool, stages_of
 from delta_core.features import FeatureInfo, feature_info, taps
 from delta_core.freeze import assert_frozen, backbone_fingerprint, freeze
-from delta_core.patch import Patch
+from delta_core.patch import Patch, check_patch_name
+from delta_core.patch_io import load_patch, save_patch
 from delta_core.split import Prefix, Suffix
 from delta_core.status import DeltaStatus, ParamCounts, PatchStatus
 from delta_core.weights import Preprocessing
@@ -75,17 +78,7 @@ class DeltaModel(nn.Module):
             DeltaError: if the name is taken or unusable, the number of names is not that of the classes, or the net
                 has fewer blocks than modules asked for.
         """
-        if not name or "." in name or name in self.patches:
-            raise DeltaError(f"Patch name {name!r} is empty, taken or holds a dot; choose another.")
-        if num_classes < 1:
-            raise DeltaError(f"num_classes is {num_classes}; a patch needs at least one class.")
-        if class_names and len(class_names) != num_classes:
-            raise DeltaError(f"{len(class_names)} class names were given for {num_classes} classes; give one a class.")
-        if config and config.n_modules > len(self.blocks):
-            raise DeltaError(
-                f"n_modules is {config.n_modules} but {type(self.backbone).__name__} has {len(self.blocks)} blocks "
-                f"that can be gated; {f'choose 1 to {len(self.blocks)}' if self.blocks else 'patch its head alone'}."
-            )
+        check_patch_name(name, taken=self.patches)
         parameter = next(self.backbone.parameters())
         patch = Patch(self.blocks, feature_size(self.backbone), num_classes, config, tuple(class_names), preprocessing)
         self.patches[name] = patch.to(parameter.device, parameter.dtype).train(self.training)
@@ -155,6 +148,26 @@ class DeltaModel(nn.Module):
                 count, total, squares = moments[block.name]
                 mean = total / count
                 part.set_norm_to_identity(mean, (squares / count - mean.square()).clamp_min(0))
+
+    # --- files -------------------------------------------------------------------------------------------------
+    def save_patch(
+        self, folder: str | Path, name: str | None = None, *, metrics: Mapping[str, float] | None = None
+    ) -> Path:
+        """Write a patch (by name, else the active one) to a folder; see `delta_core.patch_io.save_patch`."""
+        return save_patch(self, folder, name, metrics=metrics)
+
+    def load_patch(self, folder: str | Path, name: str | None = None, *, strict: bool = True) -> str:
+        """Add the patch of a folder and make it active; see `delta_core.patch_io.load_patch`."""
+        return load_patch(self, folder, name, strict=strict)
+
+    @classmethod
+    def from_pretrained(cls, path_or_repo: str | Path, **options: Any) -> Self:
+        """Backbone and patch of a folder or a Hub repository; see `delta_core.hub.from_pretrained`."""
+        return hub.from_pretrained(cls, path_or_repo, **options)
+
+    def push_to_hub(self, repo_id: str, name: str | None = None, **options: Any) -> str:
+        """Upload a patch (by name, else the active one); see `delta_core.hub.push_to_hub`."""
+        return hub.push_to_hub(self, repo_id, name, **options)
 
     # --- forward -----------------------------------------------------------------------------------------------
     def forward(self, x: Tensor) -> Tensor:

@@ -3,6 +3,8 @@
 Shape legend: B batch, C channels, H W size, S = k(k+1)/2 skips of a block with k sub-blocks.
 """
 
+import re
+from collections.abc import Iterable
 from typing import cast
 
 import torch
@@ -13,6 +15,24 @@ from delta_core.errors import DeltaError
 from delta_core.families import SUB_BLOCKS, Block
 from delta_core.gates import build_gates, existing_skips
 from delta_core.weights import Preprocessing
+
+
+def check_patch_name(name: str, taken: Iterable[str] = ()) -> None:
+    """Refuse a name that is taken or unusable.
+
+    A name becomes a key of nn.ModuleDict, which must hold no dots and must not be one of its own attributes, and may
+    be used as the name of a file.
+
+    Raises:
+        DeltaError: naming it.
+    """
+    if name in tuple(taken):
+        raise DeltaError(f"Patch name {name!r} is taken; choose another, or delete that patch first.")
+    if not re.fullmatch(r"\w[\w -]{0,99}", name) or hasattr(nn.ModuleDict(), name):
+        raise DeltaError(
+            f"Patch name {name[:100]!r} is empty, reserved, too long or holds more than letters, digits, '-', '_' and "
+            "spaces; choose another."
+        )
 
 
 class BlockPatch(nn.Module):
@@ -111,6 +131,10 @@ class Patch(nn.Module):
 
     Without config the patch is the head alone (the FC-only baseline). `class_names` is empty when they are not known;
     `preprocessing` is how images of this task become inputs, None when it is that of the backbone's weights.
+
+    Raises:
+        DeltaError: if there is no class, the number of names is not that of the classes, or there are fewer blocks
+            than modules asked for.
     """
 
     def __init__(
@@ -123,6 +147,15 @@ class Patch(nn.Module):
         preprocessing: Preprocessing | None = None,
     ) -> None:
         super().__init__()
+        if num_classes < 1:
+            raise DeltaError(f"num_classes is {num_classes}; a patch needs at least one class.")
+        if class_names and len(class_names) != num_classes:
+            raise DeltaError(f"{len(class_names)} class names were given for {num_classes} classes; give one a class.")
+        if config and config.n_modules > len(blocks):
+            raise DeltaError(
+                f"n_modules is {config.n_modules} but the net has {len(blocks)} blocks that can be gated; "
+                f"choose 1 to {len(blocks)}."
+            )
         self.config = config
         self.class_names = class_names
         self.preprocessing = preprocessing

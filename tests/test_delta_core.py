@@ -323,8 +323,9 @@ def test_unknown_and_taken_patch_names_are_refused() -> None:
     model = patched(basic_block_net(), n_modules=1)
     refuse("'tsk' is not there; loaded are task", lambda: model.set_patch("tsk"))
     assert model.active_patch == "task"
-    for name in ("task", "", "a.b"):
-        refuse("empty, taken or holds a dot", lambda name=name: model.add_patch(name, num_classes=2))
+    refuse("'task' is taken", lambda: model.add_patch("task", num_classes=2))
+    for name in ("", "a.b", "../a", "a/b", "keys", "training", "a\n", "x" * 101):
+        refuse("empty, reserved, too long or holds more", lambda name=name: model.add_patch(name, num_classes=2))
     refuse("num_classes is 0", lambda: model.add_patch("new", num_classes=0))
     refuse("4 blocks", lambda: model.add_patch("new", num_classes=2, config=DeltaConfig(n_modules=5)))
     assert list(model.patches) == ["task"]

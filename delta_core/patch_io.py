@@ -1,0 +1,293 @@
+"""Patches as folders: `delta.json` says what the patch is, `patch.safetensors` holds its tensors; no pickle.
+
+A folder may come from anybody. Loading checks everything before it touches the model; saving replaces a folder as a
+whole or not at all.
+"""
+
+import hashlib
+import os
+import shutil
+import stat
+import uuid
+import warnings
+from collections.abc import Mapping
+from dataclasses import replace
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import safetensors.torch
+import torch
+from safetensors import SafetensorError
+from torch import Tensor
+
+from delta_core.errors import DeltaError
+from delta_core.families import feature_size
+from delta_core.gates import ExistingGates, existing_skips
+from delta_core.patch import Patch, check_patch_name
+from delta_core.patch_file import MAX_JSON_BYTES, PatchFile
+
+if TYPE_CHECKING:
+    from delta_core.model import DeltaModel
+
+JSON_NAME = "delta.json"
+TENSORS_NAME = "patch.safetensors"
+MAX_HEADER_BYTES = 2**20
+"""Of `patch.safetensors`: a patch has some hundred tensors of about 100 header bytes each."""
+
+
+def save_patch(
+    model: "DeltaModel", folder: str | Path, name: str | None = None, *, metrics: Mapping[str, float] | None = None
+) -> Path:
+    """Write a patch (by name, else the active one) to a folder; returns the folder.
+
+    The folder is written next to its place and renamed, so it holds the old patch or the new one, never parts of
+    both. Other files in the folder of an older patch (a model card, a figure) are kept. A process that is killed may
+    leave a hidden sibling `.FOLDER.*` behind; between its two renames that sibling is the old patch.
+
+    Args:
+        model: the model that carries the patch.
+        folder: new, empty, or the folder of an older patch.
+        name: of the patch; it is saved with it.
+        metrics: what to remember about it, such as `{"accuracy": 0.93}`.
+
+    Raises:
+        DeltaError: if there is no such patch, a value is not finite, the folder holds something else, or it cannot
+            be written.
+        FrozenError: if the backbone changed: its fingerprint would be a lie.
+
+    Example:
+        >>> import tempfile, timm
+        >>> from delta_core import DeltaModel
+        >>> model = DeltaModel(timm.create_model("resnet10t"))
+        >>> model.add_patch("flowers", num_classes=2, class_names=["daisy", "tulip"])
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     sorted(path.name for path in save_patch(model, folder, metrics={"accuracy": 0.93}).iterdir())
+        ['delta.json', 'patch.safetensors']
+    """
+    model.assert_frozen()
+    name = model.active_patch if name is None else name
+    patch = model._patch(name)
+    tensors = {key: tensor.detach().cpu().contiguous() for key, tensor in patch.state_dict().items()}
+    data = safetensors.torch.save(tensors)
+    file = PatchFile(
+        name=str(name),
+        config=patch.config,
+        num_classes=patch.num_classes,
+        class_names=patch.class_names,
+        architecture=model.architecture,
+        weights=model.weights,
+        fingerprint=model.fingerprint,
+        preprocessing=patch.preprocessing,
+        metrics={key: float(value) for key, value in (metrics or {}).items()},
+        library_version=_library_version(),
+        sha256=hashlib.sha256(data).hexdigest(),
+        size_bytes=len(data),
+    )
+    text = file.to_json()
+    try:  # what loading would refuse is not written
+        PatchFile.from_json(text)
+        _check_tensors(tensors, _blank(model, file))
+    except DeltaError as error:
+        raise DeltaError(f"Patch {name!r} cannot be saved: {error}") from error
+    _write_folder(Path(folder), {JSON_NAME: text, TENSORS_NAME: data})
+    return Path(folder)
+
+
+def load_patch(model: "DeltaModel", folder: str | Path, name: str | None = None, *, strict: bool = True) -> str:
+    """Add the patch of a folder to a model and make it active; returns its name.
+
+    Nothing is unpickled or executed, and a refused folder leaves the model as it was.
+
+    Args:
+        model: a model on the backbone that the patch was trained on.
+        folder: written by `save_patch`.
+        name: for the patch in this model; default: the one it was saved with.
+        strict: refuse another backbone, by fingerprint. False warns instead; shapes and dtypes must still agree.
+
+    Raises:
+        DeltaError: if the folder is not a whole, undamaged patch for this model, or the name is taken.
+
+    Example:
+        >>> import tempfile, timm
+        >>> from delta_core import DeltaModel
+        >>> model = DeltaModel(timm.create_model("resnet10t"))
+        >>> model.add_patch("flowers", num_classes=2)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     load_patch(model, save_patch(model, folder), "copy")
+        'copy'
+        >>> model.active_patch
+        'copy'
+    """
+    folder = Path(folder)
+    file = _read_json(folder)
+    name = file.name if name is None else name
+    check_patch_name(name, taken=model.patches)
+    if file.fingerprint != model.fingerprint:
+        message = (
+            f"{folder} was trained on another backbone: {file.architecture} with weights {file.weights!r}, fingerprint "
+            f"{file.fingerprint[:12]}, but this one is {model.architecture} with {model.weights!r}, "
+            f"{model.fingerprint[:12]}; load that backbone, or pass strict=False to try it all the same."
+        )
+        if strict:
+            raise DeltaError(message)
+        warnings.warn(message, stacklevel=2)
+    try:
+        patch = _blank(model, file)
+        expected_bytes = sum(tensor.nbytes for tensor in patch.state_dict().values())
+        if file.size_bytes > expected_bytes + MAX_HEADER_BYTES:
+            raise DeltaError(f"{TENSORS_NAME} has {file.size_bytes} bytes, expected about {expected_bytes}.")
+        tensors = _read_tensors(folder, file)
+        _check_tensors(tensors, patch)
+    except DeltaError as error:
+        raise DeltaError(f"{folder} cannot be loaded: {error}") from error
+    patch.to_empty(device=next(model.backbone.parameters()).device).load_state_dict(tensors)
+    model.patches[name] = patch.train(model.training)
+    model.active_patch = name
+    return name
+
+
+def read_patch(folder: str | Path) -> PatchFile:
+    """What a patch folder holds, without a model; its files are checked against their sums.
+
+    Raises:
+        DeltaError: if the folder is not a whole, undamaged patch.
+
+    Example:
+        >>> import tempfile, timm
+        >>> from delta_core import DeltaModel
+        >>> model = DeltaModel(timm.create_model("resnet10t"))
+        >>> model.add_patch("flowers", num_classes=2)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     file = read_patch(save_patch(model, folder))
+        >>> file.architecture, dict(file.tensor_bytes)
+        ('resnet10t', {'head.bias': 8, 'head.weight': 4096})
+    """
+    folder = Path(folder)
+    file = _read_json(folder)
+    tensors = _read_tensors(folder, file)
+    return replace(file, tensor_bytes={key: tensors[key].nbytes for key in sorted(tensors)})
+
+
+def _library_version() -> str:
+    try:
+        return version("delta-patching")
+    except PackageNotFoundError:  # run from a source tree
+        return "unknown"
+
+
+# --- reading -----------------------------------------------------------------------------------------------------
+
+
+def _read_json(folder: Path) -> PatchFile:
+    if not folder.is_dir():
+        raise DeltaError(f"{str(folder)!r} is not a folder; give one that save_patch wrote.")
+    path = folder / JSON_NAME
+    try:
+        return PatchFile.from_json(_read(path, at_most=MAX_JSON_BYTES))
+    except DeltaError as error:
+        raise DeltaError(f"{path}: {error}") from error
+
+
+def _read_tensors(folder: Path, file: PatchFile) -> dict[str, Tensor]:
+    path = folder / TENSORS_NAME
+    data = _read(path, at_most=file.size_bytes)
+    if len(data) != file.size_bytes or hashlib.sha256(data).hexdigest() != file.sha256:
+        raise DeltaError(f"{path} is not the file that {JSON_NAME} tells of (size or SHA-256); copy both again.")
+    if int.from_bytes(data[:8], "little") > MAX_HEADER_BYTES:
+        raise DeltaError(f"{path} has a header of more than {MAX_HEADER_BYTES} bytes; save the patch again.")
+    try:
+        return safetensors.torch.load(data)
+    except (SafetensorError, KeyError, TypeError) as error:  # the last two: a dtype that torch does not have
+        raise DeltaError(f"{path} is not a safetensors file ({error}); save the patch again.") from error
+
+
+def _read(path: Path, *, at_most: int) -> bytes:
+    """Bytes of a file that is itself in the folder: a link could point anywhere, a pipe could block."""
+    try:
+        if not stat.S_ISREG(path.lstat().st_mode):
+            raise DeltaError(f"{path} is a link or not a file; put the file itself into the folder.")
+        with path.open("rb") as handle:
+            size = os.fstat(handle.fileno()).st_size
+            if size > at_most:
+                raise DeltaError(f"{path} has {size} bytes, expected at most {at_most}; save the patch again.")
+            return handle.read(size)
+    except OSError as error:
+        raise DeltaError(f"{path} cannot be read ({error.strerror}); give a folder of save_patch.") from error
+
+
+def _blank(model: "DeltaModel", file: PatchFile) -> Patch:
+    """The patch that a file tells of, without memory: built on the meta device, which draws no random numbers."""
+    with torch.device("meta"):
+        patch = Patch(
+            model.blocks,
+            feature_size(model.backbone),
+            file.num_classes,
+            file.config,
+            file.class_names,
+            file.preprocessing,
+        )
+    return patch.to(next(model.backbone.parameters()).dtype)
+
+
+def _check_tensors(tensors: Mapping[str, Tensor], patch: Patch) -> None:
+    """Names, shapes and dtypes are exactly those of the patch, and every value can be computed with."""
+    expected = patch.state_dict()
+    for name in sorted(expected.keys() | tensors.keys()):
+        if _kind(tensors, name) != _kind(expected, name):
+            raise DeltaError(
+                f"tensor {name[:100]!r} is {_kind(tensors, name)}, expected {_kind(expected, name)} for this backbone "
+                "and config; load the backbone of the patch, in the same dtype."
+            )
+        if not tensors[name].isfinite().all():
+            raise DeltaError(f"tensor {name!r} holds values that are not finite; train the patch again.")
+        if name.endswith("running_var") and (tensors[name] < 0).any():
+            raise DeltaError(f"tensor {name!r} holds a negative variance; train the patch again.")
+    for name, module in patch.named_modules():
+        if isinstance(module, ExistingGates):
+            mask = tensors[f"{name}.existing"].view(torch.uint8)
+            if not torch.equal(mask, existing_skips(len(module.gates)).view(torch.uint8)):
+                raise DeltaError(f"tensor '{name}.existing' is not the mask of existing skips; save the patch again.")
+
+
+def _kind(tensors: Mapping[str, Tensor], name: str) -> str:
+    if name not in tensors:
+        return "absent"
+    return f"{str(tensors[name].dtype).removeprefix('torch.')} {tuple(tensors[name].shape)}"
+
+
+# --- writing -----------------------------------------------------------------------------------------------------
+
+
+def _write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Make or replace a folder with these files, as a whole or not at all; other files of an old one are kept."""
+    try:
+        folder = folder.resolve()
+        is_old = folder.exists()
+        if is_old and not (folder / JSON_NAME).is_file() and (not folder.is_dir() or any(folder.iterdir())):
+            raise DeltaError(f"{folder} exists and is not a patch folder; choose a new or an empty one.")
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        new, old = (folder.with_name(f".{folder.name}.{uuid.uuid4().hex}") for _ in range(2))
+        try:
+            if is_old:
+                shutil.copytree(
+                    folder, new, symlinks=True, ignore=lambda at, _: set(files) if at == str(folder) else set()
+                )
+            else:
+                new.mkdir()
+            for name, data in files.items():
+                with (new / name).open("xb") as handle:
+                    handle.write(data)
+                    handle.flush()
+                    os.fsync(handle.fileno())
+            if is_old:
+                folder.rename(old)
+            new.rename(folder)
+        except BaseException:
+            if old.exists() and not folder.exists():
+                old.rename(folder)
+            shutil.rmtree(new, ignore_errors=True)
+            raise
+        shutil.rmtree(old, ignore_errors=True)
+    except OSError as error:
+        raise DeltaError(f"{folder} cannot be written ({error}); what was there before is untouched.") from error
