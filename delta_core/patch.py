@@ -154,7 +154,7 @@ class Patch(nn.Module):
         if config and config.n_modules > len(blocks):
             raise DeltaError(
                 f"n_modules is {config.n_modules} but the net has {len(blocks)} blocks that can be gated; "
-                f"choose 1 to {len(blocks)}."
+                f"{f'choose 1 to {len(blocks)}' if blocks else 'patch its head alone'}."
             )
         self.config = config
         self.class_names = class_names

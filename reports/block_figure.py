@@ -1,7 +1,7 @@
 """The picture of the method: one block, all its skip connections and what weights them; docs/block.svg.
 
-Written by `python -m reports.block_figure`. What is frozen and what belongs to the patch differ in line style as well as in
-colour, so that the picture can be read in black and white.
+Written by `python -m reports.block_figure`. What is frozen and what belongs to the patch differ in line style as well
+as in colour, so that the picture can be read in black and white.
 """
 
 from itertools import accumulate
@@ -34,7 +34,7 @@ def draw_block(k: int = 3) -> Figure:
     >>> len(draw_block(2).axes)
     1
     """
-    left, right, bottom, top = -1.7, k * STEP + 3.2, LEGEND_Y - 0.45, 0.55 + 0.95 * k
+    left, right, bottom, top = -1.7, max(k, 3) * STEP + 3.2, LEGEND_Y - 0.45, 0.55 + 0.95 * k
     figure = Figure(figsize=((right - left) * INCHES_PER_UNIT, (top - bottom) * INCHES_PER_UNIT))
     axes = figure.add_axes((0, 0, 1, 1), xlim=(left, right), ylim=(bottom, top), aspect="equal")
     axes.axis("off")
@@ -128,8 +128,10 @@ def _legend(axes: Axes) -> None:
             _box(axes, (x + 0.25, LEGEND_Y), (0.5, 0.32), "", patch=index == 1)
         else:
             new = index == 3
-            style = {"color": PATCH, "linewidth": 1.6, "linestyle": DASHES} if new else {"color": INK, "linewidth": 1.3}
-            axes.plot([x, x + 0.5], [LEGEND_Y] * 2, **style)
+            axes.plot(
+                [x, x + 0.5], [LEGEND_Y] * 2, color=PATCH if new else INK, linewidth=1.6 if new else 1.3,
+                linestyle=DASHES if new else "-",
+            )  # fmt: skip
         _text(axes, x + 0.65, LEGEND_Y - 0.01, word, align="left")
 
 

@@ -148,7 +148,7 @@ def test_onnxruntime_has_the_same_top1_on_real_images(
     for batch in photographs.split(40):
         logits, expected = torch.from_numpy(session.run(None, {name: batch.numpy()})[0]), model(batch)
         assert torch.equal(logits.argmax(1), expected.argmax(1))
-        assert torch.allclose(logits, expected, rtol=1e-4, atol=1e-3)
+        assert torch.allclose(logits, expected, rtol=1e-4, atol=1e-4)
     assert len(model(photographs).argmax(1).unique()) > 5, "one answer for all images would prove nothing"
 
 
