@@ -96,3 +96,10 @@ def table10(session: nox.Session) -> None:
 def study_defaults(session: nox.Session) -> None:
     """What the defaults of DeltaConfig rest on; arguments after -- go to delta-bench run."""
     _table(session, "study_defaults")
+
+
+@nox.session
+def perf(session: nox.Session) -> None:
+    """Costs against references, side by side; arguments after -- go to benchmarks.perf."""
+    programs = core(session)
+    session.run(str(programs / "python"), "-m", "benchmarks.perf", *session.posargs, external=True)

@@ -9,7 +9,7 @@ import timm
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tiny import NETS, basic_block_net, images
+from tiny import NETS, basic_block_net, images, with_patches
 from torch import nn
 
 from delta_core import DeltaConfig, DeltaError, DeltaModel
@@ -18,19 +18,6 @@ from delta_core import DeltaConfig, DeltaError, DeltaModel
 @pytest.fixture(params=NETS.values(), ids=NETS.keys())
 def make_net(request: pytest.FixtureRequest) -> Callable[[], nn.Module]:
     return request.param
-
-
-def with_patches(net: nn.Module, counts: dict[str, int]) -> DeltaModel:
-    """A model with patches of so many modules (0: a head alone), none of which is the identity."""
-    model = DeltaModel(net)
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        for name, n in counts.items():
-            model.add_patch(name, num_classes=3 + n, config=DeltaConfig.paper(n_modules=n) if n else None)
-        for tensor in model.patches.state_dict().values():
-            if tensor.is_floating_point() and tensor.ndim == 1:
-                tensor.uniform_(0.5, 1.5)
-    return model.eval()
 
 
 # --- many tasks in one pass --------------------------------------------------------------------------------------

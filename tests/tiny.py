@@ -12,6 +12,7 @@ from benchmarks.data.splits import TaskData, TensorSplit
 from benchmarks.engine import predict
 from benchmarks.methods import Cell
 from benchmarks.recipe import Recipe
+from delta_core import DeltaConfig, DeltaModel
 from delta_core.weights import Preprocessing
 
 PREPROCESSING = Preprocessing(
@@ -52,6 +53,19 @@ NETS: dict[str, Callable[[], nn.Module]] = {
     "convnext": convnext_net,
     "efficientnet_lite": efficientnet_lite_net,
 }
+
+
+def with_patches(net: nn.Module, counts: dict[str, int]) -> DeltaModel:
+    """A model with patches of so many modules (0: a head alone), none of which is the identity."""
+    model = DeltaModel(net)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        for name, n in counts.items():
+            model.add_patch(name, num_classes=3 + n, config=DeltaConfig.paper(n_modules=n) if n else None)
+        for tensor in model.patches.state_dict().values():
+            if tensor.is_floating_point() and tensor.ndim == 1:
+                tensor.uniform_(0.5, 1.5)
+    return model.eval()
 
 
 def images(count: int = 4, size: int = 32, seed: int = 0) -> Tensor:

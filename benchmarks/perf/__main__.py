@@ -1,0 +1,60 @@
+"""Command line: `python -m benchmarks.perf forward_patches` measures, prints and writes results/perf/<name>.csv."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+import tyro
+
+from benchmarks.errors import UserError
+from benchmarks.perf import forward_patches
+from benchmarks.perf.rows import PerfRow, write_rows
+
+MEASUREMENTS: dict[str, Callable[..., list[PerfRow]]] = {"forward_patches": forward_patches.measure}
+
+
+def perf(
+    names: tyro.conf.Positional[tuple[str, ...]] = tuple(MEASUREMENTS),
+    *,
+    repetitions: int = 9,
+    threads: int = 1,
+    results: Path = Path("results"),
+) -> None:
+    """Measure costs of the library against references, side by side.
+
+    Args:
+        names: measurements to make; all if none is named.
+        repetitions: paired repetitions; a row states their medians.
+        threads: threads of torch; one is disturbed least by other processes.
+        results: folder for perf/<name>.csv.
+    """
+    unknown = [name for name in names if name not in MEASUREMENTS]
+    if unknown:
+        raise UserError(f"There is no measurement {unknown[0]!r}; choose from {', '.join(MEASUREMENTS)}.")
+    if repetitions < 1 or threads < 1:
+        raise UserError(f"--repetitions is {repetitions} and --threads {threads}; give whole numbers of at least 1.")
+    torch.set_num_threads(threads)
+    for name in names:
+        rows = MEASUREMENTS[name](repetitions=repetitions)
+        path = results / "perf" / f"{name}.csv"
+        write_rows(path, rows)
+        for row in rows:
+            print(
+                f"{row.name}: {row.ratio:.3f} (IQR {row.spread:.3f}, n {row.n}), "
+                f"ours {row.ours:.4g} {row.unit}, reference {row.reference:.4g} {row.unit}"
+            )
+        print(path)
+
+
+def main() -> None:
+    """Entry point; bad input gives one sentence and exit code 2."""
+    try:
+        tyro.cli(perf, prog="python -m benchmarks.perf")
+    except UserError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()
