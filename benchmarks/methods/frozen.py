@@ -6,8 +6,9 @@ from dataclasses import replace
 import torch
 from torch import nn
 
-from benchmarks.data.splits import Split, TensorSplit, eval_batches
-from benchmarks.engine import fit, predict
+from benchmarks.data.splits import eval_batches
+from benchmarks.engine import fit
+from benchmarks.features import PrefixFeatures
 from benchmarks.methods.base import EVAL_SPLITS, Cell, Measurement, Outcome
 from benchmarks.recipe import Recipe
 from delta_core import DeltaConfig, DeltaModel, backbone_fingerprint
@@ -18,8 +19,8 @@ TASK = "task"
 def measure_patch(cell: Cell, config: DeltaConfig | None, recipe: Recipe) -> Outcome:
     """Train a patch (`config=None`: the head alone) and prove that the base stayed as it was.
 
-    With one fixed view per image (`recipe.views == 1`) the output of the frozen prefix is the same in every epoch, so
-    it is computed once and only the suffix is trained.
+    What the frozen prefix puts out for held-out and test images, and for fixed views of training images, comes from
+    the store; only fresh views go through the whole model.
     """
     started = time.perf_counter()
     backbone = cell.new_backbone()
@@ -29,23 +30,18 @@ def measure_patch(cell: Cell, config: DeltaConfig | None, recipe: Recipe) -> Out
         model.add_patch(TASK, num_classes=cell.task.classes, config=config)
     head = model.patches[TASK].head
     assert isinstance(head, nn.Module)
-    train: Split = cell.task.train
+    _, suffix = model.split_at_first_patch()
     device = cell.fabric.device
-    if recipe.views:
-        prefix, suffix = model.split_at_first_patch()
-        features = predict(prefix, eval_batches(train, device))
-        train = TensorSplit(inputs=features, labels=train.labels)
-        if config and config.norm_start == "identity":
-            model.calibrate(eval_batches(train, device), from_prefix=True)
-        steps = fit(suffix, head, train, recipe, cell.fabric, seed=cell.order_seed)
-    else:
-        if config and config.norm_start == "identity":
-            model.calibrate(eval_batches(train, device))
-        steps = fit(model, head, train, recipe, cell.fabric, seed=cell.order_seed)
+    features = PrefixFeatures(model=model, task=cell.task, store=cell.store, device=device, dtype=recipe.feature_dtype)
+    module, train = (suffix, features.of("train")) if recipe.views else (model, cell.task.train)
+    if config and config.norm_start == "identity":
+        model.calibrate(eval_batches(train, device), from_prefix=module is suffix)
+    steps = fit(module, head, train, recipe, cell.fabric, seed=cell.order_seed)
     train_s = time.perf_counter() - started
 
     counts = model.count_parameters()
-    task = tuple(cell.measure_task(model, split) for split in EVAL_SPLITS)
+    seen = replace(cell, task=replace(cell.task, val=features.of("val"), test=features.of("test")))
+    task = tuple(seen.measure_task(suffix, split) for split in EVAL_SPLITS)
     base, equal = _base_after(cell, model)
     return Outcome(
         measurements=(*cell.before(), *base, *task),
