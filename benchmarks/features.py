@@ -56,18 +56,14 @@ class PrefixSplit:
             UserError: if a number is too large for `dtype`.
         """
         chunk = prefix_batch_size(self.preprocessing.image_size, device)
-        held: list[Tensor] = []
+        rows: list[Tensor] = []
         for images in self.images.batches(chunk, device=device, order=order):
-            held.append(self._outputs(images, chunk))
-            if sum(map(len, held)) >= batch_size:
-                *whole, rest = torch.cat(held).split(batch_size)
-                if len(rest) == batch_size:
-                    whole, rest = [*whole, rest], rest[:0]
-                yield from map(channels_last, whole)
-                held = [rest]
-        rest = torch.cat(held)
-        if len(rest):
-            yield from map(channels_last, rest.split(batch_size))
+            rows += self._outputs(images, chunk)
+            while len(rows) >= batch_size:
+                yield channels_last(torch.stack(rows[:batch_size]))
+                del rows[:batch_size]
+        if rows:
+            yield channels_last(torch.stack(rows))
 
     def _outputs(self, images: Tensor, chunk: int) -> Tensor:
         with torch.no_grad():  # not inference_mode: these are inputs of training

@@ -154,7 +154,12 @@ def split_in_epoch(split: Split, epoch: int) -> Split:
 
 def channels_last(inputs: Tensor) -> Tensor:
     """The layout (B, C, H, W) in which convolutions run fastest on CPU and tensor cores; other shapes as they are."""
-    return inputs.contiguous(memory_format=torch.channels_last) if inputs.ndim == 4 else inputs
+    if inputs.ndim != 4:
+        return inputs
+    _, channels, height, width = inputs.shape
+    # Strides of a dimension of size 1 mean nothing to `contiguous`, but they choose the kernel, and so the last bit.
+    strides = (channels * height * width, 1, channels * width, channels)
+    return inputs.contiguous(memory_format=torch.channels_last).as_strided(inputs.shape, strides)
 
 
 def batch_size_for(image_size: int, device: torch.device, *, at_most: int) -> int:
