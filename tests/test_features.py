@@ -1,9 +1,10 @@
 """Features of the frozen prefix: the same numbers stored or computed anew, for one view and for several."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import fields, replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -12,8 +13,12 @@ from tiny import NETS, PREPROCESSING, RECIPE, basic_block_net, images, tensor_sp
 from torch import Tensor, nn
 
 from benchmarks import features as features_module
+from benchmarks.data import load
+from benchmarks.data.images import ImageSplit, ImageTask
+from benchmarks.data.load import load_task
 from benchmarks.data.splits import FeatureSplit, FixedViews, LazySplit, Split, TaskData, eval_batches, seen_in_views
 from benchmarks.engine import fit, predict
+from benchmarks.env import Env
 from benchmarks.errors import UserError
 from benchmarks.feature_store import FeatureStore
 from benchmarks.features import PrefixFeatures, PrefixSplit
@@ -261,6 +266,38 @@ def test_fresh_views_differ_at_every_pass() -> None:
     split = views_of(0)
     assert isinstance(split, LazySplit)
     assert not torch.equal(everything(split), everything(split))
+
+
+@pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Noise in place of every embedded task."""
+
+    def split(count: int) -> ImageSplit:
+        pixels = np.random.default_rng(count).integers(0, 256, (count, 16, 16, 3), dtype=np.uint8)
+        return ImageSplit(images=pixels, labels=np.arange(count) % 2)
+
+    def noise(name: str, **_: object) -> ImageTask:
+        return ImageTask(name=name, class_names=("a", "b"), train=split(8), val=split(4), test=split(6), source="noise")
+
+    monkeypatch.setattr(load, "load_embedded", noise)
+    load._embedded.cache_clear()
+    yield
+    load._embedded.cache_clear()
+
+
+@pytest.mark.usefixtures("drawn")
+def test_embedded_tasks_have_views_too(tmp_path: Path) -> None:
+    env = Env(results=tmp_path, cache=tmp_path)
+    one, several, fresh = (load_task("signs", env, PREPROCESSING, views=views) for views in (1, 3, 0))
+    assert isinstance(several.train, FixedViews)
+    assert [everything(view).shape for view in several.train.views] == [(8, 3, 16, 16)] * 3
+    assert len({everything(view).numpy().tobytes() for view in (one.train, *several.train.views)}) == 4
+    assert not torch.equal(everything(fresh.train), everything(fresh.train))
+    closest = torch.cdist(everything(several.train).flatten(1), everything(one.train).flatten(1)).argmin(1)
+    assert closest.tolist() == list(range(8)), "a crop of nine tenths is still its image"
+    for task in (several, fresh):
+        assert torch.equal(task.train.labels, one.train.labels)
+        assert torch.equal(everything(task.test), everything(one.test))
 
 
 def test_epoch_e_trains_on_view_e_mod_k() -> None:
