@@ -104,13 +104,15 @@ def test_what_does_not_fit_is_not_made_and_costs_no_other_store(tmp_path: Path) 
     assert stores(tmp_path) == {f"signs/{content_id(Key(name='small'))}"}
 
 
-@pytest.mark.parametrize("damage", ["truncated", "no meta", "half a meta", "no data", "empty folder"])
+@pytest.mark.parametrize("damage", ["truncated", "overlong", "no meta", "half a meta", "no data", "empty folder"])
 def test_a_damaged_store_is_made_again(damage: str, store: FeatureStore) -> None:
     make = Maker(rows())
     ask(store, "a", make)
     data, meta = (folder(store, "a") / name for name in ("features.bin", "meta.json"))
     if damage == "truncated":
         os.truncate(data, 999)
+    elif damage == "overlong":
+        os.truncate(data, 1001)
     elif damage == "half a meta":
         os.truncate(meta, 20)
     if damage in ("no data", "empty folder"):
