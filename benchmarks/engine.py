@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from torchmetrics.functional.classification import multiclass_stat_scores
 
 from benchmarks.checkpoint import LoopState
-from benchmarks.data.splits import Split
+from benchmarks.data.splits import Split, split_in_epoch
 from benchmarks.recipe import Recipe
 
 OnEpoch = Callable[[int, float], None]
@@ -95,7 +95,7 @@ def fit(
         total = torch.zeros((), device=fabric.device)
         order = torch.randperm(len(split.labels), generator=shuffle)
         labels = split.labels[order].split(recipe.batch_size)
-        batches = split.batches(recipe.batch_size, device=fabric.device, order=order)
+        batches = split_in_epoch(split, epoch - 1).batches(recipe.batch_size, device=fabric.device, order=order)
         for inputs, target in zip(batches, labels, strict=True):
             loss = F.cross_entropy(module(inputs), target.to(fabric.device))
             fabric.backward(loss)
@@ -131,12 +131,9 @@ def _warmup_cosine(step: int, warmup_steps: int, steps: int) -> float:
     return 0.5 * (1 + math.cos(math.pi * (step - warmup_steps) / max(1, steps - warmup_steps)))
 
 
-@torch.no_grad()
+@torch.inference_mode()
 def predict(module: nn.Module, batches: Iterable[Tensor]) -> Tensor:
-    """Outputs of `module` in eval mode for all batches, (N, ...) float32 on the CPU; restores the mode.
-
-    Not inference_mode: cached features are training inputs later.
-    """
+    """Outputs of `module` in eval mode for all batches, (N, ...) float32 on the CPU; restores the mode."""
     training = module.training
     module.eval()
     outputs = torch.cat([module(inputs).float().cpu() for inputs in batches])

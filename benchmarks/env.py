@@ -3,6 +3,9 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
+CACHE_GB = 20.0
+"""Room for features of frozen nets if nothing is said, in 10^9 bytes."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Env:
@@ -17,3 +20,5 @@ class Env:
     weights_file: Path | None = None
     """File behind `weights="file:..."`."""
     loader_workers: int = 0
+    cache_gb: float = CACHE_GB
+    """Room for features of frozen nets, in 10^9 bytes; 0 keeps none."""

@@ -1,11 +1,14 @@
 """What a user may choose on the command line; the same names serve every command."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
 import tyro
 
+from benchmarks.env import CACHE_GB
 from benchmarks.errors import UserError
+from benchmarks.recipe import FeatureDtype
 from benchmarks.record import Scale
 
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
@@ -38,10 +41,17 @@ class Options:
     """Input size of the patch task in pixels. Default: 32 embedded, 224 elsewhere."""
     epochs: int | None = None
     """Training epochs. Default: 6 embedded, 10 local, 50 paper (paper, Section 3)."""
+    views: int | None = None
+    """Views of each training image: 0 = a fresh random crop in every epoch, 1 = the centre crop, K = K fixed random
+    crops in turn. Default: 1 embedded and local, 0 paper."""
+    feature_dtype: FeatureDtype = "float32"
+    """Type to which features of the frozen net are rounded; a shorter one takes half the room, and its own rows."""
     results: Path = Path("results")
     """Where rows go."""
     cache: Path = Path(".cache")
-    """Where drawn data and pre-trained slim nets are kept."""
+    """Where drawn data, pre-trained slim nets and features of frozen nets are kept."""
+    cache_gb: float = CACHE_GB
+    """Room for features in 10^9 bytes; the data set unused for longest makes room. 0: compute them in every epoch."""
     device: str = "auto"
     """auto, cpu, cuda, cuda:1 or mps; auto takes all CUDA devices if there are any."""
     precision: str = "32-true"
@@ -57,6 +67,10 @@ class Options:
         """Raise UserError for a number or name that no scale can use."""
         check_counts(seeds=self.seeds, epochs=self.epochs, image_size=self.image_size, workers=self.workers)
         check_precision(self.precision)
+        if self.views is not None and self.views < 0:
+            raise UserError(f"--views is {self.views}; give 0 (fresh), 1 (centre crop) or a number of fixed views.")
+        if not 0 <= self.cache_gb < math.inf:
+            raise UserError(f"--cache-gb is {self.cache_gb:g}; give a number of at least 0.")
 
 
 def check_counts(**counts: int | None) -> None:

@@ -17,6 +17,7 @@ from benchmarks.embedded_backbones import PREPROCESSING
 from benchmarks.engine import predict
 from benchmarks.env import Env
 from benchmarks.fabric import make_fabric, to_device
+from benchmarks.feature_store import FeatureStore
 from benchmarks.identity import canonical_json
 from benchmarks.methods import Cell, Outcome
 from benchmarks.provenance import provenance
@@ -48,6 +49,7 @@ def execute(spec: RunSpec, env: Env) -> list[Row]:
         task=task,
         base=base,
         base_logits=logits_before,
+        store=FeatureStore(root=env.cache / "features", limit_gb=env.cache_gb),
         fabric=fabric,
         order_seed=spec.order_seed,
         init_seed=spec.init_seed,

@@ -1,6 +1,9 @@
 """How a module is trained: one optimiser, one schedule, for every method."""
 
 from dataclasses import dataclass
+from typing import Literal
+
+FeatureDtype = Literal["float32", "bfloat16", "float16"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,4 +23,7 @@ class Recipe:
     """Clamped to a tenth of all steps: on small data sets 500 steps would be the whole training."""
     clip_norm: float = 1.0
     views: int = 0
-    """0 = a fresh augmented view of each image in every epoch; 1 = one fixed view (resize, centre crop)."""
+    """0 = a fresh augmented view of each image in every epoch; 1 = one fixed view (resize, centre crop);
+    K > 1 = K fixed augmented views, of which epoch e sees number e mod K."""
+    feature_dtype: FeatureDtype = "float32"
+    """Type to which the output of a frozen prefix is rounded; methods that change the backbone have none."""

@@ -48,6 +48,7 @@ class RunSpec:
 
     @property
     def protocol(self) -> str:
-        """What must agree before two measurements may stand in one table: image size, views, epochs."""
+        """What must agree before two measurements may stand in one table: size, views, epochs, rounding."""
         recipe = self.method.recipe
-        return f"px={self.image_size},views={recipe.views or 'fresh'},epochs={recipe.epochs}"
+        rounding = "" if recipe.feature_dtype == "float32" else f",features={recipe.feature_dtype}"
+        return f"px={self.image_size},views={recipe.views or 'fresh'},epochs={recipe.epochs}{rounding}"

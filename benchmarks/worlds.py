@@ -10,6 +10,7 @@
 import hashlib
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from benchmarks.bases import BaseSpec
 from benchmarks.data.embedded import BASE_TASK, PATCH_TASKS, data_version
@@ -18,7 +19,7 @@ from benchmarks.embedded_backbones import SLIM
 from benchmarks.env import Env
 from benchmarks.errors import UserError
 from benchmarks.options import Options
-from benchmarks.recipe import Recipe
+from benchmarks.recipe import FeatureDtype, Recipe
 from benchmarks.record import Scale
 
 PAPER_WEIGHTS = {
@@ -34,6 +35,9 @@ PAPER_WEIGHTS = {
 """timm tags whose ImageNet top-1 fits Table 10's base accuracies; timm's defaults have changed since."""
 
 PAPER_TASKS = ("stl10", "resisc45", "gtsrb", "flowers", "cars", "aircraft")
+
+
+LOCAL_EPOCHS = 10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,9 +86,23 @@ def open_world(options: Options) -> World:
     return {"embedded": _embedded, "local": _local, "paper": _paper}[options.scale](options)
 
 
-def _recipes(epochs: int, views: int, batch_size: int, weight_decay: float) -> Recipes:
+def _recipes(
+    *, epochs: int, views: int, batch_size: int, weight_decay: float, feature_dtype: FeatureDtype = "float32"
+) -> Recipes:
     """One schedule for all methods; learning rates chosen on validation data (delta_core/DECISIONS.md)."""
-    common = Recipe(epochs=epochs, views=views, batch_size=batch_size, lr=1e-3, head_lr=1e-3, weight_decay=weight_decay)
+    if feature_dtype != "float32" and not views:
+        raise UserError(
+            f"--feature-dtype {feature_dtype} rounds stored features, and fresh views are never stored; pass --views 1."
+        )
+    common = Recipe(
+        epochs=epochs,
+        views=views,
+        feature_dtype=feature_dtype,
+        batch_size=batch_size,
+        lr=1e-3,
+        head_lr=1e-3,
+        weight_decay=weight_decay,
+    )
     return Recipes(
         head=replace(common, lr=3e-3, head_lr=3e-3),
         delta=replace(common, lr=3e-3, head_lr=3e-3),
@@ -93,6 +111,15 @@ def _recipes(epochs: int, views: int, batch_size: int, weight_decay: float) -> R
         # PAINT's own head is a frozen text head; a new one learns nothing at 1e-5, so it keeps the usual rate.
         paint=(common, replace(common, lr=1e-5, head_lr=3e-3)),
     )
+
+
+def _asked(options: Options, *, epochs: int, views: int) -> dict[str, Any]:
+    """What the options say of a recipe, with a scale's own numbers where they say nothing."""
+    return {
+        "epochs": options.epochs or epochs,
+        "views": views if options.views is None else options.views,
+        "feature_dtype": options.feature_dtype,
+    }
 
 
 def _embedded(options: Options) -> World:
@@ -115,7 +142,7 @@ def _embedded(options: Options) -> World:
         base_task=BASE_TASK,
         base_data=f"v{data_version(BASE_TASK)}",
         image_size=32,
-        recipes=_recipes(options.epochs or 6, 1, 64, 0.01),
+        recipes=_recipes(**_asked(options, epochs=6, views=1), batch_size=64, weight_decay=0.01),
         env=_env(options, {}),
         bases=tuple(
             bases[name] for name in reversed(architectures)
@@ -160,7 +187,7 @@ def _local(options: Options) -> World:
         base_task=base_task,
         base_data=base_data,
         image_size=options.image_size or 224,
-        recipes=local_recipes(options.epochs),
+        recipes=local_recipes(**_asked(options, epochs=LOCAL_EPOCHS, views=1)),
         env=replace(_env(options, folders), weights_file=weights_file),
     )
 
@@ -172,9 +199,9 @@ def weights_identity(file: Path) -> str:
     return f"file:{hashlib.sha256(file.read_bytes()).hexdigest()[:12]}"
 
 
-def local_recipes(epochs: int | None = None) -> Recipes:
+def local_recipes(*, epochs: int = LOCAL_EPOCHS, views: int = 1, feature_dtype: FeatureDtype = "float32") -> Recipes:
     """Recipes for folders of one's own images: scale local, and what `delta-patch fit` starts from."""
-    recipes = _recipes(epochs or 10, 1, 64, 0.01)
+    recipes = _recipes(epochs=epochs, views=views, feature_dtype=feature_dtype, batch_size=64, weight_decay=0.01)
     return replace(recipes, finetune=replace(recipes.head, lr=3e-4))
 
 
@@ -201,7 +228,7 @@ def _paper(options: Options) -> World:
         base_task="imagenet",
         base_data=data["imagenet"],
         image_size=options.image_size or 224,
-        recipes=_recipes(options.epochs or 50, 0, 128, 0.1),
+        recipes=_recipes(**_asked(options, epochs=50, views=0), batch_size=128, weight_decay=0.1),
         env=_env(options, folders),
         blocked=blocked,
     )
@@ -215,6 +242,7 @@ def _env(options: Options, folders: dict[str, Path]) -> Env:
         precision=options.precision,
         folders=folders,
         loader_workers=options.loader_workers,
+        cache_gb=options.cache_gb,
     )
 
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from torch import Tensor
 
+from benchmarks.data import folders
 from benchmarks.data.folders import (
     check_image_folder,
     folder_identity,
@@ -18,7 +19,7 @@ from benchmarks.data.folders import (
     load_image_folder,
     load_listed_images,
 )
-from benchmarks.data.splits import LazySplit, Split, TensorSplit
+from benchmarks.data.splits import FixedViews, LazySplit, Split, TensorSplit
 from benchmarks.errors import UserError
 from delta_core.weights import Preprocessing
 
@@ -89,6 +90,23 @@ def test_only_training_views_are_fresh(tmp_path: Path) -> None:
     assert isinstance(data.test, TensorSplit)
     assert not torch.equal(everything(data.train), everything(data.train))
     assert torch.equal(everything(data.test), everything(data.test))
+
+
+@pytest.mark.parametrize("limit_mb", [2048, 0])
+def test_fixed_views_are_of_training_images_alone(
+    limit_mb: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(folders, "MEMORY_LIMIT_MB", limit_mb)
+    write_folder(tmp_path, train=5, test=3)
+    fixed, one = (load_image_folder("pets", tmp_path, SMALL, views=views) for views in (3, 1))
+    assert isinstance(fixed.train, FixedViews)
+    assert {type(view) for view in fixed.train.views} == {TensorSplit if limit_mb else LazySplit}
+    views = [everything(view) for view in fixed.train.views]
+    assert len({view.numpy().tobytes() for view in (*views, everything(one.train))}) == 4
+    assert all(torch.equal(everything(view), seen) for view, seen in zip(fixed.train.views, views, strict=True))
+    assert torch.equal(everything(fixed.train), views[0])
+    for split in ("val", "test"):
+        assert torch.equal(everything(getattr(fixed, split)), everything(getattr(one, split)))
 
 
 def test_in_memory_is_the_same_split(tmp_path: Path) -> None:

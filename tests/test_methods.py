@@ -6,11 +6,11 @@ from dataclasses import replace
 import pytest
 import torch
 from lightning_fabric import Fabric
-from tiny import RECIPE, basic_block_net, convnext_net, tensor_split, tiny_cell
+from tiny import PREPROCESSING, RECIPE, basic_block_net, convnext_net, tensor_split, tiny_cell
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from benchmarks.data.splits import TensorSplit
+from benchmarks.data.splits import FeatureSplit
 from benchmarks.engine import DivergedError, _warmup_cosine, fit, parameter_groups, predict, top1
 from benchmarks.methods import DeltaNetworks, FcOnly, FineTune, Method, Outcome, Paint
 from benchmarks.methods import frozen as frozen_module
@@ -255,13 +255,13 @@ def test_cached_prefix_trains_the_same_patch(config: DeltaConfig | None, monkeyp
 # --- the loop ----------------------------------------------------------------------------------------------------
 
 
-def linear_task(**changes: Tensor) -> TensorSplit:
+def linear_task(**changes: Tensor) -> FeatureSplit:
     generator = torch.Generator().manual_seed(0)
     parts = {"inputs": torch.randn(20, 5, generator=generator), "labels": torch.arange(20) % 3}
-    return TensorSplit(**parts | changes)
+    return FeatureSplit(**parts | changes, preprocessing=PREPROCESSING)
 
 
-class Listed(TensorSplit):
+class Listed(FeatureSplit):
     """A split that remembers the orders in which it was read."""
 
     def batches(self, batch_size: int, *, device: torch.device, order: Tensor | None = None):
@@ -288,7 +288,7 @@ def test_labels_follow_their_inputs() -> None:
     """Inputs name their class, so a linear net separates them only if the shuffles agree."""
     labels = torch.arange(20) % 3
     net = nn.Linear(3, 3)
-    split = TensorSplit(inputs=torch.eye(3)[labels], labels=labels)
+    split = linear_task(inputs=torch.eye(3)[labels], labels=labels)
     fit(net, net, split, replace(RECIPE, epochs=40, lr=0.1, head_lr=0.1), FABRIC, seed=1)
     assert top1(predict(net, split.batches(8, device=CPU)), labels) == 100
 

@@ -411,6 +411,10 @@ BAD_INPUT = {
     "workers": (("table2", "--workers", "-1"), "workers"),
     "image size": (("table2", *LOCAL, "--image-size", "-5"), "image-size"),
     "precision": (("table2", "--precision", "odd"), "precision"),
+    "views": (("table2", "--views", "-1"), "--views is -1"),
+    "cache size": (("table2", "--cache-gb", "-0.5"), "--cache-gb is -0.5"),
+    "endless cache": (("table2", "--cache-gb", "inf"), "--cache-gb is inf"),
+    "rounded fresh views": (("table2", "--views", "0", "--feature-dtype", "float16"), "pass --views 1"),
 }
 
 
@@ -457,7 +461,7 @@ def test_cuda_without_cuda_is_refused(device: str, delta_bench: Call, tmp_path: 
 @pytest.mark.parametrize(
     "arguments",
     [(), ("fly",), ("run",), ("run", "table2", "--scale", "huge"), ("run", "table2", "--seeds", "two"),
-     ("run", "table2", "--no-such-flag"), ("collect", "huge")],
+     ("run", "table2", "--no-such-flag"), ("run", "table2", "--feature-dtype", "int8"), ("collect", "huge")],
     ids=" ".join,
 )  # fmt: skip
 def test_what_the_parser_refuses_exits_with_2(arguments: tuple[str, ...], delta_bench: Call, tmp_path: Path) -> None:

@@ -28,7 +28,8 @@ recipes = st.builds(
     lr=st.floats(1e-6, 1),
     head_lr=st.floats(1e-6, 1),
     batch_size=st.integers(1, 512),
-    views=st.integers(0, 1),
+    views=st.integers(0, 5),
+    feature_dtype=st.sampled_from(["float32", "bfloat16", "float16"]),
 )
 configs = st.builds(DeltaConfig, n_modules=st.integers(1, 4), gating=st.sampled_from(["delta", "ones", "random"]))
 methods = st.one_of(
@@ -53,6 +54,7 @@ specs = st.builds(
 )
 OTHER = {
     "scale": ("embedded", "paper"),
+    "feature_dtype": ("float32", "bfloat16"),
     "gating": ("delta", "learnable"),
     "gate_start": ("half", "identity"),
     "norm_place": ("output", "none"),
@@ -109,10 +111,26 @@ def test_methods_with_the_same_fields_are_different_runs() -> None:
 
 
 def test_machine_and_places_do_not_enter(tmp_path: Path) -> None:
-    here = runs("table2", tmp_path / "here", device="cpu", workers=1, precision="32-true")
+    here = runs("table2", tmp_path / "here", device="cpu", workers=1, precision="32-true", cache_gb=0)
     there = runs("table2", tmp_path / "there", device="cuda:1", workers=7, precision="bf16-mixed", loader_workers=3)
     assert [run.run_id for run in here] == [run.run_id for run in there]
     assert not {field.name for field in fields(Env)} & {field.name for field in fields(RunSpec)}
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, "px=32,views=1,epochs=6"),
+        ({"views": 0}, "px=32,views=fresh,epochs=6"),
+        ({"views": 8, "epochs": 3}, "px=32,views=8,epochs=3"),
+        ({"feature_dtype": "bfloat16"}, "px=32,views=1,epochs=6,features=bfloat16"),
+        ({"scale": "paper"}, "px=224,views=fresh,epochs=50"),
+        ({"scale": "paper", "views": 1, "feature_dtype": "float16"}, "px=224,views=1,epochs=50,features=float16"),
+    ],
+)
+def test_protocol_names_views_and_rounding(options: dict[str, Any], expected: str, tmp_path: Path) -> None:
+    """The same for all methods of a table, or their rows could not stand side by side."""
+    assert {run.protocol for run in runs("table10", tmp_path, **options)} == {expected}
 
 
 def test_json_does_not_depend_on_the_order_of_fields() -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import timm
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 
 from benchmarks.data.splits import TaskData, TensorSplit
 from benchmarks.engine import predict
+from benchmarks.feature_store import FeatureStore
 from benchmarks.methods import Cell
 from benchmarks.recipe import Recipe
 from delta_core import DeltaConfig, DeltaModel
@@ -99,6 +101,7 @@ def tiny_cell(make_net: Callable[[], nn.Module] = basic_block_net, *, base: bool
         task=tiny_task(),
         base=base_task,
         base_logits=logits,
+        store=FeatureStore(root=Path("no features"), limit_gb=0),
         fabric=Fabric(accelerator="cpu", devices=1),
         order_seed=1,
         init_seed=2,

@@ -13,7 +13,7 @@ from torch.utils.data import Dataset, Subset
 from torchvision.datasets.folder import IMG_EXTENSIONS
 
 from benchmarks.data.image_files import ClassFolders, class_folders, read_image
-from benchmarks.data.splits import LazySplit, Split, TaskData
+from benchmarks.data.splits import LazySplit, Split, TaskData, seen_in_views
 from benchmarks.errors import UserError
 from benchmarks.identity import derive_seed
 from delta_core.weights import Preprocessing
@@ -82,7 +82,7 @@ def load_image_folder(
         name: what rows call the task.
         root: folder with train/ and test/ (or val/), one folder per class in each.
         preprocessing: resize, crop and normalisation of the backbone's weights.
-        views: 0 = the training split draws a fresh view of each image at every pass, 1 = one fixed view.
+        views: of each training image: 0 = a fresh one at every pass, 1 = resized and cropped, K = K fixed random ones.
         loader_workers: processes that decode images.
 
     Raises:
@@ -104,21 +104,23 @@ def load_image_folder(
         parts["train"] = Subset(images, kept.tolist()), labels[kept]
         parts["val"] = Subset(images, held.tolist()), labels[held]
 
-    def split(part: str) -> Split:
+    def split(part: str, views: int = 1) -> Split:
         images, labels = parts[part]
-        fresh = part == "train" and views == 0
-        transform = preprocessing.random_view() if fresh else preprocessing.resize_and_crop()
         lazy = LazySplit(
-            images=images, labels=labels, transform=transform, preprocessing=preprocessing, workers=loader_workers
+            images=images,
+            labels=labels,
+            transform=preprocessing.resize_and_crop(),
+            preprocessing=preprocessing,
+            workers=loader_workers,
         )
-        return lazy if fresh else in_memory_if_small(lazy)
+        return seen_in_views(lazy, views, task=name, in_memory=fits_in_memory(lazy, views))
 
     classes = len(class_folders(root / "train"))
     return TaskData(
         name=name,
         classes=classes,
         sha=folder_identity(root),
-        train=split("train"),
+        train=split("train", views),
         val=split("val"),
         test=split("test"),
     )
@@ -199,5 +201,10 @@ def _read_labels(path: Path, classes: int) -> pd.DataFrame:
 
 def in_memory_if_small(split: LazySplit) -> Split:
     """Decode a split once, unless that takes more than MEMORY_LIMIT_MB."""
-    size_mb = len(split.labels) * 3 * split.preprocessing.image_size**2 / 2**20
-    return split.in_memory() if size_mb <= MEMORY_LIMIT_MB else split
+    return split.in_memory() if fits_in_memory(split) else split
+
+
+def fits_in_memory(split: LazySplit, views: int = 1) -> bool:
+    """Whether so many decoded views of a split take at most MEMORY_LIMIT_MB."""
+    size_mb = views * len(split.labels) * 3 * split.preprocessing.image_size**2 / 2**20
+    return size_mb <= MEMORY_LIMIT_MB

@@ -3,12 +3,15 @@
 from functools import lru_cache
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch.utils.data import Dataset
 
 from benchmarks.data.embedded import BASE_TASK, PATCH_TASKS, load_embedded
 from benchmarks.data.folders import load_image_folder, load_listed_images
 from benchmarks.data.images import ImageSplit
-from benchmarks.data.splits import TaskData, TensorSplit
+from benchmarks.data.splits import LazySplit, Split, TaskData, TensorSplit, seen_in_views
 from benchmarks.env import Env
 from delta_core.weights import Preprocessing
 
@@ -23,14 +26,14 @@ def load_task(name: str, env: Env, preprocessing: Preprocessing, *, views: int =
     """
     if name in env.folders:
         return _folder(name, env.folders[name], preprocessing, views, env.loader_workers)
-    return _embedded(name, env.cache / "data", preprocessing)
+    return _embedded(name, env.cache / "data", preprocessing, views)
 
 
 def load_base_task(name: str, env: Env, preprocessing: Preprocessing, *, classes: int) -> TaskData:
     """The task of the backbone's own head: drawn data, listed images (labels.csv) or an ImageFolder."""
     root = env.folders.get(name)
     if root is None:
-        return _embedded(name, env.cache / "data", preprocessing)
+        return _embedded(name, env.cache / "data", preprocessing, 1)
     if (root / "labels.csv").is_file() or not (root / "train").is_dir():
         return _listed(name, root, preprocessing, classes)
     return _folder(name, root, preprocessing, 1, env.loader_workers)
@@ -48,7 +51,7 @@ def _listed(name: str, root: Path, preprocessing: Preprocessing, classes: int) -
 
 
 @lru_cache(maxsize=2)
-def _embedded(name: str, cache: Path, preprocessing: Preprocessing) -> TaskData:
+def _embedded(name: str, cache: Path, preprocessing: Preprocessing, views: int) -> TaskData:
     task = load_embedded(name, cache_dir=cache)
 
     def split(images: ImageSplit) -> TensorSplit:
@@ -58,11 +61,33 @@ def _embedded(name: str, cache: Path, preprocessing: Preprocessing) -> TaskData:
             preprocessing=preprocessing,
         )
 
+    train: Split = split(task.train)
+    if views != 1:
+        lazy = LazySplit(
+            images=ArrayImages(task.train.images),
+            labels=train.labels,
+            transform=preprocessing.random_view(),
+            preprocessing=preprocessing,
+        )
+        train = seen_in_views(lazy, views, task=name, in_memory=True)
     return TaskData(
         name=name,
         classes=len(task.class_names),
         sha=task.sha256()[:12],
-        train=split(task.train),
+        train=train,
         val=split(task.val),
         test=split(task.test),
     )
+
+
+class ArrayImages(Dataset[tuple[NDArray[np.uint8]]]):
+    """Images in memory (H, W, 3) uint8 as a data set without labels."""
+
+    def __init__(self, images: NDArray[np.uint8]) -> None:
+        self.images = images
+
+    def __getitem__(self, index: int) -> tuple[NDArray[np.uint8]]:
+        return (self.images[index],)
+
+    def __len__(self) -> int:
+        return len(self.images)

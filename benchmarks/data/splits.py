@@ -1,47 +1,83 @@
-"""A split as a stream of normalised batches, whether it sits in memory or is read from disk.
+"""A split as a stream of batches that are ready for a net, whether it sits in memory or is read from disk.
 
 Shape legend: N images, B batch, S size in pixels.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import v2
 
+from benchmarks.identity import derive_seed
 from delta_core.weights import Preprocessing
+
+
+class Split(Protocol):
+    """Labelled inputs, in an order of the caller's choice."""
+
+    @property
+    def labels(self) -> Tensor:
+        """Class indices (N,)."""
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """Size and normalisation of the images behind the inputs."""
+
+    def batches(self, batch_size: int, *, device: torch.device, order: Tensor | None = None) -> Iterator[Tensor]:
+        """Inputs (B, ...) float32, ready for a net, in the given order of indices (N,), else in stored order."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TensorSplit:
-    """A split in memory: uint8 images to be normalised per batch, or cached float features as they are."""
+    """Images (N, 3, S, S) uint8 in memory, normalised per batch."""
 
     inputs: Tensor
     labels: Tensor
-    preprocessing: Preprocessing | None = None
+    preprocessing: Preprocessing
+
+    def batches(self, batch_size: int, *, device: torch.device, order: Tensor | None = None) -> Iterator[Tensor]:
+        """Inputs (B, 3, S, S) float32, ready for a net, in the given order of indices (N,), else in stored order."""
+        order = torch.arange(len(self.labels)) if order is None else order
+        for index in order.split(batch_size):
+            images = self.inputs[index].to(device, non_blocking=True)
+            yield channels_last(self.preprocessing.normalise(images))
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeatureSplit:
+    """Features (N, ...) of any float type, in memory or mapped from a file, as they are."""
+
+    inputs: Tensor
+    labels: Tensor
+    preprocessing: Preprocessing
 
     def batches(self, batch_size: int, *, device: torch.device, order: Tensor | None = None) -> Iterator[Tensor]:
         """Inputs (B, ...) float32, ready for a net, in the given order of indices (N,), else in stored order."""
         order = torch.arange(len(self.labels)) if order is None else order
         for index in order.split(batch_size):
-            inputs = self.inputs[index].to(device, non_blocking=True)
-            if self.preprocessing is not None:
-                inputs = self.preprocessing.normalise(inputs)
-            yield channels_last(inputs) if inputs.ndim == 4 else inputs
+            yield channels_last(self.inputs[index].to(device, non_blocking=True).float())
 
 
 class ViewDataset(Dataset[Tensor]):
-    """Images of a data set (PIL) seen through a transform, without labels."""
+    """Images of a data set (PIL or H x W x 3 arrays) seen through a transform, without labels."""
 
-    def __init__(self, images: Dataset[Any], transform: v2.Transform) -> None:
+    def __init__(self, images: Dataset[Any], transform: v2.Transform, view: tuple[str, int] | None) -> None:
         self.images = images
         self.transform = transform
+        self.view = view
 
     def __getitem__(self, index: int) -> Tensor:
-        return self.transform(self.images[index][0])  # type: ignore[no-any-return]
+        image = self.images[index][0]
+        if self.view is None:
+            return self.transform(image)  # type: ignore[no-any-return]
+        task, number = self.view
+        with torch.random.fork_rng(devices=[]):  # torchvision draws from the CPU's default generator
+            torch.default_generator.manual_seed(derive_seed("view", task, index, number))
+            return self.transform(image)  # type: ignore[no-any-return]
 
     def __len__(self) -> int:
         return len(self.images)  # type: ignore[arg-type]
@@ -49,19 +85,21 @@ class ViewDataset(Dataset[Tensor]):
 
 @dataclass(frozen=True, kw_only=True)
 class LazySplit:
-    """A split decoded from disk batch by batch; random transforms draw a fresh view at every pass."""
+    """A split decoded and transformed batch by batch; a random transform draws a fresh view at every pass."""
 
     images: Dataset[Any]
     labels: Tensor
     transform: v2.Transform
     preprocessing: Preprocessing
     workers: int = 0
+    view: tuple[str, int] | None = None
+    """(task, v): a random transform always draws view v of image i from a generator seeded by (task, i, v)."""
 
     def batches(self, batch_size: int, *, device: torch.device, order: Tensor | None = None) -> Iterator[Tensor]:
         """Inputs (B, 3, S, S) float32, ready for a net, in the given order of indices (N,), else in stored order."""
         order = torch.arange(len(self.labels)) if order is None else order
         loader = DataLoader(
-            ViewDataset(self.images, self.transform),
+            ViewDataset(self.images, self.transform, self.view),
             batch_sampler=[index.tolist() for index in order.split(batch_size)],
             num_workers=self.workers,
             pin_memory=device.type == "cuda",
@@ -71,23 +109,68 @@ class LazySplit:
 
     def in_memory(self) -> TensorSplit:
         """Decode once: the same split as uint8 tensors (needs N * 3 * S * S bytes)."""
-        loader = DataLoader(ViewDataset(self.images, self.transform), batch_size=64, num_workers=self.workers)
+        views = ViewDataset(self.images, self.transform, self.view)
+        loader = DataLoader(views, batch_size=64, num_workers=self.workers)
         return TensorSplit(inputs=torch.cat(list(loader)), labels=self.labels, preprocessing=self.preprocessing)
 
 
-Split = TensorSplit | LazySplit
+@dataclass(frozen=True, kw_only=True)
+class FixedViews:
+    """A training split as K fixed views of the same images; epoch e reads view e mod K, everything else view 0."""
+
+    views: tuple[Split, ...]
+
+    @property
+    def labels(self) -> Tensor:  # noqa: D102
+        return self.views[0].labels
+
+    @property
+    def preprocessing(self) -> Preprocessing:  # noqa: D102
+        return self.views[0].preprocessing
+
+    def batches(self, batch_size: int, *, device: torch.device, order: Tensor | None = None) -> Iterator[Tensor]:
+        """Batches of view 0."""
+        return self.views[0].batches(batch_size, device=device, order=order)
 
 
-def channels_last(images: Tensor) -> Tensor:
-    """The memory layout in which convolutions run fastest on CPU and on CUDA tensor cores."""
-    return images.contiguous(memory_format=torch.channels_last)
+def seen_in_views(images: LazySplit, views: int, *, task: str, in_memory: bool) -> Split:
+    """A split as it is (`views` 1), as a fresh random view at every pass (0), or as K fixed random views.
+
+    View v of image i depends on (task, i, v) alone. Fixed views may be decoded once and kept as uint8.
+    """
+    if views == 1:
+        return images.in_memory() if in_memory else images
+    fresh = replace(images, transform=images.preprocessing.random_view())
+    if not views:
+        return fresh
+    fixed = [replace(fresh, view=(task, number)) for number in range(views)]
+    return FixedViews(views=tuple(view.in_memory() for view in fixed) if in_memory else tuple(fixed))
+
+
+def split_in_epoch(split: Split, epoch: int) -> Split:
+    """What an epoch (0, 1, ...) of training reads of a split."""
+    return split.views[epoch % len(split.views)] if isinstance(split, FixedViews) else split
+
+
+def channels_last(inputs: Tensor) -> Tensor:
+    """The layout (B, C, H, W) in which convolutions run fastest on CPU and tensor cores; other shapes as they are."""
+    if inputs.ndim != 4:
+        return inputs
+    _, channels, height, width = inputs.shape
+    # Strides of a dimension of size 1 mean nothing to `contiguous`, but they choose the kernel, and so the last bit.
+    strides = (channels * height * width, 1, channels * width, channels)
+    return inputs.contiguous(memory_format=torch.channels_last).as_strided(inputs.shape, strides)
+
+
+def batch_size_for(image_size: int, device: torch.device, *, at_most: int) -> int:
+    """Images in a batch without gradient: on CPU few enough to stay in reused memory, on a GPU enough to fill it."""
+    pixels = 10**6 if device.type == "cpu" else 16 * 10**6
+    return min(at_most, max(1, pixels // image_size**2))
 
 
 def eval_batches(split: Split, device: torch.device) -> Iterator[Tensor]:
-    """Batches for evaluation, sized by pixels: on CPU small enough to stay in reused memory, on a GPU to fill it."""
-    pixels = 10**6 if device.type == "cpu" else 16 * 10**6
-    image_size = split.preprocessing.image_size if split.preprocessing else 128
-    return split.batches(min(250, max(1, pixels // image_size**2)), device=device)
+    """Batches for evaluation, in stored order."""
+    return split.batches(batch_size_for(split.preprocessing.image_size, device, at_most=250), device=device)
 
 
 @dataclass(frozen=True, kw_only=True)

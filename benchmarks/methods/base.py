@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from benchmarks.data.splits import TaskData, eval_batches
 from benchmarks.engine import predict, top1
+from benchmarks.feature_store import FeatureStore
 from benchmarks.recipe import Recipe
 
 EvalSplit = Literal["val", "test"]
@@ -56,6 +57,8 @@ class Cell:
     base: TaskData | None
     base_logits: Tensor | None
     """Logits (N, C) of the untouched net on the base task's test split, measured before."""
+    store: FeatureStore
+    """Where features of the frozen net are kept between runs."""
     fabric: Fabric
     order_seed: int
     init_seed: int

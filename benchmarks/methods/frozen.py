@@ -9,9 +9,9 @@ import torch
 from lightning_fabric import Fabric
 from torch import nn
 
-from benchmarks.data.folders import MEMORY_LIMIT_MB
-from benchmarks.data.splits import Split, TensorSplit, eval_batches
-from benchmarks.engine import OnEpoch, fit, predict
+from benchmarks.data.splits import eval_batches
+from benchmarks.engine import OnEpoch, fit
+from benchmarks.features import PrefixFeatures
 from benchmarks.methods.base import EVAL_SPLITS, Cell, Measurement, Outcome
 from benchmarks.recipe import Recipe
 from delta_core import DeltaConfig, DeltaModel, backbone_fingerprint
@@ -21,18 +21,27 @@ TASK = "task"
 
 
 def measure_patch(cell: Cell, config: DeltaConfig | None, recipe: Recipe) -> Outcome:
-    """Train a patch (`config=None`: the head alone) and prove that the base stayed as it was."""
+    """Train a patch (`config=None`: the head alone) and prove that the base stayed as it was.
+
+    What the frozen prefix puts out for held-out and test images, and for fixed views of training images, comes from
+    the store; only fresh views go through the whole model.
+    """
     started = time.perf_counter()
     backbone = cell.new_backbone()
     model = DeltaModel(backbone)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(cell.init_seed)
         model.add_patch(TASK, num_classes=cell.task.classes, config=config)
-    steps = train_patch(model, cell.task.train, recipe, cell.fabric, seed=cell.order_seed)
+    features = PrefixFeatures(
+        model=model, task=cell.task, store=cell.store, device=cell.fabric.device, dtype=recipe.feature_dtype
+    )
+    steps = train_patch(model, features, recipe, cell.fabric, seed=cell.order_seed)
     train_s = time.perf_counter() - started
 
     counts = model.count_parameters()
-    task = tuple(cell.measure_task(model, split) for split in EVAL_SPLITS)
+    _, suffix = model.split_at_first_patch()
+    seen = replace(cell, task=replace(cell.task, val=features.of("val"), test=features.of("test")))
+    task = tuple(seen.measure_task(suffix, split) for split in EVAL_SPLITS)
     base, equal = _base_after(cell, model)
     return Outcome(
         measurements=(*cell.before(), *base, *task),
@@ -47,7 +56,7 @@ def measure_patch(cell: Cell, config: DeltaConfig | None, recipe: Recipe) -> Out
 
 def train_patch(
     model: DeltaModel,
-    train: Split,
+    features: PrefixFeatures,
     recipe: Recipe,
     fabric: Fabric,
     *,
@@ -57,28 +66,18 @@ def train_patch(
 ) -> int:
     """Calibrate and train the active patch of a model; returns the number of optimiser steps.
 
-    With one fixed view per image (`recipe.views == 1`) the output of the frozen prefix is the same in every epoch, so
-    it is computed once, where memory holds it, and only the suffix is trained. `seed`, `on_epoch` and `checkpoint` are
-    those of `engine.fit`.
+    With fixed views (`recipe.views >= 1`) only the suffix is trained, on features of the frozen prefix. `seed`,
+    `on_epoch` and `checkpoint` are those of `engine.fit`.
     """
     patch = model.patches[cast(str, model.active_patch)]
     assert isinstance(patch, Patch)
     trained: nn.Module = model
-    features = cached_features(model, train, fabric.device) if recipe.views else None
-    if features is not None:
-        train, trained = features, model.split_at_first_patch()[1]
+    train = features.task.train
+    if recipe.views:
+        train, trained = features.of("train"), model.split_at_first_patch()[1]
     if patch.config and patch.config.norm_start == "identity":
-        model.calibrate(eval_batches(train, fabric.device), from_prefix=features is not None)
+        model.calibrate(eval_batches(train, fabric.device), from_prefix=trained is not model)
     return fit(trained, patch.head, train, recipe, fabric, seed=seed, on_epoch=on_epoch, checkpoint=checkpoint)
-
-
-def cached_features(model: DeltaModel, split: Split, device: torch.device) -> TensorSplit | None:
-    """What the frozen prefix of the active patch makes of a split; None where that is more than memory should hold."""
-    prefix, _ = model.split_at_first_patch()
-    one = predict(prefix, split.batches(1, device=device, order=torch.tensor([0])))
-    if one.numel() * one.element_size() * len(split.labels) > MEMORY_LIMIT_MB * 2**20:
-        return None
-    return TensorSplit(inputs=predict(prefix, eval_batches(split, device)), labels=split.labels)
 
 
 def _base_after(cell: Cell, model: DeltaModel) -> tuple[tuple[Measurement, ...], bool]:

@@ -12,10 +12,13 @@ from torch import nn
 
 from benchmarks.data.splits import eval_batches
 from benchmarks.engine import predict, top1
+from benchmarks.env import CACHE_GB
 from benchmarks.errors import UserError
 from benchmarks.fabric import devices_of, make_fabric, to_device
+from benchmarks.feature_store import FeatureStore
+from benchmarks.features import PrefixFeatures
 from benchmarks.methods import DeltaNetworks
-from benchmarks.methods.frozen import cached_features, train_patch
+from benchmarks.methods.frozen import train_patch
 from benchmarks.patch_tool.accuracy import Accuracy, accuracy_of
 from benchmarks.patch_tool.base import is_file, open_net, weights_name
 from benchmarks.patch_tool.card import write_card
@@ -87,12 +90,19 @@ def fit_patch(options: FitOptions, listener: Listener) -> Accuracy:
     checkpoint = partial / f"{spec.run_id}.pt"
     if checkpoint.exists():
         listener.say(f"Going on from {checkpoint}.")
-    validate = _validation(model, photos, fabric.device)
+    features = PrefixFeatures(
+        model=model,
+        task=task,
+        store=FeatureStore(root=partial / "features", limit_gb=CACHE_GB),
+        device=fabric.device,
+        dtype=method.recipe.feature_dtype,
+    )
+    validate = _validation(model, features)
     started = time.perf_counter()
     epochs = method.recipe.epochs
     steps = train_patch(
         model,
-        task.train,
+        features,
         method.recipe,
         fabric,
         seed=spec.order_seed,
@@ -173,13 +183,11 @@ def _check_step(model: DeltaModel, size: int, images: int, batch_size: int) -> N
         )
 
 
-def _validation(model: DeltaModel, photos: Photos, device: torch.device) -> Callable[[], float]:
-    """A function that measures the patch as it is now on the validation images, from cached features where they fit."""
-    split = photos.task.val
-    features = cached_features(model, split, device)
-    module: nn.Module = model if features is None else model.split_at_first_patch()[1]
-    inputs = split if features is None else features
-    return lambda: top1(predict(module, eval_batches(inputs, device)), split.labels)
+def _validation(model: DeltaModel, features: PrefixFeatures) -> Callable[[], float]:
+    """A function that measures the patch as it is now on the validation images."""
+    split = features.of("val")
+    _, suffix = model.split_at_first_patch()
+    return lambda: top1(predict(suffix, eval_batches(split, features.device)), split.labels)
 
 
 def _write(model: DeltaModel, accuracy: Accuracy, record: TrainingRecord, out: Path, partial: Path) -> None:

@@ -10,7 +10,7 @@ import tyro
 from benchmarks.errors import UserError
 from benchmarks.methods import DeltaNetworks, FcOnly
 from benchmarks.options import check_counts, check_precision
-from benchmarks.worlds import local_recipes
+from benchmarks.worlds import LOCAL_EPOCHS, local_recipes
 from delta_core import DeltaConfig
 
 
@@ -58,7 +58,7 @@ class FitOptions:
 
     def method(self) -> DeltaNetworks | FcOnly:
         """The benchmarks' own method and recipe, with what was chosen here."""
-        recipes = local_recipes(self.epochs)
+        recipes = local_recipes(epochs=self.epochs or LOCAL_EPOCHS)
         recipe = recipes.head if not self.modules else recipes.delta_paper if self.paper else recipes.delta
         if self.lr is not None:
             recipe = replace(recipe, lr=self.lr, head_lr=self.lr)

@@ -1,0 +1,146 @@
+"""What the frozen part in front of a patch puts out: the same in every epoch, seed and arm, so computed once and kept.
+
+Shape legend: N images, B batch, S size in pixels, C channels, F pooled features.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal, cast
+
+import timm
+import torch
+from torch import Tensor, nn
+
+from benchmarks.data.splits import FeatureSplit, FixedViews, Split, TaskData, batch_size_for, channels_last
+from benchmarks.errors import UserError
+from benchmarks.feature_store import FeatureStore
+from benchmarks.provenance import device_name
+from benchmarks.recipe import FeatureDtype
+from delta_core import DeltaModel
+from delta_core.patch import Patch
+from delta_core.weights import Preprocessing
+
+
+def prefix_batch_size(image_size: int, device: torch.device) -> int:
+    """Images that go through a prefix together, always: a power of two, so that usual batches are whole multiples.
+
+    CPU kernels are chosen by the size of the batch, and not all add up in the same order: with 8 instead of 64 images
+    the features of most nets differ in the last bit. With one size they depend on the image alone.
+
+    >>> prefix_batch_size(224, torch.device("cpu")), prefix_batch_size(32, torch.device("cpu"))
+    (16, 64)
+    """
+    return 1 << batch_size_for(image_size, device, at_most=64).bit_length() - 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrefixSplit:
+    """Outputs of a frozen prefix for the images of a split, computed at every pass and rounded to `dtype`."""
+
+    prefix: nn.Module
+    images: Split
+    dtype: torch.dtype = torch.float32
+
+    @property
+    def labels(self) -> Tensor:  # noqa: D102
+        return self.images.labels
+
+    @property
+    def preprocessing(self) -> Preprocessing:  # noqa: D102
+        return self.images.preprocessing
+
+    def batches(self, batch_size: int, *, device: torch.device, order: Tensor | None = None) -> Iterator[Tensor]:
+        """Outputs (B, C, H, W) or (B, F), float32, in the given order of indices (N,), else in stored order.
+
+        Raises:
+            UserError: if a number is too large for `dtype`.
+        """
+        chunk = prefix_batch_size(self.preprocessing.image_size, device)
+        rows: list[Tensor] = []
+        for images in self.images.batches(chunk, device=device, order=order):
+            rows += self._outputs(images, chunk)
+            while len(rows) >= batch_size:
+                yield channels_last(torch.stack(rows[:batch_size]))
+                del rows[:batch_size]
+        if rows:
+            yield channels_last(torch.stack(rows))
+
+    def _outputs(self, images: Tensor, chunk: int) -> Tensor:
+        with torch.no_grad():  # not inference_mode: these are inputs of training
+            filled = torch.cat([images, images[-1:].expand(chunk - len(images), -1, -1, -1)])
+            outputs: Tensor = self.prefix(channels_last(filled))[: len(images)]
+        rounded = outputs.to(self.dtype).float()
+        if self.dtype == torch.float16 and not torch.isfinite(rounded).all():
+            raise UserError("Features of this net are too large for float16; use --feature-dtype bfloat16.")
+        return rounded
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeatureKey:
+    """Everything that the bits of stored features depend on."""
+
+    backbone: str
+    """Fingerprint of the weights."""
+    ends_at: str
+    """First gated block, or `pooled`."""
+    data_sha: str
+    split: str
+    view: int | None
+    """Number of the augmented view; None where there is one view, resized and cropped."""
+    preprocessing: Preprocessing
+    dtype: FeatureDtype
+    batch_size: int
+    device: str
+    torch: str = torch.__version__
+    timm: str = timm.__version__
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrefixFeatures:
+    """The splits of a task as seen behind the prefix of a model's active patch, from the store if there is room."""
+
+    model: DeltaModel
+    task: TaskData
+    store: FeatureStore
+    device: torch.device
+    dtype: FeatureDtype
+
+    def of(self, split: Literal["train", "val", "test"]) -> Split:
+        """Features of a split whose images are the same at every pass; of each of its views, if it has several."""
+        images: Split = getattr(self.task, split)
+        if isinstance(images, FixedViews):
+            return FixedViews(views=tuple(self._of(view, split, number) for number, view in enumerate(images.views)))
+        return self._of(images, split, None)
+
+    def _of(self, images: Split, split: str, view: int | None) -> Split:
+        dtype: torch.dtype = getattr(torch, self.dtype)
+        prefix, _ = self.model.split_at_first_patch()
+        computed = PrefixSplit(prefix=prefix, images=images, dtype=dtype)
+        batch_size = prefix_batch_size(images.preprocessing.image_size, self.device)
+        key = FeatureKey(
+            backbone=self.model.fingerprint,
+            ends_at=self._first_gated_block(),
+            data_sha=self.task.sha,
+            split=split,
+            view=view,
+            preprocessing=images.preprocessing,
+            dtype=self.dtype,
+            batch_size=batch_size,
+            device=device_name(self.device),
+        )
+        found = self.store.tensor(
+            # The name belongs to it: a folder's name seeds which of its images are held out.
+            f"{self.task.name}-{self.task.sha}",
+            key,
+            len(images.labels),
+            dtype,
+            lambda: computed.batches(batch_size, device=self.device),
+        )
+        if found is None:
+            return computed
+        return FeatureSplit(inputs=found, labels=images.labels, preprocessing=images.preprocessing)
+
+    def _first_gated_block(self) -> str:
+        patch = self.model.patches[cast(str, self.model.active_patch)]
+        assert isinstance(patch, Patch)
+        return next((block.name for block in self.model.blocks if patch.of(block) is not None), "pooled")
