@@ -38,7 +38,7 @@ for name, pair in pairs.items():
     model.calibrate([inputs], from_prefix=True)
     _, suffix = model.train().split_at_first_patch()
     optimizer = torch.optim.AdamW(model.trainable_parameters(), lr=3e-3)
-    for _ in range(15):
+    for _ in range(10):
         optimizer.zero_grad()
         F.cross_entropy(suffix(inputs), targets).backward()
         optimizer.step()
