@@ -13,12 +13,11 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from benchmarks.data.splits import FeatureSplit
 from benchmarks.engine import DivergedError, _warmup_cosine, fit, parameter_groups, predict, top1
 from benchmarks.methods import DeltaNetworks, FcOnly, FineTune, Method, Outcome, Paint
-from benchmarks.methods import frozen as frozen_module
 from benchmarks.methods import paint as paint_module
 from benchmarks.methods.finetune import FineTuned, train_all
 from benchmarks.methods.frozen import measure_patch
 from benchmarks.methods.paint import ALPHAS, interpolate_, reestimate_batch_norm_
-from delta_core import DeltaConfig, DeltaModel, backbone_fingerprint
+from delta_core import DeltaConfig, backbone_fingerprint
 
 CPU = torch.device("cpu")
 FABRIC = Fabric(accelerator="cpu", devices=1)
@@ -40,25 +39,6 @@ def states() -> tuple[nn.Module, dict[str, Tensor], dict[str, Tensor]]:
         else:
             tensor.fill_(10)
     return basic_block_net(), base, tuned
-
-
-@pytest.mark.parametrize("config", [None, DeltaConfig(n_modules=1)], ids=["head", "delta"])
-def test_features_that_memory_cannot_hold_are_not_cached(
-    config: DeltaConfig | None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    cached = measure_patch(tiny_cell(), config, RECIPE)
-    trained: list[nn.Module] = []
-
-    def spy(module: nn.Module, *rest: object, **more: object) -> int:
-        trained.append(module)
-        return fit(module, *rest, **more)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(frozen_module, "MEMORY_LIMIT_MB", 0)
-    monkeypatch.setattr(frozen_module, "fit", spy)
-    direct = measure_patch(tiny_cell(), config, RECIPE)
-    assert [type(module) for module in trained] == [DeltaModel], "images go in, not features"
-    assert [m.value for m in direct.measurements] == [m.value for m in cached.measurements]
-    assert direct.steps == cached.steps
 
 
 # --- PAINT -------------------------------------------------------------------------------------------------------
