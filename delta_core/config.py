@@ -22,6 +22,17 @@ class DeltaConfig:
     The defaults are what measured best on validation data (`delta_core/DECISIONS.md`); `DeltaConfig.paper()` is the
     literal reading of the paper. Counts of parameters do not depend on any option but `n_modules`, `gating`
     and `reduction`.
+
+    Raises:
+        DeltaError: for a value outside the declared choices.
+
+    Example:
+        >>> DeltaConfig(n_modules=2, gating="learnable").n_modules
+        2
+        >>> DeltaConfig(gating="learned")
+        Traceback (most recent call last):
+        delta_core.errors.DeltaError: DeltaConfig.gating is 'learned'; choose one of delta, learnable, ones, random, \
+existing-only.
     """
 
     n_modules: int = 4

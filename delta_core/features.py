@@ -11,7 +11,13 @@ from delta_core.families import Block, Stage
 
 @dataclass(frozen=True, kw_only=True)
 class FeatureInfo:
-    """One level of features, named as timm names them."""
+    """One level of features, named as timm names them.
+
+    Example:
+        >>> from delta_core import create_model
+        >>> create_model("resnet10t", weights="none").feature_info[-1]
+        FeatureInfo(module='layer4', num_chs=512, reduction=32)
+    """
 
     module: str
     """The level is the output of this module, or of the gated block of this name."""

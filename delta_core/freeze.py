@@ -20,7 +20,15 @@ def freeze(backbone: nn.Module) -> None:
 
 
 def backbone_fingerprint(backbone: nn.Module) -> str:
-    """SHA-256 over names, dtypes, shapes and bytes of the whole state dict, buffers and counters included."""
+    """SHA-256 over names, dtypes, shapes and bytes of the whole state dict, buffers and counters included.
+
+    Example:
+        >>> norm = nn.BatchNorm2d(2)
+        >>> before = backbone_fingerprint(norm)
+        >>> _ = norm(torch.zeros(1, 2, 3, 3))  # train mode: the running statistics move
+        >>> backbone_fingerprint(norm) == before
+        False
+    """
     digest = hashlib.sha256()
     for name, tensor in sorted(backbone.state_dict().items()):
         digest.update(f"{name}|{tensor.dtype}|{tuple(tensor.shape)}|".encode())
@@ -34,6 +42,11 @@ def assert_frozen(backbone: nn.Module, fingerprint: str) -> None:
     Raises:
         FrozenError: naming the first parameter that takes gradients, the first BatchNorm in train mode, or the two
             fingerprints if the bytes differ.
+
+    Example:
+        >>> norm = nn.BatchNorm2d(2)
+        >>> freeze(norm)
+        >>> assert_frozen(norm, backbone_fingerprint(norm))
     """
     for name, parameter in backbone.named_parameters():
         if parameter.requires_grad:

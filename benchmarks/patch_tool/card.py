@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from benchmarks.patch_tool.base import FILE
 from benchmarks.patch_tool.record import TrainingRecord
 from delta_core import DeltaConfig, PatchFile, read_patch
+from delta_core.weights import FILE
 
 WORST = 10
 """Classes that the card lists by name; the picture shows all."""

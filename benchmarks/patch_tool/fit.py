@@ -20,7 +20,7 @@ from benchmarks.features import PrefixFeatures
 from benchmarks.methods import DeltaNetworks
 from benchmarks.methods.frozen import train_patch
 from benchmarks.patch_tool.accuracy import Accuracy, accuracy_of
-from benchmarks.patch_tool.base import is_file, open_net, weights_name
+from benchmarks.patch_tool.base import open_net
 from benchmarks.patch_tool.card import write_card
 from benchmarks.patch_tool.confusion import draw_confusion
 from benchmarks.patch_tool.data import Photos, check_photos, load_photos
@@ -32,7 +32,7 @@ from benchmarks.worlds import weights_identity
 from delta_core import DeltaModel, FrozenError, backbone_fingerprint, save_patch
 from delta_core.patch import check_patch_name
 from delta_core.patch_io import JSON_NAME
-from delta_core.weights import Preprocessing, default_weights, preprocessing_of
+from delta_core.weights import Preprocessing, default_weights, is_file, preprocessing_of, weights_name
 
 
 @dataclass(frozen=True, kw_only=True)
