@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from delta_core import hub
+from delta_core.checkpointing import run_checkpointed
 from delta_core.config import DeltaConfig
 from delta_core.errors import DeltaError, FrozenError
 from delta_core.families import Block, Stage, feature_size, pool, stages_of
@@ -70,6 +71,8 @@ class DeltaModel(nn.Module):
         self.patches = nn.ModuleDict()
         self.active_patch: str | None = None
         self.scale = 1.0
+        self.gradient_checkpointing = False
+        """Set it to train with less memory and a second forward pass of every gated block; same steps, same bits."""
         freeze(backbone)
         self.fingerprint = backbone_fingerprint(backbone)
 
@@ -277,6 +280,8 @@ class DeltaModel(nn.Module):
         if isinstance(stage, Block):
             part = patch.of(stage) if patch else None
             if part is not None:
+                if self.gradient_checkpointing and torch.is_grad_enabled():
+                    return run_checkpointed(part, self.backbone, x, self.scale)
                 return cast(Tensor, part(self.backbone, x, self.scale))
         for name in stage.modules:
             x = self.backbone.get_submodule(name)(x)

@@ -208,6 +208,30 @@ def test_training_one_patch_leaves_the_other_bit_identical() -> None:
     assert torch.equal(model(x), first)
 
 
+def test_gradient_checkpointing_takes_the_same_steps_to_the_same_bits(make_net: Callable[[], nn.Module]) -> None:
+    states = []
+    for checkpointing in (False, True):
+        model = patched(make_net(), n_modules=3)
+        model.gradient_checkpointing = checkpointing
+        sgd_steps(model, steps=3)
+        states.append(model.patches.state_dict())
+        model.assert_frozen()
+    plain, checkpointed = states
+    assert [name for name, tensor in plain.items() if not torch.equal(tensor, checkpointed[name])] == []
+
+
+def test_gradient_checkpointing_keeps_nothing_between_the_ends_of_a_block() -> None:
+    def kept(checkpointing: bool) -> int:
+        model = patched(basic_block_net(), n_modules=4).train()
+        model.gradient_checkpointing = checkpointing
+        saved: list[Tensor] = []
+        with torch.autograd.graph.saved_tensors_hooks(lambda x: saved.append(x) or x, lambda x: x):
+            model(images(8, size=64))
+        return sum(tensor.numel() for tensor in saved)
+
+    assert kept(True) < kept(False) / 5
+
+
 # --- gates -------------------------------------------------------------------------------------------------------
 
 

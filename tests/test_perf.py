@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from benchmarks.perf import __main__ as command
-from benchmarks.perf import forward_patches
+from benchmarks.perf import forward_patches, inference, skip_sums, training
+from benchmarks.perf.arms import ARMS, Arm, build
 from benchmarks.perf.paired import in_fresh_process, interleaved_seconds, peak_resident_mb
 from benchmarks.perf.rows import PerfRow, perf_row, write_rows
 
@@ -90,3 +91,47 @@ def test_bad_input_is_one_sentence(
     error = capsys.readouterr().err
     assert words in error
     assert error.count("\n") == 1
+
+
+# --- training, inference, sums -----------------------------------------------------------------------------------
+
+
+def test_epoch_compares_a_patch_with_its_peers() -> None:
+    rows = training.measure_epoch(repetitions=1, architecture="resnet10t", images=4, batch=2, image_px=32)
+    found = {row.name: row for row in rows}
+    for ours, other in (("delta_features", "finetune"), ("delta_features", "delta"), ("lora", "finetune")):
+        assert found[f"epoch of {ours} / {other}"].ratio > 0
+    assert found["epoch of delta_features / finetune"].flop_ratio < found["epoch of delta / finetune"].flop_ratio < 1
+    assert found["epoch of head_features / finetune"].flop_ratio < 0.01
+    assert found["making features / epoch of finetune"].flop_ratio is None
+
+
+def test_step_memory_and_latency_name_what_they_compare() -> None:
+    (step,) = training.measure_step(repetitions=1, architecture="resnet10t", n_modules=4, batch=2, image_px=32)
+    assert step.name == "step of delta (4) / finetune"
+    assert 0 < step.flop_ratio < 2
+    latency = inference.measure_latency(
+        repetitions=1, architecture="resnet10t", modules=(1, 2), batches=(1,), image_px=32
+    )
+    assert [row.name for row in latency] == [f"latency of delta ({n}) at batch 1 / base" for n in (1, 2)]
+    assert 1 < latency[0].flop_ratio < latency[1].flop_ratio
+    memory = training.measure_memory(repetitions=1, architecture="resnet10t", batch=2, image_px=64)
+    assert [row.name for row in memory] == [f"peak training memory of {arm} / finetune" for arm in ("delta", "head")]
+
+
+@pytest.mark.parametrize("arm", ARMS)
+def test_only_what_an_arm_trains_takes_gradients(arm: Arm) -> None:
+    trained = build(arm, "resnet10t", 1, torch.device("cpu"))
+    images = torch.randn(2, 3, 32, 32)
+    before = {name: tensor.clone() for name, tensor in trained.module.state_dict().items()}
+    trained.step(trained.prepare(images), torch.tensor([0, 1]), trained.optimizer())
+    changed = {name for name, tensor in trained.module.state_dict().items() if not torch.equal(tensor, before[name])}
+    takes = {name for name, parameter in trained.module.named_parameters() if parameter.requires_grad}
+    assert changed & takes, "it learns"
+    backbone = {name for name in changed - takes if "patches" not in name}
+    assert bool(backbone) == (arm == "finetune"), "running statistics move in full fine-tuning alone"
+
+
+def test_sums_are_compared_with_plain_ones_and_with_the_limit() -> None:
+    rows = skip_sums.measure(repetitions=1, k=3, batch=1, channels=4, size_px=4)
+    assert [row.name.split(" / ")[1] for row in rows] == ["one kernel a skip", "reading the nodes"]

@@ -8,10 +8,17 @@ import torch
 import tyro
 
 from benchmarks.errors import UserError
-from benchmarks.perf import forward_patches
+from benchmarks.perf import forward_patches, inference, skip_sums, training
 from benchmarks.perf.rows import PerfRow, write_rows
 
-MEASUREMENTS: dict[str, Callable[..., list[PerfRow]]] = {"forward_patches": forward_patches.measure}
+MEASUREMENTS: dict[str, Callable[..., list[PerfRow]]] = {
+    "forward_patches": forward_patches.measure,
+    "epoch": training.measure_epoch,
+    "step": training.measure_step,
+    "memory": training.measure_memory,
+    "latency": inference.measure_latency,
+    "skip_sums": skip_sums.measure,
+}
 
 
 def perf(
@@ -41,7 +48,8 @@ def perf(
         write_rows(path, rows)
         for row in rows:
             print(
-                f"{row.name}: {row.ratio:.3f} (IQR {row.spread:.3f}, n {row.n}), "
+                f"{row.name}: {row.ratio:.3f} (IQR {row.spread:.3f}, n {row.n}"
+                f"{'' if row.flop_ratio is None else f', FLOPs {row.flop_ratio:.3f}'}), "
                 f"ours {row.ours:.4g} {row.unit}, reference {row.reference:.4g} {row.unit}"
             )
         print(path)

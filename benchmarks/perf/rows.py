@@ -26,6 +26,8 @@ class PerfRow:
     """Median over repetitions."""
     ratio: float
     """Median over repetitions of ours / reference; both sides of a ratio ran one after the other."""
+    flop_ratio: float | None
+    """The same ratio in floating-point operations: what arithmetic alone would give. Blank where it says nothing."""
     n: int
     """Number of repetitions."""
     spread: float
@@ -41,7 +43,13 @@ class PerfRow:
 
 
 def perf_row(
-    name: str, unit: str, ours: Sequence[float], reference: Sequence[float], setting: dict[str, object]
+    name: str,
+    unit: str,
+    ours: Sequence[float],
+    reference: Sequence[float],
+    setting: dict[str, object],
+    *,
+    flop_ratio: float | None = None,
 ) -> PerfRow:
     """A row of paired values: `ours[i]` and `reference[i]` were measured one after the other.
 
@@ -58,6 +66,7 @@ def perf_row(
         ours=median(ours),
         reference=median(reference),
         ratio=median(ratios),
+        flop_ratio=flop_ratio,
         n=len(ratios),
         spread=quarters[2] - quarters[0],
         setting=json.dumps(setting, sort_keys=True),

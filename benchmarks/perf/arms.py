@@ -1,0 +1,92 @@
+"""What is compared in training: a patch with and without stored features, against what one would use instead."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal, cast, get_args
+
+import timm
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.utils.flop_counter import FlopCounterMode
+
+from benchmarks.methods.finetune import FineTuned
+from delta_core import DeltaConfig, DeltaModel
+
+Arm = Literal["delta", "delta_features", "head", "head_features", "finetune", "lora"]
+"""`*_features`: the suffix on features of the frozen prefix, as trained from the store; `lora`: on all convolutions."""
+ARMS: tuple[Arm, ...] = get_args(Arm)
+CLASSES = 10
+LORA_RANK = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trained:
+    """A module that trains, and what it reads."""
+
+    module: nn.Module
+    """Inputs -> logits (B, N)."""
+    prepare: Callable[[Tensor], Tensor]
+    """Images (B, 3, S, S) -> inputs of the module; done once, not at every step."""
+
+    def step(self, inputs: Tensor, labels: Tensor, optimizer: torch.optim.Optimizer) -> None:
+        """One optimiser step on inputs of the module and labels (B,)."""
+        F.cross_entropy(self.module(inputs), labels).backward()
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+
+    def optimizer(self) -> torch.optim.Optimizer:
+        """AdamW over what trains, as in the suite's recipe."""
+        parameters = [parameter for parameter in self.module.parameters() if parameter.requires_grad]
+        return torch.optim.AdamW(parameters, lr=1e-4, fused=parameters[0].device.type == "cpu")
+
+    def train_flops(self, inputs: Tensor) -> int:
+        """Floating-point operations of one forward and backward pass: the arithmetic limit of a step."""
+        counter = FlopCounterMode(display=False)
+        with counter:
+            self.module(inputs).sum().backward()
+        for parameter in self.module.parameters():
+            parameter.grad = None
+        return counter.get_total_flops()
+
+
+def build(arm: Arm, architecture: str, n_modules: int, device: torch.device) -> Trained:
+    """An arm on a full-size timm net with random weights (time does not depend on them), in train mode.
+
+    Frozen nets keep their BatchNorms in eval mode.
+    """
+    net = timm.create_model(architecture).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if arm == "finetune":
+        return Trained(module=FineTuned(net, CLASSES, seed=0).train(), prepare=_as_it_is)
+    if arm == "lora":
+        return Trained(module=_lora(net), prepare=_as_it_is)
+    model = DeltaModel(net)
+    model.add_patch("task", num_classes=CLASSES, config=DeltaConfig(n_modules=n_modules) if "delta" in arm else None)
+    model.train()
+    if arm in ("delta", "head"):
+        return Trained(module=model, prepare=_as_it_is)
+    prefix, suffix = model.split_at_first_patch()
+    return Trained(module=suffix, prepare=torch.no_grad()(prefix))
+
+
+def _as_it_is(images: Tensor) -> Tensor:
+    return images
+
+
+def _lora(net: nn.Module) -> nn.Module:
+    """LoRA on every ungrouped convolution behind the stem and a new head, by huggingface/peft."""
+    from peft import LoraConfig, get_peft_model  # an optional peer: extra `peers`
+
+    cast(Any, net).reset_classifier(CLASSES)
+    stem = next(name for name, module in net.named_modules() if isinstance(module, nn.Conv2d))
+    targets = [
+        name
+        for name, module in net.named_modules()
+        if isinstance(module, nn.Conv2d) and module.groups == 1 and name != stem
+    ]
+    head = next(name for name, module in net.named_modules() if module is cast(Any, net).get_classifier())
+    tuned = get_peft_model(
+        cast(Any, net), LoraConfig(r=LORA_RANK, lora_alpha=LORA_RANK, target_modules=targets, modules_to_save=[head])
+    )
+    tuned.eval()  # its BatchNorms are frozen too
+    return cast(nn.Module, tuned)

@@ -1,0 +1,69 @@
+"""Inference: latency of a patched net against the net without patch."""
+
+from collections.abc import Callable
+
+import timm
+import torch
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
+
+from benchmarks.perf.paired import interleaved_seconds
+from benchmarks.perf.rows import PerfRow, perf_row
+from delta_core import DeltaConfig, DeltaModel
+
+
+def measure_latency(
+    *,
+    repetitions: int = 9,
+    architecture: str = "resnet50",
+    modules: tuple[int, ...] = (1, 4),
+    batches: tuple[int, ...] = (1, 8),
+    image_px: int = 224,
+) -> list[PerfRow]:
+    """Seconds of a forward pass under each patch, against the base.
+
+    Args:
+        repetitions: paired repetitions.
+        architecture: timm net with random weights.
+        modules: numbers of Delta-modules to measure.
+        batches: batch sizes to measure.
+        image_px: side of the square input in pixels.
+    """
+    model = DeltaModel(timm.create_model(architecture).to(memory_format=torch.channels_last))
+    for n in modules:
+        model.add_patch(f"delta{n}", num_classes=1000, config=DeltaConfig(n_modules=n))
+    model.eval()
+    rows: list[PerfRow] = []
+    for batch in batches:
+        x = torch.randn(batch, 3, image_px, image_px, generator=torch.Generator().manual_seed(0))
+        x = x.contiguous(memory_format=torch.channels_last)
+        names = ("base", *(f"delta{n}" for n in modules))
+        seconds = interleaved_seconds({name: _forward(model, name, x) for name in names}, repetitions)
+        flops = {name: _flops(_forward(model, name, x[:1])) for name in names}
+        rows += [
+            perf_row(
+                f"latency of delta ({n}) at batch {batch} / base",
+                "s",
+                seconds[f"delta{n}"],
+                seconds["base"],
+                {"architecture": architecture, "batch": batch, "image_px": image_px, "n_modules": n},
+                flop_ratio=flops[f"delta{n}"] / flops["base"],
+            )
+            for n in modules
+        ]
+    return rows
+
+
+def _forward(model: DeltaModel, name: str, x: Tensor) -> Callable[[], Tensor]:
+    @torch.inference_mode()
+    def run() -> Tensor:
+        model.set_patch(None if name == "base" else name)
+        return model(x)  # type: ignore[no-any-return]
+
+    return run
+
+
+def _flops(run: Callable[[], Tensor]) -> int:
+    with FlopCounterMode(display=False) as counter:
+        run()
+    return int(counter.get_total_flops())

@@ -1,0 +1,131 @@
+"""Training: seconds per epoch, seconds per step and peak memory, against full fine-tuning and other peers."""
+
+import gc
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from benchmarks.perf.arms import CLASSES, Arm, Trained, build
+from benchmarks.perf.paired import in_fresh_process, interleaved_seconds, peak_resident_mb
+from benchmarks.perf.rows import PerfRow, perf_row
+
+
+def measure_epoch(
+    *, repetitions: int = 5, architecture: str = "resnet18", images: int = 64, batch: int = 16, image_px: int = 224
+) -> list[PerfRow]:
+    """Seconds of one epoch of Delta (1), with stored features and without, against full fine-tuning and peers.
+
+    The stored features are in memory as the mapped store would hold them; making them is a row of its own.
+
+    Args:
+        repetitions: paired repetitions.
+        architecture: timm net with random weights.
+        images: images of one epoch.
+        batch: images of one step.
+        image_px: side of the square input in pixels.
+    """
+    arms: tuple[Arm, ...] = ("delta_features", "delta", "finetune", "head_features", "head", "lora")
+    trained = {arm: build(arm, architecture, 1, torch.device("cpu")) for arm in arms}
+    pixels, labels = _batch(images, image_px)
+    runs: dict[str, Callable[[], object]] = {
+        arm: _epoch(one, _prepared(one, pixels, batch), labels, batch) for arm, one in trained.items()
+    }
+    runs["making features"] = lambda: _prepared(trained["delta_features"], pixels, batch)
+    seconds = interleaved_seconds(runs, repetitions)
+    flops = {arm: one.train_flops(one.prepare(pixels[:2])) for arm, one in trained.items()}
+    setting: dict[str, object] = {"architecture": architecture, "images": images, "batch": batch, "image_px": image_px}
+    pairs: tuple[tuple[Arm, Arm], ...] = (
+        ("delta_features", "finetune"),
+        ("delta_features", "delta"),
+        ("delta", "finetune"),
+        ("lora", "finetune"),
+        ("head_features", "finetune"),
+        ("head", "finetune"),
+        ("delta_features", "lora"),
+    )
+    rows = [
+        perf_row(
+            f"epoch of {ours} / {reference}",
+            "s",
+            seconds[ours],
+            seconds[reference],
+            setting,
+            flop_ratio=flops[ours] / flops[reference],
+        )
+        for ours, reference in pairs
+    ]
+    making = perf_row(
+        "making features / epoch of finetune", "s", seconds["making features"], seconds["finetune"], setting
+    )
+    return [*rows, making]
+
+
+def measure_step(
+    *, repetitions: int = 5, architecture: str = "resnet50", n_modules: int = 4, batch: int = 8, image_px: int = 224
+) -> list[PerfRow]:
+    """Seconds of one training step of Delta (4) on images, against one of full fine-tuning."""
+    arms: tuple[Arm, ...] = ("delta", "finetune")
+    trained = {arm: build(arm, architecture, n_modules, torch.device("cpu")) for arm in arms}
+    pixels, labels = _batch(batch, image_px)
+    seconds = interleaved_seconds(
+        {arm: _epoch(one, [pixels], labels, batch) for arm, one in trained.items()}, repetitions
+    )
+    flops = {arm: one.train_flops(pixels[:2]) for arm, one in trained.items()}
+    setting: dict[str, object] = {
+        "architecture": architecture, "n_modules": n_modules, "batch": batch, "image_px": image_px,
+    }  # fmt: skip
+    ratio = flops["delta"] / flops["finetune"]
+    name = f"step of delta ({n_modules}) / finetune"
+    return [perf_row(name, "s", seconds["delta"], seconds["finetune"], setting, flop_ratio=ratio)]
+
+
+def measure_memory(
+    *, repetitions: int = 5, architecture: str = "resnet50", n_modules: int = 1, batch: int = 32, image_px: int = 224
+) -> list[PerfRow]:
+    """Peak resident memory of two training steps on images, above that of the process after its imports."""
+    peaks: dict[Arm, list[float]] = {"delta": [], "finetune": [], "head": []}
+    for _ in range(repetitions):
+        for arm, values in peaks.items():
+            values.append(in_fresh_process(_peak_mb, arm, architecture, n_modules, batch, image_px))
+    setting: dict[str, object] = {
+        "architecture": architecture, "n_modules": n_modules, "batch": batch, "image_px": image_px,
+    }  # fmt: skip
+    return [
+        perf_row(f"peak training memory of {arm} / finetune", "MiB", peaks[arm], peaks["finetune"], setting)
+        for arm in ("delta", "head")
+    ]
+
+
+def _peak_mb(arm: Arm, architecture: str, n_modules: int, batch: int, image_px: int) -> float:
+    if arm == "lora":
+        raise ValueError("peft's imports would count as memory of training.")
+    imported = peak_resident_mb()
+    one = build(arm, architecture, n_modules, torch.device("cpu"))
+    pixels, labels = _batch(batch, image_px)
+    optimizer = one.optimizer()
+    for _ in range(2):  # the second step meets the optimiser's state
+        one.step(pixels, labels, optimizer)
+    gc.collect()
+    return peak_resident_mb() - imported
+
+
+def _batch(images: int, image_px: int) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    pixels = torch.randn(images, 3, image_px, image_px, generator=generator)
+    labels = torch.randint(CLASSES, (images,), generator=generator)
+    return pixels.contiguous(memory_format=torch.channels_last), labels
+
+
+def _prepared(one: Trained, pixels: Tensor, batch: int) -> list[Tensor]:
+    return [one.prepare(part) for part in pixels.split(batch)]
+
+
+def _epoch(one: Trained, inputs: list[Tensor], labels: Tensor, batch: int) -> Callable[[], None]:
+    optimizer = one.optimizer()
+
+    def run() -> None:
+        for part, target in zip(inputs, labels.split(batch), strict=True):
+            one.step(part, target, optimizer)
+
+    return run
