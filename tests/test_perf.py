@@ -8,11 +8,13 @@ from pathlib import Path
 import pytest
 import torch
 
+from benchmarks.errors import UserError
 from benchmarks.perf import __main__ as command
-from benchmarks.perf import forward_patches, inference, skip_sums, training
+from benchmarks.perf import forward_patches, inference, skip_sums, time_to_accuracy, training
 from benchmarks.perf.arms import ARMS, Arm, build
 from benchmarks.perf.paired import in_fresh_process, interleaved_seconds, peak_resident_mb
 from benchmarks.perf.rows import PerfRow, perf_row, write_rows
+from benchmarks.perf.time_to_accuracy import Kind, Point, rows_of
 
 
 @pytest.fixture(scope="module")
@@ -135,3 +137,19 @@ def test_only_what_an_arm_trains_takes_gradients(arm: Arm) -> None:
 def test_sums_are_compared_with_plain_ones_and_with_the_limit() -> None:
     rows = skip_sums.measure(repetitions=1, k=3, batch=1, channels=4, size_px=4)
     assert [row.name.split(" / ")[1] for row in rows] == ["one kernel a skip", "reading the nodes"]
+
+
+def test_time_to_a_goal_is_taken_where_both_get_there() -> None:
+    def curve(seed: int, method: Kind, *values: float) -> list[Point]:
+        return [Point(seed=seed, method=method, epoch=i, train_s=10.0 * i, top1=v) for i, v in enumerate(values, 1)]
+
+    points = curve(0, "head", 10, 80, 70) + curve(0, "delta", 69, 70) + curve(0, "finetune", 0, 1, 2, 90)
+    points += curve(1, "head", 70) + curve(1, "delta", 80) + curve(1, "finetune", 60)
+    (row,) = rows_of(points, {})
+    assert (row.ours, row.reference, row.n) == (20.0, 40.0, 1)
+    assert rows_of(points[-3:], {}) == []
+
+
+def test_time_to_accuracy_needs_data() -> None:
+    with pytest.raises(UserError, match="pass --data-root"):
+        time_to_accuracy.measure(repetitions=1)

@@ -2,13 +2,15 @@
 
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import torch
 import tyro
 
 from benchmarks.errors import UserError
-from benchmarks.perf import forward_patches, inference, skip_sums, training
+from benchmarks.perf import forward_patches, inference, skip_sums, time_to_accuracy, training
+from benchmarks.perf.figure import draw_ratios
 from benchmarks.perf.rows import PerfRow, write_rows
 
 MEASUREMENTS: dict[str, Callable[..., list[PerfRow]]] = {
@@ -22,28 +24,33 @@ MEASUREMENTS: dict[str, Callable[..., list[PerfRow]]] = {
 
 
 def perf(
-    names: tyro.conf.Positional[tuple[str, ...]] = tuple(MEASUREMENTS),
+    names: tyro.conf.Positional[tuple[str, ...]] = (),
     *,
     repetitions: int = 9,
     threads: int = 1,
+    data_root: Path | None = None,
     results: Path = Path("results"),
 ) -> None:
     """Measure costs of the library against references, side by side.
 
     Args:
-        names: measurements to make; all if none is named.
+        names: measurements to make; if none is named all, time_to_accuracy only with --data-root.
         repetitions: paired repetitions; a row states their medians.
         threads: threads of torch; one is disturbed least by other processes.
+        data_root: folder with real images, for time_to_accuracy.
         results: folder for perf/<name>.csv.
     """
-    unknown = [name for name in names if name not in MEASUREMENTS]
+    measurements = MEASUREMENTS | {
+        "time_to_accuracy": partial(time_to_accuracy.measure, data_root=data_root, results=results)
+    }
+    unknown = [name for name in names if name not in measurements]
     if unknown:
-        raise UserError(f"There is no measurement {unknown[0]!r}; choose from {', '.join(MEASUREMENTS)}.")
+        raise UserError(f"There is no measurement {unknown[0]!r}; choose from {', '.join(measurements)}.")
     if repetitions < 1 or threads < 1:
         raise UserError(f"--repetitions is {repetitions} and --threads {threads}; give whole numbers of at least 1.")
     torch.set_num_threads(threads)
-    for name in names:
-        rows = MEASUREMENTS[name](repetitions=repetitions)
+    for name in names or (measurements if data_root else MEASUREMENTS):
+        rows = measurements[name](repetitions=repetitions)
         path = results / "perf" / f"{name}.csv"
         write_rows(path, rows)
         for row in rows:
@@ -52,7 +59,12 @@ def perf(
                 f"{'' if row.flop_ratio is None else f', FLOPs {row.flop_ratio:.3f}'}), "
                 f"ours {row.ours:.4g} {row.unit}, reference {row.reference:.4g} {row.unit}"
             )
-        print(path)
+        print(path, flush=True)
+    figure = results / "perf" / "ratios.svg"
+    draw_ratios(sorted(path for path in figure.parent.glob("*.csv") if not path.stem.endswith("_curves"))).savefig(
+        figure
+    )
+    print(figure)
 
 
 def main() -> None:

@@ -1,0 +1,25 @@
+"""All measured ratios in one picture."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+
+def draw_ratios(files: Sequence[Path]) -> Figure:
+    """Ratio of every row with its interquartile range, and the ratio of operations where there is one; log scale."""
+    rows = pd.concat([pd.read_csv(file).assign(measurement=file.stem) for file in files], ignore_index=True)[::-1]
+    places = range(len(rows))
+    figure = Figure(figsize=(10, 1.2 + 0.3 * len(rows)), layout="constrained")
+    axes = figure.subplots()
+    half = rows["spread"] / 2
+    axes.errorbar(rows["ratio"], places, xerr=half, fmt="o", color="black", label="measured, with its quartile range")
+    axes.scatter(rows["flop_ratio"], places, marker="|", s=200, color="tab:orange", label="floating-point operations")
+    axes.axvline(1, color="grey", linewidth=0.8)
+    axes.set_xscale("log")
+    axes.set_yticks(places, [f"{row.measurement}: {row.name}" for row in rows.itertuples()])
+    axes.set_xlabel("ours / reference")
+    axes.grid(axis="x", alpha=0.3)
+    axes.legend(fontsize="small")
+    return figure

