@@ -40,10 +40,12 @@ def study_defaults(world: World, seeds: int) -> list[RunSpec]:
 
 
 def _arms(head: Recipe, recipe: Recipe) -> list[Method]:
+    # The input of the module is an arm of its own below, whatever the default has become.
+    whole = DeltaConfig(n_modules=STUDY_MODULES, gate_start="half", module_input="full")
     gates = {
-        "half": DeltaConfig(n_modules=STUDY_MODULES, gate_start="half"),
-        "+-1": DeltaConfig(n_modules=STUDY_MODULES, gate_start="identity", gate_start_logit=1.0),
-        "+-2": DeltaConfig(n_modules=STUDY_MODULES, gate_start="identity", gate_start_logit=2.0),
+        "half": whole,
+        "+-1": replace(whole, gate_start="identity", gate_start_logit=1.0),
+        "+-2": replace(whole, gate_start="identity", gate_start_logit=2.0),
     }
     arms: dict[str, tuple[DeltaConfig, Recipe]] = {}
     for start, config in gates.items():
