@@ -6,24 +6,23 @@ DeltaModel is constructed from a module, and everything else is in `delta.json` 
 
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar, cast
+
+from torch import nn
 
 from delta_core.errors import DeltaError
-from delta_core.patch_io import JSON_NAME, TENSORS_NAME, load_patch, read_patch, save_patch
+from delta_core.patch_io import JSON_NAME, TENSORS_NAME, PatchHolder, load_patch, read_patch, save_patch
 from delta_core.weights import load_backbone, weights_name
 
-if TYPE_CHECKING:
-    from delta_core.model import DeltaModel
-
-Model = TypeVar("Model", bound="DeltaModel")
+Model = TypeVar("Model", bound=nn.Module)
 
 
 def from_pretrained(
-    cls: type[Model],
+    cls: Callable[..., Model],
     path_or_repo: str | Path,
     *,
     weights: str | None = None,
@@ -72,7 +71,7 @@ def from_pretrained(
         model = cls(
             load_backbone(file.architecture, source), architecture=file.architecture, weights=weights_name(source)
         )
-        load_patch(model, folder, strict=strict)
+        load_patch(cast(PatchHolder, model), folder, strict=strict)
     return model.eval()
 
 
@@ -95,7 +94,7 @@ def download_patch(repo_id: str, folder: str | Path, *, revision: str | None = N
 
 
 def push_to_hub(
-    model: "DeltaModel",
+    model: PatchHolder,
     repo_id: str,
     name: str | None = None,
     *,

@@ -21,7 +21,6 @@ from delta_core.features import FeatureInfo, feature_info, taps
 from delta_core.freeze import assert_frozen, backbone_fingerprint, freeze
 from delta_core.patch import Patch, check_patch_name
 from delta_core.patch_io import load_patch, save_patch
-from delta_core.split import Prefix, Suffix
 from delta_core.status import DeltaStatus, ParamCounts, PatchStatus
 from delta_core.weights import Preprocessing
 
@@ -101,15 +100,24 @@ class DeltaModel(nn.Module):
         self.patches[name] = patch.to(parameter.device, parameter.dtype).train(self.training)
         self.active_patch = name
 
+    def patch(self, name: str | None = None) -> Patch:
+        """A patch by name, else the active one. Raises DeltaError if it is not there."""
+        name = self.active_patch if name is None else name
+        if name is None:
+            raise DeltaError("No patch is active; call add_patch or set_patch first.")
+        if name not in self.patches:
+            raise DeltaError(f"Patch {name!r} is not there; loaded are {', '.join(self.patches) or 'none'}.")
+        return cast(Patch, self.patches[name])
+
     def set_patch(self, name: str | None) -> None:
         """Activate a patch by name, or none (the base model)."""
         if name is not None:
-            self._patch(name)
+            self.patch(name)
         self.active_patch = name
 
     def delete_patch(self, name: str) -> None:
         """Remove a patch; if it was the active one, no patch is active afterwards (the base model)."""
-        self._patch(name)
+        self.patch(name)
         del self.patches[name]
         if self.active_patch == name:
             self.active_patch = None
@@ -148,7 +156,7 @@ class DeltaModel(nn.Module):
             batches: images (B, 3, H, W) of the new task's training split; one pass.
             from_prefix: the batches are outputs of `prefix` instead of images.
         """
-        patch = self._patch()
+        patch = self.patch()
         moments: dict[str, list[Tensor]] = {}
         for x in batches:
             for stage in self.stages[self._first_gated(patch) if from_prefix else 0 :]:
@@ -199,26 +207,26 @@ class DeltaModel(nn.Module):
         It is frozen, off the gradient path, and the same in every epoch.
         (B, 3, H, W) -> what enters the first gated block, or pooled features (B, F) of a patch without modules.
         """
-        first = self._first_gated(self._patch(name))
+        first = self._first_gated(self.patch(name))
         for stage in self.stages[:first]:
             x = self._run(stage, x, None)
         return pool(self.backbone, x) if first == len(self.stages) else x
 
     def suffix(self, x: Tensor, name: str | None = None) -> Tensor:
         """From the output of `prefix` to logits (B, N); `suffix(prefix(x))` is `forward(x)`."""
-        patch = self._patch(name)
+        patch = self.patch(name)
         gated = self.stages[self._first_gated(patch) :]
         for stage in gated:
             x = self._run(stage, x, patch)
         return cast(Tensor, patch.head(pool(self.backbone, x) if gated else x))
 
-    def split_at_first_patch(self, name: str | None = None) -> tuple[Prefix, Suffix]:
+    def split_at_first_patch(self, name: str | None = None) -> tuple["Prefix", "Suffix"]:
         """The model under a patch (by name, else the active one) as two modules that share its parameters.
 
         Cache what the first puts out and train the second: `suffix(prefix(x))` is `forward(x)` bit for bit. The pair
         keeps to its patch whatever is activated later.
         """
-        self._patch(name)
+        self.patch(name)
         name = cast(str, self.active_patch) if name is None else name
         return Prefix(self, name), Suffix(self, name)
 
@@ -228,7 +236,7 @@ class DeltaModel(nn.Module):
         (B, 3, H, W) -> name of the patch -> logits (B, N), equal to those of single forward passes bit for bit.
         """
         names = tuple(self.patches if names is None else names)
-        first = {name: self._first_gated(self._patch(name)) for name in names}
+        first = {name: self._first_gated(self.patch(name)) for name in names}
         logits: dict[str, Tensor] = {}
         for index in range(1 + max(first.values(), default=-1)):
             waiting = [name for name in names if first[name] == index]
@@ -240,7 +248,7 @@ class DeltaModel(nn.Module):
 
     def forward_features(self, x: Tensor) -> Tensor:
         """(B, 3, H, W) -> features (B, C, H', W') before pooling, of the active patch or of the base model."""
-        patch = self._patch() if self.active_patch is not None else None
+        patch = self.patch() if self.active_patch is not None else None
         for stage in self.stages:
             x = self._run(stage, x, patch)
         return x
@@ -255,7 +263,7 @@ class DeltaModel(nn.Module):
         Raises:
             DeltaError: if an index is not a level.
         """
-        patch = self._patch() if self.active_patch is not None else None
+        patch = self.patch() if self.active_patch is not None else None
         wanted = range(len(self.feature_info)) if indices is None else list(indices)
         if not set(wanted) <= set(range(len(self.feature_info))):
             raise DeltaError(f"Feature indices are {list(wanted)}; choose from 0 to {len(self.feature_info) - 1}.")
@@ -287,14 +295,6 @@ class DeltaModel(nn.Module):
             x = self.backbone.get_submodule(name)(x)
         return x
 
-    def _patch(self, name: str | None = None) -> Patch:
-        name = self.active_patch if name is None else name
-        if name is None:
-            raise DeltaError("No patch is active; call add_patch or set_patch first.")
-        if name not in self.patches:
-            raise DeltaError(f"Patch {name!r} is not there; loaded are {', '.join(self.patches) or 'none'}.")
-        return cast(Patch, self.patches[name])
-
     def _first_gated(self, patch: Patch) -> int:
         gated = (i for i, stage in enumerate(self.stages) if isinstance(stage, Block) and patch.of(stage) is not None)
         return next(gated, len(self.stages))
@@ -312,14 +312,14 @@ class DeltaModel(nn.Module):
 
     def trainable_parameters(self, name: str | None = None) -> Iterator[nn.Parameter]:
         """Parameters of a patch (by name, else the active one)."""
-        return self._patch(name).parameters()
+        return self.patch(name).parameters()
 
     def count_parameters(self, name: str | None = None) -> ParamCounts:
         """Counts for a patch (by name, else the active one).
 
         `delta` holds modules and BatchNorms, `head` the new classifier.
         """
-        patch = self._patch(name)
+        patch = self.patch(name)
         delta = sum(p.numel() for p in patch.blocks.parameters())
         head = sum(p.numel() for p in patch.head.parameters())
         return ParamCounts(delta=delta, head=head, frozen=sum(p.numel() for p in self.backbone.parameters()))
@@ -342,7 +342,7 @@ class DeltaModel(nn.Module):
         )
 
     def _patch_status(self, name: str) -> PatchStatus:
-        patch = self._patch(name)
+        patch = self.patch(name)
         takes_gradient = {parameter.requires_grad for parameter in patch.parameters()}
         return PatchStatus(
             name=name,
@@ -351,3 +351,30 @@ class DeltaModel(nn.Module):
             params=self.count_parameters(name),
             trainable=takes_gradient.pop() if len(takes_gradient) == 1 else None,
         )
+
+
+class Prefix(nn.Module):
+    """The frozen part of a model under one patch: images (B, 3, H, W) -> what enters the first gated block.
+
+    A patch without modules gives pooled features (B, F). Made by `DeltaModel.split_at_first_patch`.
+    """
+
+    def __init__(self, model: DeltaModel, patch: str) -> None:
+        super().__init__()
+        self.model = model
+        self.patch = patch
+
+    def forward(self, x: Tensor) -> Tensor:  # noqa: D102
+        return self.model.prefix(x, self.patch)
+
+
+class Suffix(nn.Module):
+    """The trainable part of a model under one patch: output of `Prefix` -> logits (B, N)."""
+
+    def __init__(self, model: DeltaModel, patch: str) -> None:
+        super().__init__()
+        self.model = model
+        self.patch = patch
+
+    def forward(self, x: Tensor) -> Tensor:  # noqa: D102
+        return self.model.suffix(x, self.patch)

@@ -16,21 +16,18 @@ from contextlib import contextmanager
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import safetensors.torch
 import torch
 from safetensors import SafetensorError
-from torch import Tensor
+from torch import Tensor, nn
 
 from delta_core.errors import DeltaError
-from delta_core.families import feature_size
+from delta_core.families import Block, feature_size
 from delta_core.gates import ExistingGates, existing_skips
 from delta_core.patch import Patch, check_patch_name
 from delta_core.patch_file import MAX_JSON_BYTES, PatchFile
-
-if TYPE_CHECKING:
-    from delta_core.model import DeltaModel
 
 JSON_NAME = "delta.json"
 TENSORS_NAME = "patch.safetensors"
@@ -38,8 +35,27 @@ MAX_HEADER_BYTES = 2**20
 """Of `patch.safetensors`: a patch has some hundred tensors of about 100 header bytes each."""
 
 
+class PatchHolder(Protocol):
+    """What this file needs of a `DeltaModel`, which imports it."""
+
+    architecture: str
+    weights: str
+    fingerprint: str
+    backbone: nn.Module
+    blocks: tuple[Block, ...]
+    patches: nn.ModuleDict
+    active_patch: str | None
+    training: bool
+
+    def patch(self, name: str | None = None) -> Patch:
+        """A patch by name, else the active one."""
+
+    def assert_frozen(self) -> None:
+        """Raise FrozenError if the backbone changed."""
+
+
 def save_patch(
-    model: "DeltaModel", folder: str | Path, name: str | None = None, *, metrics: Mapping[str, float] | None = None
+    model: PatchHolder, folder: str | Path, name: str | None = None, *, metrics: Mapping[str, float] | None = None
 ) -> Path:
     """Write a patch (by name, else the active one) to a folder; returns the folder.
 
@@ -69,7 +85,7 @@ def save_patch(
     """
     model.assert_frozen()
     name = model.active_patch if name is None else name
-    patch = model._patch(name)
+    patch = model.patch(name)
     tensors = {key: tensor.detach().cpu().contiguous() for key, tensor in patch.state_dict().items()}
     data = safetensors.torch.save(tensors)
     file = PatchFile(
@@ -94,7 +110,7 @@ def save_patch(
     return Path(folder)
 
 
-def load_patch(model: "DeltaModel", folder: str | Path, name: str | None = None, *, strict: bool = True) -> str:
+def load_patch(model: PatchHolder, folder: str | Path, name: str | None = None, *, strict: bool = True) -> str:
     """Add the patch of a folder to a model and make it active; returns its name.
 
     Nothing is unpickled or executed, and a refused folder leaves the model as it was.
@@ -224,7 +240,7 @@ def _read(path: Path, *, at_most: int) -> bytes:
         raise DeltaError(f"{path} cannot be read ({error.strerror}); give a folder of save_patch.") from error
 
 
-def _blank(model: "DeltaModel", file: PatchFile) -> Patch:
+def _blank(model: PatchHolder, file: PatchFile) -> Patch:
     """The patch that a file tells of, without memory: built on the meta device, which draws no random numbers."""
     with torch.device("meta"):
         patch = Patch(

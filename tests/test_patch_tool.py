@@ -29,7 +29,7 @@ from benchmarks.patching import execute
 from benchmarks.spec import RunSpec
 from benchmarks.worlds import local_recipes, weights_identity
 from delta_core import read_patch
-from delta_core.split import Suffix
+from delta_core.model import Suffix
 from delta_core.weights import Preprocessing
 
 
