@@ -61,7 +61,7 @@ def run(options: tyro.conf.OmitArgPrefixes[Options]) -> int:
 
 
 def _measure(console: Console, world: World, planned: list[Planned], workers: int | None) -> int:
-    """Execute what is to do, one line for each run as it ends; returns the number of failures."""
+    """Execute what is to do, one line for each run as it ends, and what it cost; returns the number of failures."""
     todo = sum(item.state == "todo" for item in planned)
     if not todo:
         return 0
@@ -75,7 +75,13 @@ def _measure(console: Console, world: World, planned: list[Planned], workers: in
             progress.update(bar, completed=done["runs"])
             console.print(f"[{done['runs']}/{todo}] {_line(result)}", markup=False, highlight=False)
 
-        return run_all(world, planned, workers=workers, report=report)
+        tally = run_all(world, planned, workers=workers, report=report)
+    console.print(
+        f"{tally.busy_s:.0f} s of work in {tally.wall_s:.0f} s on {tally.workers} worker(s): "
+        f"grid efficiency {tally.efficiency:.2f}",
+        highlight=False,
+    )
+    return tally.failures
 
 
 def status(options: tyro.conf.OmitArgPrefixes[Options]) -> int:

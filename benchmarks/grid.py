@@ -7,6 +7,7 @@ that were under way.
 import json
 import os
 import threading
+import time
 import traceback
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -58,6 +59,28 @@ class Result:
     job: Job
     rows: tuple[Row, ...] = ()
     error: str = ""
+    busy_s: float = 0.0
+    """Seconds that a worker spent on it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tally:
+    """What a whole grid came to."""
+
+    failures: int
+    busy_s: float
+    """Seconds that all workers spent on jobs."""
+    wall_s: float
+    workers: int
+
+    @property
+    def efficiency(self) -> float:
+        """Share of the workers' time that went into jobs; the rest is start, waiting and an uneven end.
+
+        >>> Tally(failures=0, busy_s=18.0, wall_s=10.0, workers=2).efficiency
+        0.9
+        """
+        return self.busy_s / (self.wall_s * self.workers)
 
 
 def plan(world: World, runs: list[RunSpec]) -> list[Planned]:
@@ -90,8 +113,8 @@ def check_inputs(world: World, runs: list[RunSpec]) -> None:
     read_rows(world.env.results / "runs.csv")
 
 
-def run_all(world: World, planned: list[Planned], *, workers: int | None, report: Callable[[Result], None]) -> int:
-    """Execute the runs that are to do, calling `report` for each as it ends; returns the number of failures.
+def run_all(world: World, planned: list[Planned], *, workers: int | None, report: Callable[[Result], None]) -> Tally:
+    """Execute the runs that are to do, calling `report` for each as it ends.
 
     Bases come first, and the runs of an architecture start as soon as its base is there.
     """
@@ -102,20 +125,24 @@ def run_all(world: World, planned: list[Planned], *, workers: int | None, report
     drawings: list[Job] = [task for task in EMBEDDED_TASKS if task in draw]
     waiting = {base.weights: [run for run in todo if run.weights == base.weights] for base in bases}
     ready: list[Job] = [*bases, *(run for run in todo if run.weights not in waiting)]
-    failures = 0
-    with _pool(world.env, workers, at_most=len(todo) + len(bases)) as pool:
-        for job in drawings:  # a few seconds each, and everything else reads them
-            pool.submit(_work, job, world.env)
+    failures, busy_s, started = 0, 0.0, time.perf_counter()
+    devices = devices_of(world.env.device)
+    count = max(1, min(workers or _default_workers(devices), len(todo) + len(bases)))
+    with _pool(devices, count) as pool:
+        drawn = [pool.submit(_work, job, world.env) for job in drawings]  # a few seconds each, and all others read them
         pending: set[Future[Result]] = {pool.submit(_work, job, world.env) for job in ready}
         while pending:
             finished, pending = wait(pending, return_when=FIRST_COMPLETED)
             for future in finished:
                 result = _result(future)
                 failures += bool(result.error)
+                busy_s += result.busy_s
                 report(result)
                 if isinstance(result.job, BaseSpec) and not result.error:
                     pending |= {pool.submit(_work, run, world.env) for run in waiting[result.job.weights]}
-    return failures
+        busy_s += sum(future.result().busy_s for future in drawn if future.exception() is None)
+        wall_s = time.perf_counter() - started
+    return Tally(failures=failures, busy_s=busy_s, wall_s=wall_s, workers=count)
 
 
 def _is_trained(base: BaseSpec, env: Env) -> bool:
@@ -131,10 +158,8 @@ def _result(future: "Future[Result]") -> Result:
         ) from error
 
 
-def _pool(env: Env, workers: int | None, *, at_most: int) -> ProcessPoolExecutor:
+def _pool(devices: list[str], count: int) -> ProcessPoolExecutor:
     context = get_context("spawn")
-    devices = devices_of(env.device)
-    count = max(1, min(workers or _default_workers(devices), at_most))
     for name, value in ALLOCATOR.items():  # read by the C library when a worker starts
         os.environ.setdefault(name, value)
     queue = context.Queue()
@@ -170,18 +195,19 @@ def _start_worker(devices: "Queue[str]") -> None:
 
 def _work(job: Job, env: Env) -> Result:
     """Do one job in a worker; a failure is written beside the records and never counts as done."""
+    started = time.perf_counter()
     env = replace(env, device=_device)
     if isinstance(job, str):
         load_embedded(job, cache_dir=env.cache / "data")
-        return Result(job=job)
+        return Result(job=job, busy_s=time.perf_counter() - started)
     try:
         rows = pretrain(job, env) if isinstance(job, BaseSpec) else execute(job, env)
     except Exception as error:  # noqa: BLE001 - one bad run must not end the others
         _write_failure(env.results, job, traceback.format_exc())
-        return Result(job=job, error=f"{type(error).__name__}: {error}")
+        return Result(job=job, error=f"{type(error).__name__}: {error}", busy_s=time.perf_counter() - started)
     write_record(env.results, rows)
     _failure_path(env.results, job).unlink(missing_ok=True)
-    return Result(job=job, rows=tuple(rows))
+    return Result(job=job, rows=tuple(rows), busy_s=time.perf_counter() - started)
 
 
 def _failure_path(results: Path, job: BaseSpec | RunSpec) -> Path:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -155,6 +156,8 @@ def killed(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Killed:
 def finished(killed: Killed, cache: Path) -> Path:
     done = bench("run", *ONE_CELL, "--results", killed.results, "--cache", cache, "--workers", 2)
     assert (done.returncode, done.stderr) == (0, "")
+    (efficiency,) = re.findall(r"on 2 worker\(s\): grid efficiency ([0-9.]+)$", done.stdout, flags=re.MULTILINE)
+    assert 0 < float(efficiency) <= 1
     return killed.results / "embedded"
 
 
