@@ -65,7 +65,9 @@ def _first_mixture(rows: pd.DataFrame, keys: list[str], field: str) -> tuple[lis
 
 
 def _runs(rows: pd.DataFrame) -> str:
-    return ", ".join(rows["run_id"].unique())
+    """Ids of the runs; of many, the first few and how many more."""
+    first, more = rows["run_id"].unique()[:4], rows["run_id"].nunique() - 4
+    return ", ".join(first) + (f" and {more} more" if more > 0 else "")
 
 
 def _quoted(values: list[str]) -> str:

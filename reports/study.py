@@ -18,7 +18,8 @@ def study_frame(rows: pd.DataFrame) -> pd.DataFrame:
     """Rows of the study -> one line per arm, architecture and task, and averages over them.
 
     Gains are taken seed by seed against FC-only on the same task, in points of validation top-1. An average over tasks
-    is taken per seed first, so that `sd` (ddof = 1, over seeds) is that of the average.
+    is taken per seed first, so that `sd` (ddof = 1, over seeds) is that of the average. An arm that was not measured
+    everywhere has no average: a partial one would compare it on other tasks.
 
     Returns:
         Columns `arm`, `architecture`, `task` (`all` for an average), `gain`, `sd`, `n` (seeds).
@@ -33,9 +34,10 @@ def study_frame(rows: pd.DataFrame) -> pd.DataFrame:
     reference = taken[taken["method"] == "fc_only"].set_index(cell)["value"].rename("reference")
     arms = taken[taken["method"] != "fc_only"].join(reference, on=cell)
     arms = arms.assign(arm=arms["variant"], gain=arms["value"] - arms["reference"]).dropna(subset="gain")
-    by_architecture = _averaged(arms, ["arm", "architecture", "seed"]).assign(task=OVERALL)
-    by_task = _averaged(arms, ["arm", "task", "seed"]).assign(architecture=OVERALL)
-    overall = _averaged(by_architecture, ["arm", "seed"]).assign(architecture=OVERALL, task=OVERALL)
+    by_architecture = _averaged(arms, ["arm", "architecture", "seed"], over="task").assign(task=OVERALL)
+    by_task = _averaged(arms, ["arm", "task", "seed"], over="architecture").assign(architecture=OVERALL)
+    overall = _averaged(by_architecture, ["arm", "seed"], over="architecture")
+    overall = overall.assign(architecture=OVERALL, task=OVERALL)
     lines = pd.concat([arms, by_architecture, by_task, overall])
     grouped = lines.groupby(["arm", "architecture", "task"], sort=False)["gain"]
     return grouped.agg(gain="mean", sd="std", n="count").reset_index()
@@ -44,6 +46,8 @@ def study_frame(rows: pd.DataFrame) -> pd.DataFrame:
 def study_page(frame: pd.DataFrame, scale: str) -> Page:
     """Arms from best to worst on the average; one block by architecture, one by task."""
     order = frame[(frame["architecture"] == OVERALL) & (frame["task"] == OVERALL)].sort_values("gain", ascending=False)
+    partial = [arm for arm in frame["arm"].unique() if arm not in set(order["arm"])]
+    arms = [*order["arm"], *partial]
     return Page(
         name=SUITE,
         title="Study of the defaults",
@@ -52,8 +56,8 @@ def study_page(frame: pd.DataFrame, scale: str) -> Page:
             f"(n = {int(frame['n'].max())}), averaged over tasks or architectures."
         ),
         blocks=(
-            _block("by architecture", frame[frame["task"] == OVERALL], "architecture", list(order["arm"])),
-            _block("by task", frame[frame["architecture"] == OVERALL], "task", list(order["arm"])),
+            _block("by architecture", frame[frame["task"] == OVERALL], "architecture", arms),
+            _block("by task", frame[frame["architecture"] == OVERALL], "task", arms),
         ),
         notes=("'gates half, fresh BN' is the literal reading of the paper.",),
         commands=(),
@@ -66,6 +70,7 @@ def study_figure(frame: pd.DataFrame, scale: str) -> "Figure":
 
     averages = frame[(frame["architecture"] == OVERALL) & (frame["task"] == OVERALL)].sort_values("gain")
     single = frame[(frame["architecture"] != OVERALL) & (frame["task"] != OVERALL)]
+    single = single[single["arm"].isin(averages["arm"])]
     figure = Figure(figsize=(8, 1.2 + 0.28 * len(averages)), layout="constrained")
     axes = figure.subplots()
     place = {arm: index for index, arm in enumerate(averages["arm"])}
@@ -83,8 +88,11 @@ def study_figure(frame: pd.DataFrame, scale: str) -> "Figure":
     return figure
 
 
-def _averaged(lines: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
-    return lines.groupby(keys, sort=False)["gain"].mean().reset_index()
+def _averaged(lines: pd.DataFrame, keys: list[str], *, over: str) -> pd.DataFrame:
+    """Mean gain of each group that holds every value of `over`."""
+    grouped = lines.groupby(keys, sort=False)["gain"].agg(["mean", "count"]).reset_index()
+    complete = grouped[grouped["count"] == lines[over].nunique()]
+    return complete.rename(columns={"mean": "gain"}).drop(columns="count")
 
 
 def _block(title: str, part: pd.DataFrame, by: str, arms: list[str]) -> Block:

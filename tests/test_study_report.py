@@ -87,6 +87,17 @@ def test_arms_without_reference_are_left_out_and_mixed_protocols_refused() -> No
         study_frame(to_frame([*rows(), replace(rows()[1], run_id="again")]))
 
 
+def test_an_arm_that_was_not_measured_everywhere_has_no_average_and_stands_last() -> None:
+    part = [row for row in rows() if row.variant != "b" or (row.architecture, row.task) == ("resnet18", "signs")]
+    frame = study_frame(to_frame(part))
+    found = frame[frame["arm"] == "b"]
+    assert found[["architecture", "task", "gain"]].to_numpy().tolist() == [["resnet18", "signs", 6.0]]
+    page = study_page(frame, "embedded")
+    assert [list(block.cells["method"]) for block in page.blocks] == [["a", "b"]] * 2
+    assert page.blocks[0].cells.iloc[1][OVERALL] == ""
+    assert len(study_figure(frame, "embedded").axes[0].get_yticklabels()) == 1
+
+
 def test_command_writes_table_and_figure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from benchmarks.record import collect
 
