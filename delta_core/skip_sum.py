@@ -69,15 +69,29 @@ def plain_sum(gates: Tensor, nodes: list[Tensor]) -> Tensor:
     return total
 
 
+CPU_BUFFER_BYTES = 16 * 2**20
+"""Larger buffers are split by samples on CPU: glibc maps what is above 32 MiB anew each time, page by page, which costs
+more than the sums."""
+
+
 class _Store:
-    """Nodes of a block in one buffer (B, k, D), and the gradients of their sums while a backward pass is on."""
+    """Nodes of a block in buffers (b, k, D) of a few samples each, and gradients of their sums while backward is on."""
 
     def __init__(self, node: Tensor, k: int) -> None:
         self.shape = node.shape
         self.channels_last = node.is_contiguous(memory_format=torch.channels_last)
-        self.nodes = node.new_empty(len(node), k, node[0].numel())
-        self.grads: Tensor | None = None
+        self.k = k
+        self.nodes = self.buffers(node)
+        self.grads: list[Tensor] = []
         self.gates: list[Tensor] = []
+
+    def buffers(self, like: Tensor) -> list[Tensor]:
+        """Empty buffers for k nodes."""
+        batch, size = len(like), like[0].numel()
+        at_once = batch
+        if like.device.type == "cpu":
+            at_once = max(1, CPU_BUFFER_BYTES // (self.k * size * like.element_size()))
+        return [like.new_empty(len(part), self.k, size) for part in torch.empty(batch).split(at_once)]
 
     def flat(self, node: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, D) in the memory order of the first node."""
@@ -89,6 +103,30 @@ class _Store:
         return values.view(b, h, w, c).permute(0, 3, 1, 2) if self.channels_last else values.view(self.shape)
 
 
+def _put(buffers: list[Tensor], place: int, values: Tensor) -> None:
+    """Write values (B, D) at a place of the buffers (b, k, D)."""
+    for buffer, part in zip(buffers, values.split([len(buffer) for buffer in buffers]), strict=True):
+        buffer[:, place] = part
+
+
+def _weighted(buffers: list[Tensor], weights: Tensor, first: int, values: Tensor) -> Tensor:
+    """Sum over the places `first`.. of the buffers, weighted by (B, places), as values (B, D) like the given ones."""
+    out = torch.empty_like(values)
+    sizes = [len(buffer) for buffer in buffers]
+    last = first + weights.shape[1]
+    for buffer, weight, part in zip(buffers, weights.split(sizes), out.split(sizes), strict=True):
+        torch.bmm(weight[:, None], buffer[:, first:last], out=part[:, None])
+    return out
+
+
+def _products(buffers: list[Tensor], places: int, values: Tensor) -> Tensor:
+    """Inner products (B, places) of values (B, D) with the first places of the buffers."""
+    sizes = [len(buffer) for buffer in buffers]
+    parts = zip(buffers, values.split(sizes), strict=True)
+    # The row vector on the left: with a column on the right CPU kernels are thirty times slower for several samples.
+    return torch.cat([torch.bmm(part[:, None], buffer[:, :places].mT)[:, 0] for buffer, part in parts])
+
+
 class _StoredSum(torch.autograd.Function):
     """One sum. A token makes each sum depend on the one before, so that backward meets the targets from last to first.
 
@@ -98,12 +136,12 @@ class _StoredSum(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, gates: Tensor, node: Tensor, token: Tensor, store: _Store) -> tuple[Tensor, Tensor]:
-        target = gates.shape[1]
-        store.nodes[:, target - 1] = store.flat(node)
+        ctx.store, ctx.target = store, gates.shape[1]
+        flat = store.flat(node)
         store.gates.append(gates.detach())
-        ctx.store, ctx.target = store, target
         with torch.autocast(node.device.type, enabled=False):
-            skips = torch.bmm(gates[:, None], store.nodes[:, :target])[:, 0]
+            _put(store.nodes, ctx.target - 1, flat)
+            skips = _weighted(store.nodes, gates, 0, flat)
         return store.unflat(skips), token.clone()
 
     @staticmethod
@@ -112,14 +150,14 @@ class _StoredSum(torch.autograd.Function):
         store, target = ctx.store, ctx.target
         last = target + int(met)
         if target == last:  # a pass begins, not always at the last target
-            store.grads = torch.empty_like(store.nodes)
+            store.grads = store.buffers(grad)
         flat = store.flat(grad)
-        store.grads[:, target - 1] = flat
+        # gates of the skips that leave node `target - 1`, one for each later target
+        leaving = torch.stack([gates[:, target - 1] for gates in store.gates[target - 1 : last]], dim=1)
         with torch.autocast(grad.device.type, enabled=False):
-            grad_gates = torch.bmm(store.nodes[:, :target], flat[:, :, None])[:, :, 0]
-            # gates of the skips that leave node `target - 1`, one for each later target
-            leaving = torch.stack([gates[:, target - 1] for gates in store.gates[target - 1 : last]], dim=1)
-            grad_node = torch.bmm(leaving[:, None], store.grads[:, target - 1 : last])[:, 0]
+            _put(store.grads, target - 1, flat)
+            grad_gates = _products(store.nodes, target, flat)
+            grad_node = _weighted(store.grads, leaving, target - 1, flat)
         if target == 1:
-            store.grads = None
+            store.grads = []
         return grad_gates, store.unflat(grad_node), met + 1, None
