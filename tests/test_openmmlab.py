@@ -1,5 +1,6 @@
 """The backbone for OpenMMLab, with mmengine alone: its features, its contract under Runner, and what it refuses."""
 
+import copy
 import uuid
 from collections.abc import Iterator
 from dataclasses import replace
@@ -304,6 +305,16 @@ def test_a_checkpoint_brings_patch_and_frozen_net(slim: dict[str, Any], tmp_path
     other.backbone.assert_frozen()
     assert other.backbone.model.fingerprint == runner.model.backbone.model.fingerprint
     assert other.backbone.calibrated
+
+
+def test_a_copy_keeps_a_contract_of_its_own(slim: dict[str, Any]) -> None:
+    """As moving averages of a model need it."""
+    backbone = build(slim, n_modules=2)
+    other = copy.deepcopy(backbone)
+    other.load_state_dict({name: tensor + 1 for name, tensor in other.state_dict().items()})
+    other.assert_frozen()
+    backbone.assert_frozen()
+    assert other.model.fingerprint != backbone.model.fingerprint
 
 
 def test_a_checkpoint_of_the_baseline_may_start_a_patch(slim: dict[str, Any], tmp_path: Path) -> None:
