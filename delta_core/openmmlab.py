@@ -255,6 +255,11 @@ def _create(
     try:
         return create_model(architecture, weights=weights, **options)
     except DeltaError as error:
+        if "'output_stride'" in str(error):
+            raise DeltaError(
+                f"backbone.output_stride is {output_stride}, but {architecture} cannot be dilated; leave it out or "
+                "choose a ResNet, ConvNeXt or EfficientNet of timm."
+            ) from error
         fields = [f"architecture={architecture!r}", f"{field}={weights!r}", *(f"{k}={v!r}" for k, v in options.items())]
         raise DeltaError(f"backbone with {', '.join(fields)} cannot be made: {error}") from error
 

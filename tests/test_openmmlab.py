@@ -384,7 +384,9 @@ def test_a_field_that_cannot_be_met_is_named(slim: dict[str, Any], tmp_path: Pat
     refuse(r"backbone\.out_indices is \(\)", slim, out_indices=())
     refuse(r"backbone\.output_stride is 4; choose 8, 16 or 32", slim, output_stride=4)
     densenet = {"architecture": "densenet121", "weights": "none", "options": {}}
-    refuse(r"output_stride=8 cannot be made", slim, **densenet, output_stride=8)
+    refuse(r"backbone\.output_stride is 8, but densenet121 cannot be dilated", slim | densenet, output_stride=8)
+    torchvision = densenet | {"architecture": "torchvision:resnet18", "out_indices": (3,)}
+    refuse(r"backbone\.output_stride is 16, but torchvision:resnet18", slim | torchvision, output_stride=16)
     refuse(r"backbone\.n_modules or backbone\.config.* 4 blocks", slim, n_modules=5)
     refuse(r"backbone\.config.*gating is 'learned'", slim, n_modules=1, config={"gating": "learned"})
     refuse(r"backbone\.config has no option 'gates'; choose from gating", slim, n_modules=1, config={"gates": 1})
