@@ -1,6 +1,7 @@
-"""Sessions of the suite. All of them share one environment, because torch alone takes gigabytes.
+"""Sessions of the suite. All but one share one environment, because torch alone takes gigabytes.
 
-The environment lies in .nox/core and is rebuilt only when pyproject.toml or constraints/core.txt change.
+The environment lies in .nox/core and is rebuilt only when pyproject.toml or constraints/core.txt change. OpenMMLab's
+packages need an older numpy and pandas, so `openmmlab` has an environment of its own beside it.
 """
 
 import hashlib
@@ -18,22 +19,43 @@ nox.options.sessions = ["lint", "tests"]
 ROOT = Path(__file__).parent
 CONSTRAINTS = ROOT / "constraints" / "core.txt"
 ENVIRONMENT = Path(os.environ.get("DELTA_ENV", ROOT / ".nox" / "core"))
+OPENMMLAB = ROOT / "constraints" / "openmmlab.txt"
+OPENMMLAB_NO_DEPS = ROOT / "constraints" / "openmmlab_no_deps.txt"
+OPENMMLAB_ENVIRONMENT = Path(os.environ.get("DELTA_OPENMMLAB_ENV", ROOT / ".nox" / "openmmlab"))
+WHEELS = Path(os.environ.get("DELTA_WHEELS", ROOT / ".cache" / "wheels"))
+INSTALL_MMCV = ROOT / "tools" / "install_mmcv.py"
 REPORT_FLAGS = ("--scale", "--results", "--arch", "--task", "--protocol")
 
 
 def core(session: nox.Session) -> Path:
     """Make the shared environment if it is missing or out of date; returns its folder of programs."""
-    stamp = ENVIRONMENT / "installed-from.sha256"
-    wanted = hashlib.sha256((ROOT / "pyproject.toml").read_bytes() + CONSTRAINTS.read_bytes()).hexdigest()
-    programs = ENVIRONMENT / ("Scripts" if os.name == "nt" else "bin")
+    project = ["--constraint", str(CONSTRAINTS), "--editable", f"{ROOT}[bench,report,dev]"]
+    return _environment(session, ENVIRONMENT, [ROOT / "pyproject.toml", CONSTRAINTS], [project])
+
+
+def openmmlab_environment(session: nox.Session) -> Path:
+    """Make the environment of OpenMMLab if it is missing or out of date; returns its folder of programs.
+
+    The wheel of mmcv is built once, in minutes, and kept; an mmcv that is there with its ops is left alone.
+    """
+    sources = [ROOT / "pyproject.toml", OPENMMLAB, OPENMMLAB_NO_DEPS, INSTALL_MMCV]
+    everything = ["--requirement", str(OPENMMLAB), "--editable", str(ROOT)]
+    no_deps = ["--no-deps", "--requirement", str(OPENMMLAB_NO_DEPS)]
+    programs = _environment(session, OPENMMLAB_ENVIRONMENT, sources, [everything, no_deps])
+    session.run(str(programs / "python"), str(INSTALL_MMCV), str(WHEELS), external=True)
+    return programs
+
+
+def _environment(session: nox.Session, folder: Path, sources: list[Path], installs: list[list[str]]) -> Path:
+    """An environment, made anew when a source changed, by pip installs one after the other."""
+    stamp = folder / "installed-from.sha256"
+    wanted = hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()
+    programs = folder / ("Scripts" if os.name == "nt" else "bin")
     if not stamp.exists() or stamp.read_text() != wanted:
-        shutil.rmtree(ENVIRONMENT, ignore_errors=True)
-        session.run("python", "-m", "venv", str(ENVIRONMENT), external=True)
-        python = str(programs / "python")
-        session.run(
-            python, "-m", "pip", "install", "--constraint", str(CONSTRAINTS), "--editable", f"{ROOT}[bench,report,dev]",
-            external=True,
-        )  # fmt: skip
+        shutil.rmtree(folder, ignore_errors=True)
+        session.run("python", "-m", "venv", str(folder), external=True)
+        for arguments in installs:
+            session.run(str(programs / "python"), "-m", "pip", "install", *arguments, external=True)
         stamp.write_text(wanted)
     return programs
 
@@ -55,6 +77,16 @@ def tests(session: nox.Session) -> None:
     session.run(
         str(programs / "python"), "-m", "pytest", "-n", "auto", *session.posargs,
         env={"OMP_NUM_THREADS": "1"}, external=True,
+    )  # fmt: skip
+
+
+@nox.session
+def openmmlab(session: nox.Session) -> None:
+    """The backbone for mmdet and mmseg in their environment; arguments after -- go to pytest. Python 3.11 and g++."""
+    programs = openmmlab_environment(session)
+    session.run(
+        str(programs / "python"), "-m", "pytest", "tests/test_openmmlab.py", "delta_core/openmmlab.py",
+        *session.posargs, env={"OMP_NUM_THREADS": "1"}, external=True,
     )  # fmt: skip
 
 

@@ -80,15 +80,16 @@ class DeltaModel(nn.Module):
         self,
         name: str,
         *,
-        num_classes: int,
+        num_classes: int | None,
         config: DeltaConfig | None = None,
         class_names: Sequence[str] = (),
         preprocessing: Preprocessing | None = None,
     ) -> None:
         """Create a patch and make it active. `config=None` gives a head without modules (FC-only).
 
-        A config whose BatchNorm starts as the identity needs `calibrate` before use. Class names and preprocessing
-        are kept with the patch and saved with it.
+        `num_classes=None` gives modules without a head, for a detector or segmentor that reads
+        `forward_intermediates`; such a patch cannot be saved to a folder yet. A config whose BatchNorm starts as the
+        identity needs `calibrate` before use. Class names and preprocessing are kept with the patch and saved with it.
 
         Raises:
             DeltaError: if the name is taken or unusable, the number of names is not that of the classes, or the net

@@ -119,26 +119,29 @@ class BlockPatch(nn.Module):
 class Patch(nn.Module):
     """Trainable parts of one task: `blocks` (name of the block -> BlockPatch) and `head`.
 
-    Without config the patch is the head alone (the FC-only baseline). `class_names` is empty when they are not known;
-    `preprocessing` is how images of this task become inputs, None when it is that of the backbone's weights.
+    Without config the patch is the head alone (the FC-only baseline); without `num_classes` it has none, and serves
+    features. `class_names` is empty when they are not known; `preprocessing` is how images of this task become inputs,
+    None when it is that of the backbone's weights.
 
     Raises:
-        DeltaError: if there is no class, the number of names is not that of the classes, or there are fewer blocks
-            than modules asked for.
+        DeltaError: if there is no class, neither head nor modules, the number of names is not that of the classes, or
+            there are fewer blocks than modules asked for.
     """
 
     def __init__(
         self,
         blocks: tuple[Block, ...],
         features: int,
-        num_classes: int,
+        num_classes: int | None,
         config: DeltaConfig | None,
         class_names: tuple[str, ...] = (),
         preprocessing: Preprocessing | None = None,
     ) -> None:
         super().__init__()
-        if num_classes < 1:
+        if num_classes is not None and num_classes < 1:
             raise DeltaError(f"num_classes is {num_classes}; a patch needs at least one class.")
+        if num_classes is None and config is None:
+            raise DeltaError("num_classes and config are None, so there is nothing to train; give one of them.")
         if class_names and len(class_names) != num_classes:
             raise DeltaError(f"{len(class_names)} class names were given for {num_classes} classes; give one a class.")
         if config and config.n_modules > len(blocks):
@@ -152,12 +155,12 @@ class Patch(nn.Module):
         gated = blocks[len(blocks) - config.n_modules :] if config else ()
         # Module names must not hold dots.
         self.blocks = nn.ModuleDict({block.name.replace(".", "_"): BlockPatch(block, config) for block in gated})  # type: ignore[arg-type]
-        self.head = nn.Linear(features, num_classes)
+        self.head = nn.Identity() if num_classes is None else nn.Linear(features, num_classes)
 
     @property
     def num_classes(self) -> int:
-        """N, the number of classes of the task."""
-        return self.head.out_features
+        """N, the number of classes of the task; 0 without head."""
+        return self.head.out_features if isinstance(self.head, nn.Linear) else 0
 
     def of(self, block: Block) -> BlockPatch | None:
         """This patch's part for a block, or None where the block stays as it is."""

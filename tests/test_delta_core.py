@@ -351,6 +351,7 @@ def test_unknown_and_taken_patch_names_are_refused() -> None:
     for name in ("", "a.b", "../a", "a/b", "keys", "training", "a\n", "x" * 101):
         refuse("empty, reserved, too long or holds more", lambda name=name: model.add_patch(name, num_classes=2))
     refuse("num_classes is 0", lambda: model.add_patch("new", num_classes=0))
+    refuse("nothing to train", lambda: model.add_patch("new", num_classes=None))
     refuse("4 blocks", lambda: model.add_patch("new", num_classes=2, config=DeltaConfig(n_modules=5)))
     assert list(model.patches) == ["task"]
 

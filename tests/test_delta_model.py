@@ -3,6 +3,7 @@
 import copy
 import pickle
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import timm
@@ -180,6 +181,22 @@ def test_levels_can_be_chosen_and_nothing_behind_the_last_is_computed() -> None:
     )
     with pytest.raises(DeltaError, match="choose from 0 to 4"):
         model.forward_intermediates(x, [5])
+
+
+@torch.no_grad()
+def test_a_patch_without_head_serves_features(tmp_path: Path) -> None:
+    model, x = with_patches(basic_block_net(), {"task": 2}), images(size=64)
+    model.add_patch("dense", num_classes=None, config=DeltaConfig.paper(n_modules=2))
+    model.patch("dense").load_state_dict(model.patch("task").state_dict(), strict=False)
+    features, pooled = model.forward_features(x), model(x)
+    counts = model.count_parameters()
+    status = model.status().patches[-1]
+    with pytest.raises(DeltaError, match="'dense' cannot be saved: num_classes is 0"):
+        model.save_patch(tmp_path / "dense")
+    model.set_patch("task")
+    assert torch.equal(features, model.forward_features(x))
+    assert torch.equal(pooled, features.mean((2, 3)))
+    assert (counts.head, status.num_classes, status.trainable) == (0, 0, True)
 
 
 # --- status, copies ----------------------------------------------------------------------------------------------

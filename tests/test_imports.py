@@ -42,6 +42,14 @@ def test_delta_core_imports_nothing_of_ours() -> None:
     assert list(ours("delta_core")) == []
 
 
+def test_what_needs_mmengine_is_imported_by_configs_alone() -> None:
+    sources = {path.name: path.read_text(encoding="utf-8") for path in (ROOT / "delta_core").rglob("*.py")}
+    needing = {file for file, source in sources.items() if "mmengine" in str(list(imported(source, file)))}
+    assert needing == {"openmmlab.py"}
+    assert [found for package in sorted(OURS - {"tests"}) for found in ours(package) if "openmmlab" in found[1]] == []
+    assert not any("openmmlab" in name for file, source in sources.items() for name in imported(source, file))
+
+
 def test_benchmarks_imports_delta_core_alone() -> None:
     assert [found for found in ours("benchmarks") if not found[1].startswith("delta_core")] == []
 
