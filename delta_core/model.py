@@ -19,7 +19,7 @@ from delta_core.errors import DeltaError, FrozenError
 from delta_core.families import Block, Stage, feature_size, pool, stages_of
 from delta_core.features import FeatureInfo, feature_info, taps
 from delta_core.freeze import assert_frozen, backbone_fingerprint, freeze
-from delta_core.patch import Patch, check_patch_name
+from delta_core.patch import Patch, check_patch_name, memory_format_of
 from delta_core.patch_io import load_patch, save_patch
 from delta_core.status import DeltaStatus, ParamCounts, PatchStatus
 from delta_core.weights import Preprocessing
@@ -98,7 +98,8 @@ class DeltaModel(nn.Module):
         check_patch_name(name, taken=self.patches)
         parameter = next(self.backbone.parameters())
         patch = Patch(self.blocks, feature_size(self.backbone), num_classes, config, tuple(class_names), preprocessing)
-        self.patches[name] = patch.to(parameter.device, parameter.dtype).train(self.training)
+        patch = patch.to(parameter.device, parameter.dtype).to(memory_format=memory_format_of(self.backbone))
+        self.patches[name] = patch.train(self.training)
         self.active_patch = name
 
     def patch(self, name: str | None = None) -> Patch:

@@ -116,6 +116,14 @@ class BlockPatch(nn.Module):
             norm.bias.copy_(mean)
 
 
+def memory_format_of(backbone: nn.Module) -> torch.memory_format:
+    """Layout of a net's convolutions; a patch takes it over, or its weights would be turned round at every step."""
+    kernels = (parameter for parameter in backbone.parameters() if parameter.ndim == 4 and parameter.shape[2] > 1)
+    kernel = next((kernel for kernel in kernels if kernel.shape[1] > 1), None)  # depthwise kernels are both at once
+    turned = kernel is not None and not kernel.is_contiguous()
+    return torch.channels_last if turned else torch.contiguous_format
+
+
 class Patch(nn.Module):
     """Trainable parts of one task: `blocks` (name of the block -> BlockPatch) and `head`.
 

@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from delta_core.errors import DeltaError
 from delta_core.families import Block, feature_size
 from delta_core.gates import ExistingGates, existing_skips
-from delta_core.patch import Patch, check_patch_name
+from delta_core.patch import Patch, check_patch_name, memory_format_of
 from delta_core.patch_file import MAX_JSON_BYTES, PatchFile
 
 JSON_NAME = "delta.json"
@@ -156,7 +156,8 @@ def load_patch(model: PatchHolder, folder: str | Path, name: str | None = None, 
     tensors = _read_tensors(folder, file)
     with _told_of(f"{folder} cannot be loaded"):
         _check_tensors(tensors, patch)
-    patch.to_empty(device=next(model.backbone.parameters()).device).load_state_dict(tensors)
+    patch.to_empty(device=next(model.backbone.parameters()).device)
+    patch.to(memory_format=memory_format_of(model.backbone)).load_state_dict(tensors)
     model.patches[name] = patch.train(model.training)
     model.active_patch = name
     return name

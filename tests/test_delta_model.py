@@ -121,6 +121,17 @@ def test_a_new_patch_takes_over_the_mode_of_the_model() -> None:
     assert not any(module.training for module in model.patches.modules() if module is not model.patches)
 
 
+def test_a_patch_takes_over_the_layout_of_the_net(make_net: Callable[[], nn.Module], tmp_path: Path) -> None:
+    for memory_format in (torch.contiguous_format, torch.channels_last):
+        model = DeltaModel(make_net().to(memory_format=memory_format))
+        model.add_patch("a", num_classes=2, config=DeltaConfig(n_modules=1))
+        model.load_patch(model.save_patch(tmp_path / str(memory_format)), "b")
+        for name in ("a", "b"):
+            kernels = [parameter for parameter in model.trainable_parameters(name) if parameter.ndim == 4]
+            assert kernels
+            assert all(kernel.is_contiguous(memory_format=memory_format) for kernel in kernels)
+
+
 def test_class_names_must_be_as_many_as_classes() -> None:
     model = DeltaModel(basic_block_net())
     with pytest.raises(DeltaError, match="1 class names were given for 2 classes"):
