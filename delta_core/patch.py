@@ -81,10 +81,13 @@ class BlockPatch(nn.Module):
         for target, unit in enumerate(units, start=1):
             adapter = SUB_BLOCKS[type(unit)]
             own = adapter.shortcut(unit, x)
-            skips = sums(own if target == 1 else x, own)
+            node = own if target == 1 else x
+            residual = adapter.residual(unit, x)
             if self.norm_place == "skip_sum" and target == len(units):
-                skips = self._normalise(skips, scale)
-            x = adapter.activation(unit, adapter.residual(unit, x) + skips)
+                total = residual + self._normalise(sums(node, own), scale)
+            else:
+                total = sums(node, own, residual)
+            x = adapter.activation(unit, total)
         return x
 
     def _concatenated(self, units: list[nn.Module], gates: Tensor, x: Tensor, _: float) -> Tensor:

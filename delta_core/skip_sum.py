@@ -17,8 +17,9 @@ from torch.autograd.function import once_differentiable
 class SkipSums:
     """The sums of one forward pass through a block: call it with every node in order.
 
-    The j-th call takes node j - 1 and returns sum_{i<j} g_ij * node_i, shaped like a node. All nodes of a block have
-    one shape. `own`, if given, is what the last skip, (j-1) -> j, carries in place of node j - 1.
+    The j-th call takes node j - 1 and returns residual + sum_{i<j} g_ij * node_i, shaped like a node. All nodes of a
+    block have one shape. `own`, if given, is what the last skip, (j-1) -> j, carries in place of node j - 1; without
+    `residual` the sum starts at 0.
 
     Args:
         gates: (B or 1, S), ordered by target, then source.
@@ -39,31 +40,35 @@ class SkipSums:
         self.store: _Store | None = None
         self.token = torch.zeros(())
 
-    def __call__(self, node: Tensor, own: Tensor | None = None) -> Tensor:  # noqa: D102
+    def __call__(self, node: Tensor, own: Tensor | None = None, residual: Tensor | None = None) -> Tensor:  # noqa: D102
         target = len(self.nodes) + 1
         first = target * (target - 1) // 2
         self.nodes.append(node)
         gates = self.gates[:, first : first + target]
         if own is None or own is node:
-            return self._sum(gates, node)
+            return self._sum(gates, node, residual)
         others = torch.cat([gates[:, :-1], torch.zeros_like(gates[:, -1:])], dim=1)
-        return torch.addcmul(self._sum(others, node), gates[:, -1, None, None, None], own)
+        return torch.addcmul(self._sum(others, node, residual), gates[:, -1, None, None, None], own)
 
-    def _sum(self, gates: Tensor, node: Tensor) -> Tensor:
+    def _sum(self, gates: Tensor, node: Tensor, residual: Tensor | None) -> Tensor:
         # Copying nodes into a buffer pays when there is a backward pass; a compiler fuses the plain sums itself.
         if torch.compiler.is_compiling() or not torch.is_grad_enabled():
-            return plain_sum(gates, self.nodes)
+            return plain_sum(gates, self.nodes, residual)
         if self.store is None:
             self.store = _Store(node, self.k)
         gates = gates.expand(len(node), len(self.nodes)).to(node.dtype)
-        skips, self.token = cast(tuple[Tensor, Tensor], _StoredSum.apply(gates, node, self.token, self.store))
-        return skips
+        if residual is not None:
+            residual = residual.to(node.dtype)
+        found = _StoredSum.apply(gates, node, residual, self.token, self.store)
+        total, self.token = cast(tuple[Tensor, Tensor], found)
+        return total
 
 
-def plain_sum(gates: Tensor, nodes: list[Tensor]) -> Tensor:
-    """Sum of nodes, each (B, C, H, W), weighted by gates (B or 1, len(nodes)), one kernel for each."""
+def plain_sum(gates: Tensor, nodes: list[Tensor], residual: Tensor | None = None) -> Tensor:
+    """Residual and nodes, each (B, C, H, W), the nodes weighted by gates (B or 1, len(nodes)); one kernel for each."""
     weights = gates[..., None, None, None]
-    total = weights[:, 0] * nodes[0]
+    first = weights[:, 0]
+    total = first * nodes[0] if residual is None else torch.addcmul(residual, first, nodes[0])
     for index, node in enumerate(nodes[1:], start=1):
         total = torch.addcmul(total, weights[:, index], node)
     return total
@@ -97,26 +102,23 @@ class _Store:
         """(B, C, H, W) -> (B, D) in the memory order of the first node."""
         return (node.permute(0, 2, 3, 1) if self.channels_last else node).reshape(len(node), -1)
 
-    def unflat(self, values: Tensor) -> Tensor:
-        """(B, D) -> (B, C, H, W)."""
-        b, c, h, w = self.shape
-        return values.view(b, h, w, c).permute(0, 3, 1, 2) if self.channels_last else values.view(self.shape)
+    def weighted(self, buffers: list[Tensor], weights: Tensor, first: int, start: Tensor | None = None) -> Tensor:
+        """`start` (B, C, H, W), or 0, plus the places `first`.. of the buffers, weighted by (B, places)."""
+        layout = torch.channels_last if self.channels_last else torch.contiguous_format
+        out = torch.empty(self.shape, dtype=buffers[0].dtype, device=buffers[0].device, memory_format=layout)
+        if start is not None:
+            out.copy_(start)
+        sizes = [len(buffer) for buffer in buffers]
+        last = first + weights.shape[1]
+        for buffer, weight, part in zip(buffers, weights.split(sizes), self.flat(out).split(sizes), strict=True):
+            part[:, None].baddbmm_(weight[:, None], buffer[:, first:last], beta=float(start is not None))
+        return out
 
 
 def _put(buffers: list[Tensor], place: int, values: Tensor) -> None:
     """Write values (B, D) at a place of the buffers (b, k, D)."""
     for buffer, part in zip(buffers, values.split([len(buffer) for buffer in buffers]), strict=True):
         buffer[:, place] = part
-
-
-def _weighted(buffers: list[Tensor], weights: Tensor, first: int, values: Tensor) -> Tensor:
-    """Sum over the places `first`.. of the buffers, weighted by (B, places), as values (B, D) like the given ones."""
-    out = torch.empty_like(values)
-    sizes = [len(buffer) for buffer in buffers]
-    last = first + weights.shape[1]
-    for buffer, weight, part in zip(buffers, weights.split(sizes), out.split(sizes), strict=True):
-        torch.bmm(weight[:, None], buffer[:, first:last], out=part[:, None])
-    return out
 
 
 def _products(buffers: list[Tensor], places: int, values: Tensor) -> Tensor:
@@ -135,18 +137,20 @@ class _StoredSum(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, gates: Tensor, node: Tensor, token: Tensor, store: _Store) -> tuple[Tensor, Tensor]:
+    def forward(
+        ctx: Any, gates: Tensor, node: Tensor, residual: Tensor | None, token: Tensor, store: _Store
+    ) -> tuple[Tensor, Tensor]:
         ctx.store, ctx.target = store, gates.shape[1]
-        flat = store.flat(node)
+        ctx.has_residual = residual is not None
         store.gates.append(gates.detach())
         with torch.autocast(node.device.type, enabled=False):
-            _put(store.nodes, ctx.target - 1, flat)
-            skips = _weighted(store.nodes, gates, 0, flat)
-        return store.unflat(skips), token.clone()
+            _put(store.nodes, ctx.target - 1, store.flat(node))
+            total = store.weighted(store.nodes, gates, 0, residual)
+        return total, token.clone()
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor, met: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
+    def backward(ctx: Any, grad: Tensor, met: Tensor) -> tuple[Tensor, Tensor, Tensor | None, Tensor, None]:
         store, target = ctx.store, ctx.target
         last = target + int(met)
         if target == last:  # a pass begins, not always at the last target
@@ -157,7 +161,7 @@ class _StoredSum(torch.autograd.Function):
         with torch.autocast(grad.device.type, enabled=False):
             _put(store.grads, target - 1, flat)
             grad_gates = _products(store.nodes, target, flat)
-            grad_node = _weighted(store.grads, leaving, target - 1, flat)
+            grad_node = store.weighted(store.grads, leaving, target - 1)
         if target == 1:
             store.grads = []
-        return grad_gates, store.unflat(grad_node), met + 1, None
+        return grad_gates, grad_node, grad if ctx.has_residual else None, met + 1, None

@@ -95,7 +95,8 @@ def test_gates_weigh_what_a_dense_layer_reads(dense_net: nn.Module) -> None:
 def test_all_concatenated_skips_exist_already(gating: str, dense_net: nn.Module) -> None:
     model, x = DeltaModel(dense_net).eval(), images(size=64)
     expected = model.forward_features(x)
-    model.add_patch("task", num_classes=3, config=DeltaConfig(n_modules=2, gating=gating, norm_place="none"))
+    config = DeltaConfig(n_modules=2, gating=gating, gate_start="identity", norm_place="none")
+    model.add_patch("task", num_classes=3, config=config)
     assert torch.equal(model.forward_features(x), expected)
     if gating != "ones":
         gates = [part.gates.gates.numel() for part in model.patches["task"].blocks.values()]
