@@ -51,8 +51,9 @@ class SkipSums:
         return torch.addcmul(self._sum(others, node, residual), gates[:, -1, None, None, None], own)
 
     def _sum(self, gates: Tensor, node: Tensor, residual: Tensor | None) -> Tensor:
-        # Copying nodes into a buffer pays when there is a backward pass; a compiler fuses the plain sums itself.
-        if torch.compiler.is_compiling() or not torch.is_grad_enabled():
+        # Copying nodes into a buffer pays when there is a backward pass; a compiler fuses the plain sums itself, and on
+        # the meta device there is nothing to copy.
+        if torch.compiler.is_compiling() or not torch.is_grad_enabled() or node.is_meta:
             return plain_sum(gates, self.nodes, residual)
         if self.store is None:
             self.store = _Store(node, self.k)

@@ -117,3 +117,8 @@ def test_mixed_precision_keeps_the_type_of_the_nodes() -> None:
     assert out.dtype == torch.bfloat16
     assert gates.grad is not None
     assert gates.grad.dtype == torch.float32
+
+
+def test_shapes_can_be_asked_for_without_memory() -> None:
+    gates, x = inputs(3, 2, shared=False, channels_last=True)
+    assert block(gates.to("meta").requires_grad_(), x.to("meta"), 3, plain=False)[-1].shape == x.shape
