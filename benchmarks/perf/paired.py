@@ -1,12 +1,9 @@
 """Measure several things side by side, so that a busy machine burdens all of them alike."""
 
 import multiprocessing
-import resource
-import sys
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
-from pathlib import Path
 
 
 def interleaved_seconds(runs: Mapping[str, Callable[[], object]], repetitions: int) -> dict[str, list[float]]:
@@ -34,16 +31,3 @@ def in_fresh_process(function: Callable[..., float], *arguments: object) -> floa
     """Value of a function (importable by name) in a process that did nothing before."""
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
         return pool.submit(function, *arguments).result()
-
-
-def peak_resident_mb() -> float:
-    """Peak resident memory of this process in MiB.
-
-    Linux counts the parent's peak into `ru_maxrss` of a started process, so its own high-water mark is read there.
-    """
-    status = Path("/proc/self/status")
-    if status.exists():
-        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
-        return int(line.split()[1]) / 2**10
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / 2**20 if sys.platform == "darwin" else peak / 2**10

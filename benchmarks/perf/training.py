@@ -1,14 +1,14 @@
 """Training: seconds per epoch, seconds per step and peak memory, against full fine-tuning and other peers."""
 
-import gc
 from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
 from benchmarks.perf.arms import CLASSES, Arm, Trained, build
-from benchmarks.perf.paired import in_fresh_process, interleaved_seconds, peak_resident_mb
+from benchmarks.perf.paired import in_fresh_process, interleaved_seconds
 from benchmarks.perf.rows import PerfRow, perf_row
+from benchmarks.provenance import peak_resident_mb
 
 
 def measure_epoch(
@@ -106,7 +106,6 @@ def _peak_mb(arm: Arm, architecture: str, n_modules: int, batch: int, image_px: 
     optimizer = one.optimizer()
     for _ in range(2):  # the second step meets the optimiser's state
         one.step(pixels, labels, optimizer)
-    gc.collect()
     return peak_resident_mb() - imported
 
 
