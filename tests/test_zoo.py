@@ -157,7 +157,9 @@ def test_the_transform_is_the_preprocessing_of_the_weights() -> None:
 
 def test_training_views_are_fresh() -> None:
     transform = resolve_transform(create_model("resnet10t", weights="none"), training=True)
-    first, second = transform(picture()), transform(picture())
+    with torch.random.fork_rng():
+        torch.manual_seed(0)  # two draws of so small a picture may agree by chance
+        first, second = transform(picture()), transform(picture())
     assert first.shape == second.shape == (3, 176, 176)
     assert not torch.equal(first, second)
 
