@@ -9,13 +9,14 @@ import tyro
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from benchmarks.bases import BaseSpec
 from benchmarks.errors import UserError
 from benchmarks.fabric import devices_of
 from benchmarks.grid import Planned, Result, check_inputs, plan, run_all
 from benchmarks.options import Options
 from benchmarks.record import SCALES, Row, Scale, collect
-from benchmarks.spec import RunSpec
-from benchmarks.tables import runs_of
+from benchmarks.spec import Run
+from benchmarks.tables import runs_of, table_of
 from benchmarks.worlds import World, open_world
 from delta_core import DeltaError
 
@@ -71,7 +72,7 @@ def _measure(console: Console, world: World, planned: list[Planned], workers: in
         done = Counter[str]()
 
         def report(result: Result) -> None:
-            done["runs"] += isinstance(result.job, RunSpec)
+            done["runs"] += not isinstance(result.job, str | BaseSpec)
             progress.update(bar, completed=done["runs"])
             console.print(f"[{done['runs']}/{todo}] {_line(result)}", markup=False, highlight=False)
 
@@ -104,7 +105,7 @@ def collect_rows(scale: Scale, results: Path = Path("results")) -> int:
 
 
 def _planned(options: Options) -> tuple[World, list[Planned]]:
-    world = open_world(options)
+    world = open_world(options, table_of(options.table).tasks)
     return world, plan(world, runs_of(options, world))
 
 
@@ -120,7 +121,7 @@ def _print_totals(console: Console, world: World, planned: list[Planned]) -> Non
         console.print(f"blocked: {reason}", markup=False, highlight=False)
 
 
-def _describe(run: RunSpec) -> str:
+def _describe(run: Run) -> str:
     modules = f" ({run.method.n_delta_modules})" if run.method.n_delta_modules else ""
     arm = f" {run.method.variant}" if run.method.variant else ""
     return f"{run.architecture} {run.task} {run.method.name}{modules}{arm} seed {run.seed}"
@@ -131,14 +132,14 @@ def _line(result: Result) -> str:
     job = result.job
     if isinstance(job, str):
         return f"drew {job}"
-    name = _describe(job) if isinstance(job, RunSpec) else f"pre-trained {job.architecture} on {job.task}"
+    name = f"pre-trained {job.architecture} on {job.task}" if isinstance(job, BaseSpec) else _describe(job)
     if result.error:
         return f"{name}: FAILED, {result.error}"
     shown = [row for row in result.rows if row.split == "test" and row.alpha in (None, 0.5, 1.0)]
     values = ", ".join(f"{_where(row)} {row.value:.2f}" for row in shown)
     first = result.rows[0]
     proof = ""
-    if isinstance(job, RunSpec) and first.base_logits_equal is not None:
+    if not isinstance(job, BaseSpec) and first.base_logits_equal is not None:
         frozen = first.base_logits_equal and first.backbone_sha_before == first.backbone_sha_after
         proof = ", base bit-identical" if frozen else ", BASE CHANGED"
     return f"{name}: {values}{proof} ({first.train_s + first.eval_s:.1f} s)"

@@ -20,15 +20,16 @@ from typing import Literal
 
 import torch
 
+from benchmarks.backbones import EMBEDDED_BASE_CLASSES, open_backbone
 from benchmarks.bases import BaseSpec, checkpoint_path, load_pretrained, pretrain
 from benchmarks.data.embedded import load_embedded
 from benchmarks.data.load import EMBEDDED_TASKS
 from benchmarks.env import Env
 from benchmarks.errors import UserError
 from benchmarks.fabric import devices_of
-from benchmarks.patching import EMBEDDED_BASE_CLASSES, execute, open_backbone
 from benchmarks.record import Row, atomic_text, read_rows, record_path, write_record
-from benchmarks.spec import RunSpec
+from benchmarks.runners import execute
+from benchmarks.spec import Run
 from benchmarks.worlds import World
 
 ALLOCATOR = {
@@ -39,7 +40,7 @@ ALLOCATOR = {
 """glibc keeps freed memory instead of returning it after every layer; on CPU half of the time went into page faults
 (tf_efficientnet_lite0 at 224 px: 36 instead of 19 images per CPU second). Without effect elsewhere."""
 
-Job = str | BaseSpec | RunSpec
+Job = str | BaseSpec | Run
 """A task to draw, a base to pre-train, or a run."""
 
 
@@ -47,7 +48,7 @@ Job = str | BaseSpec | RunSpec
 class Planned:
     """A run and what will happen to it."""
 
-    run: RunSpec
+    run: Run
     state: Literal["done", "todo", "blocked"]
     reason: str = ""
 
@@ -83,19 +84,19 @@ class Tally:
         return self.busy_s / (self.wall_s * self.workers)
 
 
-def plan(world: World, runs: list[RunSpec]) -> list[Planned]:
+def plan(world: World, runs: list[Run]) -> list[Planned]:
     """State of every run, without starting anything."""
 
-    def planned(run: RunSpec) -> Planned:
+    def planned(run: Run) -> Planned:
         if record_path(world.env.results, run.run_id).exists():
             return Planned(run=run, state="done")
-        reasons = [world.blocked[task] for task in (run.task, run.base_task) if task in world.blocked]
+        reasons = [world.blocked[name] for name in run.data_names if name in world.blocked]
         return Planned(run=run, state="blocked" if reasons else "todo", reason=" ".join(reasons))
 
     return [planned(run) for run in runs]
 
 
-def check_inputs(world: World, runs: list[RunSpec]) -> None:
+def check_inputs(world: World, runs: list[Run]) -> None:
     """Open every backbone and result table that exists already and probe the folders, before anything is written.
 
     Raises:
@@ -121,7 +122,7 @@ def run_all(world: World, planned: list[Planned], *, workers: int | None, report
     todo = [item.run for item in planned if item.state == "todo"]
     needed = {run.weights for run in todo}
     bases = [base for base in world.bases if base.weights in needed and not _is_trained(base, world.env)]
-    draw = {task for run in todo for task in (run.task, run.base_task) if task in EMBEDDED_TASKS}
+    draw = {name for run in todo for name in run.data_names}
     drawings: list[Job] = [task for task in EMBEDDED_TASKS if task in draw]
     waiting = {base.weights: [run for run in todo if run.weights == base.weights] for base in bases}
     ready: list[Job] = [*bases, *(run for run in todo if run.weights not in waiting)]
@@ -210,10 +211,10 @@ def _work(job: Job, env: Env) -> Result:
     return Result(job=job, rows=tuple(rows), busy_s=time.perf_counter() - started)
 
 
-def _failure_path(results: Path, job: BaseSpec | RunSpec) -> Path:
+def _failure_path(results: Path, job: BaseSpec | Run) -> Path:
     return results / "failed" / f"{job.run_id}.json"
 
 
-def _write_failure(results: Path, job: BaseSpec | RunSpec, trace: str) -> None:
+def _write_failure(results: Path, job: BaseSpec | Run, trace: str) -> None:
     with atomic_text(_failure_path(results, job)) as stream:
         json.dump({"run_id": job.run_id, "traceback": trace[-4000:]}, stream, indent=1)

@@ -25,6 +25,9 @@ SCHEMA_VERSION = 1
 Scale = Literal["embedded", "local", "paper"]
 SCALES: tuple[Scale, ...] = ("embedded", "local", "paper")
 
+Selection = Literal["last", "val", "oracle"]
+"""How the evaluated weights were picked; `oracle` = on the reported test split."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
@@ -61,8 +64,7 @@ class Row:
     value: float
     """Per cent, unrounded."""
     n_examples: int
-    selection: Literal["last", "val", "oracle"]
-    """How the evaluated weights were picked; `oracle` = on the reported test split."""
+    selection: Selection
     # size and cost
     params_delta: int
     """Trainable parameters of this run without the head."""

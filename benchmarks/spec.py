@@ -4,15 +4,56 @@ Only what changes the science is in a `RunSpec`; paths, devices and workers live
 """
 
 from dataclasses import dataclass
+from typing import Protocol
 
 from benchmarks.identity import content_id, derive_seed
 from benchmarks.methods import Method
 from benchmarks.record import Scale
 
 
+class Run(Protocol):
+    """What planning, execution and rows need to know of a run; each kind of run is a frozen dataclass."""
+
+    @property
+    def run_id(self) -> str:
+        """Twelve hexadecimal digits that identify the science of this run."""
+
+    @property
+    def suite(self) -> str:
+        """What the run belongs to; rows of two suites never meet in a table."""
+
+    @property
+    def scale(self) -> Scale: ...  # noqa: D102
+
+    @property
+    def protocol(self) -> str:
+        """What must agree before two measurements may stand in one table."""
+
+    @property
+    def architecture(self) -> str: ...  # noqa: D102
+
+    @property
+    def weights(self) -> str:
+        """`pretrain:<id of the BaseSpec>`, `timm:TAG`, `pypi:NAME` or `file:<sha256>`."""
+
+    @property
+    def task(self) -> str:
+        """Name of what the method is measured on."""
+
+    @property
+    def data_names(self) -> tuple[str, ...]:
+        """Data sets that the run reads, by the names that `benchmarks.data.load` knows."""
+
+    @property
+    def method(self) -> Method: ...  # noqa: D102
+
+    @property
+    def seed(self) -> int: ...  # noqa: D102
+
+
 @dataclass(frozen=True, kw_only=True)
 class RunSpec:
-    """One cell and seed: patch one backbone for one task by one method."""
+    """One cell and seed of the patching runner: adapt one backbone to one task by one method."""
 
     suite: str = "patching"
     """What the run belongs to; a study's arms never show up in a table of the paper."""
@@ -34,6 +75,11 @@ class RunSpec:
     def run_id(self) -> str:
         """Twelve hexadecimal digits that identify the science of this run."""
         return content_id(self)
+
+    @property
+    def data_names(self) -> tuple[str, ...]:
+        """The task and, where it is measured, the base task."""
+        return (self.task, self.base_task) if self.base_task else (self.task,)
 
     @property
     def init_seed(self) -> int:

@@ -1,13 +1,14 @@
 """Tables of the paper as functions from a world to runs. Runs know nothing of tables: 2 and 10 share theirs."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 
 from benchmarks.errors import UserError
 from benchmarks.methods import DeltaNetworks, FcOnly, FineTune, Method, Paint
 from benchmarks.options import Options
-from benchmarks.spec import RunSpec
+from benchmarks.spec import Run, RunSpec
 from benchmarks.studies import study_defaults
-from benchmarks.worlds import World
+from benchmarks.worlds import PATCHING_TASKS, TaskSet, World
 from delta_core import DeltaConfig
 
 TABLE2_ARCHITECTURES = ("resnet18", "resnet34", "resnet50", "convnext_tiny")
@@ -28,22 +29,40 @@ def table10(world: World, seeds: int) -> list[RunSpec]:
     return table2(world, seeds) + _patching(world, more, (1,), seeds)
 
 
-TABLES: dict[str, Callable[[World, int], list[RunSpec]]] = {
-    "table2": table2,
-    "table10": table10,
-    "study_defaults": study_defaults,
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """What `delta-bench run NAME` measures."""
+
+    runs: Callable[[World, int], Sequence[Run]]
+    """World and number of seeds -> runs."""
+    tasks: TaskSet = PATCHING_TASKS
+
+
+TABLES: dict[str, Table] = {
+    "table2": Table(runs=table2),
+    "table10": Table(runs=table10),
+    "study_defaults": Table(runs=study_defaults),
 }
 
 
-def runs_of(options: Options, world: World) -> list[RunSpec]:
+def table_of(name: str) -> Table:
+    """A table by name.
+
+    Raises:
+        UserError: for a name that is not known.
+    """
+    if name not in TABLES:
+        raise UserError(f"Table {name!r} is not known; choose one of {', '.join(TABLES)}.")
+    return TABLES[name]
+
+
+def runs_of(options: Options, world: World) -> list[Run]:
     """Runs of the table that the options name, filtered by method.
 
     Raises:
         UserError: for an unknown table or method.
     """
-    if options.table not in TABLES:
-        raise UserError(f"Table {options.table!r} is not known; choose one of {', '.join(TABLES)}.")
-    runs = TABLES[options.table](world, options.seeds)
+    runs = table_of(options.table).runs(world, options.seeds)
     known = dict.fromkeys(name for run in runs for name in _names(run.method))
     for name in options.method:
         if name not in known:

@@ -34,8 +34,17 @@ PAPER_WEIGHTS = {
 }
 """timm tags whose ImageNet top-1 fits Table 10's base accuracies; timm's defaults have changed since."""
 
-PAPER_TASKS = ("stl10", "resisc45", "gtsrb", "flowers", "cars", "aircraft")
 
+@dataclass(frozen=True, kw_only=True)
+class TaskSet:
+    """Names of a table's tasks; at scale local the user names them."""
+
+    embedded: tuple[str, ...]
+    paper: tuple[str, ...]
+
+
+PATCHING_TASKS = TaskSet(embedded=PATCH_TASKS, paper=("stl10", "resisc45", "gtsrb", "flowers", "cars", "aircraft"))
+"""Tables 2 and 10."""
 
 LOCAL_EPOCHS = 10
 
@@ -76,14 +85,20 @@ class World:
     """Task -> why it cannot run and what to do about it."""
 
 
-def open_world(options: Options) -> World:
-    """The world of `options.scale`, checked: everything it names exists and fits together.
+def open_world(options: Options, task_set: TaskSet = PATCHING_TASKS) -> World:
+    """The world of `options.scale` for a table with these tasks, checked: everything it names exists and fits together.
 
     Raises:
         UserError: for names that do not exist and options that contradict each other.
     """
     options.check()
-    return {"embedded": _embedded, "local": _local, "paper": _paper}[options.scale](options)
+    match options.scale:
+        case "embedded":
+            return _embedded(options, task_set.embedded)
+        case "local":
+            return _local(options)
+        case "paper":
+            return _paper(options, task_set.paper)
 
 
 def _recipes(
@@ -122,7 +137,7 @@ def _asked(options: Options, *, epochs: int, views: int) -> dict[str, Any]:
     }
 
 
-def _embedded(options: Options) -> World:
+def _embedded(options: Options, known_tasks: tuple[str, ...]) -> World:
     foreign = {
         "--weights": options.weights,
         "--data-root": options.data_root,
@@ -133,7 +148,7 @@ def _embedded(options: Options) -> World:
         if value is not None:
             raise UserError(f"{flag} {value} contradicts --scale embedded, which brings its own; use --scale local.")
     architectures = _chosen("--arch", options.arch, tuple(SLIM))
-    tasks = _chosen("--task", options.task, PATCH_TASKS)
+    tasks = _chosen("--task", options.task, known_tasks)
     bases = {name: BaseSpec(architecture=name, recipe=_pretraining(name)) for name in architectures}
     return World(
         scale="embedded",
@@ -205,11 +220,11 @@ def local_recipes(*, epochs: int = LOCAL_EPOCHS, views: int = 1, feature_dtype: 
     return replace(recipes, finetune=replace(recipes.head, lr=3e-4))
 
 
-def _paper(options: Options) -> World:
+def _paper(options: Options, known_tasks: tuple[str, ...]) -> World:
     if options.weights is not None or options.base is not None:
         raise UserError("--scale paper pins its weights and base data; --weights and --base belong to --scale local.")
     architectures = _chosen("--arch", options.arch, tuple(PAPER_WEIGHTS))
-    tasks = _chosen("--task", options.task, PAPER_TASKS)
+    tasks = _chosen("--task", options.task, known_tasks)
     folders: dict[str, Path] = {}
     data: dict[str, str] = {}
     blocked: dict[str, str] = {}

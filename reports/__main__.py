@@ -11,11 +11,8 @@ from rich.console import Console
 
 from benchmarks.errors import UserError
 from benchmarks.record import Scale, atomic_text, read_rows
-from reports import study
-from reports.layout import page
-from reports.reduce import table_frame
+from reports.registry import REPORTS, Question, Report
 from reports.render import to_latex, to_markdown, to_terminal
-from reports.tables import TABLES, Table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -36,7 +33,7 @@ def report(
     """Print one table of the paper from finished runs, and write it as csv, md and tex.
 
     Args:
-        table: table2, table10 or study_defaults.
+        table: name of a table, e.g. table2, or of a study.
         scale: which runs to show; a table never mixes scales.
         results: folder that holds <scale>/runs.csv.
         arch: architecture to show, may be repeated; all if not given.
@@ -44,32 +41,26 @@ def report(
         protocol: keep the runs of this protocol only.
         out: where the files go; <results>/<scale>/tables if not given.
     """
-    chosen = None if table == study.SUITE else _table(table)
+    chosen = _report(table)
     source = results / scale / "runs.csv"
     out = out or results / scale / "tables"
     rows = read_rows(source)
-    suite = chosen.suite if chosen else study.SUITE
-    rows = _select(rows[rows["suite"] == suite], source, table, scale, arch, task, protocol)
-    if chosen:
-        frame = table_frame(rows, chosen, scale, arch, task)
-        laid_out = page(frame, chosen)
-    else:
-        frame = study.study_frame(rows)
-        laid_out = study.study_page(frame, scale)
+    rows = _select(rows[rows["suite"].isin(chosen.suites)], source, table, scale, arch, task, protocol)
+    answer = chosen.answer(Question(rows=rows, scale=scale, architectures=arch, tasks=task))
     texts = {
-        out / f"{table}.csv": frame.to_csv(index=False, lineterminator="\n", float_format="%.10g"),
-        out / f"{table}.md": to_markdown(laid_out),
-        out / f"{table}.tex": to_latex(laid_out),
+        out / f"{table}.csv": answer.frame.to_csv(index=False, lineterminator="\n", float_format="%.10g"),
+        out / f"{table}.md": to_markdown(answer.page),
+        out / f"{table}.tex": to_latex(answer.page),
     }
-    if not chosen:
-        texts[out / f"{table}.svg"] = _svg(study.study_figure(frame, scale))
+    if answer.figure is not None:
+        texts[out / f"{table}.svg"] = _svg(answer.figure)
     for path, text in texts.items():
         try:
             with atomic_text(path) as stream:
                 stream.write(text)
         except OSError as error:
             raise UserError(f"Cannot write {path}: {error.strerror}; choose another folder with --out.") from error
-    to_terminal(laid_out, Console())
+    to_terminal(answer.page, Console())
     print(*texts, sep="\n")
 
 
@@ -88,11 +79,10 @@ def _svg(figure: "Figure") -> str:
     return text.getvalue()
 
 
-def _table(name: str) -> Table:
-    known = {table.name: table for table in TABLES}
-    if name not in known:
-        raise UserError(f"There is no table {name!r}; choose one of {', '.join([*known, study.SUITE])}.")
-    return known[name]
+def _report(name: str) -> Report:
+    if name not in REPORTS:
+        raise UserError(f"There is no table {name!r}; choose one of {', '.join(REPORTS)}.")
+    return REPORTS[name]
 
 
 def _select(

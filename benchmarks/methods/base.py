@@ -13,6 +13,7 @@ from benchmarks.data.splits import TaskData, eval_batches
 from benchmarks.engine import predict, top1
 from benchmarks.feature_store import FeatureStore
 from benchmarks.recipe import Recipe
+from benchmarks.record import Selection
 
 EvalSplit = Literal["val", "test"]
 EVAL_SPLITS: tuple[EvalSplit, ...] = ("val", "test")
@@ -20,16 +21,18 @@ EVAL_SPLITS: tuple[EvalSplit, ...] = ("val", "test")
 
 @dataclass(frozen=True, kw_only=True)
 class Measurement:
-    """One measured accuracy of one run."""
+    """One measured value of one run."""
 
     column: str
     split: EvalSplit
     value: float
-    """Top-1 in per cent."""
+    """In per cent."""
     n_examples: int
+    metric: str = "top1"
     phase: Literal["before", "after"] = "after"
     variant: str = ""
     alpha: float | None = None
+    selection: Selection = "last"
 
 
 @dataclass(frozen=True, kw_only=True)

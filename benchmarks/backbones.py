@@ -1,0 +1,37 @@
+"""The pre-trained net of a run, and how images must be prepared for it."""
+
+from dataclasses import replace
+
+from torch import nn
+
+from benchmarks.bases import load_pretrained
+from benchmarks.embedded_backbones import PREPROCESSING
+from benchmarks.env import Env
+from benchmarks.record import Scale
+from benchmarks.spec import Run
+from delta_core.weights import Preprocessing, load_backbone, preprocessing_of
+
+EMBEDDED_BASE_CLASSES = 62
+
+
+def open_backbone(run: Run, env: Env) -> nn.Module:
+    """The pre-trained net of a run, on the CPU.
+
+    Raises:
+        UserError, DeltaError: if its weights cannot be loaded.
+    """
+    source, _, name = run.weights.partition(":")
+    if source == "pretrain":
+        return load_pretrained(run.architecture, name, env.cache, num_classes=EMBEDDED_BASE_CLASSES)
+    return load_backbone(run.architecture, str(env.weights_file) if source == "file" else run.weights)
+
+
+def preprocessings(scale: Scale, image_size: int, backbone: nn.Module) -> tuple[Preprocessing, Preprocessing]:
+    """Preprocessing of the patch task (at `image_size` pixels) and of the base task (at the weights' own size)."""
+    if scale == "embedded":
+        return PREPROCESSING, PREPROCESSING
+    at_task, at_base = preprocessing_of(backbone, image_size), preprocessing_of(backbone)
+    if scale == "paper":
+        # Table 10's base accuracies fit PAINT's transform: the whole short side, bicubic, whatever the weights like.
+        at_task, at_base = (replace(each, crop_pct=1.0, interpolation="bicubic") for each in (at_task, at_base))
+    return at_task, at_base

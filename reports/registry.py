@@ -1,0 +1,68 @@
+"""Every report by name: which runs feed it, and how their rows become a frame, a page and perhaps a figure."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from benchmarks.record import Scale
+from reports import study
+from reports.layout import Page, page
+from reports.reduce import table_frame
+from reports.tables import TABLES, Table
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """What a report is asked to show: rows of its suites and of one scale, and the lines and columns wanted."""
+
+    rows: pd.DataFrame
+    scale: Scale
+    architectures: tuple[str, ...] = ()
+    """In this order; empty = all."""
+    tasks: tuple[str, ...] = ()
+    """In this order; empty = all."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """One report, laid out."""
+
+    frame: pd.DataFrame
+    """Tidy: what the page shows, as numbers."""
+    page: Page
+    figure: "Figure | None" = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """One report of the suite."""
+
+    suites: tuple[str, ...]
+    """Which runs feed it (`Row.suite`)."""
+    answer: Callable[[Question], Answer]
+
+
+def _table(table: Table, question: Question) -> Answer:
+    frame = table_frame(question.rows, table, question.scale, question.architectures, question.tasks)
+    return Answer(frame=frame, page=page(frame, table))
+
+
+def _study(question: Question) -> Answer:
+    frame = study.study_frame(question.rows)
+    return Answer(
+        frame=frame,
+        page=study.study_page(frame, question.scale),
+        figure=study.study_figure(frame, question.scale),
+    )
+
+
+REPORTS: dict[str, Report] = {
+    **{table.name: Report(suites=(table.suite,), answer=partial(_table, table)) for table in TABLES},
+    study.SUITE: Report(suites=(study.SUITE,), answer=_study),
+}
