@@ -21,6 +21,24 @@ OnEpoch = Callable[[int, float], None]
 """Told after each epoch: its number, from 1, and the mean training loss over its images."""
 
 
+class Objective:
+    """What training minimises. The plain one is cross-entropy; methods that regularise derive from it."""
+
+    def loss(self, module: nn.Module, inputs: Tensor, labels: Tensor, index: Tensor) -> Tensor:  # noqa: ARG002
+        """Loss () of one batch.
+
+        Args:
+            module: what is trained, as Fabric wrapped it.
+            inputs: (B, ...) on the device.
+            labels: (B,) on the device.
+            index: (B,) places of the examples in the split, on the CPU.
+        """
+        return F.cross_entropy(module(inputs), labels)
+
+    def after_step(self) -> None:
+        """Called after every optimiser step."""
+
+
 class DivergedError(RuntimeError):
     """Training met a loss that is not finite."""
 
@@ -50,6 +68,7 @@ def fit(
     fabric: Fabric,
     *,
     seed: int,
+    objective: Objective | None = None,
     on_epoch: OnEpoch | None = None,
     checkpoint: Path | None = None,
 ) -> int:
@@ -62,6 +81,7 @@ def fit(
         recipe: optimiser and schedule.
         fabric: device and precision.
         seed: of batch order and random views.
+        objective: what is minimised; cross-entropy if not given.
         on_epoch: called after each epoch. Random numbers that it draws do not reach the training.
         checkpoint: file that holds the state after the last finished epoch. If it is there already, training goes on
             from it and ends with the same bits as without the interruption. It is left to the caller to remove.
@@ -75,10 +95,9 @@ def fit(
     """
     steps_per_epoch = math.ceil(len(split.labels) / recipe.batch_size)
     steps = steps_per_epoch * recipe.epochs
-    warmup_steps = max(1, min(recipe.warmup_steps, steps // 10))
-    fused = fabric.device.type == "cpu"  # the default is as fast on CUDA, and clips gradients under 16-mixed
-    optimizer: torch.optim.Optimizer = torch.optim.AdamW(parameter_groups(module, head, recipe), fused=fused)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _warmup_cosine(step, warmup_steps, steps))
+    objective = objective or Objective()
+    optimizer = _optimizer(parameter_groups(module, head, recipe), recipe, fabric.device)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate_factor(step, steps, recipe))
     torch.manual_seed(seed)  # fresh views are drawn from the default generator
     shuffle = torch.Generator().manual_seed(seed)
     state = LoopState(
@@ -94,16 +113,17 @@ def fit(
     for epoch in range(done + 1, recipe.epochs + 1):
         total = torch.zeros((), device=fabric.device)
         order = torch.randperm(len(split.labels), generator=shuffle)
-        labels = split.labels[order].split(recipe.batch_size)
         batches = split_in_epoch(split, epoch - 1).batches(recipe.batch_size, device=fabric.device, order=order)
-        for inputs, target in zip(batches, labels, strict=True):
-            loss = F.cross_entropy(module(inputs), target.to(fabric.device))
+        for inputs, index in zip(batches, order.split(recipe.batch_size), strict=True):
+            loss = objective.loss(module, inputs, split.labels[index].to(fabric.device), index)
             fabric.backward(loss)
-            norm = _clip(fabric, module, optimizer, recipe.clip_norm)
-            total += loss.detach() * len(target)
+            # Without a limit the norm is still needed: it shows a gradient that is not finite.
+            norm = _clip(fabric, module, optimizer, math.inf if recipe.clip_norm is None else recipe.clip_norm)
+            total += loss.detach() * len(index)
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
             schedule.step()
+            objective.after_step()
         # Once NaN always NaN, so one look an epoch is enough and does not stall a GPU at every step.
         if not (torch.isfinite(loss) and torch.isfinite(norm)):
             raise DivergedError(
@@ -125,9 +145,25 @@ def _clip(fabric: Fabric, module: nn.Module, optimizer: torch.optim.Optimizer, m
     return norm
 
 
-def _warmup_cosine(step: int, warmup_steps: int, steps: int) -> float:
+def _optimizer(groups: list[dict[str, object]], recipe: Recipe, device: torch.device) -> torch.optim.Optimizer:
+    fused = device.type == "cpu"  # the default is as fast on CUDA, and clips gradients under 16-mixed
+    if recipe.optimizer == "sgd":
+        return torch.optim.SGD(groups, lr=recipe.lr, momentum=0.9, nesterov=recipe.nesterov, fused=fused)
+    return torch.optim.AdamW(groups, fused=fused)
+
+
+def rate_factor(step: int, steps: int, recipe: Recipe) -> float:
+    """Factor on the learning rate at a step (0, 1, ...) of `steps`: warm-up, then cosine or falls to a tenth.
+
+    >>> recipe = Recipe(epochs=1, lr=1.0, head_lr=1.0, warmup_steps=0, milestones=(0.5,))
+    >>> [round(rate_factor(step, 4, recipe), 3) for step in range(4)]
+    [1.0, 1.0, 0.1, 0.1]
+    """
+    warmup_steps = max(1, min(recipe.warmup_steps, steps // 10)) if recipe.warmup_steps else 0
     if step < warmup_steps:
         return (step + 1) / warmup_steps
+    if recipe.milestones:
+        return float(0.1 ** sum(step >= share * steps for share in recipe.milestones))
     return 0.5 * (1 + math.cos(math.pi * (step - warmup_steps) / max(1, steps - warmup_steps)))
 
 

@@ -1,14 +1,15 @@
-"""How a module is trained: one optimiser, one schedule, for every method."""
+"""How a module is trained: optimiser and schedule."""
 
 from dataclasses import dataclass
 from typing import Literal
 
 FeatureDtype = Literal["float32", "bfloat16", "float16"]
+OptimizerName = Literal["adamw", "sgd"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """AdamW with linear warm-up and per-step cosine to 0, gradients clipped (PAINT's recipe, mlfoundations/patching).
+    """Default: AdamW, linear warm-up, per-step cosine to 0, gradients clipped (PAINT's recipe, mlfoundations/patching).
 
     Biases and normalisation parameters are never decayed.
     """
@@ -20,8 +21,14 @@ class Recipe:
     batch_size: int = 128
     weight_decay: float = 0.1
     warmup_steps: int = 500
-    """Clamped to a tenth of all steps: on small data sets 500 steps would be the whole training."""
-    clip_norm: float = 1.0
+    """0 = none; clamped to a tenth of all steps: on small data sets 500 steps would be the whole training."""
+    clip_norm: float | None = 1.0
+    optimizer: OptimizerName = "adamw"
+    """`sgd` has momentum 0.9."""
+    nesterov: bool = False
+    """Of `sgd`."""
+    milestones: tuple[float, ...] = ()
+    """Empty = cosine; else the rate falls to a tenth at each of these shares of all steps."""
     views: int = 0
     """0 = a fresh augmented view of each image in every epoch; 1 = one fixed view (resize, centre crop);
     K > 1 = K fixed augmented views, of which epoch e sees number e mod K."""
