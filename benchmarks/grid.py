@@ -20,6 +20,7 @@ from typing import Literal
 
 import torch
 
+from benchmarks.allocator import keep_freed_memory
 from benchmarks.backbones import EMBEDDED_BASE_CLASSES, open_backbone
 from benchmarks.bases import BaseSpec, checkpoint_path, load_pretrained, pretrain
 from benchmarks.data.embedded import load_embedded
@@ -31,14 +32,6 @@ from benchmarks.record import Row, atomic_text, read_rows, record_path, write_re
 from benchmarks.runners import execute
 from benchmarks.spec import Run
 from benchmarks.worlds import World
-
-ALLOCATOR = {
-    "MALLOC_MMAP_THRESHOLD_": str(32 * 2**20),
-    "MALLOC_TRIM_THRESHOLD_": str(4 * 2**30),
-    "MALLOC_TOP_PAD_": str(256 * 2**20),
-}
-"""glibc keeps freed memory instead of returning it after every layer; on CPU half of the time went into page faults
-(tf_efficientnet_lite0 at 224 px: 36 instead of 19 images per CPU second). Without effect elsewhere."""
 
 Job = str | BaseSpec | Run
 """A task to draw, a base to pre-train, or a run."""
@@ -161,8 +154,7 @@ def _result(future: "Future[Result]") -> Result:
 
 def _pool(devices: list[str], count: int) -> ProcessPoolExecutor:
     context = get_context("spawn")
-    for name, value in ALLOCATOR.items():  # read by the C library when a worker starts
-        os.environ.setdefault(name, value)
+    keep_freed_memory()
     queue = context.Queue()
     for index in range(count):
         queue.put(devices[index % len(devices)])

@@ -10,7 +10,7 @@ import torch
 
 from benchmarks.errors import UserError
 from benchmarks.perf import __main__ as command
-from benchmarks.perf import forward_patches, inference, skip_sums, time_to_accuracy, training
+from benchmarks.perf import forward_patches, inference, peers, skip_sums, time_to_accuracy, training
 from benchmarks.perf.arms import ARMS, Arm, build
 from benchmarks.perf.paired import in_fresh_process, interleaved_seconds
 from benchmarks.perf.rows import PerfRow, perf_row, write_rows
@@ -146,11 +146,24 @@ def test_time_to_a_goal_is_taken_where_both_get_there() -> None:
 
     points = curve(0, "head", 10, 80, 70) + curve(0, "delta", 69, 70) + curve(0, "finetune", 0, 1, 2, 90)
     points += curve(1, "head", 70) + curve(1, "delta", 80) + curve(1, "finetune", 60)
-    (row,) = rows_of(points, {})
-    assert (row.ours, row.reference, row.n) == (20.0, 40.0, 1)
-    assert rows_of(points[-3:], {}) == []
+    time, accuracy = rows_of(points, {})
+    assert (time.ours, time.reference, time.n) == (20.0, 40.0, 1)
+    assert (accuracy.ours, accuracy.reference, accuracy.n) == (75.0, 30.5, 2), "medians of 70, 80 and of 1, 60"
+    assert [row.name for row in rows_of(points[-3:], {})] == [accuracy.name]
 
 
 def test_time_to_accuracy_needs_data() -> None:
     with pytest.raises(UserError, match="pass --data-root"):
         time_to_accuracy.measure(repetitions=1)
+
+
+def test_peers_say_what_must_be_kept_for_a_task() -> None:
+    rows = peers.measure(repetitions=1, architectures=("resnet10t",), images=2, batch=2, image_px=32)
+    found = {row.name: row for row in rows}
+    assert len(found) == len(rows) == 3 * len(peers.PEERS)
+    whole = build("finetune", "resnet10t", 1, torch.device("cpu")).module
+    base_head = sum(p.numel() for p in whole.backbone.get_classifier().parameters())  # type: ignore[union-attr, operator]
+    everything = sum(tensor.nbytes for tensor in whole.state_dict().values()) / 2**20
+    kept = found["kept for a task of head_features / finetune, resnet10t"]
+    assert kept.reference == pytest.approx(everything - 4 * base_head / 2**20), "all but the base's own head"
+    assert kept.ours == pytest.approx(4 * 513 * 10 / 2**20), "a linear head"

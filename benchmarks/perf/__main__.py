@@ -9,8 +9,9 @@ import torch
 import tyro
 
 from benchmarks.errors import UserError
-from benchmarks.perf import forward_patches, inference, skip_sums, time_to_accuracy, training
+from benchmarks.perf import forward_patches, inference, peers, skip_sums, time_to_accuracy, training
 from benchmarks.perf.figure import draw_ratios
+from benchmarks.perf.paired import in_fresh_process
 from benchmarks.perf.rows import PerfRow, write_rows
 
 MEASUREMENTS: dict[str, Callable[..., list[PerfRow]]] = {
@@ -19,8 +20,11 @@ MEASUREMENTS: dict[str, Callable[..., list[PerfRow]]] = {
     "step": training.measure_step,
     "memory": training.measure_memory,
     "latency": inference.measure_latency,
+    "peers": peers.measure,
     "skip_sums": skip_sums.measure,
 }
+ON_DEVICE = ("epoch", "step", "memory", "latency", "peers")
+"""Those that run on any device; the others speak of CPUs."""
 
 
 def perf(
@@ -28,6 +32,7 @@ def perf(
     *,
     repetitions: int = 9,
     threads: int = 1,
+    device: str = "cpu",
     data_root: Path | None = None,
     results: Path = Path("results"),
 ) -> None:
@@ -37,6 +42,7 @@ def perf(
         names: measurements to make; if none is named all, time_to_accuracy only with --data-root.
         repetitions: paired repetitions; a row states their medians.
         threads: threads of torch; one is disturbed least by other processes.
+        device: cpu or cuda, for epoch, step, memory, latency, peers.
         data_root: folder with real images, for time_to_accuracy.
         results: folder for perf/<name>.csv.
     """
@@ -50,7 +56,8 @@ def perf(
         raise UserError(f"--repetitions is {repetitions} and --threads {threads}; give whole numbers of at least 1.")
     torch.set_num_threads(threads)
     for name in names or (measurements if data_root else MEASUREMENTS):
-        rows = measurements[name](repetitions=repetitions)
+        where = {"device": device} if name in ON_DEVICE else {}
+        rows = measurements[name](repetitions=repetitions, **where)
         path = results / "perf" / f"{name}.csv"
         write_rows(path, rows)
         for row in rows:
@@ -70,10 +77,14 @@ def perf(
 def main() -> None:
     """Entry point; bad input gives one sentence and exit code 2."""
     try:
-        tyro.cli(perf, prog="python -m benchmarks.perf")
+        in_fresh_process(_command)  # a process starts with the allocator that the suite's workers have
     except UserError as error:
         print(error, file=sys.stderr)
         sys.exit(2)
+
+
+def _command() -> None:
+    tyro.cli(perf, prog="python -m benchmarks.perf")
 
 
 if __name__ == "__main__":

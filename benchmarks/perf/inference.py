@@ -15,6 +15,7 @@ from delta_core import DeltaConfig, DeltaModel
 def measure_latency(
     *,
     repetitions: int = 9,
+    device: str = "cpu",
     architecture: str = "resnet50",
     modules: tuple[int, ...] = (1, 4),
     batches: tuple[int, ...] = (1, 8),
@@ -24,6 +25,7 @@ def measure_latency(
 
     Args:
         repetitions: paired repetitions.
+        device: where torch computes.
         architecture: timm net with random weights.
         modules: numbers of Delta-modules to measure.
         batches: batch sizes to measure.
@@ -32,11 +34,11 @@ def measure_latency(
     model = DeltaModel(timm.create_model(architecture).to(memory_format=torch.channels_last))
     for n in modules:
         model.add_patch(f"delta{n}", num_classes=1000, config=DeltaConfig(n_modules=n))
-    model.eval()
+    model.to(device).eval()
     rows: list[PerfRow] = []
     for batch in batches:
         x = torch.randn(batch, 3, image_px, image_px, generator=torch.Generator().manual_seed(0))
-        x = x.contiguous(memory_format=torch.channels_last)
+        x = x.to(device).contiguous(memory_format=torch.channels_last)
         names = ("base", *(f"delta{n}" for n in modules))
         seconds = interleaved_seconds({name: _forward(model, name, x) for name in names}, repetitions)
         flops = {name: _flops(_forward(model, name, x[:1])) for name in names}
@@ -48,6 +50,7 @@ def measure_latency(
                 seconds["base"],
                 {"architecture": architecture, "batch": batch, "image_px": image_px, "n_modules": n},
                 flop_ratio=flops[f"delta{n}"] / flops["base"],
+                device=device,
             )
             for n in modules
         ]

@@ -4,6 +4,13 @@ import multiprocessing
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
+from typing import TypeVar
+
+import torch
+
+from benchmarks.allocator import keep_freed_memory
+
+T = TypeVar("T")
 
 
 def interleaved_seconds(runs: Mapping[str, Callable[[], object]], repetitions: int) -> dict[str, list[float]]:
@@ -18,16 +25,25 @@ def interleaved_seconds(runs: Mapping[str, Callable[[], object]], repetitions: i
     seconds: dict[str, list[float]] = {name: [] for name in names}
     for run in runs.values():
         run()
+    _finish()
     for repetition in range(repetitions):
         shift = repetition % len(names)
         for name in names[shift:] + names[:shift]:
             start = time.perf_counter()
             runs[name]()
+            _finish()
             seconds[name].append(time.perf_counter() - start)
     return seconds
 
 
-def in_fresh_process(function: Callable[..., float], *arguments: object) -> float:
-    """Value of a function (importable by name) in a process that did nothing before."""
+def _finish() -> None:
+    """Wait for what a GPU still has to do."""
+    if torch.cuda.is_initialized():
+        torch.cuda.synchronize()
+
+
+def in_fresh_process(function: Callable[..., T], *arguments: object) -> T:
+    """Value of a function (importable by name) in a process that did nothing before, set up as the suite's workers."""
+    keep_freed_memory()
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
         return pool.submit(function, *arguments).result()

@@ -50,6 +50,7 @@ def perf_row(
     setting: dict[str, object],
     *,
     flop_ratio: float | None = None,
+    device: str = "cpu",
 ) -> PerfRow:
     """A row of paired values: `ours[i]` and `reference[i]` were measured one after the other.
 
@@ -59,7 +60,7 @@ def perf_row(
     """
     ratios = [one / other for one, other in zip(ours, reference, strict=True)]
     quarters = quantiles(ratios, n=4, method="inclusive") if len(ratios) > 1 else [0.0] * 3
-    origin = provenance(torch.device("cpu"), "32-true")
+    origin = provenance(torch.device(device), "32-true")
     return PerfRow(
         name=name,
         unit=unit,

@@ -78,19 +78,31 @@ def measure(
 
 
 def rows_of(points: list[Point], setting: dict[str, object]) -> list[PerfRow]:
-    """Time to FC-only's final accuracy, and the accuracy of Delta (1) when fine-tuning has had as much time."""
-    ours: list[float] = []
-    reference: list[float] = []
+    """Time to FC-only's final accuracy, and the accuracy of both when Delta (1) is done.
+
+    Fine-tuning that has not finished an epoch by then has no accuracy yet; its repetition is left out.
+    """
+    times: list[tuple[float, float]] = []
+    accuracies: list[tuple[float, float]] = []
     for seed in sorted({point.seed for point in points}):
         curves = {kind: [p for p in points if p.seed == seed and p.method == kind] for kind in get_args(Kind)}
         goal = curves["head"][-1].top1
         reached = {kind: next((p.train_s for p in curves[kind] if p.top1 >= goal), None) for kind in curves}
         if reached["delta"] is not None and reached["finetune"] is not None:
-            ours.append(reached["delta"])
-            reference.append(reached["finetune"])
-    if not ours:
-        return []
-    return [perf_row("time of delta to FC-only's final top-1 / finetune", "s", ours, reference, setting)]
+            times.append((reached["delta"], reached["finetune"]))
+        done = curves["delta"][-1]
+        tuned = [p.top1 for p in curves["finetune"] if p.train_s <= done.train_s]
+        if tuned:
+            accuracies.append((done.top1, tuned[-1]))
+    found = (
+        ("time of delta to FC-only's final top-1 / finetune", "s", times),
+        ("top-1 of delta when done / finetune after the same time", "%", accuracies),
+    )
+    return [
+        perf_row(name, unit, [ours for ours, _ in pairs], [other for _, other in pairs], setting)
+        for name, unit, pairs in found
+        if pairs
+    ]
 
 
 def _curve(kind: Kind, architecture: str, weights: str, data: TaskData, seed: int) -> list[Point]:

@@ -1,6 +1,7 @@
 """Training: seconds per epoch, seconds per step and peak memory, against full fine-tuning and other peers."""
 
 from collections.abc import Callable
+from importlib import import_module
 
 import torch
 from torch import Tensor
@@ -8,11 +9,17 @@ from torch import Tensor
 from benchmarks.perf.arms import CLASSES, Arm, Trained, build
 from benchmarks.perf.paired import in_fresh_process, interleaved_seconds
 from benchmarks.perf.rows import PerfRow, perf_row
-from benchmarks.provenance import peak_resident_mb
+from benchmarks.provenance import peak_mem_mb
 
 
 def measure_epoch(
-    *, repetitions: int = 5, architecture: str = "resnet18", images: int = 64, batch: int = 16, image_px: int = 224
+    *,
+    repetitions: int = 5,
+    device: str = "cpu",
+    architecture: str = "resnet18",
+    images: int = 64,
+    batch: int = 16,
+    image_px: int = 224,
 ) -> list[PerfRow]:
     """Seconds of one epoch of Delta (1), with stored features and without, against full fine-tuning and peers.
 
@@ -20,18 +27,19 @@ def measure_epoch(
 
     Args:
         repetitions: paired repetitions.
+        device: where torch computes.
         architecture: timm net with random weights.
         images: images of one epoch.
         batch: images of one step.
         image_px: side of the square input in pixels.
     """
     arms: tuple[Arm, ...] = ("delta_features", "delta", "finetune", "head_features", "head", "lora")
-    trained = {arm: build(arm, architecture, 1, torch.device("cpu")) for arm in arms}
-    pixels, labels = _batch(images, image_px)
+    trained = {arm: build(arm, architecture, 1, torch.device(device)) for arm in arms}
+    pixels, labels = random_batch(images, image_px, device)
     runs: dict[str, Callable[[], object]] = {
-        arm: _epoch(one, _prepared(one, pixels, batch), labels, batch) for arm, one in trained.items()
+        arm: epoch_of(one, prepared(one, pixels, batch), labels, batch) for arm, one in trained.items()
     }
-    runs["making features"] = lambda: _prepared(trained["delta_features"], pixels, batch)
+    runs["making features"] = lambda: prepared(trained["delta_features"], pixels, batch)
     seconds = interleaved_seconds(runs, repetitions)
     flops = {arm: one.train_flops(one.prepare(pixels[:2])) for arm, one in trained.items()}
     setting: dict[str, object] = {"architecture": architecture, "images": images, "batch": batch, "image_px": image_px}
@@ -52,24 +60,32 @@ def measure_epoch(
             seconds[reference],
             setting,
             flop_ratio=flops[ours] / flops[reference],
+            device=device,
         )
         for ours, reference in pairs
     ]
     making = perf_row(
-        "making features / epoch of finetune", "s", seconds["making features"], seconds["finetune"], setting
-    )
+        "making features / epoch of finetune", "s", seconds["making features"], seconds["finetune"], setting,
+        device=device,
+    )  # fmt: skip
     return [*rows, making]
 
 
 def measure_step(
-    *, repetitions: int = 5, architecture: str = "resnet50", n_modules: int = 4, batch: int = 8, image_px: int = 224
+    *,
+    repetitions: int = 5,
+    device: str = "cpu",
+    architecture: str = "resnet50",
+    n_modules: int = 4,
+    batch: int = 8,
+    image_px: int = 224,
 ) -> list[PerfRow]:
     """Seconds of one training step of Delta (4) on images, against one of full fine-tuning."""
     arms: tuple[Arm, ...] = ("delta", "finetune")
-    trained = {arm: build(arm, architecture, n_modules, torch.device("cpu")) for arm in arms}
-    pixels, labels = _batch(batch, image_px)
+    trained = {arm: build(arm, architecture, n_modules, torch.device(device)) for arm in arms}
+    pixels, labels = random_batch(batch, image_px, device)
     seconds = interleaved_seconds(
-        {arm: _epoch(one, [pixels], labels, batch) for arm, one in trained.items()}, repetitions
+        {arm: epoch_of(one, [pixels], labels, batch) for arm, one in trained.items()}, repetitions
     )
     flops = {arm: one.train_flops(pixels[:2]) for arm, one in trained.items()}
     setting: dict[str, object] = {
@@ -77,50 +93,64 @@ def measure_step(
     }  # fmt: skip
     ratio = flops["delta"] / flops["finetune"]
     name = f"step of delta ({n_modules}) / finetune"
-    return [perf_row(name, "s", seconds["delta"], seconds["finetune"], setting, flop_ratio=ratio)]
+    return [perf_row(name, "s", seconds["delta"], seconds["finetune"], setting, flop_ratio=ratio, device=device)]
 
 
 def measure_memory(
-    *, repetitions: int = 5, architecture: str = "resnet50", n_modules: int = 1, batch: int = 32, image_px: int = 224
+    *,
+    repetitions: int = 5,
+    device: str = "cpu",
+    architecture: str = "resnet50",
+    n_modules: int = 1,
+    batch: int = 32,
+    image_px: int = 224,
 ) -> list[PerfRow]:
-    """Peak resident memory of two training steps on images, above that of the process after its imports."""
+    """Peak memory of two training steps on images, above that of the process after its imports."""
     peaks: dict[Arm, list[float]] = {"delta": [], "finetune": [], "head": []}
     for _ in range(repetitions):
         for arm, values in peaks.items():
-            values.append(in_fresh_process(_peak_mb, arm, architecture, n_modules, batch, image_px))
+            values.append(in_fresh_process(peak_training_mb, arm, architecture, n_modules, batch, image_px, device))
     setting: dict[str, object] = {
         "architecture": architecture, "n_modules": n_modules, "batch": batch, "image_px": image_px,
     }  # fmt: skip
     return [
-        perf_row(f"peak training memory of {arm} / finetune", "MiB", peaks[arm], peaks["finetune"], setting)
+        perf_row(
+            f"peak training memory of {arm} / finetune", "MiB", peaks[arm], peaks["finetune"], setting, device=device
+        )
         for arm in ("delta", "head")
     ]
 
 
-def _peak_mb(arm: Arm, architecture: str, n_modules: int, batch: int, image_px: int) -> float:
+def peak_training_mb(arm: Arm, architecture: str, n_modules: int, batch: int, image_px: int, device: str) -> float:
+    """Peak memory of two training steps in this process, above that after its imports; call it in a fresh one."""
     if arm == "lora":
-        raise ValueError("peft's imports would count as memory of training.")
-    imported = peak_resident_mb()
-    one = build(arm, architecture, n_modules, torch.device("cpu"))
-    pixels, labels = _batch(batch, image_px)
+        import_module("peft")  # its imports would count as memory of training
+    at = torch.device(device)
+    imported = peak_mem_mb(at)
+    one = build(arm, architecture, n_modules, at)
+    pixels, labels = random_batch(batch, image_px, device)
+    inputs = one.prepare(pixels)
     optimizer = one.optimizer()
     for _ in range(2):  # the second step meets the optimiser's state
-        one.step(pixels, labels, optimizer)
-    return peak_resident_mb() - imported
+        one.step(inputs, labels, optimizer)
+    return peak_mem_mb(at) - imported
 
 
-def _batch(images: int, image_px: int) -> tuple[Tensor, Tensor]:
+def random_batch(images: int, image_px: int, device: str) -> tuple[Tensor, Tensor]:
+    """Images (N, 3, S, S), channels last, and labels (N,), on the device."""
     generator = torch.Generator().manual_seed(0)
     pixels = torch.randn(images, 3, image_px, image_px, generator=generator)
     labels = torch.randint(CLASSES, (images,), generator=generator)
-    return pixels.contiguous(memory_format=torch.channels_last), labels
+    return pixels.to(device).contiguous(memory_format=torch.channels_last), labels.to(device)
 
 
-def _prepared(one: Trained, pixels: Tensor, batch: int) -> list[Tensor]:
+def prepared(one: Trained, pixels: Tensor, batch: int) -> list[Tensor]:
+    """Inputs of an arm, batch by batch."""
     return [one.prepare(part) for part in pixels.split(batch)]
 
 
-def _epoch(one: Trained, inputs: list[Tensor], labels: Tensor, batch: int) -> Callable[[], None]:
+def epoch_of(one: Trained, inputs: list[Tensor], labels: Tensor, batch: int) -> Callable[[], None]:
+    """One epoch over prepared inputs, to be called again and again."""
     optimizer = one.optimizer()
 
     def run() -> None:
