@@ -131,6 +131,13 @@ def study_defaults(session: nox.Session) -> None:
 
 
 @nox.session
+def report(session: nox.Session) -> None:
+    """results/report/index.html: every table and figure; arguments after -- go to delta-report html."""
+    programs = core(session)
+    session.run(str(programs / "delta-report"), "html", *session.posargs, external=True)
+
+
+@nox.session
 def perf(session: nox.Session) -> None:
     """Costs against references, side by side; arguments after -- go to benchmarks.perf."""
     programs = core(session)

@@ -7,13 +7,13 @@ can read rows without it.
 
 import json
 import os
-import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Literal, get_args
+from uuid import uuid4
 
 import pandas as pd
 import pandera.pandas as pa
@@ -135,15 +135,15 @@ def row_schema() -> pa.DataFrameSchema:
 def atomic_text(path: Path) -> Iterator[TextIOWrapper]:
     """Open a temporary sibling of `path` for writing and rename it over `path` on success; on error leave no trace."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    partial = path.with_name(f".{path.name}.{uuid4().hex}.tmp")  # not by tempfile, whose files nobody else may read
     try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="") as stream:
+        with partial.open("x", encoding="utf-8", newline="") as stream:
             yield stream
             stream.flush()
             os.fsync(stream.fileno())
-        Path(name).replace(path)
+        partial.replace(path)
     except BaseException:
-        Path(name).unlink(missing_ok=True)
+        partial.unlink(missing_ok=True)
         raise
 
 

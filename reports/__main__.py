@@ -1,7 +1,9 @@
-"""Command line: `delta-report table2 --scale embedded` prints a table and writes it as csv, md and tex."""
+"""Command line: `delta-report table2` prints a table and writes it as csv, md and tex; `html` writes all of them."""
 
 import io
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +13,7 @@ from rich.console import Console
 
 from benchmarks.errors import UserError
 from benchmarks.record import Scale, atomic_text, read_rows
-from reports.registry import REPORTS, Question, Report
+from reports.registry import REPORTS, Question
 from reports.render import to_latex, to_markdown, to_terminal
 
 if TYPE_CHECKING:
@@ -21,7 +23,7 @@ Names = tyro.conf.UseAppendAction[tuple[str, ...]]
 
 
 def report(
-    table: tyro.conf.Positional[str],
+    table: str,
     *,
     scale: Scale = "embedded",
     results: Path = Path("results"),
@@ -30,10 +32,10 @@ def report(
     protocol: str | None = None,
     out: Path | None = None,
 ) -> None:
-    """Print one table of the paper from finished runs, and write it as csv, md and tex.
+    """Print it from finished runs, and write it as csv, md and tex.
 
     Args:
-        table: name of a table, e.g. table2, or of a study.
+        table: name of a report.
         scale: which runs to show; a table never mixes scales.
         results: folder that holds <scale>/runs.csv.
         arch: architecture to show, may be repeated; all if not given.
@@ -41,7 +43,7 @@ def report(
         protocol: keep the runs of this protocol only.
         out: where the files go; <results>/<scale>/tables if not given.
     """
-    chosen = _report(table)
+    chosen = REPORTS[table]
     source = results / scale / "runs.csv"
     out = out or results / scale / "tables"
     rows = read_rows(source)
@@ -55,22 +57,50 @@ def report(
     if answer.figure is not None:
         texts[out / f"{table}.svg"] = _svg(answer.figure)
     for path, text in texts.items():
-        try:
-            with atomic_text(path) as stream:
-                stream.write(text)
-        except OSError as error:
-            raise UserError(f"Cannot write {path}: {error.strerror}; choose another folder with --out.") from error
+        _write(path, text)
     to_terminal(answer.page, Console())
     print(*texts, sep="\n")
+
+
+def html(*, scale: Scale = "embedded", results: Path = Path("results"), out: Path | None = None) -> None:
+    """Write every table and figure of one scale into one HTML file.
+
+    Args:
+        scale: which runs to show.
+        results: folder that holds <scale>/runs.csv; without rows the paper's numbers stand alone.
+        out: the file; <results>/report/index.html if not given.
+    """
+    from reports.html.index import index_html  # a table needs no template
+
+    source = results / scale / "runs.csv"
+    rows = read_rows(source)
+    _check_scale(rows, source, scale)
+    path = out or results / "report" / "index.html"
+    _write(path, index_html(rows, scale, {}))
+    print(path)
+
+
+COMMANDS: dict[str, Callable[..., None]] = {**{name: partial(report, name) for name in REPORTS}, "html": html}
 
 
 def main() -> None:
     """Entry point of `delta-report`: a user's mistake is one sentence on stderr and exit code 2."""
     try:
-        tyro.cli(report, prog="delta-report")
+        name = sys.argv[1] if len(sys.argv) > 1 else "--help"
+        if name not in COMMANDS and not name.startswith("-"):
+            raise UserError(f"There is no table {name!r}; choose one of {', '.join(COMMANDS)}.")
+        tyro.extras.subcommand_cli_from_dict(COMMANDS, prog="delta-report", description=__doc__)
     except UserError as error:
         print(error, file=sys.stderr)
         sys.exit(2)
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        with atomic_text(path) as stream:
+            stream.write(text)
+    except OSError as error:
+        raise UserError(f"Cannot write {path}: {error.strerror}; choose another folder with --out.") from error
 
 
 def _svg(figure: "Figure") -> str:
@@ -79,10 +109,12 @@ def _svg(figure: "Figure") -> str:
     return text.getvalue()
 
 
-def _report(name: str) -> Report:
-    if name not in REPORTS:
-        raise UserError(f"There is no table {name!r}; choose one of {', '.join(REPORTS)}.")
-    return REPORTS[name]
+def _check_scale(rows: pd.DataFrame, source: Path, scale: Scale) -> None:
+    foreign = sorted(set(rows["scale"]) - {scale})
+    if foreign:
+        raise UserError(
+            f"{source} holds rows of scale {foreign[0]!r} beside {scale!r}; a table shows one scale: move them."
+        )
 
 
 def _select(
@@ -99,11 +131,7 @@ def _select(
     Raises:
         UserError: if none are left, or if the file holds another scale than the folder says.
     """
-    foreign = sorted(set(rows["scale"]) - {scale})
-    if foreign:
-        raise UserError(
-            f"{source} holds rows of scale {foreign[0]!r} beside {scale!r}; a table shows one scale: move them."
-        )
+    _check_scale(rows, source, scale)
     if rows.empty:
         raise UserError(f"{source} has no rows for {table}; make some: nox -s {table} -- --scale {scale}")
     filters = (("architecture", "--arch", arch), ("task", "--task", task), ("protocol", "--protocol", (protocol,)))

@@ -4,15 +4,20 @@ import itertools
 import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 
+from benchmarks.record import Scale
 from reports import paper
 from reports.tables import Table, TableRow
 
 FACTS = ("params M", "printed M", "base before", "base after", "base frozen", "alpha")
 """Columns that describe a method rather than a task; one that is blank for every method is not shown."""
+
+
+Source = Literal["ours", "paper", "difference"]
+"""Where the numbers of a block come from; `difference` is ours minus the paper's, in points."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +28,7 @@ class Block:
     cells: pd.DataFrame
     best: pd.DataFrame
     """Same shape, True where the text is to be set bold."""
+    source: Source = "ours"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,9 +43,11 @@ class Page:
     commands: tuple[str, ...]
 
 
-def page(frame: pd.DataFrame, table: Table) -> Page:
-    """Lay out a table frame. At scale `paper` a cell holds ours and (printed); else the printed table stands apart."""
-    scale = frame["scale"].iloc[0]
+def page(frame: pd.DataFrame, table: Table, scale: Scale) -> Page:
+    """Lay out a table frame of one scale; without lines it holds the printed numbers alone.
+
+    At scale `paper` a cell holds ours and (printed); else the printed table stands apart.
+    """
     usual_n = frame.loc[frame["n"] > 0, "n"].mode()
     blocks = [
         _block(str(architecture), part, usual_n=int(usual_n.iloc[0]) if len(usual_n) else 0)
@@ -53,10 +61,12 @@ def page(frame: pd.DataFrame, table: Table) -> Page:
         shown = printed if shown.empty else shown
         blocks.append(_printed_block(shown))
         marks |= set(shown["erratum"]) | set(shown["params_erratum"])
+    else:
+        blocks += [_difference_block(str(name), part) for name, part in frame.groupby("architecture", sort=False)]
     return Page(
         name=table.name,
         title=f"Table {table.number}. {table.title}",
-        caption=_caption(frame, scale, usual_n),
+        caption=_caption(frame, scale, usual_n) if frame["n"].any() else f"Scale {scale}: not run.",
         blocks=tuple(blocks),
         notes=(*_notes(frame), *paper.footnotes(marks)),
         commands=tuple(fill_commands(frame, table.name, scale)),
@@ -65,6 +75,8 @@ def page(frame: pd.DataFrame, table: Table) -> Page:
 
 def fill_commands(frame: pd.DataFrame, name: str, scale: str) -> list[str]:
     """One command per group of architectures that lack the same tasks."""
+    if frame.empty:
+        return [shlex.join(["nox", "-s", name, "--", "--scale", scale])]
     missing = frame[frame["status"] == "missing"]
     lacking: dict[tuple[str, ...], list[str]] = {}
     for architecture, part in missing.groupby("architecture", sort=False):
@@ -183,7 +195,27 @@ def _printed_block(printed: pd.DataFrame) -> Block:
         title="Printed in the paper (other data, other scale: not comparable cell by cell)",
         cells=cells,
         best=pd.DataFrame(False, index=cells.index, columns=cells.columns),
+        source="paper",
     )
+
+
+def _difference_block(architecture: str, part: pd.DataFrame) -> Block:
+    """Ours minus the paper's in every cell that has both; a printed number that is not trusted keeps its mark."""
+    lines = []
+    for numbers in _groups(_records(part), "row_id"):
+        texts = {
+            cell[0]["task"]: " / ".join(_difference_text(number) for number in cell)
+            for cell in _groups(numbers, "task")
+        }
+        lines.append({"method": _label(numbers[0])} | texts)
+    cells = pd.DataFrame(lines)
+    best = pd.DataFrame(False, index=cells.index, columns=cells.columns)
+    return Block(title=f"{architecture}: ours minus printed", cells=cells, best=best, source="difference")
+
+
+def _difference_text(number: dict[str, Any]) -> str:
+    """`+1.20`, with the mark of an erratum; blank without both numbers."""
+    return "" if pd.isna(number["difference"]) else f"{number['difference']:+.2f}{number['erratum']}"
 
 
 def _caption(frame: pd.DataFrame, scale: str, usual_n: "pd.Series[int]") -> str:

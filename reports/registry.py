@@ -46,11 +46,13 @@ class Report:
     suites: tuple[str, ...]
     """Which runs feed it (`Row.suite`)."""
     answer: Callable[[Question], Answer]
+    printed: bool = True
+    """Whether the paper has it: then it answers without rows too, with the printed numbers alone."""
 
 
 def _table(table: Table, question: Question) -> Answer:
     frame = table_frame(question.rows, table, question.scale, question.architectures, question.tasks)
-    return Answer(frame=frame, page=page(frame, table))
+    return Answer(frame=frame, page=page(frame, table, question.scale))
 
 
 def _study(question: Question) -> Answer:
@@ -64,5 +66,5 @@ def _study(question: Question) -> Answer:
 
 REPORTS: dict[str, Report] = {
     **{table.name: Report(suites=(table.suite,), answer=partial(_table, table)) for table in TABLES},
-    study.SUITE: Report(suites=(study.SUITE,), answer=_study),
+    study.SUITE: Report(suites=(study.SUITE,), answer=_study, printed=False),
 }

@@ -1,4 +1,4 @@
-"""Page -> markdown, LaTeX, terminal."""
+"""Page -> markdown, LaTeX, terminal. Differences to the paper stand in the HTML report alone."""
 
 from rich import box
 from rich.console import Console, Group
@@ -27,7 +27,7 @@ LATEX = str.maketrans(
 def to_markdown(page: Page) -> str:
     """GitHub-flavoured markdown; best cells bold."""
     parts = [f"# {page.title}", page.caption]
-    for block in page.blocks:
+    for block in _shown(page):
         text = block.cells.map(lambda cell: cell.replace("|", r"\|"))
         bold = text.where(~block.best, "**" + text + "**")
         align = ["left" if name in NAME_COLUMNS else "right" for name in bold.columns]
@@ -42,7 +42,7 @@ def to_markdown(page: Page) -> str:
 def to_latex(page: Page) -> str:
     """One booktabs table per block, notes below; needs the packages booktabs and graphicx."""
     parts = ["% needs \\usepackage{booktabs,graphicx}"]
-    for number, block in enumerate(page.blocks):
+    for number, block in enumerate(_shown(page)):
         caption = f"{page.title}. {page.caption} " if number == 0 else ""
         parts.append(
             "\\begin{table}\n"
@@ -70,7 +70,7 @@ def to_terminal(page: Page, console: Console) -> None:
     body = Group(
         *(
             _rich_table(block, columns, best_sign="*" if plain else "")
-            for block in page.blocks
+            for block in _shown(page)
             for columns in _fitting_columns(block, max_width_chars)
         )
     )
@@ -88,6 +88,10 @@ def to_terminal(page: Page, console: Console) -> None:
         console.print(Text("Blank cells are filled by"))
         for command in page.commands:
             console.print(Text(f"  {command}"), soft_wrap=True)  # stays one line, to be copied
+
+
+def _shown(page: Page) -> list[Block]:
+    return [block for block in page.blocks if block.source != "difference"]
 
 
 def _latex(text: object) -> str:

@@ -36,7 +36,7 @@ def reduced(rows: list[Row], table: Table = TABLE2, scale: Scale = "embedded") -
 
 
 def laid_out(rows: list[Row], table: Table = TABLE2, scale: Scale = "embedded") -> Page:
-    return page(reduced(rows, table, scale), table)
+    return page(reduced(rows, table, scale), table, scale)
 
 
 def line(frame: pd.DataFrame, row_id: str, **where: str) -> pd.Series:
@@ -98,7 +98,9 @@ def test_alpha_is_chosen_on_val_and_oracle_on_test() -> None:
     assert (oracle["alpha"], oracle["selection"], oracle["patch_top1"]) == ("0.8", "oracle", pytest.approx(60))
     assert oracle["mean"] > val["mean"]
     assert not oracle["best"] and val["best"]
-    assert cell(page(frame, TABLE2), "resnet18", "PAINT lr=0.001, oracle", "signs") == f"{oracle['mean']:.2f}"
+    assert (
+        cell(page(frame, TABLE2, "embedded"), "resnet18", "PAINT lr=0.001, oracle", "signs") == f"{oracle['mean']:.2f}"
+    )
 
 
 def test_ties_take_the_smallest_alpha_and_each_seed_has_its_own() -> None:
@@ -170,7 +172,7 @@ def test_blanks_stay_blank_and_the_commands_are_merged() -> None:
     frame = reduced(rows)
     missing = line(frame, "resnet34/paint/lr=0.001", task="signs")
     assert (missing["status"], missing["n"]) == ("missing", 0) and pd.isna(missing["mean"])
-    laid = page(frame, TABLE2)
+    laid = page(frame, TABLE2, "embedded")
     assert cell(laid, "resnet34", "PAINT lr=0.001", "signs") == ""
     assert laid.commands == (
         "nox -s table2 -- --scale embedded --arch resnet18 --arch resnet34 --task signs",
@@ -182,7 +184,7 @@ def test_blanks_stay_blank_and_the_commands_are_merged() -> None:
 
 def test_an_arm_that_cannot_exist_is_not_applicable_rather_than_missing() -> None:
     frame = reduced(fake_table2(architectures=("resnet18", "convnext_tiny"), seeds=(0,)))
-    laid = page(frame, TABLE2)
+    laid = page(frame, TABLE2, "embedded")
     assert cell(laid, "convnext_tiny", "PAINT lr=0.001+bn", "signs") == "n/a"
     assert cell(laid, "resnet18", "PAINT lr=0.001+bn", "signs") != "n/a"
     assert all("resnet18" not in command and "convnext_tiny" not in command for command in laid.commands)
@@ -206,7 +208,7 @@ def test_best_method_is_bold_and_neither_oracle_nor_reference() -> None:
     frame = reduced(rows)
     assert frame.loc[frame["best"], "row_id"].tolist() == ["resnet18/paint/lr=0.001", "resnet18/paint/lr=0.001+bn"]
     best = f"{line(frame, 'resnet18/paint/lr=0.001')['mean']:.2f}"
-    laid = page(frame, TABLE2)
+    laid = page(frame, TABLE2, "embedded")
     assert f"**{best}**" in to_markdown(laid)
     assert f"\\textbf{{{best}}}" in to_latex(laid)
 
@@ -285,7 +287,7 @@ def test_ours_and_printed_stand_side_by_side_at_scale_paper_only() -> None:
     frame = reduced(delta(**at_paper), scale="paper")
     found = line(frame, "resnet18/delta1/default", task="stl10")
     assert (found["paper_value"], found["difference"]) == (79.55, pytest.approx(found["mean"] - 79.55))
-    assert cell(page(frame, TABLE2), "resnet18", "Delta (1)", "stl10") == "84.71 (79.55)"
+    assert cell(page(frame, TABLE2, "paper"), "resnet18", "Delta (1)", "stl10") == "84.71 (79.55)"
     embedded = reduced(delta(**{**at_paper, "scale": "embedded"}))
     assert embedded["paper_value"].isna().all() and embedded["difference"].isna().all()
 
@@ -414,7 +416,7 @@ def test_command_line_prints_and_writes(results: Path) -> None:
 def test_bad_input_exits_with_code_2(results: Path) -> None:
     done = delta_report("table99", cwd=results)
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == "There is no table 'table99'; choose one of table2, table10, study_defaults.\n"
+    assert done.stderr == "There is no table 'table99'; choose one of table2, table10, study_defaults, html.\n"
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,27 @@
+"""Block -> HTML table, by pandas Styler."""
+
+from html import escape
+
+from pandas.io.formats.style import Styler
+
+from reports.layout import Block
+from reports.render import NAME_COLUMNS
+
+
+def html_table(block: Block, *, name: str) -> str:
+    """A table with row headings; best cells have the class `best`.
+
+    Args:
+        block: what to show.
+        name: unique in the page; ids of the table are made of it.
+    """
+    names = [column for column in block.cells.columns if column in NAME_COLUMNS] or [block.cells.columns[0]]
+    headings = {row: " · ".join(map(str, key)) for row, key in enumerate(block.cells[names].to_numpy())}
+    # Styler wants unique rows, and two lines of the paper may share their name: rows are numbers, named when shown.
+    cells = block.cells.drop(columns=names).reset_index(drop=True)
+    best = block.best.drop(columns=names).reset_index(drop=True)
+    styler = Styler(cells, uuid=name, uuid_len=0, cell_ids=False, escape="html")
+    styler = styler.set_td_classes(best.map(lambda is_best: "best" if is_best else ""))
+    styler = styler.format_index(lambda row: escape(headings[int(str(row))]), axis="index")
+    styler = styler.format_index(escape="html", axis="columns")
+    return styler.set_table_attributes(f'class="sortable" aria-label="{escape(block.title)}"').to_html()

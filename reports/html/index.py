@@ -1,0 +1,170 @@
+"""All answers of the registry -> index.html."""
+
+import io
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import TYPE_CHECKING
+
+import pandas as pd
+from jinja2 import Environment
+from markupsafe import Markup
+
+from benchmarks.record import Scale
+from reports import paper
+from reports.html.cost import cost_blocks, provenance_blocks
+from reports.html.grid import html_table
+from reports.layout import Block, Page
+from reports.registry import REPORTS, Answer, Question
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+VIEWS = (("all", "all"), ("ours", "ours"), ("paper", "the paper's"), ("difference", "difference"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class HtmlBlock:
+    """One table of a section, as HTML."""
+
+    title: str
+    source: str
+    table: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Picture:
+    """One figure of a section, as SVG without a document around it."""
+
+    svg: str
+    caption: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Section:
+    """One section of the report; `name` is its anchor."""
+
+    name: str
+    short: str
+    title: str
+    caption: str = ""
+    blocks: tuple[HtmlBlock, ...] = ()
+    pictures: tuple[Picture, ...] = ()
+    notes: tuple[str, ...] = ()
+    commands: tuple[str, ...] = ()
+    measured: bool = True
+    is_table: bool = False
+
+    @property
+    def has_difference(self) -> bool:
+        """Whether the switch has differences to show here."""
+        return any(block.source == "difference" for block in self.blocks)
+
+
+def answers(rows: pd.DataFrame, scale: Scale) -> dict[str, Answer]:
+    """What every report of the registry says of the rows (of one scale); one of our own without rows says nothing."""
+    found = {name: rows[rows["suite"].isin(report.suites)] for name, report in REPORTS.items()}
+    return {
+        name: REPORTS[name].answer(Question(rows=own, scale=scale))
+        for name, own in found.items()
+        if len(own) or REPORTS[name].printed
+    }
+
+
+def index_html(rows: pd.DataFrame, scale: Scale, figures: Mapping[str, "Figure"]) -> str:
+    """The whole report as one HTML document.
+
+    Args:
+        rows: all rows of one scale; may be empty, then the paper's numbers stand alone.
+        scale: scale of the rows.
+        figures: caption -> figure, shown after the tables.
+    """
+    found = answers(rows, scale)
+    sections = [
+        *(_of_page(answer.page, answer, rows) for answer in found.values()),
+        *_figure_section(figures),
+        _of_blocks("cost", "Cost", "What the runs cost", cost_blocks(rows)),
+        _of_blocks("provenance", "Provenance", "Where the numbers come from", provenance_blocks(rows)),
+        Section(
+            name="errata",
+            short="Errata",
+            title="Printed numbers that cannot all be right",
+            caption="Cells with these marks are not compared.",
+            notes=tuple(paper.footnotes(erratum.mark for erratum in paper.ERRATA)),
+        ),
+    ]
+    assets = files("reports.html")
+    template = Environment(autoescape=True, trim_blocks=True).from_string(
+        assets.joinpath("report.html.j2").read_text(encoding="utf-8")
+    )
+    return template.render(
+        title="Delta-Patching: measured beside printed",
+        subtitle=f"Scale {scale}: {len(rows)} values from {rows['run_id'].nunique()} runs.",
+        views=VIEWS,
+        sections=sections,
+        footer="Made by delta-report html from runs.csv; every number is what a run measured or the paper printed.",
+        css=Markup(assets.joinpath("style.css").read_text(encoding="utf-8")),
+        script=Markup(assets.joinpath("script.js").read_text(encoding="utf-8")),
+    )
+
+
+def inline_svg(figure: "Figure") -> str:
+    """SVG of a figure to stand inside HTML; ids are made unique by the figure's content."""
+    from matplotlib import rc_context
+
+    text = io.StringIO()
+    with rc_context({"svg.hashsalt": "delta-patching", "svg.fonttype": "none"}):
+        figure.savefig(text, format="svg", metadata={"Date": None})
+    svg = text.getvalue()
+    return svg[svg.index("<svg") :]
+
+
+def _of_page(page: Page, answer: Answer, rows: pd.DataFrame) -> Section:
+    report = REPORTS[page.name]
+    figure = answer.figure
+    return Section(
+        name=page.name,
+        short=_short(page),
+        title=page.title,
+        caption=page.caption,
+        blocks=_html_blocks(page.name, page.blocks),
+        pictures=() if figure is None else (Picture(svg=_own_ids(inline_svg(figure), page.name), caption=page.title),),
+        notes=page.notes,
+        commands=page.commands,
+        measured=bool(rows["suite"].isin(report.suites).any()),
+        is_table=report.printed,
+    )
+
+
+def _figure_section(figures: Mapping[str, "Figure"]) -> list[Section]:
+    if not figures:
+        return []
+    pictures = [
+        Picture(svg=_own_ids(inline_svg(figure), f"figure{place}"), caption=caption)
+        for place, (caption, figure) in enumerate(figures.items())
+    ]
+    return [Section(name="figures", short="Figures", title="Figures", pictures=tuple(pictures))]
+
+
+def _of_blocks(name: str, short: str, title: str, blocks: Iterable[Block]) -> Section:
+    return Section(name=name, short=short, title=title, blocks=_html_blocks(name, blocks))
+
+
+def _html_blocks(name: str, blocks: Iterable[Block]) -> tuple[HtmlBlock, ...]:
+    return tuple(
+        HtmlBlock(title=block.title, source=block.source, table=html_table(block, name=f"{name}-{place}"))
+        for place, block in enumerate(blocks)
+    )
+
+
+def _short(page: Page) -> str:
+    """`Table 2. Patching one task`: the title up to its first colon or comma."""
+    return re.split(r"[:,]", page.title)[0]
+
+
+def _own_ids(svg: str, prefix: str) -> str:
+    """Ids of one picture must not meet those of another in the same document."""
+    svg = re.sub(r'id="([^"]+)"', rf'id="{prefix}-\1"', svg)
+    svg = re.sub(r'href="#([^"]+)"', rf'href="#{prefix}-\1"', svg)
+    return re.sub(r"url\(#([^)]+)\)", rf"url(#{prefix}-\1)", svg)

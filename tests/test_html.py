@@ -1,0 +1,176 @@
+"""The HTML report: valid ids and links, what is escaped, and how it behaves in a real browser."""
+
+import shutil
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from fake_rows import fake_table2
+from matplotlib.figure import Figure
+
+from benchmarks.record import to_frame
+from reports.__main__ import main
+from reports.html.grid import html_table
+from reports.html.index import index_html
+from reports.layout import Block
+from reports.registry import REPORTS
+
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome") or shutil.which("chromium-browser")
+
+
+class Seen(HTMLParser):
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.attributes: list[tuple[str, dict[str, str | None]]] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.attributes.append((tag, dict(attrs)))
+
+    def all(self, name: str) -> list[str]:
+        return [value for _, attributes in self.attributes if (value := attributes.get(name)) is not None]
+
+
+def picture() -> Figure:
+    figure = Figure()
+    axes = figure.subplots()
+    axes.plot([1, 2], [3, 4], label="a line")
+    axes.legend()
+    return figure
+
+
+@pytest.fixture(scope="module")
+def report() -> str:
+    return index_html(to_frame(fake_table2()), "embedded", {"one": picture(), "two": picture()})
+
+
+def test_every_id_is_unique_and_every_link_resolves(report: str) -> None:
+    seen = Seen(report)
+    ids = Counter(seen.all("id"))
+    assert [name for name, count in ids.items() if count > 1] == []
+    links = [*seen.all("href"), *seen.all("xlink:href")]
+    assert {"#table2", "#table10", "#cost", "#errata"} <= set(links)
+    assert [link for link in links if link.startswith("#") and link[1:] not in ids] == []
+    assert [link for link in links if not link.startswith(("#", "data:"))] == [], "nothing is loaded from anywhere"
+    named = [*seen.all("aria-labelledby")]
+    assert [name for name in named if name not in ids] == []
+
+
+def test_all_tables_of_the_paper_stand_there_without_a_single_row() -> None:
+    text = index_html(to_frame([]), "embedded", {})
+    for name, one in REPORTS.items():
+        assert (f'<section id="{name}"' in text) == one.printed
+    assert text.count("not run</span>") == sum(one.printed for one in REPORTS.values())
+
+
+def test_differences_stand_at_scale_paper_alone(report: str) -> None:
+    def sources(text: str) -> Counter[str]:
+        return Counter(Seen(text).all("data-source"))
+
+    at_paper = index_html(
+        to_frame(fake_table2(scale="paper", architectures=["resnet18"], tasks=["stl10", "cars"])), "paper", {}
+    )
+    assert 'data-source="difference">\n    <h3>' not in report
+    assert "ours minus printed" in at_paper
+    assert sources(report)["paper"] >= 2
+
+
+def test_text_is_escaped() -> None:
+    cells = pd.DataFrame({"method": ["<a>", "<a>"], "x&y": ["<b>", "1"]})
+    best = pd.DataFrame({"method": [False, False], "x&y": [False, True]})
+    text = html_table(Block(title='"q" <c>', cells=cells, best=best), name="t")
+    assert not {"<a>", "<b>", "<c>"} & set(text.split())
+    assert text.count("&lt;a&gt;") == 2
+    assert "x&amp;y" in text
+    assert text.count(" best") == 1
+
+
+def test_the_command_writes_one_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["delta-report", "html", "--results", str(tmp_path)])
+    main()
+    assert capsys.readouterr().out.strip() == str(tmp_path / "report" / "index.html")
+    assert [path.name for path in (tmp_path / "report").iterdir()] == ["index.html"]
+
+
+# --- in a browser ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def page(report: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:
+    if CHROMIUM is None:
+        pytest.skip("needs Chromium on the PATH (Debian: apt-get install chromium)")
+    from playwright.sync_api import sync_playwright
+
+    file = tmp_path_factory.mktemp("report") / "index.html"
+    file.write_text(report, encoding="utf-8")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": 390, "height": 844})
+        errors: list[str] = []
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+        page.on("requestfailed", lambda request: errors.append(request.url))
+        page.goto(file.as_uri())
+        page.errors = errors
+        yield page
+        browser.close()
+
+
+def test_the_browser_reports_no_error_and_no_overflow(page: object) -> None:
+    assert page.errors == []
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), (
+        "tables scroll, the page does not"
+    )
+
+
+def test_a_click_sorts_by_number_and_blanks_come_last(page: object) -> None:
+    table = page.locator("section#table2 table").first
+    heading = table.locator("thead th", has_text="signs")
+    heading.locator("button").click()
+    assert heading.get_attribute("aria-sort") == "descending"
+    column = heading.evaluate("cell => cell.cellIndex")
+
+    def values() -> list[str]:
+        return [
+            row.split("±")[0].strip() for row in table.locator(f"tbody tr > :nth-child({column + 1})").all_inner_texts()
+        ]
+
+    numbers = [float(value) for value in values() if value]
+    assert numbers == sorted(numbers, reverse=True)
+    heading.locator("button").press("Enter")
+    assert [float(value) for value in values() if value] == sorted(numbers)
+    printed = table.locator("thead th", has_text="printed M")
+    printed.locator("button").click()
+    shown = table.locator("tbody tr > :nth-child(3)").all_inner_texts()
+    assert shown == sorted(shown, key=lambda text: (text == "", -float(text or 0)))
+
+
+def test_the_switch_shows_one_kind_of_numbers(page: object) -> None:
+    def visible() -> set[str]:
+        return set(
+            page.evaluate(
+                "[...document.querySelectorAll('.block')].filter(b => b.offsetParent).map(b => b.dataset.source)"
+            )
+        )
+
+    assert visible() == {"ours", "paper"}
+    for value in ("ours", "paper", "difference"):
+        page.locator(f"input[value={value}]").check()
+        assert visible() == {value}
+    page.locator("input[value=all]").check()
+
+
+def test_dark_is_dark(page: object) -> None:
+    def background() -> str:
+        return page.evaluate("getComputedStyle(document.documentElement).backgroundColor")
+
+    page.emulate_media(color_scheme="light")
+    light = background()
+    page.emulate_media(color_scheme="dark")
+    assert background() != light
