@@ -13,8 +13,9 @@ from benchmarks.bases import BaseSpec
 from benchmarks.errors import UserError
 from benchmarks.fabric import devices_of
 from benchmarks.grid import Planned, Result, check_inputs, plan, run_all
+from benchmarks.merge import merge
 from benchmarks.options import Options
-from benchmarks.record import SCALES, Row, Scale, collect
+from benchmarks.record import Row, Scale, collect
 from benchmarks.spec import Run
 from benchmarks.tables import runs_of, table_of
 from benchmarks.worlds import World, open_world
@@ -95,11 +96,17 @@ def status(options: tyro.conf.OmitArgPrefixes[Options]) -> int:
     return 0
 
 
-def collect_rows(scale: Scale, results: Path = Path("results")) -> int:
-    """Gather the records of one scale into its runs.csv."""
-    if scale not in SCALES:
-        raise UserError(f"Scale {scale!r} is not known; choose one of {', '.join(SCALES)}.")
-    frame = collect(results / scale)
+def collect_rows(
+    sources: tyro.conf.Positional[tuple[Path, ...]] = (), *, scale: Scale, results: Path = Path("results")
+) -> int:
+    """Gather the records of one scale into its runs.csv, with rows from results folders of other machines.
+
+    Args:
+        sources: folders with records/ or runs.csv of the same scale.
+        scale: scale of the rows.
+        results: where rows go.
+    """
+    frame = merge(results / scale, scale, sources)
     _console().print(f"{len(frame)} rows in {results / scale / 'runs.csv'}", highlight=False)
     return 0
 

@@ -202,20 +202,28 @@ def _read_record(path: Path) -> list[Row]:
         ) from error
 
 
+def read_records(results: Path) -> pd.DataFrame:
+    """Rows of all records below `results` (the folder of one scale), typed and in schema order."""
+    return to_frame(row for path in sorted((results / "records").glob("*.jsonl")) for row in _read_record(path))
+
+
+def write_rows(results: Path, frame: pd.DataFrame) -> pd.DataFrame:
+    """Sort and validate rows, write them to `results/runs.csv` at once, and return them."""
+    order = ["suite", "architecture", "task", "method", "n_delta_modules", "variant", "seed", *KEY]
+    frame = row_schema().validate(frame.sort_values(order, ignore_index=True))
+    with atomic_text(results / "runs.csv") as stream:
+        frame.to_csv(stream, index=False, lineterminator="\n")
+    return frame
+
+
 def collect(results: Path) -> pd.DataFrame:
     """Gather all records below `results` (the folder of one scale) into `results/runs.csv`, sorted, and return them.
 
     Rows already in `runs.csv` whose record is not here (committed results, another machine) are kept; a run that has
     both is taken from its record.
     """
-    rows = [row for path in sorted((results / "records").glob("*.jsonl")) for row in _read_record(path)]
-    frame = to_frame(rows)
+    frame = read_records(results)
     known = read_rows(results / "runs.csv")
     kept = known[~known["run_id"].isin(frame["run_id"])]
     frame = pd.concat([part for part in (kept, frame) if len(part)] or [frame], ignore_index=True)
-    order = ["suite", "architecture", "task", "method", "n_delta_modules", "variant", "seed", *KEY]
-    frame = row_schema().validate(frame.sort_values(order, ignore_index=True))
-    if len(frame):
-        with atomic_text(results / "runs.csv") as stream:
-            frame.to_csv(stream, index=False, lineterminator="\n")
-    return frame
+    return write_rows(results, frame) if len(frame) else frame

@@ -13,6 +13,7 @@ from rich.console import Console
 
 from benchmarks.errors import UserError
 from benchmarks.record import Scale, atomic_text, read_rows
+from reports.explain import explain
 from reports.registry import REPORTS, Question
 from reports.render import to_latex, to_markdown, to_terminal
 
@@ -80,7 +81,46 @@ def html(*, scale: Scale = "embedded", results: Path = Path("results"), out: Pat
     print(path)
 
 
-COMMANDS: dict[str, Callable[..., None]] = {**{name: partial(report, name) for name in REPORTS}, "html": html}
+def explain_cell(
+    table: tyro.conf.Positional[str],
+    row: tyro.conf.Positional[str],
+    column: tyro.conf.Positional[str],
+    *,
+    scale: Scale = "embedded",
+    results: Path = Path("results"),
+) -> None:
+    """Say where the number in a cell comes from: runs, seeds, commits, departures from the paper, and a command.
+
+    Args:
+        table: name of a report.
+        row: row of the cell, as `row_id` in the table's csv.
+        column: column of the cell: a task.
+        scale: which runs to look at.
+        results: folder that holds <scale>/runs.csv.
+    """
+    if table not in REPORTS:
+        raise UserError(f"There is no table {table!r}; choose one of {', '.join(REPORTS)}.")
+    source = results / scale / "runs.csv"
+    rows = read_rows(source)
+    rows = _select(rows[rows["suite"].isin(REPORTS[table].suites)], source, table, scale, (), (), None)
+    answer = REPORTS[table].answer(Question(rows=rows, scale=scale))
+    found = explain(answer.frame, rows, table, scale, row, column)
+    measured = found.cell.dropna(axis="columns", how="all").T
+    parts = [
+        measured.to_markdown(headers=["cell", *[""] * (measured.shape[1])]),
+        found.runs.to_markdown(index=False, disable_numparse=True),
+        "Settings that differ from the paper's:" if found.knows_protocol else "The paper's settings are not on record.",
+        found.departures.to_markdown(index=False) if len(found.departures) else "",
+        f"Measure it again:\n  {found.command}",
+    ]
+    print("\n\n".join(part for part in parts if part))
+
+
+COMMANDS: dict[str, Callable[..., None]] = {
+    **{name: partial(report, name) for name in REPORTS},
+    "explain": explain_cell,
+    "html": html,
+}
 
 
 def main() -> None:

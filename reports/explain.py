@@ -1,0 +1,85 @@
+"""Where the number in a cell comes from: its runs, how they differ from the paper's protocol, how to repeat them."""
+
+import shlex
+from dataclasses import dataclass
+
+import pandas as pd
+
+from benchmarks.errors import UserError
+from benchmarks.record import Scale
+from reports.protocol import PROTOCOLS, departures
+
+CELL_KEYS = ("architecture", "method", "n_delta_modules", "variant", "task")
+"""Columns by which lines of a tidy frame point at the rows behind them; a frame may lack some."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Explanation:
+    """Everything behind one cell."""
+
+    cell: pd.DataFrame
+    """Lines of the tidy frame that make up the cell."""
+    runs: pd.DataFrame
+    """One line per run: id, seed, weights, commit, device, date, seconds."""
+    departures: pd.DataFrame
+    """Settings that differ from the paper's: `setting`, `ours`, `paper`."""
+    knows_protocol: bool
+    """Whether the paper's protocol of these runs is on record."""
+    command: str
+
+
+def explain(frame: pd.DataFrame, rows: pd.DataFrame, table: str, scale: Scale, row: str, column: str) -> Explanation:
+    """Find a cell by its row (`row_id` of the tidy frame, e.g. `resnet18/delta4/default`) and its column (a task).
+
+    Args:
+        frame: tidy frame of the report.
+        rows: rows that the report was made of.
+        table: name of the report.
+        scale: scale of the rows.
+        row: row of the cell.
+        column: column of the cell.
+
+    Raises:
+        UserError: if there is no such cell, or nothing was measured for it.
+    """
+    _known("row", row, frame["row_id"])
+    _known("column", column, frame.loc[frame["row_id"] == row, "task"])
+    cell = frame[(frame["row_id"] == row) & (frame["task"] == column)]
+    keys = [key for key in CELL_KEYS if key in frame]
+    behind = rows.merge(cell[keys].drop_duplicates(), on=keys)
+    if behind.empty:
+        raise UserError(f"Nothing was measured for {row} / {column}; measure it: {_command(table, scale, cell)}")
+    runs = behind.drop_duplicates("run_id")
+    suite = runs["suite"].iloc[0]
+    return Explanation(
+        cell=cell,
+        runs=pd.DataFrame(
+            {
+                "run": runs["run_id"],
+                "seed": runs["seed"],
+                "weights": runs["weights"],
+                "commit": runs["git_sha"].str[:12] + runs["git_dirty"].map({True: "+", False: ""}),
+                "device": runs["device"],
+                "measured (UTC)": runs["measured_at"],
+                "seconds": runs["train_s"] + runs["eval_s"],
+            }
+        ),
+        departures=departures(suite, runs["config"].iloc[0]),
+        knows_protocol=suite in PROTOCOLS,
+        command=_command(table, scale, runs),
+    )
+
+
+def _known(kind: str, name: str, there: "pd.Series[str]") -> None:
+    if name not in set(there):
+        raise UserError(f"There is no {kind} {name!r}; choose one of {', '.join(dict.fromkeys(there))}.")
+
+
+def _command(table: str, scale: Scale, lines: pd.DataFrame) -> str:
+    """Command that measures the cell again; results go elsewhere, for what is measured is never overwritten."""
+    first = lines.iloc[0]
+    variant = f":{first['variant']}" if first["variant"] else ""
+    task = f"imagefolder:{first['task']}" if scale == "local" else first["task"]
+    words = ["nox", "-s", table, "--", "--scale", scale, "--arch", first["architecture"], "--task", task]
+    own = ["--weights", "WEIGHTS", "--data-root", "DATA"] if scale == "local" else []
+    return shlex.join([*words, "--method", f"{first['method']}{variant}", *own, "--results", "elsewhere"])

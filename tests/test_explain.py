@@ -1,0 +1,76 @@
+"""`delta-report explain`: the runs behind a cell, departures from the paper, and the command that repeats it."""
+
+import json
+import shlex
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from fake_rows import fake_table2
+
+from benchmarks.errors import UserError
+from benchmarks.record import to_frame
+from reports.__main__ import main
+from reports.explain import explain
+from reports.protocol import PATCHING, departures
+from reports.registry import REPORTS, Question
+
+ROWS = to_frame(
+    replace(row, config=json.dumps({"image_size": 32, "method": {"recipe": {"epochs": 50}}})) for row in fake_table2()
+)
+FRAME = REPORTS["table2"].answer(Question(rows=ROWS, scale="embedded")).frame
+
+
+def test_the_runs_of_the_cell_and_no_others() -> None:
+    found = explain(FRAME, ROWS, "table2", "embedded", "resnet18/delta4/default", "signs")
+    behind = ROWS[ROWS["run_id"].isin(found.runs["run"])]
+    assert len(found.runs) == 3
+    assert set(behind["architecture"]) == {"resnet18"}
+    assert set(behind["n_delta_modules"]) == {4}
+    assert set(behind["variant"]) == {"default"}
+    assert set(behind["task"]) == {"signs"}
+    words = shlex.split(found.command)
+    assert words[:3] == ["nox", "-s", "table2"]
+    assert [words[words.index(flag) + 1] for flag in ("--arch", "--task", "--method")] == [
+        "resnet18", "signs", "delta_networks:default",
+    ]  # fmt: skip
+
+
+def test_departures_are_settings_that_differ() -> None:
+    same = {
+        "image_size": 224,
+        "method": {"recipe": {key.split(".")[-1]: v for key, v in PATCHING.items() if "." in key}},
+    }
+    assert departures("patching", json.dumps(same)).empty
+    same["method"]["recipe"]["epochs"] = 6
+    (line,) = departures("patching", json.dumps(same)).to_dict("records")
+    assert line == {"setting": "method.recipe.epochs", "ours": 6, "paper": 50}
+    assert departures("unknown", json.dumps(same)).empty
+
+
+@pytest.mark.parametrize(
+    ("row", "column", "words"),
+    [
+        ("resnet18/nothing", "signs", "There is no row 'resnet18/nothing'; choose one of resnet18/fc_only"),
+        ("resnet18/fc_only", "cars", "There is no column 'cars'; choose one of signs, textures"),
+        ("resnet50/fc_only", "signs", "Nothing was measured for resnet50/fc_only / signs; measure it: nox -s table2"),
+    ],
+)
+def test_what_cannot_be_explained_is_one_sentence(row: str, column: str, words: str) -> None:
+    with pytest.raises(UserError) as error:
+        explain(FRAME, ROWS, "table2", "embedded", row, column)
+    assert str(error.value).startswith(words)
+
+
+def test_the_command_prints_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "embedded").mkdir()
+    ROWS.to_csv(tmp_path / "embedded" / "runs.csv", index=False)
+    arguments = ["explain", "table2", "resnet18/fc_only", "signs", "--results", str(tmp_path)]
+    monkeypatch.setattr(sys, "argv", ["delta-report", *arguments])
+    main()
+    out = capsys.readouterr().out
+    assert "method.recipe.weight_decay" in out
+    assert "--method fc_only" in out
