@@ -132,9 +132,10 @@ def study_defaults(session: nox.Session) -> None:
 
 @nox.session
 def report(session: nox.Session) -> None:
-    """results/report/index.html: every table and figure; arguments after -- go to delta-report html."""
+    """results/report/index.html with every table and figure, and REPRODUCING.md; arguments go to delta-report html."""
     programs = core(session)
     session.run(str(programs / "delta-report"), "html", *session.posargs, external=True)
+    session.run(str(programs / "delta-report"), "reproducing", external=True)
 
 
 @nox.session

@@ -12,10 +12,11 @@ import tyro
 from rich.console import Console
 
 from benchmarks.errors import UserError
-from benchmarks.record import Scale, atomic_text, read_rows
+from benchmarks.record import SCALES, Scale, atomic_text, read_rows
 from reports.explain import explain
 from reports.registry import REPORTS, Question
 from reports.render import to_latex, to_markdown, to_terminal
+from reports.reproducing import reproducing
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -116,10 +117,22 @@ def explain_cell(
     print("\n\n".join(part for part in parts if part))
 
 
+def write_reproducing(*, results: Path = Path("results"), out: Path = Path("REPRODUCING.md")) -> None:
+    """Write table by table what to run, what it needs and how far it is.
+
+    Args:
+        results: folder that holds <scale>/runs.csv.
+        out: the file.
+    """
+    _write(out, reproducing({scale: read_rows(results / scale / "runs.csv") for scale in SCALES}))
+    print(out)
+
+
 COMMANDS: dict[str, Callable[..., None]] = {
     **{name: partial(report, name) for name in REPORTS},
     "explain": explain_cell,
     "html": html,
+    "reproducing": write_reproducing,
 }
 
 

@@ -416,7 +416,10 @@ def test_command_line_prints_and_writes(results: Path) -> None:
 def test_bad_input_exits_with_code_2(results: Path) -> None:
     done = delta_report("table99", cwd=results)
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == "There is no table 'table99'; choose one of table2, table10, study_defaults, explain, html.\n"
+    assert (
+        done.stderr
+        == "There is no table 'table99'; choose one of table2, table10, study_defaults, explain, html, reproducing.\n"
+    )
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,82 @@
+"""REPRODUCING.md: table by table the command, what it needs, what it took, and how far it is."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pandas as pd
+
+from benchmarks.record import SCALES
+from reports.registry import REPORTS
+
+
+@dataclass(frozen=True, kw_only=True)
+class Needs:
+    """What a table asks for at scale paper, one seed."""
+
+    data: str
+    nets: str
+    gpu_hours: str
+    """Estimate for one H100, computation alone: published speeds of timm's nets times images and epochs."""
+
+
+PATCHING_DATA = "ImageNet validation, STL-10, RESISC45, GTSRB, Flowers102, Stanford Cars, FGVC-Aircraft"
+
+NEEDS: Mapping[str, Needs] = {
+    "table1": Needs(data="ImageNet validation, nine Visual Decathlon sets", nets="ResNet-18", gpu_hours="1.4-2"),
+    "table2": Needs(data=PATCHING_DATA, nets="ResNet-18/34/50, ConvNeXt-T", gpu_hours="3.2"),
+    "table3": Needs(data=PATCHING_DATA, nets="ResNet-18/34/50, ConvNeXt-T", gpu_hours="4"),
+    "table4": Needs(data=PATCHING_DATA, nets="ResNet-18, ConvNeXt-T", gpu_hours="1.1"),
+    "table5": Needs(data="FGVC-Aircraft, Stanford Cars", nets="ResNet-50", gpu_hours="4-6"),
+    "table6": Needs(data="MNIST, USPS, SVHN", nets="ResNet-18", gpu_hours="1-2"),
+    "table7": Needs(data="PASCAL VOC 2007 and 2012, SBD", nets="ResNet-18/34/50", gpu_hours="6-8"),
+    "table8": Needs(
+        data="FGVC-Aircraft, Stanford Cars", nets="ResNet-18/34, ResNeXt-50, WideResNet-50", gpu_hours="1.5"
+    ),
+    "table9": Needs(data="none: made of the other tables and tests", nets="-", gpu_hours="0"),
+    "table10": Needs(data=PATCHING_DATA, nets="Table 2's, ResNet-101, ConvNeXt-S/B/L", gpu_hours="7.8 beyond Table 2"),
+    "table11": Needs(data="Table 4's", nets="Table 4's", gpu_hours="0 beyond Table 4"),
+    "table12": Needs(data="FGVC-Aircraft, Stanford Cars", nets="ResNet-18/34", gpu_hours="0.5"),
+    "table13": Needs(data="CIFAR-10/100, ImageNet", nets="ResNet-18/34", gpu_hours="4.5-5.5"),
+}
+
+
+def reproducing(rows_by_scale: Mapping[str, pd.DataFrame]) -> str:
+    """The whole document as Markdown.
+
+    Args:
+        rows_by_scale: rows of every scale that has some.
+    """
+    parts = [
+        "# Reproducing the tables",
+        "Written by `delta-report reproducing` from the rows below `results/`; do not edit. Every command goes on "
+        "where it was stopped and measures only what is missing. Hours are what the runs on record took together, "
+        "on the devices that the rows name; a run that feeds several tables counts in each.",
+        "| scale | needs |\n|---|---|\n"
+        "| embedded | nothing: nets and data come with the suite |\n"
+        "| local | `--arch`, `--weights`, `--data-root` and `--task imagefolder:DIR` of your own |\n"
+        "| paper | the data sets below `--data-root` (`delta-bench fetch`), weights from the Hugging Face Hub, a GPU |",
+    ]
+    for name, report in REPORTS.items():
+        if report.printed:
+            parts.append(_section(name, report.suites, rows_by_scale))
+    return "\n\n".join(parts) + "\n"
+
+
+def _section(name: str, suites: tuple[str, ...], rows_by_scale: Mapping[str, pd.DataFrame]) -> str:
+    needs = NEEDS[name]
+    lines = []
+    for scale in SCALES:
+        rows = rows_by_scale.get(scale)
+        runs = None if rows is None else rows[rows["suite"].isin(suites)].drop_duplicates("run_id")
+        if runs is None or runs.empty:
+            state, hours = "not run", ""
+        else:
+            seeds = runs["seed"].nunique()
+            state = f"{len(runs)} runs, {seeds} seed{'s' if seeds > 1 else ''}"
+            hours = f"{(runs['train_s'] + runs['eval_s']).sum() / 3600:.2f}"
+        lines.append(f"| {scale} | `nox -s {name} -- --scale {scale}` | {state} | {hours} |")
+    table = "| scale | command | on record | hours |\n|---|---|---|---|\n" + "\n".join(lines)
+    return (
+        f"## Table {name.removeprefix('table')}\n\nAt scale paper: {needs.data}; {needs.nets}; about {needs.gpu_hours} "
+        f"H100-hours a seed (estimate).\n\n{table}"
+    )
