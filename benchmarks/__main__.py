@@ -4,6 +4,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import tyro
 from rich.console import Console
@@ -14,8 +15,9 @@ from benchmarks.errors import UserError
 from benchmarks.fabric import devices_of
 from benchmarks.grid import Planned, Result, check_inputs, plan, run_all
 from benchmarks.merge import merge
-from benchmarks.options import Options
+from benchmarks.options import Options, check_counts
 from benchmarks.record import Row, Scale, collect
+from benchmarks.reproduce import reproduce
 from benchmarks.spec import Run
 from benchmarks.tables import runs_of, table_of
 from benchmarks.worlds import World, open_world
@@ -24,7 +26,13 @@ from delta_core import DeltaError
 
 def main() -> None:
     """Entry point of `delta-bench`; bad input gives one sentence and exit code 2."""
-    commands: dict[str, Callable[..., int]] = {"plan": show_plan, "run": run, "status": status, "collect": collect_rows}
+    commands: dict[str, Callable[..., int]] = {
+        "plan": show_plan,
+        "run": run,
+        "status": status,
+        "collect": collect_rows,
+        "reproduce": reproduce_sample,
+    }
     try:
         sys.exit(tyro.extras.subcommand_cli_from_dict(commands, prog="delta-bench", description=__doc__))
     except (UserError, DeltaError) as error:
@@ -109,6 +117,31 @@ def collect_rows(
     frame = merge(results / scale, scale, sources)
     _console().print(f"{len(frame)} rows in {results / scale / 'runs.csv'}", highlight=False)
     return 0
+
+
+def reproduce_sample(
+    *, sample: int = 4, salt: str = "", results: Path = Path("results"), cache: Path = Path(".cache")
+) -> int:
+    """Repeat a sample of the embedded runs on record and compare every value bit for bit.
+
+    Args:
+        sample: number of runs.
+        salt: draws the sample, e.g. a commit.
+        results: folder that holds embedded/runs.csv.
+        cache: where drawn data and pre-trained slim nets are kept.
+    """
+    check_counts(sample=sample)
+    console = _console()
+    with TemporaryDirectory() as scratch:
+
+        def report(result: Result) -> None:
+            console.print(_line(result), markup=False, highlight=False)
+
+        differing = reproduce(results, cache, Path(scratch), sample=sample, salt=salt, report=report)
+    for row in differing.itertuples():
+        console.print(f"{row.run_id} {row.column} {row.split}: {row.value} on record, {row.value_now} now")
+    console.print("nothing differs" if differing.empty else f"{len(differing)} values differ", highlight=False)
+    return 0 if differing.empty else 1
 
 
 def _planned(options: Options) -> tuple[World, list[Planned]]:

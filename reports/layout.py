@@ -10,6 +10,7 @@ import pandas as pd
 
 from benchmarks.record import Scale
 from reports import paper
+from reports.reduce import MATCH_POINTS
 from reports.tables import Table, TableRow
 
 FACTS = ("params M", "printed M", "base before", "base after", "base frozen", "alpha")
@@ -200,7 +201,7 @@ def _printed_block(printed: pd.DataFrame) -> Block:
 
 
 def _difference_block(architecture: str, part: pd.DataFrame) -> Block:
-    """Ours minus the paper's in every cell that has both; a printed number that is not trusted keeps its mark."""
+    """Ours held against the printed number in every cell."""
     lines = []
     for numbers in _groups(_records(part), "row_id"):
         texts = {
@@ -214,8 +215,11 @@ def _difference_block(architecture: str, part: pd.DataFrame) -> Block:
 
 
 def _difference_text(number: dict[str, Any]) -> str:
-    """`+1.20`, with the mark of an erratum; blank without both numbers."""
-    return "" if pd.isna(number["difference"]) else f"{number['difference']:+.2f}{number['erratum']}"
+    """The verdict, and behind `match` and `untrusted` the difference; blank where the paper prints nothing."""
+    if not number["verdict"]:
+        return ""
+    exact = "" if pd.isna(number["difference"]) else f" ({number['difference']:+.2f})"
+    return number["verdict"] + ("" if number["verdict"].startswith("off") else exact) + number["erratum"]
 
 
 def _caption(frame: pd.DataFrame, scale: str, usual_n: "pd.Series[int]") -> str:
@@ -227,6 +231,8 @@ def _caption(frame: pd.DataFrame, scale: str, usual_n: "pd.Series[int]") -> str:
     n = int(usual_n.iloc[0]) if len(usual_n) else 0
     seeds = f"mean ± sample standard deviation (ddof=1) over n = {n} seeds" if n > 1 else f"n = {n} seed, no spread"
     cell = "Cells: ours (printed). " if scale == "paper" else ""
+    if scale == "paper":
+        cell += f"match: within {MATCH_POINTS:g} point or two of our standard deviations of the printed value. "
     return (
         f"Scale {scale}; protocol {names('protocol')}; base task {names('base_task')}; test split, {seeds}, "
         f"unless a cell says [n=...]. {cell}PAINT: alpha chosen per seed by harmonic mean on the validation splits. "

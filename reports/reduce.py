@@ -15,6 +15,9 @@ RUN = [*RUN_CELL, "seed", "run_id"]
 CELL = [*RUN_CELL, "role"]
 QUANTITIES = ["harmonic_mean", "base_top1", "patch_top1"]
 
+MATCH_POINTS = 1.0
+"""The paper prints one run without spread: ours matches within a point, or within two of our standard deviations."""
+
 Status = Literal["measured", "no_base", "not_applicable", "missing"]
 """`no_base`: run without base data, so no harmonic mean. `not_applicable`: the method does not exist for the net."""
 
@@ -22,7 +25,7 @@ TIDY = [
     *("table", "scale", "row_id", *CELL, "quantity", "status", "mean", "sd", "n", "best"),
     *("base_before", "base_after", "patch_top1", "harmonic_mean", "alpha", "selection", "base_frozen"),
     *("params_delta", "params_delta_full_size", "params_head", "base_task", "protocol", "weights"),
-    *("paper_value", "difference", "erratum", "params_printed", "params_erratum", "printed"),
+    *("paper_value", "difference", "erratum", "params_printed", "params_erratum", "printed", "verdict"),
 ]
 """Columns of a table frame: one line per architecture, row, task and number in the cell."""
 
@@ -218,4 +221,26 @@ def _with_paper(tidy: pd.DataFrame, printed: pd.DataFrame, scale: Scale) -> pd.D
     values = printed[[*paper.PRINTED_KEY, "printed", "paper_value", "erratum"]].assign(role="method")
     tidy = tidy.merge(values if scale == "paper" else values.iloc[:0], on=[*paper.PRINTED_KEY, "role"], how="left")
     tidy["difference"] = tidy["mean"] - tidy["paper_value"]
+    numbers = (tidy[name] for name in ("paper_value", "erratum", "mean", "sd", "difference"))
+    tidy["verdict"] = [verdict(*values) for values in zip(*numbers, strict=True)]
     return tidy
+
+
+def verdict(printed: float, erratum: object, mean: float, sd: float, difference: float) -> str:
+    """`match` | `off by -1.20` | `untrusted` | `not run`; blank where the paper prints nothing to compare with.
+
+    >>> verdict(80.0, "", 80.6, float("nan"), 0.6), verdict(80.0, "", 78.0, 0.4, -2.0)
+    ('match', 'off by -2.00')
+    >>> verdict(80.0, "", 78.0, 1.1, -2.0)
+    'match'
+    >>> verdict(80.0, "[E1]", 78.0, 0.1, -2.0)
+    'untrusted'
+    """
+    if pd.isna(printed):
+        return ""
+    if erratum:
+        return "untrusted"
+    if pd.isna(mean):
+        return "not run"
+    close = max(MATCH_POINTS, 0.0 if pd.isna(sd) else 2 * sd)
+    return "match" if abs(difference) <= close else f"off by {difference:+.2f}"

@@ -1,0 +1,81 @@
+"""Are rows on record what this checkout measures? A sample of embedded runs, repeated and compared bit for bit."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+
+from benchmarks.errors import UserError
+from benchmarks.grid import Result, plan, run_all
+from benchmarks.options import Options
+from benchmarks.record import KEY, read_records, read_rows
+from benchmarks.spec import Run
+from benchmarks.tables import TABLES, runs_of, table_of
+from benchmarks.worlds import World, open_world
+
+COMPARED = ("value", "n_examples", "backbone_sha_before", "backbone_sha_after", "data_sha")
+
+
+def reproduce(
+    results: Path, cache: Path, scratch: Path, *, sample: int, salt: str, report: Callable[[Result], None]
+) -> pd.DataFrame:
+    """Repeat a sample of the embedded runs on record; returns the values that came out differently.
+
+    Args:
+        results: holds embedded/runs.csv.
+        cache: drawn data and pre-trained bases.
+        scratch: where the repeated runs go; must hold none of them.
+        sample: how many runs; all of one architecture, so that one base is enough.
+        salt: draws the sample; another salt, another sample.
+        report: called for each run as it ends.
+
+    Raises:
+        UserError: if nothing is on record, runs on record are described otherwise by this checkout, or a run failed.
+    """
+    recorded = read_rows(results / "embedded" / "runs.csv")
+    recorded = recorded[recorded["suite"] != "base"]
+    if recorded.empty:
+        raise UserError(f"{results / 'embedded' / 'runs.csv'} has no rows; there is nothing to compare with.")
+    known = _known_runs(results, cache, seeds=int(recorded["seed"].max()) + 1)
+    stale = sorted(set(recorded["run_id"]) - set(known))
+    if stale:
+        raise UserError(
+            f"{len(stale)} runs on record (first {stale[0]}) are not among the runs of this checkout: their "
+            "description has changed; measure them again and drop the old rows."
+        )
+    chosen = _sample({run_id: known[run_id] for run_id in recorded["run_id"].unique()}, sample, salt)
+    for world, runs in chosen:
+        world = replace(world, env=replace(world.env, results=scratch))
+        tally = run_all(world, plan(world, runs), workers=None, report=report)
+        if tally.failures:
+            raise UserError(f"{tally.failures} of the repeated runs failed; see {scratch / 'failed'}.")
+    again = read_records(scratch)
+    both = again[again["suite"] != "base"].merge(recorded, on=list(KEY), suffixes=("_now", ""), how="left")
+    same = pd.concat([both[name] == both[f"{name}_now"] for name in COMPARED], axis="columns").all(axis="columns")
+    return both[~same]
+
+
+def _known_runs(results: Path, cache: Path, *, seeds: int) -> dict[str, tuple[World, Run]]:
+    """Every embedded run of every table by its id, with the world it belongs to."""
+    found: dict[str, tuple[World, Run]] = {}
+    for name in TABLES:
+        options = Options(table=name, scale="embedded", seeds=seeds, results=results, cache=cache)
+        world = open_world(options, table_of(name).tasks)
+        found |= {run.run_id: (world, run) for run in runs_of(options, world)}
+    return found
+
+
+def _sample(known: dict[str, tuple[World, Run]], size: int, salt: str) -> list[tuple[World, list[Run]]]:
+    """Runs of one architecture in the order of their salted hashes, each with its world."""
+
+    def place(text: str) -> str:
+        return hashlib.sha256(f"{salt}/{text}".encode()).hexdigest()
+
+    architecture = min({run.architecture for _, run in known.values()}, key=place)
+    ids = sorted((run_id for run_id, (_, run) in known.items() if run.architecture == architecture), key=place)[:size]
+    by_world: dict[int, tuple[World, list[Run]]] = {}
+    for world, run in (known[run_id] for run_id in ids):
+        by_world.setdefault(id(world), (world, []))[1].append(run)
+    return list(by_world.values())

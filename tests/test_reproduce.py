@@ -1,0 +1,51 @@
+"""`delta-bench reproduce` on tiny data: silent when rows are right, loud when one is not."""
+
+import sys
+from pathlib import Path
+
+import pytest
+from test_run import write_tiny_task
+
+from benchmarks.__main__ import main
+from benchmarks.record import collect, read_rows
+
+RUN = ["run", "table2", "--arch", "resnet18", "--task", "optdigits", "--method", "fc_only"]
+
+
+def bench(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> int:
+    monkeypatch.setattr(sys, "argv", ["delta-bench", *arguments])
+    with pytest.raises(SystemExit) as stop:
+        main()
+    return int(stop.value.code or 0)
+
+
+def test_a_changed_value_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cache, results = tmp_path / "cache", tmp_path / "results"
+    write_tiny_task(cache, "glyphs62", 62)
+    write_tiny_task(cache, "optdigits", 10)
+    folders = ["--results", str(results), "--cache", str(cache)]
+    assert bench(["reproduce", *folders], monkeypatch) == 2
+    assert "has no rows" in capsys.readouterr().err
+    assert bench([*RUN, *folders], monkeypatch) == 0
+    path = results / "embedded" / "runs.csv"
+    recorded = path.read_bytes()
+    assert bench(["reproduce", *folders], monkeypatch) == 0
+    assert "nothing differs" in capsys.readouterr().out
+    assert path.read_bytes() == recorded, "what is on record stays as it is"
+
+    for record in (results / "embedded" / "records").iterdir():
+        record.unlink()
+    frame = read_rows(path)
+    changed = frame.index[(frame["suite"] == "patching") & (frame["phase"] == "after") & (frame["split"] == "test")][0]
+    frame.loc[changed, "value"] /= 2
+    frame.to_csv(path, index=False)
+    assert bench(["reproduce", *folders], monkeypatch) == 1
+    assert "1 values differ" in capsys.readouterr().out
+
+    frame["run_id"] = frame["run_id"].where(frame["suite"] == "base", "of old")
+    frame.to_csv(path, index=False)
+    collect(results / "embedded")
+    assert bench(["reproduce", *folders], monkeypatch) == 2
+    assert "first of old) are not among the runs of this checkout" in capsys.readouterr().err
