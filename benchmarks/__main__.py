@@ -1,4 +1,4 @@
-"""Command line of the runners: plan, run, status, collect."""
+"""Command line of the runners: plan, run, status, collect, and fetch for their data."""
 
 import sys
 from collections import Counter
@@ -12,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from benchmarks.bases import BaseSpec
 from benchmarks.errors import UserError
 from benchmarks.fabric import devices_of
+from benchmarks.fetch import fetch_data
 from benchmarks.grid import Planned, Result, check_inputs, plan, run_all
 from benchmarks.options import Options
 from benchmarks.record import SCALES, Row, Scale, collect
@@ -23,7 +24,13 @@ from delta_core import DeltaError
 
 def main() -> None:
     """Entry point of `delta-bench`; bad input gives one sentence and exit code 2."""
-    commands: dict[str, Callable[..., int]] = {"plan": show_plan, "run": run, "status": status, "collect": collect_rows}
+    commands: dict[str, Callable[..., int]] = {
+        "plan": show_plan,
+        "run": run,
+        "status": status,
+        "collect": collect_rows,
+        "fetch": fetch_data,
+    }
     try:
         sys.exit(tyro.extras.subcommand_cli_from_dict(commands, prog="delta-bench", description=__doc__))
     except (UserError, DeltaError) as error:

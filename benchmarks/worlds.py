@@ -230,7 +230,7 @@ def _paper(options: Options, known_tasks: tuple[str, ...]) -> World:
         raise UserError("--scale paper pins its weights and base data; --weights and --base belong to --scale local.")
     architectures = _chosen("--arch", options.arch, tuple(PAPER_WEIGHTS))
     tasks = _chosen("--task", options.task, known_tasks)
-    data_root = (options.data_root or DATA_ROOT).absolute()
+    data_root = options.data_root or DATA_ROOT
     entries = {name: data_set(name) for name in (*tasks, "imagenet")}
     blocked = {
         name: f"{name}, run: delta-bench fetch {name} --data-root {data_root}"
@@ -245,7 +245,7 @@ def _paper(options: Options, known_tasks: tuple[str, ...]) -> World:
         base_data=entries["imagenet"].identity,
         image_size=options.image_size or 224,
         recipes=_recipes(**_asked(options, epochs=50, views=0), batch_size=128, weight_decay=0.1),
-        env=replace(_env(options, {}), data_root=data_root),
+        env=replace(_env(options, {}), data_root=data_root.absolute()),
         blocked=blocked,
     )
 
