@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from typing import Annotated
 
 import tyro
 from rich.console import Console
@@ -20,7 +21,7 @@ def fetch_data(
     names: tyro.conf.Positional[tuple[str, ...]] = (),
     *,
     data_root: Path = DATA_ROOT,
-    check: bool = False,
+    check_only: Annotated[bool, tyro.conf.arg(name="check")] = False,
     mirror: str | None = None,
     prune: bool = False,
     cache: Path = Path(".cache"),
@@ -30,7 +31,7 @@ def fetch_data(
     Args:
         names: data sets of the catalogue, or all.
         data_root: folder below which they lie.
-        check: download nothing; look at what is there and name every fault.
+        check_only: download nothing; look at what is there and name every fault.
         mirror: address of a copy of somebody's data root, tried before the official ones.
         prune: free decoded images and features of frozen nets, which are made again when they are needed.
         cache: where those are kept.
@@ -42,7 +43,10 @@ def fetch_data(
     elif not names:
         _list(console, data_root)
     entries = [data_set(name) for name in (CATALOGUE if names == ("all",) else names)]
-    ok = [_checked(console, entry, data_root) if check else _fetched(console, entry, data_root, mirror) for entry in entries]
+    ok = [
+        _checked(console, entry, data_root) if check_only else _fetched(console, entry, data_root, mirror)
+        for entry in entries
+    ]
     return 0 if all(ok) else 1
 
 

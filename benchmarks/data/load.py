@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
-from benchmarks.data.catalogue import data_set
+from benchmarks.data.catalogue import CATALOGUE
 from benchmarks.data.embedded import BASE_TASK, PATCH_TASKS, load_embedded
 from benchmarks.data.folders import load_image_folder, load_listed_images
 from benchmarks.data.images import ImageSplit
@@ -27,7 +27,7 @@ def load_task(name: str, env: Env, preprocessing: Preprocessing, *, views: int =
     Raises:
         UserError: if a folder's layout is wrong, or an official data set is not what the catalogue declares.
     """
-    if env.data_root is not None:
+    if env.data_root is not None and name in CATALOGUE:
         return _official(name, env.data_root, preprocessing, views, env.loader_workers, _store(env))
     if name in env.folders:
         return _folder(name, env.folders[name], preprocessing, views, env.loader_workers, _store(env))
@@ -62,10 +62,8 @@ def _folder(
 def _official(
     name: str, data_root: Path, preprocessing: Preprocessing, views: int, loader_workers: int, store: FeatureStore
 ) -> TaskData:
-    entry = data_set(name)
-    return load_official(
-        entry, data_root, preprocessing, views=views, loader_workers=loader_workers, store=store
-    )
+    entry = CATALOGUE[name]
+    return load_official(entry, data_root, preprocessing, views=views, loader_workers=loader_workers, store=store)
 
 
 @lru_cache(maxsize=1)

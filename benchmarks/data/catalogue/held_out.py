@@ -1,8 +1,7 @@
 """Images that the suite holds out of an official training split to choose by.
 
-Where the order of the images is known without the data, a list of indices is committed (`lists/`), drawn once by `draw`
-below. Tracks and shares depend on names and labels, so they follow from the SHA-256 of a name: no list can go stale
-or be paired with another order, and shares nest. Whatever was picked enters `data_sha` of every row.
+Indices into the loader's order are committed as lists (`lists/`), drawn once by `draw` below. Tracks have names, not
+places, so which of them are held out follows from the SHA-256 of a name. What was picked enters `data_sha` of every row.
 """
 
 import hashlib
@@ -51,20 +50,6 @@ def held_tracks(names: Sequence[str], labels: Tensor) -> list[int]:
         of_class = sorted({tracks[int(i)] for i in torch.nonzero(labels == label)[:, 0]}, key=_rank)
         held.update(of_class[: min(max(1, round(VAL_FRACTION * len(of_class))), len(of_class) - 1)])
     return [index for index, track in enumerate(tracks) if track in held]
-
-
-def share(names: Sequence[str], labels: Tensor, percent: int) -> list[int]:
-    """Ascending indices of `max(1, round(percent % of a class))` images of each class; smaller shares lie in larger.
-
-    The training rates of Table 5 (15, 30, 50, 100 %). The lists of the Transfer-Learning-Library are no longer to be
-    had (its issue 133).
-    """
-    kept: list[int] = []
-    for label in labels.unique():
-        members = torch.nonzero(labels == label)[:, 0].tolist()
-        members.sort(key=lambda index: _rank(names[index]))
-        kept += members[: max(1, round(percent / 100 * len(members)))]
-    return sorted(kept)
 
 
 def _rank(name: str) -> str:
