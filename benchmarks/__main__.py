@@ -107,7 +107,7 @@ def status(options: tyro.conf.OmitArgPrefixes[Options]) -> int:
     """Count the runs of a table by state and show what failed."""
     world, planned = _planned(options)
     console = _console()
-    _print_totals(console, world, planned)
+    _print_totals(console, world, planned, options.table)
     for path in sorted((world.env.results / "failed").glob("*.json")):
         console.print(f"failed  {path}", highlight=False)
     return 0

@@ -29,8 +29,8 @@ BASE_TOP1: dict[str, float | None] = {
     "timm:resnext50_32x4d.a1h_in1k": None,  # Table 8
     "timm:wide_resnet50_2.racm_in1k": None,  # Table 8
 }
-"""Weights of the paper's twelve bases -> ImageNet top-1 that Table 10 prints, whole short side, bicubic; None: no table
-prints it, so the measured value is kept without a verdict."""
+"""Weights of the paper's twelve bases -> ImageNet top-1 that Table 10 prints (whole short side, bicubic); None where no
+table prints it: the measured value is kept without a verdict."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,8 +69,8 @@ def confirm_base(
     expected = BASE_TOP1.get(weights)
     if expected is not None and abs(top1 - expected) > TOLERANCE:
         raise UserError(
-            f"Base {weights} reaches {top1:.2f} % on ImageNet ({n_examples} images, {transform}), the paper's stands at "
-            f"{expected:.2f} +- {TOLERANCE}: other weights, images or preprocessing. Run: delta-bench fetch imagenet "
+            f"Base {weights} reaches {top1:.2f} % on ImageNet ({n_examples} images, {transform}), the paper's "
+            f"stands at {expected:.2f} +- {TOLERANCE}: other weights, images or preprocessing. Run: delta-bench fetch imagenet "
             "--check, and delete the downloaded weights from the cache of the Hugging Face Hub."
         )
     proof = BaseProof(

@@ -45,7 +45,9 @@ class Plan:
     def pixels(self, split: str, size: int, channels: int = 3) -> np.ndarray:
         """(N, size, size, channels) uint8 noise that depends on the number of the image alone."""
         shape = (size, size, channels)
-        noise = [np.random.default_rng(number).integers(0, 256, shape, dtype=np.uint8) for number in self.numbers(split)]
+        noise = [
+            np.random.default_rng(number).integers(0, 256, shape, dtype=np.uint8) for number in self.numbers(split)
+        ]
         return np.stack(noise)
 
 
@@ -76,7 +78,9 @@ def aircraft(folder: Path, plan: Plan) -> None:
         numbered = list(zip(plan.numbers(split), plan.labels(split), strict=True))
         for number, _ in numbered:
             write_image(top / f"images/{number:07d}.jpg", number, (60, 40))
-        write_text(top / f"images_variant_{split}.txt", [f"{number:07d} Model {label} XL" for number, label in numbered])
+        write_text(
+            top / f"images_variant_{split}.txt", [f"{number:07d} Model {label} XL" for number, label in numbered]
+        )
 
 
 def cars(folder: Path, plan: Plan) -> None:

@@ -9,10 +9,9 @@ from pathlib import Path
 import pytest
 from lookalikes import WRITERS, small, write
 
-from benchmarks.data.catalogue import CATALOGUE, data_set
+from benchmarks.data.catalogue import CATALOGUE
 from benchmarks.data.catalogue.check import check, is_there, open_splits
 from benchmarks.data.catalogue.entry import DataSet
-from benchmarks.errors import UserError
 
 ONE_OF_NINE = "decathlon_ucf101"
 """All nine have one reader and one layout."""

@@ -199,7 +199,9 @@ def test_a_data_set_arrives_as_declared(name: str, kind: str, site: Site, tmp_pa
     assert check(entry, tmp_path / "here") == []
 
 
-def test_an_unpacking_that_was_cut_off_is_done_again(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unpacking_that_was_cut_off_is_done_again(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     entry = write("cifar100", tmp_path / "there")
     site.files["/all"] = packed(entry.at(tmp_path / "there"), "tar")
     archive = Download(path="all.tar.gz", urls=(f"{site.address}/all",), digest="", unpack_to=".")

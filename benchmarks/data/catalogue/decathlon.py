@@ -34,9 +34,9 @@ DOWNLOADS = (
 
 RECIPE = (
     "If both links are dead, ask the authors (robots.ox.ac.uk/~vgg/decathlon) or take the archives "
-    "decathlon-1.0-devkit.tar.gz and decathlon-1.0-data.tar.gz from a colleague, put them into {folder} and fetch again; "
-    "their SHA-256 are compared. UCF101's dynamic images and Daimler's 72-pixel images exist in this archive alone: "
-    "the raw videos do not reproduce them."
+    "decathlon-1.0-devkit.tar.gz and decathlon-1.0-data.tar.gz from a colleague, put them into {folder} and fetch "
+    "again; their SHA-256 are compared. UCF101's dynamic images and Daimler's 72-pixel images exist in this archive "
+    "alone: the raw videos do not reproduce them."
 )
 
 

@@ -1,7 +1,7 @@
 """Images that the suite holds out of an official training split to choose by.
 
 Indices into the loader's order are committed as lists (`lists/`), drawn once by `draw` below. Tracks have names, not
-places, so which of them are held out follows from the SHA-256 of a name. What was picked enters `data_sha` of every row.
+places, so which of them are held out follows from the SHA-256 of a name. What was picked enters `data_sha` of a row.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ VAL_LIMIT = 5000
 
 
 def draw(name: str, count: int) -> list[int]:
-    """Ascending indices of `min(10 %, 5,000)` of `count` images; the seed is the name, so every data set has its own."""
+    """Ascending indices of `min(10 %, 5,000)` of `count` images; the seed is the data set's name."""
     size = min(VAL_LIMIT, round(VAL_FRACTION * count))
     return sorted(random.Random(f"{name} val").sample(range(count), size))
 

@@ -1,4 +1,4 @@
-"""Data sets of labelled images, one entry each: sizes and traps from the data sets' own pages and torchvision's code."""
+"""Data sets of labelled images, one entry each; sizes from their own pages, addresses from torchvision and torchgeo."""
 
 from benchmarks.data.catalogue import readers
 from benchmarks.data.catalogue.entry import DataSet, Download

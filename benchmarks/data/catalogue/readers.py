@@ -180,7 +180,7 @@ def svhn(root: Path, split: str) -> Examples:
 
 
 def _without_checksums(kind: Any) -> Any:
-    """torchvision's CIFAR-10 or -100 with its comparison of checksums switched off."""
+    """Torchvision's CIFAR-10 or -100 with its comparison of checksums switched off."""
     body = {"_check_integrity": lambda _: True, "meta": kind.meta | {"md5": None}}
     return type(kind.__name__, (kind,), body)
 

@@ -96,9 +96,10 @@ TRAINVAL_2012 = Download(
     unpack_to=".",
 )
 RECIPE = (
-    "Oxford's server is often down (pytorch/vision issue 4243). The same folders are in the zips VOCtrainval_06-Nov-2007, "
-    "VOCtest_06-Nov-2007 and VOCtrainval_11-May-2012 of the release v0.0.0 of github.com/ultralytics/assets: unpack them "
-    "so that {folder}/VOCdevkit/VOC2007 and VOC2012 hold JPEGImages, Annotations and ImageSets, then check."
+    "Oxford's server is often down (pytorch/vision issue 4243). The same folders are in the zips "
+    "VOCtrainval_06-Nov-2007, VOCtest_06-Nov-2007 and VOCtrainval_11-May-2012 of the release v0.0.0 of "
+    "github.com/ultralytics/assets: unpack them so that {folder}/VOCdevkit/VOC2007 and VOC2012 hold JPEGImages, "
+    "Annotations and ImageSets, then check."
 )
 LICENCE = "Flickr terms of use; research"
 
@@ -178,8 +179,9 @@ DATA_SETS = (
             ),
         ),
         recipe=(
-            "Unpack benchmark.tgz (MD5 82b4d87ceb2ed10f6038a1cba92111cb) in {folder} and put train_noval.txt beside img/ "
-            "and cls/ in benchmark_RELEASE/dataset; it names 5,623 images that are not in VOC 2012's validation split."
+            "Unpack benchmark.tgz (MD5 82b4d87ceb2ed10f6038a1cba92111cb) in {folder} and put train_noval.txt beside "
+            "img/ and cls/ in benchmark_RELEASE/dataset; it names 5,623 images that are not in VOC 2012's validation "
+            "split."
         ),
     ),
 )
