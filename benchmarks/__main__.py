@@ -1,8 +1,9 @@
-"""Command line of the runners: plan, run, status, collect."""
+"""Command line of the runners: plan, run, status, collect, and fetch for their data."""
 
 import sys
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -11,15 +12,18 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from benchmarks.bases import BaseSpec
+from benchmarks.cost import cost_of
 from benchmarks.errors import UserError
 from benchmarks.fabric import devices_of
+from benchmarks.feature_store import FeatureStore
+from benchmarks.fetch import fetch_data
 from benchmarks.grid import Planned, Result, check_inputs, plan, run_all
 from benchmarks.merge import merge
 from benchmarks.options import Options, check_counts
 from benchmarks.record import Row, Scale, collect
 from benchmarks.reproduce import reproduce
 from benchmarks.spec import Run
-from benchmarks.tables import runs_of, table_of
+from benchmarks.tables import TABLES, runs_of, table_of
 from benchmarks.worlds import World, open_world
 from delta_core import DeltaError
 
@@ -32,6 +36,7 @@ def main() -> None:
         "status": status,
         "collect": collect_rows,
         "reproduce": reproduce_sample,
+        "fetch": fetch_data,
     }
     try:
         sys.exit(tyro.extras.subcommand_cli_from_dict(commands, prog="delta-bench", description=__doc__))
@@ -44,12 +49,20 @@ def main() -> None:
 
 
 def show_plan(options: tyro.conf.OmitArgPrefixes[Options]) -> int:
-    """List the runs of a table: done, to do, or blocked with what unblocks them."""
-    world, planned = _planned(options)
+    """List the runs of a table, or of `all`: done, to do, or blocked with what unblocks them."""
     console = _console()
-    for item in planned:
-        console.print(f"{item.state:8}{item.run.run_id}  {_describe(item.run)}", highlight=False)
-    _print_totals(console, world, planned)
+    todo: dict[str, Run] = {}
+    for name in TABLES if options.table == "all" else (options.table,):
+        world, planned = _planned(replace(options, table=name))
+        for item in planned:
+            console.print(f"{item.state:8}{item.run.run_id}  {_describe(item.run)}", highlight=False)
+        _print_totals(console, world, planned, name)
+        todo |= {item.run.run_id: item.run for item in planned if item.state != "done"}
+    if options.table == "all" and options.scale == "paper":
+        console.print(f"all tables, shared runs once: {cost_of(todo.values())}", highlight=False)
+    kept = FeatureStore(root=options.cache / "features", limit_gb=options.cache_gb).size_bytes()
+    if kept:
+        console.print(f"{kept / 10**9:.2f} GB of decoded images and features in {options.cache / 'features'}")
     return 0
 
 
@@ -61,7 +74,7 @@ def run(options: tyro.conf.OmitArgPrefixes[Options]) -> int:
     devices_of(options.device)
     check_inputs(world, [item.run for item in planned])
     console = _console()
-    _print_totals(console, world, planned)
+    _print_totals(console, world, planned, options.table)
     try:
         failures = _measure(console, world, planned, options.workers)
     finally:  # what was measured before an interruption counts too
@@ -98,7 +111,7 @@ def status(options: tyro.conf.OmitArgPrefixes[Options]) -> int:
     """Count the runs of a table by state and show what failed."""
     world, planned = _planned(options)
     console = _console()
-    _print_totals(console, world, planned)
+    _print_totals(console, world, planned, options.table)
     for path in sorted((world.env.results / "failed").glob("*.json")):
         console.print(f"failed  {path}", highlight=False)
     return 0
@@ -153,10 +166,12 @@ def _console() -> Console:
     return Console(width=None if sys.stdout.isatty() else 160)
 
 
-def _print_totals(console: Console, world: World, planned: list[Planned]) -> None:
+def _print_totals(console: Console, world: World, planned: list[Planned], table: str) -> None:
     states = Counter(item.state for item in planned)
     counts = ", ".join(f"{states[state]} {state}" for state in ("done", "todo", "blocked"))
     console.print(f"{len(planned)} runs at scale {world.scale}: {counts}", highlight=False)
+    if world.scale == "paper":
+        console.print(f"{table}, not yet done: {cost_of(i.run for i in planned if i.state != 'done')}", highlight=False)
     for reason in dict.fromkeys(item.reason for item in planned if item.state == "blocked"):
         console.print(f"blocked: {reason}", markup=False, highlight=False)
 

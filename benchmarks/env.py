@@ -17,6 +17,8 @@ class Env:
     precision: str = "32-true"
     folders: dict[str, Path] = field(default_factory=dict)
     """Task name -> folder, for data that live outside the package."""
+    data_root: Path | None = None
+    """Folder below which the official data sets lie, at scale paper."""
     weights_file: Path | None = None
     """File behind `weights="file:..."`."""
     loader_workers: int = 0

@@ -69,6 +69,19 @@ class FeatureStore:
             return None
         return found
 
+    def size_bytes(self) -> int:
+        """Bytes of all stores together."""
+        return sum(file.stat().st_size for store in self.root.glob("*/*") if store.is_dir() for file in store.iterdir())
+
+    def prune(self) -> int:
+        """Remove all stores but those that are being made; returns the bytes that were freed."""
+        before = self.size_bytes()
+        with self._locked("room"):
+            for store in self.root.glob("*/*"):
+                if store.is_dir() and not self._is_being_made(store):
+                    shutil.rmtree(store, ignore_errors=True)
+        return before - self.size_bytes()
+
     def _make(self, folder: Path, key: Any, count: int, dtype: torch.dtype, batches: Iterator[Tensor]) -> bool:
         """Write a store, whose lock is held; False if it does not fit."""
         first = next(batches)
@@ -115,7 +128,7 @@ class FeatureStore:
         for store in sorted(used, key=lambda store: (store.parent == data_set, last[store.parent], used[store])):
             if total + size <= limit:
                 break
-            if not (store.name.endswith(UNFINISHED) and self._is_locked(store.stem.removeprefix("."))):
+            if not self._is_being_made(store):
                 shutil.rmtree(store, ignore_errors=True)
                 total -= sizes[store]
         return total + size <= limit
@@ -128,6 +141,9 @@ class FeatureStore:
         with path.open("w") as stream:
             fcntl.flock(stream, flags)
             yield
+
+    def _is_being_made(self, store: Path) -> bool:
+        return store.name.endswith(UNFINISHED) and self._is_locked(store.stem.removeprefix("."))
 
     def _is_locked(self, name: str) -> bool:
         try:

@@ -84,7 +84,7 @@ def plan(world: World, runs: list[Run]) -> list[Planned]:
         if record_path(world.env.results, run.run_id).exists():
             return Planned(run=run, state="done")
         reasons = [world.blocked[name] for name in run.data_names if name in world.blocked]
-        return Planned(run=run, state="blocked" if reasons else "todo", reason=" ".join(reasons))
+        return Planned(run=run, state="blocked" if reasons else "todo", reason="; ".join(reasons))
 
     return [planned(run) for run in runs]
 

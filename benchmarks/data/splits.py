@@ -3,7 +3,7 @@
 Shape legend: N images, B batch, S size in pixels.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -133,18 +133,19 @@ class FixedViews:
         return self.views[0].batches(batch_size, device=device, order=order)
 
 
-def seen_in_views(images: LazySplit, views: int, *, task: str, in_memory: bool) -> Split:
+def seen_in_views(images: LazySplit, views: int, *, task: str, keep: Callable[[LazySplit], Split]) -> Split:
     """A split as it is (`views` 1), as a fresh random view at every pass (0), or as K fixed random views.
 
-    View v of image i depends on (task, i, v) alone. Fixed views may be decoded once and kept as uint8.
+    View v of image i depends on (task, i, v) alone. `keep` says how what never changes is held: as decoded pixels, or
+    as it is.
     """
     if views == 1:
-        return images.in_memory() if in_memory else images
+        return keep(images)
     fresh = replace(images, transform=images.preprocessing.random_view())
     if not views:
         return fresh
     fixed = [replace(fresh, view=(task, number)) for number in range(views)]
-    return FixedViews(views=tuple(view.in_memory() for view in fixed) if in_memory else tuple(fixed))
+    return FixedViews(views=tuple(keep(view) for view in fixed))
 
 
 def split_in_epoch(split: Split, epoch: int) -> Split:

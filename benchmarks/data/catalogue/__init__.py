@@ -1,0 +1,20 @@
+"""Every data set of the paper, by name."""
+
+from benchmarks.data.catalogue import decathlon, images, voc
+from benchmarks.data.catalogue.entry import DataSet
+from benchmarks.errors import UserError
+
+CATALOGUE: dict[str, DataSet] = {
+    entry.name: entry for entry in (*images.DATA_SETS, *decathlon.DATA_SETS, *voc.DATA_SETS)
+}
+
+
+def data_set(name: str) -> DataSet:
+    """The entry of that name.
+
+    Raises:
+        UserError: if there is none.
+    """
+    if name not in CATALOGUE:
+        raise UserError(f"Data set {name!r} is not in the catalogue; choose from {', '.join(CATALOGUE)}.")
+    return CATALOGUE[name]

@@ -1,0 +1,89 @@
+"""A data set of the catalogue as a task: its own splits, held-out images where it has no validation split."""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.utils.data import Subset
+
+from benchmarks.data.catalogue.check import data_sha, open_splits
+from benchmarks.data.catalogue.entry import DataSet, Examples
+from benchmarks.data.catalogue.held_out import held_tracks
+from benchmarks.data.pixels import PixelStore
+from benchmarks.data.splits import LazySplit, Split, TaskData, seen_in_views
+from benchmarks.errors import UserError
+from benchmarks.feature_store import FeatureStore
+from delta_core.weights import Preprocessing
+
+Part = tuple[Examples, Tensor]
+"""Images of an official split and which of them, by index."""
+
+
+def load_official(
+    entry: DataSet,
+    data_root: Path,
+    preprocessing: Preprocessing,
+    *,
+    views: int,
+    loader_workers: int = 0,
+    store: FeatureStore,
+) -> TaskData:
+    """Open a classification task of the catalogue.
+
+    Args:
+        entry: the data set.
+        data_root: folder below which it lies.
+        preprocessing: resize, crop and normalisation of the backbone's weights.
+        views: of each training image: 0 = a fresh one at every pass, 1 = resized and cropped, K = K fixed random ones.
+        loader_workers: processes that decode images.
+        store: where decoded images are kept.
+
+    Raises:
+        UserError: if the data on disk are not those that the catalogue declares.
+    """
+    parts = parts_of(entry, data_root)
+    sha = data_sha(entry, data_root, parts)
+    pixels = PixelStore(store=store, name=entry.name, data_sha=sha)
+
+    def split(part: str, views: int = 1) -> Split:
+        examples, indices = parts[part]
+        lazy = LazySplit(
+            images=Subset(examples.images, indices.tolist()),
+            labels=examples.labels[indices],
+            transform=preprocessing.resize_and_crop(),
+            preprocessing=preprocessing,
+            workers=loader_workers,
+        )
+        return seen_in_views(lazy, views, task=entry.name, keep=lambda images: pixels.keep(part, images))
+
+    return TaskData(
+        name=entry.name,
+        classes=entry.classes,
+        sha=sha,
+        train=split("train", views),
+        val=split("val"),
+        test=split("test"),
+    )
+
+
+def parts_of(entry: DataSet, data_root: Path) -> dict[str, Part]:
+    """Training, validation and test images of the suite.
+
+    Raises:
+        UserError: if the data on disk are not those that the catalogue declares, or have no class per image.
+    """
+    if entry.metric != "top1":
+        raise UserError(f"Data set {entry.name} is not for classification; its metric is {entry.metric}.")
+    official = dict.fromkeys(split for split in (entry.train, entry.val, entry.test) if split)
+    found = open_splits(entry, data_root, official)
+    everything = {split: torch.arange(len(examples)) for split, examples in found.items()}
+    train = found[entry.train]
+    if entry.val is None:
+        listed = entry.held_list()
+        held = torch.tensor(held_tracks(train.names, train.labels) if listed is None else listed)
+        mask = torch.zeros(len(train), dtype=torch.bool)
+        mask[held] = True
+        kept = torch.nonzero(~mask)[:, 0]
+        return {"train": (train, kept), "val": (train, held), "test": (found[entry.test], everything[entry.test])}
+    used = {"train": entry.train, "val": entry.val, "test": entry.test}
+    return {part: (found[split], everything[split]) for part, split in used.items()}

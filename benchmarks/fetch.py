@@ -1,0 +1,90 @@
+"""`delta-bench fetch`: download official data sets, check them, list them, and free what was decoded from them."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TransferSpeedColumn
+
+from benchmarks.data.catalogue import CATALOGUE, data_set
+from benchmarks.data.catalogue.check import check, is_there
+from benchmarks.data.catalogue.download import by_hand, fetch
+from benchmarks.data.catalogue.entry import DataSet
+from benchmarks.errors import UserError
+from benchmarks.feature_store import FeatureStore
+from benchmarks.worlds import DATA_ROOT
+
+
+def fetch_data(
+    names: tyro.conf.Positional[tuple[str, ...]] = (),
+    *,
+    data_root: Path = DATA_ROOT,
+    check_only: Annotated[bool, tyro.conf.arg(name="check")] = False,
+    mirror: str | None = None,
+    prune: bool = False,
+    cache: Path = Path(".cache"),
+) -> int:
+    """Download official data sets, or say what to do by hand; without a name list them all.
+
+    Args:
+        names: data sets of the catalogue, or all.
+        data_root: folder below which they lie.
+        check_only: download nothing; look at what is there and name every fault.
+        mirror: address of a copy of somebody's data root, tried before the official ones.
+        prune: free decoded images and features of frozen nets, which are made again when they are needed.
+        cache: where those are kept.
+    """
+    console = Console(width=None if sys.stdout.isatty() else 160)
+    if prune:
+        freed = FeatureStore(root=cache / "features", limit_gb=0).prune()
+        console.print(f"{freed / 10**9:.2f} GB freed in {cache / 'features'}", highlight=False)
+    elif not names:
+        _list(console, data_root)
+    entries = [data_set(name) for name in (CATALOGUE if names == ("all",) else names)]
+    ok = [
+        _checked(console, entry, data_root) if check_only else _fetched(console, entry, data_root, mirror)
+        for entry in entries
+    ]
+    return 0 if all(ok) else 1
+
+
+def _list(console: Console, data_root: Path) -> None:
+    for entry in CATALOGUE.values():
+        state = "there" if is_there(entry, data_root) else "missing" if entry.downloads else "by hand"
+        counts = ", ".join(f"{split} {count:,}" for split, count in entry.counts.items())
+        text = f"{entry.name:22}{state:9}{entry.title}: {entry.classes:,} classes, {counts}; {entry.licence}"
+        console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def _fetched(console: Console, entry: DataSet, data_root: Path, mirror: str | None) -> bool:
+    if is_there(entry, data_root):
+        return _checked(console, entry, data_root)
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bars:
+        known: dict[str, TaskID] = {}
+
+        def progress(what: str, done: int, total: int | None) -> None:
+            if what not in known:
+                known[what] = bars.add_task(what)
+            bars.update(known[what], completed=done, total=total)
+
+        try:
+            fetch(entry, data_root, mirror=mirror, progress=progress)
+        except UserError as error:
+            print(f"delta-bench: {error}", file=sys.stderr)
+            return False
+    return _checked(console, entry, data_root)
+
+
+def _checked(console: Console, entry: DataSet, data_root: Path) -> bool:
+    faults = check(entry, data_root)
+    for fault in faults:
+        console.print(f"{entry.name}: {fault}", markup=False, highlight=False, soft_wrap=True)
+    if faults and not entry.downloads:
+        console.print(by_hand(entry, data_root), markup=False, highlight=False, soft_wrap=True)
+    if not faults:
+        counts = ", ".join(f"{split} {count:,}" for split, count in entry.counts.items())
+        console.print(f"{entry.name}: {entry.classes:,} classes, {counts}: as declared", highlight=False)
+    return not faults
