@@ -26,7 +26,7 @@ HELD_OUT = 0.2
 
 @dataclass(frozen=True, kw_only=True)
 class CoTuning(Transfer):
-    """CE + trade_off * CE(softmax(s), p(y_s | y)); s are logits of the source head, which learns at the backbone's rate.
+    """CE + trade_off * CE(softmax(s), p(y_s | y)); s: logits of the source head, which learns at the backbone's rate.
 
     `direct` is what thuml/Transfer-Learning-Library, and so Table 5, does; `calibrated` is the article's estimate.
     """

@@ -39,8 +39,8 @@ def data_version(name: str) -> int:
 def load_embedded(name: str, *, cache_dir: Path | None = None) -> ImageTask:
     """Task `name`, one of BASE_TASK, PATCH_TASKS and FINE_GRAINED_TASKS.
 
-    It is read from `cache_dir` if it lies there, else built. A task that was built is left in `cache_dir` for the next call. A cache file that is damaged or was cut
-    off is replaced.
+    It is read from `cache_dir` if it lies there, else built. A task that was built is left in `cache_dir` for the next
+    call. A cache file that is damaged or was cut off is replaced.
     """
     build, version = _entry(name)
     if cache_dir is None:
