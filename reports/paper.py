@@ -17,8 +17,10 @@ PRINTED_KEY = ["architecture", "method", "n_delta_modules", "task", "quantity"]
 
 @dataclass(frozen=True, kw_only=True)
 class PrintedCell:
-    """Address of one printed number. Parameter counts have the quantity `params` and no task; the quantities of Table 5
-    are its rates."""
+    """Address of one printed number.
+
+    Parameter counts have the quantity `params` and no task; the quantities of Table 5 are its rates.
+    """
 
     table: int
     row_id: str

@@ -131,7 +131,7 @@ def _fill_commands(frame: pd.DataFrame, scale: str) -> tuple[str, ...]:
     own = ["--arch", "ARCH", "--weights", "WEIGHTS", "--data-root", "DATA"] if scale == "local" else []
     kind = "imagefolder:" if scale == "local" else ""
     lacking = cells.merge(have, how="left", indicator=True).query("_merge == 'left_only'")["task"].unique()
-    tasks = [word for task in lacking for word in ("--task", kind + task)]
+    tasks = [word for task in sorted(lacking) for word in ("--task", kind + task)]
     return (shlex.join(["nox", "-s", NAME, "--", "--scale", scale, *own, *tasks]),)
 
 

@@ -58,7 +58,7 @@ SCHEDULES: dict[Scale, Schedule] = {
     "embedded": Schedule(
         recipe=replace(SCRIPTS, epochs=5, steps_per_epoch=30, batch_size=32, lr=1e-2, head_lr=1e-1),
         attention_recipe=replace(SCRIPTS, epochs=1, steps_per_epoch=30, batch_size=32, lr=1e-2, head_lr=1e-1),
-        attention_batches=2,
+        attention_batches=1,
         min_crop_area=0.6,  # at 32 pixels a fifth of the image shows too little of the detail that tells classes apart
         with_val=False,
     ),

@@ -8,6 +8,7 @@ from typing import ClassVar, cast
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from benchmarks.engine import Objective
@@ -45,7 +46,9 @@ class StochasticNorm(nn.Module):
         """(B, C, H, W) -> (B, C, H, W)."""
         if not self.training:
             return cast(Tensor, self.norm(x))
-        moving = self.norm.eval()(x)
+        # On copies: the backward pass would otherwise see the statistics that the batch has updated.
+        before = {name: self.norm.get_buffer(name).clone() for name in ("running_mean", "running_var")}
+        moving = functional_call(self.norm.eval(), before, (x,))
         batch = self.norm.train()(x)
         from_batch = torch.rand(x.shape[1], device=x.device) < self.probability
         return torch.where(from_batch[:, None, None], batch, moving)
