@@ -5,6 +5,8 @@ test split. So both are shown: weights after the last epoch, which is the honest
 """
 
 import shlex
+from collections.abc import Callable, Hashable, Mapping
+from typing import Any
 
 import pandas as pd
 
@@ -96,12 +98,13 @@ def transfer_page(frame: pd.DataFrame, tasks: tuple[str, ...] = ()) -> Page:
     """A block for each architecture and selection; at scale `paper` a cell holds ours and (printed)."""
     scale = frame["scale"].iloc[0]
     blocks = [
-        _block(f"{architecture}: {SELECTIONS[str(selection)]}", part, tasks)
+        _block(f"{architecture}: {SELECTIONS[str(selection)]}", part, tasks, text=_text)
         for (architecture, selection), part in frame.groupby(["architecture", "selection"], sort=False)
     ]
     if scale != "paper":
         title = "Printed in the paper (other data, other scale: not comparable cell by cell)"
-        blocks.append(_block(title, _printed().assign(mean=float("nan"), sd=float("nan"), n=0, best=False), ()))
+        alone = _printed().assign(mean=float("nan"), sd=float("nan"), n=0, best=False)
+        blocks.append(_block(title, alone, (), text=_printed_text))
     measured = frame[frame["n"] > 0]
     protocols = measured["protocol"].dropna().str.replace(r"=\d+%$", "", regex=True).unique()
     n = int(measured["n"].max()) if len(measured) else 0
@@ -147,7 +150,9 @@ def _printed() -> pd.DataFrame:
     return frame[["architecture", *LINE, "task", "rate", "printed", "paper_value", "erratum"]]
 
 
-def _block(title: str, part: pd.DataFrame, tasks: tuple[str, ...]) -> Block:
+def _block(
+    title: str, part: pd.DataFrame, tasks: tuple[str, ...], text: Callable[[Mapping[Hashable, Any], int], str]
+) -> Block:
     """Lines are methods; columns are rates and their average, task by task."""
     usual_n = part.loc[part["n"] > 0, "n"].mode()
     usual = int(usual_n.iloc[0]) if len(usual_n) else 0
@@ -155,15 +160,14 @@ def _block(title: str, part: pd.DataFrame, tasks: tuple[str, ...]) -> Block:
     known = set(zip(part["task"], part["rate"], strict=True))
     columns = {f"{task} {_rate(rate)}": (task, rate) for task, rate in shown if (task, rate) in known}
     lines, best = [], []
-    for (method, variant, modules), line in part.groupby(LINE, sort=False):
+    for _, line in part.groupby(LINE, sort=False):
         cells = {(cell["task"], cell["rate"]): cell for cell in line.to_dict("records")}
-        lines.append(
-            {"method": _label(str(method), str(variant), int(modules))}
-            | {name: _text(cells[key], usual) if key in cells else "" for name, key in columns.items()}
-        )
+        first = next(iter(cells.values()))
+        texts = {name: text(cells[key], usual) if key in cells else "" for name, key in columns.items()}
+        lines.append({"method": _label(first["method"], first["variant"], first["n_delta_modules"])} | texts)
         best.append({name: key in cells and bool(cells[key]["best"]) for name, key in columns.items()})
-    cells_frame = pd.DataFrame(lines)
-    return Block(title=title, cells=cells_frame, best=pd.DataFrame(best).reindex(columns=cells_frame.columns).eq(True))
+    frame = pd.DataFrame(lines)
+    return Block(title=title, cells=frame, best=pd.DataFrame(best).reindex(columns=frame.columns).eq(True))
 
 
 def _label(method: str, variant: str, modules: int) -> str:
@@ -175,10 +179,14 @@ def _rate(rate: str) -> str:
     return rate if rate == AVERAGE else f"{rate} %"
 
 
-def _text(cell: "dict[str, object]", usual_n: int) -> str:
+def _text(cell: Mapping[Hashable, Any], usual_n: int) -> str:
     """`41.20 ±0.45 (41.6)`: ours, its spread if there are seeds, and the printed number with its footnote sign."""
     mean, sd, printed = cell["mean"], cell["sd"], cell["printed"]
     ours = "" if pd.isna(mean) else f"{mean:.2f}" + ("" if pd.isna(sd) else f" ±{sd:.2f}")
     if cell["n"] and cell["n"] != usual_n:
         ours += f" [n={cell['n']}]"
     return ours if pd.isna(printed) else f"{ours} ({printed}{cell['erratum']})".lstrip()
+
+
+def _printed_text(cell: Mapping[Hashable, Any], _: int) -> str:
+    return f"{cell['printed']}{cell['erratum']}"

@@ -12,7 +12,6 @@ import torch
 from benchmarks.data.splits import eval_batches
 from benchmarks.engine import Objective, fit
 from benchmarks.methods import Cell, Method, Outcome
-from benchmarks.methods.base import EVAL_SPLITS
 from benchmarks.transfer.data import PairedViews, as_they_are
 from delta_core import DeltaConfig, DeltaModel, JointDelta, backbone_fingerprint
 
@@ -70,12 +69,11 @@ class Transfer(Method):
             on_epoch=measure_epoch,
         )
         train_s = time.perf_counter() - started - eval_s
-        last = tuple(cell.measure_task(net, split) for split in EVAL_SPLITS)
         best = replace(max(tests, key=lambda found: found.value), selection="oracle")
         params_head = sum(parameter.numel() for parameter in net.head.parameters())
         params = sum(parameter.numel() for parameter in net.parameters() if parameter.requires_grad)
         return Outcome(
-            measurements=(*last, best),
+            measurements=(cell.measure_task(net, "val"), tests[-1], best),
             params_delta=params - params_head,
             params_head=params_head,
             steps=steps,

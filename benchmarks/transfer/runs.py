@@ -63,7 +63,7 @@ SCHEDULES: dict[Scale, Schedule] = {
         with_val=False,
     ),
     "local": Schedule(
-        recipe=replace(SCRIPTS, epochs=3, steps_per_epoch=10, batch_size=24, lr=1e-2, head_lr=1e-1),
+        recipe=replace(SCRIPTS, epochs=2, steps_per_epoch=10, batch_size=24, lr=1e-2, head_lr=1e-1),
         attention_recipe=replace(SCRIPTS, epochs=1, steps_per_epoch=10, batch_size=24, lr=1e-2, head_lr=1e-1),
         attention_batches=1,
         min_crop_area=0.2,
