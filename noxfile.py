@@ -119,6 +119,12 @@ def table2(session: nox.Session) -> None:
 
 
 @nox.session
+def table5(session: nox.Session) -> None:
+    """Table 5, transfer learning; arguments after -- go to delta-bench run."""
+    _table(session, "table5")
+
+
+@nox.session
 def table10(session: nox.Session) -> None:
     """Table 10, the runs of Table 2 as top-1 pairs."""
     _table(session, "table10")

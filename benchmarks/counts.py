@@ -6,6 +6,7 @@ import timm
 import torch
 
 from benchmarks.methods import DeltaNetworks, FcOnly, Method
+from benchmarks.transfer.method import Transfer
 from delta_core import DeltaConfig
 from delta_core.families import Block, base_head, stages_of
 from delta_core.patch import Patch
@@ -37,5 +38,7 @@ def full_size_params(architecture: str, method: Method) -> int:
             return delta_params(architecture, config)
         case FcOnly():
             return 0
+        case Transfer(config=config) if config:
+            return backbone_params(architecture) + delta_params(architecture, config)
         case _:
             return backbone_params(architecture)

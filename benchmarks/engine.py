@@ -49,7 +49,8 @@ def parameter_groups(module: nn.Module, head: nn.Module, recipe: Recipe) -> list
     groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
     for parameter in module.parameters():
         if parameter.requires_grad:
-            groups.setdefault((id(parameter) in in_head, parameter.ndim > 1), []).append(parameter)
+            decayed = parameter.ndim > 1 or recipe.decay_all
+            groups.setdefault((id(parameter) in in_head, decayed), []).append(parameter)
     return [
         {
             "params": parameters,
@@ -93,8 +94,9 @@ def fit(
         DivergedError: when the loss is NaN or infinite.
         UserError: when the checkpoint is damaged or of another training.
     """
-    steps_per_epoch = math.ceil(len(split.labels) / recipe.batch_size)
+    steps_per_epoch = recipe.steps_per_epoch or math.ceil(len(split.labels) / recipe.batch_size)
     steps = steps_per_epoch * recipe.epochs
+    batch_size = min(recipe.batch_size, len(split.labels))
     objective = objective or Objective()
     optimizer = _optimizer(parameter_groups(module, head, recipe), recipe, fabric.device)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate_factor(step, steps, recipe))
@@ -112,9 +114,9 @@ def fit(
     module.train()
     for epoch in range(done + 1, recipe.epochs + 1):
         total = torch.zeros((), device=fabric.device)
-        order = torch.randperm(len(split.labels), generator=shuffle)
-        batches = split_in_epoch(split, epoch - 1).batches(recipe.batch_size, device=fabric.device, order=order)
-        for inputs, index in zip(batches, order.split(recipe.batch_size), strict=True):
+        order = _order(len(split.labels), batch_size, recipe.steps_per_epoch, shuffle)
+        batches = split_in_epoch(split, epoch - 1).batches(batch_size, device=fabric.device, order=order)
+        for inputs, index in zip(batches, order.split(batch_size), strict=True):
             loss = objective.loss(module, inputs, split.labels[index].to(fabric.device), index)
             fabric.backward(loss)
             # Without a limit the norm is still needed: it shows a gradient that is not finite.
@@ -134,8 +136,17 @@ def fit(
             state.save(checkpoint, epoch=epoch)
         if on_epoch is not None:
             with torch.random.fork_rng(devices=[]):
-                on_epoch(epoch, total.item() / len(split.labels))
+                on_epoch(epoch, total.item() / len(order))
     return steps
+
+
+def _order(count: int, batch_size: int, steps: int | None, shuffle: torch.Generator) -> Tensor:
+    """Places in a split as one epoch visits them: one pass, or `steps` whole batches out of as many as it takes."""
+    if steps is None:
+        return torch.randperm(count, generator=shuffle)
+    whole = count // batch_size
+    passes = [torch.randperm(count, generator=shuffle)[: whole * batch_size] for _ in range(math.ceil(steps / whole))]
+    return torch.cat(passes)[: steps * batch_size]
 
 
 def _clip(fabric: Fabric, module: nn.Module, optimizer: torch.optim.Optimizer, max_norm: float) -> Tensor:

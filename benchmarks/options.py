@@ -46,6 +46,8 @@ class Options:
     crops in turn. Default: 1 embedded and local, 0 paper."""
     feature_dtype: FeatureDtype = "float32"
     """Type to which features of the frozen net are rounded; a shorter one takes half the room, and its own rows."""
+    train_percent: tyro.conf.UseAppendAction[tuple[int, ...]] = ()
+    """Table 5: keep this share of the training images, in per cent; may be repeated. Default: all of the table."""
     results: Path = Path("results")
     """Where rows go."""
     cache: Path = Path(".cache")

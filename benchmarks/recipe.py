@@ -11,15 +11,20 @@ OptimizerName = Literal["adamw", "sgd"]
 class Recipe:
     """Default: AdamW, linear warm-up, per-step cosine to 0, gradients clipped (PAINT's recipe, mlfoundations/patching).
 
-    Biases and normalisation parameters are never decayed.
+    Biases and normalisation parameters are not decayed, unless asked for.
     """
 
     epochs: int
+    steps_per_epoch: int | None = None
+    """None = an epoch is one pass over the data, its last batch as it comes. Else an epoch is so many steps over
+    passes that leave their incomplete batch out: the same training for any amount of data."""
     lr: float
     """Peak learning rate of everything but the head."""
     head_lr: float
     batch_size: int = 128
     weight_decay: float = 0.1
+    decay_all: bool = False
+    """Decay biases and normalisation parameters too, as SGD does where nobody forbids it."""
     warmup_steps: int = 500
     """0 = none; clamped to a tenth of all steps: on small data sets 500 steps would be the whole training."""
     clip_norm: float | None = 1.0

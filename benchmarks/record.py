@@ -33,14 +33,15 @@ Selection = Literal["last", "val", "oracle"]
 class Row:
     """One measured value with everything needed to trust it. `None` is a blank cell, never a zero.
 
-    The key of a row is (`run_id`, `variant`, `column`, `phase`, `split`, `alpha`, `metric`). Derived values (harmonic
-    mean, best alpha, averages) are reductions made by `reports` and never stored.
+    The key of a row is (`run_id`, `variant`, `column`, `phase`, `split`, `alpha`, `metric`, `selection`). Derived
+    values (harmonic mean, best alpha, averages) are reductions made by `reports` and never stored.
     """
 
     # identity
     run_id: str
     suite: str
-    """`patching` | `base` (pre-training of an embedded base) | `study_defaults` (what our defaults rest on)."""
+    """`patching` | `base` (pre-training of an embedded base) | `study_defaults` (what our defaults rest on) |
+    `transfer` (Table 5)."""
     scale: Scale
     protocol: str
     """How the run differs from other measurements of the same cell, e.g. `epochs=6,px=32,views=1`."""
@@ -100,7 +101,7 @@ class Row:
     schema_version: int = SCHEMA_VERSION
 
 
-KEY: tuple[str, ...] = ("run_id", "variant", "column", "phase", "split", "alpha", "metric")
+KEY: tuple[str, ...] = ("run_id", "variant", "column", "phase", "split", "alpha", "metric", "selection")
 
 
 def _dtype(declared: object) -> str:

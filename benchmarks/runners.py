@@ -4,6 +4,8 @@ from benchmarks import patching
 from benchmarks.env import Env
 from benchmarks.record import Row
 from benchmarks.spec import Run, RunSpec
+from benchmarks.transfer import runner as transfer
+from benchmarks.transfer.spec import TransferSpec
 
 
 def execute(run: Run, env: Env) -> list[Row]:
@@ -11,4 +13,6 @@ def execute(run: Run, env: Env) -> list[Row]:
     match run:
         case RunSpec():
             return patching.execute(run, env)
+        case TransferSpec():
+            return transfer.execute(run, env)
     raise TypeError(f"Nothing measures a {type(run).__name__}.")

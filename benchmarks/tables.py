@@ -8,6 +8,7 @@ from benchmarks.methods import DeltaNetworks, FcOnly, FineTune, Method, Paint
 from benchmarks.options import Options
 from benchmarks.spec import Run, RunSpec
 from benchmarks.studies import study_defaults
+from benchmarks.transfer.runs import TRANSFER_TASKS, table5
 from benchmarks.worlds import PATCHING_TASKS, TaskSet, World
 from delta_core import DeltaConfig
 
@@ -40,6 +41,7 @@ class Table:
 
 TABLES: dict[str, Table] = {
     "table2": Table(runs=table2),
+    "table5": Table(runs=table5, tasks=TRANSFER_TASKS),
     "table10": Table(runs=table10),
     "study_defaults": Table(runs=study_defaults),
 }

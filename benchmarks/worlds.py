@@ -84,6 +84,8 @@ class World:
     image_size: int
     recipes: Recipes
     env: Env
+    options: Options
+    """What the user asked for; the rest of the world follows from it."""
     bases: tuple[BaseSpec, ...] = ()
     """Pre-trainings that the runs need first."""
     blocked: dict[str, str] = field(default_factory=dict)
@@ -164,6 +166,7 @@ def _embedded(options: Options, known_tasks: tuple[str, ...]) -> World:
         image_size=32,
         recipes=_recipes(**_asked(options, epochs=6, views=1), batch_size=64, weight_decay=0.01),
         env=_env(options, {}),
+        options=options,
         bases=tuple(
             bases[name] for name in reversed(architectures)
         ),  # the slow ones first: none waits alone at the end
@@ -209,6 +212,7 @@ def _local(options: Options) -> World:
         image_size=options.image_size or 224,
         recipes=local_recipes(**_asked(options, epochs=LOCAL_EPOCHS, views=1)),
         env=replace(_env(options, folders), weights_file=weights_file),
+        options=options,
     )
 
 
@@ -246,6 +250,7 @@ def _paper(options: Options, known_tasks: tuple[str, ...]) -> World:
         image_size=options.image_size or 224,
         recipes=_recipes(**_asked(options, epochs=50, views=0), batch_size=128, weight_decay=0.1),
         env=replace(_env(options, {}), data_root=data_root.absolute()),
+        options=options,
         blocked=blocked,
     )
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from benchmarks.record import Scale
-from reports import study
+from reports import study, transfer
 from reports.layout import Page, page
 from reports.reduce import table_frame
 from reports.tables import TABLES, Table
@@ -64,7 +64,13 @@ def _study(question: Question) -> Answer:
     )
 
 
+def _transfer(question: Question) -> Answer:
+    frame = transfer.transfer_frame(question.rows, question.scale)
+    return Answer(frame=frame, page=transfer.transfer_page(frame, question.scale, question.tasks))
+
+
 REPORTS: dict[str, Report] = {
     **{table.name: Report(suites=(table.suite,), answer=partial(_table, table)) for table in TABLES},
+    transfer.NAME: Report(suites=(transfer.SUITE,), answer=_transfer),
     study.SUITE: Report(suites=(study.SUITE,), answer=_study, printed=False),
 }

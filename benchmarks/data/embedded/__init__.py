@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.data.embedded import digits, glyphs, photos, shapes, signs, textures
+from benchmarks.data.embedded import autos, digits, glyphs, photos, planes, shapes, signs, textures
 from benchmarks.data.images import ImageSplit, ImageTask
 
 BASE_TASK = "glyphs62"
 PATCH_TASKS = ("mnist5k", "optdigits", "shapes", "signs", "textures", "photos")
+FINE_GRAINED_TASKS = ("planes", "autos")
 
 # name -> (builder, data version); raise the version whenever a change alters the task's pixels.
 _TASKS: dict[str, tuple[Callable[[], ImageTask], int]] = {
@@ -25,6 +26,8 @@ _TASKS: dict[str, tuple[Callable[[], ImageTask], int]] = {
     "signs": (signs.build, 1),
     "textures": (textures.build, 1),
     "photos": (photos.build, 1),
+    "planes": (planes.build, 1),
+    "autos": (autos.build, 1),
 }
 
 
@@ -34,10 +37,10 @@ def data_version(name: str) -> int:
 
 
 def load_embedded(name: str, *, cache_dir: Path | None = None) -> ImageTask:
-    """Task `name`, one of BASE_TASK and PATCH_TASKS: read from `cache_dir` if it lies there, else built.
+    """Task `name`, one of BASE_TASK, PATCH_TASKS and FINE_GRAINED_TASKS.
 
-    A task that was built is left in `cache_dir` for the next call. A cache file that is damaged or was cut
-    off is replaced.
+    It is read from `cache_dir` if it lies there, else built. A task that was built is left in `cache_dir` for the next
+    call. A cache file that is damaged or was cut off is replaced.
     """
     build, version = _entry(name)
     if cache_dir is None:

@@ -1,0 +1,87 @@
+"""The images of a transfer run: a share of the training data in fresh views, and the same images as they are.
+
+Shape legend: B batch, S size in pixels.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+from torch.utils.data import ConcatDataset, Subset
+from torchvision.transforms import v2
+
+from benchmarks.data.image_files import ClassFolders
+from benchmarks.data.load import load_task
+from benchmarks.data.splits import LazySplit, Split, TaskData
+from benchmarks.env import Env
+from benchmarks.transfer.rates import list_sha, places_at, rate_list
+from delta_core.weights import Preprocessing
+
+
+def load_rate(
+    name: str, env: Env, preprocessing: Preprocessing, *, percent: int, min_crop_area: float, with_val: bool
+) -> TaskData:
+    """A task whose training split keeps `percent` of the images, in fresh crops and flips.
+
+    Args:
+        name: of the task.
+        env: where its data are.
+        preprocessing: of the backbone's weights.
+        percent: rate, one of `rates.PERCENTS`.
+        min_crop_area: smallest share of an image that a view shows (thuml/Transfer-Learning-Library: 0.2).
+        with_val: train on the validation images too, as thuml/Transfer-Learning-Library does.
+    """
+    task = load_task(name, env, preprocessing, views=0)
+    train = task.train
+    assert isinstance(train, LazySplit), "fresh views are not held in memory"
+    if with_val and name in env.folders:
+        train = _with_val(train, env, name)
+    rates = rate_list(name, train.labels)
+    places = places_at(rates, percent)
+    train = replace(
+        train,
+        images=Subset(train.images, places.tolist()),
+        labels=train.labels[places],
+        transform=v2.Compose(
+            [preprocessing.random_view(scale=(min_crop_area, 1.0)), v2.RandomHorizontalFlip()],
+        ),
+    )
+    return replace(task, train=train, sha=f"{task.sha}+rates:{list_sha(rates)}")
+
+
+def _with_val(train: LazySplit, env: Env, name: str) -> LazySplit:
+    """All images that are not for testing; where there is no test/, val/ is."""
+    root = env.folders[name]
+    parts = ("train", "val") if (root / "test").is_dir() and (root / "val").is_dir() else ("train",)
+    folders = [ClassFolders(root / part) for part in parts]
+    labels = torch.tensor([label for folder in folders for label in folder.targets])
+    return replace(train, images=ConcatDataset(folders), labels=labels)
+
+
+def as_they_are(split: Split) -> Split:
+    """The images of a training split without augmentation."""
+    if isinstance(split, LazySplit):
+        return replace(split, transform=split.preprocessing.resize_and_crop())
+    return split
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairedViews:
+    """Two views of every image of a split, each drawn on its own."""
+
+    split: Split
+
+    @property
+    def labels(self) -> Tensor:  # noqa: D102
+        return self.split.labels
+
+    @property
+    def preprocessing(self) -> Preprocessing:  # noqa: D102
+        return self.split.preprocessing
+
+    def batches(self, batch_size: int, *, device: torch.device, order: Tensor | None = None) -> Iterator[Tensor]:
+        """Pairs (B, 2, 3, S, S) float32 in the given order of indices, else in stored order."""
+        views = (self.split.batches(batch_size, device=device, order=order) for _ in range(2))
+        for pair in zip(*views, strict=True):
+            yield torch.stack(pair, dim=1)

@@ -1,0 +1,59 @@
+"""The transfer runner: one TransferSpec in, its rows out."""
+
+import copy
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from benchmarks.backbones import open_backbone
+from benchmarks.embedded_backbones import PREPROCESSING
+from benchmarks.env import Env
+from benchmarks.fabric import make_fabric, to_device
+from benchmarks.feature_store import FeatureStore
+from benchmarks.methods import Cell
+from benchmarks.provenance import provenance
+from benchmarks.record import Row
+from benchmarks.rows import rows_of
+from benchmarks.transfer.data import load_rate
+from benchmarks.transfer.spec import TransferSpec
+from delta_core import backbone_fingerprint
+from delta_core.weights import preprocessing_of
+
+
+def execute(spec: TransferSpec, env: Env) -> list[Row]:
+    """Measure one cell: open the source net and its share of the data, train, return rows."""
+    started = time.perf_counter()
+    fabric = make_fabric(env.device, env.precision)
+    source = to_device(open_backbone(spec, env), fabric.device).eval()
+    preprocessing = PREPROCESSING if spec.scale == "embedded" else preprocessing_of(source, spec.image_size)
+    task = load_rate(
+        spec.task,
+        env,
+        preprocessing,
+        percent=spec.train_percent,
+        min_crop_area=spec.min_crop_area,
+        with_val=spec.with_val,
+    )
+    cell = Cell(
+        new_backbone=lambda: copy.deepcopy(source),
+        task=task,
+        base=None,
+        base_logits=None,
+        store=FeatureStore(root=Path(), limit_gb=0),  # nothing here is frozen
+        fabric=fabric,
+        order_seed=spec.order_seed,
+        init_seed=spec.init_seed,
+    )
+    outcome = spec.method.measure(cell)
+    if spec.with_val:  # trained on, so no measure of anything
+        outcome = replace(outcome, measurements=tuple(m for m in outcome.measurements if m.split == "test"))
+    return rows_of(
+        spec,
+        outcome,
+        backbone_sha_before=backbone_fingerprint(source),
+        params_backbone=sum(parameter.numel() for parameter in source.parameters()),
+        data_sha=task.sha,
+        transform=str(preprocessing),
+        elapsed_s=time.perf_counter() - started,
+        origin=provenance(fabric.device, env.precision),
+    )

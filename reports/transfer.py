@@ -1,0 +1,192 @@
+"""Table 5: nine ways to fine-tune at four shares of the training data, in the paper's layout.
+
+The paper's baseline rows are the README tables of thuml/Transfer-Learning-Library, which report the best epoch on the
+test split. So both are shown: weights after the last epoch, which is the honest number, and the best epoch as `oracle`.
+"""
+
+import shlex
+from collections.abc import Callable, Hashable, Mapping
+from typing import Any
+
+import pandas as pd
+
+from benchmarks.record import Scale
+from reports import paper
+from reports.checks import RUN_CELL, check_comparable, check_one_run_per_seed
+from reports.layout import Block, Page
+
+SUITE = "transfer"
+NAME = "table5"
+AVERAGE = "avg"
+RATES = ("15", "30", "50", "100")
+SELECTIONS = {
+    "last": "after the last epoch",
+    "oracle": "best epoch on the test split (oracle), as the paper's baselines are reported",
+}
+LINE = ["method", "variant", "n_delta_modules"]
+METHODS = {
+    "vanilla": "Vanilla",
+    "lwf": "LWF",
+    "bss": "BSS",
+    "delta_regularizer": "DELTA",
+    "co_tuning": "Co-Tuning",
+    "stochnorm": "StochNorm",
+    "bi_tuning": "Bi-Tuning",
+    "delta_networks": "Delta",
+    "bi_tuning+delta_networks": "Bi-Tuning + Delta",
+}
+"""In the paper's order; with what a reader calls them."""
+NOTES = (
+    "Origins: LWF, Li and Hoiem 2016. BSS, Chen et al. 2019. DELTA, Li et al. 2019. Co-Tuning, You et al. 2020. "
+    "StochNorm, Kou et al. 2020. Bi-Tuning, Zhong et al. 2020. Losses and schedule of Vanilla and these six follow the "
+    "scripts of thuml/Transfer-Learning-Library. Delta and Bi-Tuning + Delta: the paper (Section 3.2).",
+    "The backbone trains in every row, at a tenth of the rate of the head and of Delta-modules.",
+    "Which images a rate keeps: benchmarks/transfer/rates.py; the lists behind the printed numbers are not public.",
+)
+COLUMNS = [
+    *("table", "scale", "architecture", *LINE, "task", "rate", "selection", "mean", "sd", "n", "best"),
+    *("protocol", "weights", "paper_value", "printed", "erratum"),
+]
+
+
+def transfer_frame(rows: pd.DataFrame, scale: Scale) -> pd.DataFrame:
+    """Rows of the suite -> one line per architecture, method, task, rate (`avg`: mean over rates) and selection.
+
+    `mean` and `sd` (ddof = 1) are over the `n` seeds, in per cent of top-1 on the test split. An average is taken seed
+    by seed, over the rates that the architecture and task have; a seed that lacks one has no average.
+
+    Returns:
+        `COLUMNS`; lines of the paper that were not measured have blanks.
+
+    Raises:
+        UserError: if the rows must not meet in a table.
+    """
+    tests = rows[(rows["split"] == "test") & (rows["column"] == rows["task"]) & (rows["phase"] == "after")]
+    tests = tests.assign(rate=tests["protocol"].str.extract(r"=(\d+)%$", expand=False))
+    for _, part in tests.groupby("rate"):
+        check_comparable(part)
+        check_one_run_per_seed(part.assign(role=part["selection"]))
+    place = [*RUN_CELL, "selection"]
+    rates_of = tests.groupby(["architecture", "task"])["rate"].transform("nunique")
+    seeds = tests.assign(rates=rates_of).groupby([*place, "seed"], sort=False)
+    whole = seeds.agg(value=("value", "mean"), found=("rate", "nunique"), rates=("rates", "first")).reset_index()
+    averages = whole[whole["found"] == whole["rates"]].assign(rate=AVERAGE)
+    grouped = pd.concat([tests, averages]).groupby([*place, "rate"], sort=False)
+    cells = grouped.agg(
+        mean=("value", "mean"),
+        sd=("value", "std"),
+        n=("value", "count"),
+        protocol=("protocol", "first"),
+        weights=("weights", "first"),
+    ).reset_index()
+    top = cells.groupby(["architecture", "task", "rate", "selection"])["mean"].transform("max")
+    cells["best"] = cells["mean"] == top
+    printed = _printed() if scale == "paper" else _printed().iloc[:0]
+    both = [printed.assign(selection=selection) for selection in SELECTIONS]
+    keys = ["architecture", *LINE, "task", "rate", "selection"]
+    frame = cells.merge(pd.concat(both), how="outer", on=keys).assign(table=5, scale=scale)
+    frame["best"] = frame["best"].eq(True)
+    frame["n"] = frame["n"].fillna(0).astype(int)
+    order = {name: place for place, name in enumerate(METHODS)}
+    frame["order"] = frame["method"].map(order).fillna(len(order))
+    frame["rate_order"] = frame["rate"].map({rate: place for place, rate in enumerate((*RATES, AVERAGE))})
+    frame = frame.sort_values(["architecture", "selection", "order", "variant", "task", "rate_order"], kind="stable")
+    return frame[COLUMNS].reset_index(drop=True)
+
+
+def transfer_page(frame: pd.DataFrame, tasks: tuple[str, ...] = ()) -> Page:
+    """A block for each architecture and selection; at scale `paper` a cell holds ours and (printed)."""
+    scale = frame["scale"].iloc[0]
+    blocks = [
+        _block(f"{architecture}: {SELECTIONS[str(selection)]}", part, tasks, text=_text)
+        for (architecture, selection), part in frame.groupby(["architecture", "selection"], sort=False)
+    ]
+    if scale != "paper":
+        title = "Printed in the paper (other data, other scale: not comparable cell by cell)"
+        alone = _printed().assign(mean=float("nan"), sd=float("nan"), n=0, best=False)
+        blocks.append(_block(title, alone, (), text=_printed_text))
+    measured = frame[frame["n"] > 0]
+    protocols = measured["protocol"].dropna().str.replace(r"=\d+%$", "", regex=True).unique()
+    n = int(measured["n"].max()) if len(measured) else 0
+    seeds = f"mean ± sample standard deviation (ddof=1) over n = {n} seeds" if n > 1 else f"n = {n} seed, no spread"
+    cell = "Cells: ours (printed). " if scale == "paper" else ""
+    return Page(
+        name=NAME,
+        title="Table 5. Transfer learning: top-1 (%) by share of the training images",
+        caption=(
+            f"Scale {scale}; protocol {' | '.join(protocols)}; test split, {seeds}, unless a cell says [n=...]. {cell}"
+            "Bold: highest of a column. avg: mean over the rates shown, seed by seed."
+        ),
+        blocks=tuple(blocks),
+        notes=(*NOTES, *paper.footnotes(_printed()["erratum"])),
+        commands=_fill_commands(frame, scale),
+    )
+
+
+def _fill_commands(frame: pd.DataFrame, scale: str) -> tuple[str, ...]:
+    """The command that measures what the frame, in which every line has all its tasks and rates, lacks."""
+    asked = frame[frame["selection"] == "last"]
+    whole = asked[["architecture", *LINE]].drop_duplicates()
+    cells = whole.merge(asked[["architecture", "task", "rate"]].drop_duplicates(), on="architecture")
+    have = asked.loc[asked["n"] > 0, ["architecture", *LINE, "task", "rate"]]
+    if len(cells) == len(have):
+        return ()
+    own = ["--arch", "ARCH", "--weights", "WEIGHTS", "--data-root", "DATA"] if scale == "local" else []
+    kind = "imagefolder:" if scale == "local" else ""
+    lacking = cells.merge(have, how="left", indicator=True).query("_merge == 'left_only'")["task"].unique()
+    tasks = [word for task in sorted(lacking) for word in ("--task", kind + task)]
+    return (shlex.join(["nox", "-s", NAME, "--", "--scale", scale, *own, *tasks]),)
+
+
+def _printed() -> pd.DataFrame:
+    """The paper's numbers: one line per cell, with the footnote sign of those not to trust."""
+    frame = pd.read_csv(paper.TARGETS / f"{NAME}.csv", dtype=str, keep_default_na=False)
+    frame = frame.rename(columns={"split": "rate", "value": "printed"}).assign(variant="")
+    marks = {(c.row_id, c.task, c.quantity): e.mark for e in paper.ERRATA for c in e.cells if c.table == 5}
+    addresses = zip(frame["row_id"], frame["task"], frame["rate"], strict=True)
+    frame["erratum"] = [marks.get(address, "") for address in addresses]
+    frame["n_delta_modules"] = frame["n_delta_modules"].astype("Int64")
+    frame["paper_value"] = frame["printed"].astype(float)
+    return frame[["architecture", *LINE, "task", "rate", "printed", "paper_value", "erratum"]]
+
+
+def _block(
+    title: str, part: pd.DataFrame, tasks: tuple[str, ...], text: Callable[[Mapping[Hashable, Any], int], str]
+) -> Block:
+    """Lines are methods; columns are rates and their average, task by task."""
+    usual_n = part.loc[part["n"] > 0, "n"].mode()
+    usual = int(usual_n.iloc[0]) if len(usual_n) else 0
+    shown = [(task, rate) for task in tasks or part["task"].unique() for rate in (*RATES, AVERAGE)]
+    known = set(zip(part["task"], part["rate"], strict=True))
+    columns = {f"{task} {_rate(rate)}": (task, rate) for task, rate in shown if (task, rate) in known}
+    lines, best = [], []
+    for _, line in part.groupby(LINE, sort=False):
+        cells = {(cell["task"], cell["rate"]): cell for cell in line.to_dict("records")}
+        first = next(iter(cells.values()))
+        texts = {name: text(cells[key], usual) if key in cells else "" for name, key in columns.items()}
+        lines.append({"method": _label(first["method"], first["variant"], first["n_delta_modules"])} | texts)
+        best.append({name: key in cells and bool(cells[key]["best"]) for name, key in columns.items()})
+    frame = pd.DataFrame(lines)
+    return Block(title=title, cells=frame, best=pd.DataFrame(best).reindex(columns=frame.columns).eq(True))
+
+
+def _label(method: str, variant: str, modules: int) -> str:
+    name = METHODS.get(method, method) + (f" ({modules})" if modules else "")
+    return f"{name} {variant}".rstrip()
+
+
+def _rate(rate: str) -> str:
+    return rate if rate == AVERAGE else f"{rate} %"
+
+
+def _text(cell: Mapping[Hashable, Any], usual_n: int) -> str:
+    """`41.20 ±0.45 (41.6)`: ours, its spread if there are seeds, and the printed number with its footnote sign."""
+    mean, sd, printed = cell["mean"], cell["sd"], cell["printed"]
+    ours = "" if pd.isna(mean) else f"{mean:.2f}" + ("" if pd.isna(sd) else f" ±{sd:.2f}")
+    if cell["n"] and cell["n"] != usual_n:
+        ours += f" [n={cell['n']}]"
+    return ours if pd.isna(printed) else f"{ours} ({printed}{cell['erratum']})".lstrip()
+
+
+def _printed_text(cell: Mapping[Hashable, Any], _: int) -> str:
+    return f"{cell['printed']}{cell['erratum']}"

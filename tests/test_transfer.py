@@ -1,0 +1,391 @@
+"""Table 5's runs: rates, views, every method on a tiny cell, the runner on a folder, the report."""
+
+import copy
+import itertools
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from fake_rows import one_row
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+from tiny import PREPROCESSING, RECIPE, tiny_cell, tiny_task
+from torch import nn
+
+from benchmarks.data.embedded import FINE_GRAINED_TASKS, autos, draw, planes
+from benchmarks.data.load import ArrayImages
+from benchmarks.data.splits import LazySplit, TensorSplit
+from benchmarks.engine import _order, fit, parameter_groups
+from benchmarks.env import Env
+from benchmarks.errors import UserError
+from benchmarks.methods import Cell
+from benchmarks.options import Options
+from benchmarks.record import Row, to_frame
+from benchmarks.tables import runs_of
+from benchmarks.transfer import rates
+from benchmarks.transfer.data import PairedViews, as_they_are, load_rate
+from benchmarks.transfer.method import Transfer, new_net
+from benchmarks.transfer.runs import SCHEDULES, TRANSFER_TASKS, article_arms, table5, transfer_methods
+from benchmarks.worlds import open_world
+from reports.render import to_latex, to_markdown
+from reports.transfer import METHODS, transfer_frame, transfer_page
+
+CPU = torch.device("cpu")
+TINY = replace(
+    SCHEDULES["embedded"],
+    recipe=replace(SCHEDULES["embedded"].recipe, epochs=2, steps_per_epoch=2, batch_size=8),
+    attention_recipe=replace(SCHEDULES["embedded"].attention_recipe, epochs=1, steps_per_epoch=1, batch_size=8),
+    attention_batches=1,
+)
+ALL = [*transfer_methods(TINY), *article_arms(TINY)]
+
+
+def lazy_cell() -> Cell:
+    """A tiny cell whose training images come in fresh views, as `load_rate` gives them."""
+    task = tiny_task()
+    assert isinstance(task.train, TensorSplit)
+    images = LazySplit(
+        images=ArrayImages(task.train.inputs.permute(0, 2, 3, 1).numpy()),
+        labels=task.train.labels,
+        transform=PREPROCESSING.random_view(),
+        preprocessing=PREPROCESSING,
+    )
+    return tiny_cell(base=False, task=replace(task, train=images))
+
+
+# --- rates -------------------------------------------------------------------------------------------------------
+
+
+@given(labels=st.lists(st.integers(0, 4), min_size=1, max_size=80))
+def test_rates_are_nested_and_keep_the_rounded_share_of_every_class(labels: list[int]) -> None:
+    found = rates.by_rule("birds", torch.tensor(labels))
+    at = {percent: set(rates.places_at(found, percent).tolist()) for percent in rates.PERCENTS}
+    assert at[15] <= at[30] <= at[50] <= at[100] == set(range(len(labels)))
+    for percent, kept in at.items():
+        for label, count in Counter(labels).items():
+            assert sum(labels[place] == label for place in kept) == max(1, round(percent * count / 100))
+
+
+def test_a_class_has_its_list_wherever_its_images_stand() -> None:
+    together, mixed = torch.tensor([0] * 20 + [1] * 20), torch.tensor([0, 1] * 20)
+    of_class = [
+        [rate for rate, label in zip(rates.by_rule("birds", labels), labels.tolist(), strict=True) if label == 1]
+        for labels in (together, mixed)
+    ]
+    assert of_class[0] == of_class[1]
+    assert rates.by_rule("birds", mixed) != rates.by_rule("cats", mixed)
+
+
+@pytest.mark.parametrize(("task", "sha"), [("planes", "be1f131f"), ("autos", "b03e78df")])
+def test_committed_lists_follow_the_rule_and_have_their_hash(task: str, sha: str) -> None:
+    labels = torch.arange(960) % 16
+    found = rates.rate_list(task, labels)
+    assert found == rates.by_rule(task, labels)
+    assert (rates.LISTS / f"{task}.txt").read_bytes() == rates.to_text(found).encode()
+    assert rates.list_sha(found) == sha
+
+
+def test_a_committed_list_refuses_other_images() -> None:
+    with pytest.raises(UserError, match="lists 960 images but planes has 3"):
+        rates.rate_list("planes", torch.arange(3))
+
+
+# --- data --------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Ten training, five validation and two test images of each of two classes; pixels say which image it is."""
+    root = tmp_path_factory.mktemp("data") / "birds"
+    for part, (offset, count) in {"train": (0, 10), "val": (100, 5), "test": (200, 2)}.items():
+        for label, number in itertools.product(("crow", "tit"), range(count)):
+            path = root / part / label / f"{number}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            shade = offset + 2 * number + (label == "tit")
+            Image.fromarray(np.full((20, 20, 3), shade, np.uint8)).save(path)
+    return root
+
+
+def shades(split: object) -> list[int]:
+    batch = torch.cat(list(split.batches(100, device=CPU)))  # type: ignore[attr-defined]
+    mean, std = PREPROCESSING.mean[0], PREPROCESSING.std[0]
+    return [round(value.item()) for value in (batch[:, 0].mean((1, 2)) * std + mean) * 255]
+
+
+@pytest.mark.parametrize(("percent", "count"), [(15, 2), (30, 3), (50, 5), (100, 10)])
+def test_a_rate_keeps_its_images_of_every_class(folder: Path, tmp_path: Path, percent: int, count: int) -> None:
+    env = Env(results=tmp_path, cache=tmp_path, folders={"birds": folder})
+    task = load_rate("birds", env, PREPROCESSING, percent=percent, min_crop_area=0.2, with_val=False)
+    whole = load_rate("birds", env, PREPROCESSING, percent=100, min_crop_area=0.2, with_val=False)
+    assert task.train.labels.bincount().tolist() == [count, count]
+    assert set(shades(task.train)) <= set(shades(whole.train)), "the images move with their labels"
+    assert [shade % 2 for shade in shades(task.train)] == task.train.labels.tolist()
+    assert len(task.test.labels) == 4
+    assert task.sha == whole.sha, "one list for all rates"
+
+
+def test_validation_images_are_trained_on_where_asked(folder: Path, tmp_path: Path) -> None:
+    env = Env(results=tmp_path, cache=tmp_path, folders={"birds": folder})
+    task = load_rate("birds", env, PREPROCESSING, percent=100, min_crop_area=0.2, with_val=True)
+    assert sorted(shades(task.train)) == [*range(20), *range(100, 110)]
+    assert [shade % 2 for shade in shades(task.train)] == task.train.labels.tolist()
+
+
+def test_pairs_are_two_views_of_the_same_image() -> None:
+    split, order = lazy_cell().task.train, torch.tensor([3, 1, 2, 0, 4])
+    torch.manual_seed(0)
+    pairs = torch.cat(list(PairedViews(split=split).batches(2, device=CPU, order=order)))
+    assert pairs.shape == (5, 2, 3, 16, 16)
+    assert not torch.equal(pairs[:, 0], pairs[:, 1])
+    still = torch.cat(list(as_they_are(split).batches(5, device=CPU, order=order)))
+    for view in pairs.unbind(1):
+        assert torch.cdist(view.flatten(1), still.flatten(1)).argmin(1).tolist() == list(range(5))
+
+
+@pytest.mark.parametrize(("module", "drawer"), [(planes, planes.draw_plane), (autos, autos.draw_auto)])
+def test_every_drawn_class_differs_from_every_other(module, drawer) -> None:  # type: ignore[no-untyped-def]
+    classes = len(module.CLASS_NAMES)
+    pictures = [drawer(label, draw.generator("same", 1)) for label in range(classes)]
+    assert {picture.shape for picture in pictures} == {(32, 32, 3)}
+    assert len({picture.tobytes() for picture in pictures}) == classes == 16
+
+
+# --- engine ------------------------------------------------------------------------------------------------------
+
+
+@given(count=st.integers(1, 50), batch=st.integers(1, 50), steps=st.integers(1, 20))
+def test_counted_steps_are_whole_batches_of_different_images(count: int, batch: int, steps: int) -> None:
+    batch = min(batch, count)
+    order = _order(count, batch, steps, torch.Generator().manual_seed(0))
+    assert len(order) == steps * batch
+    whole = count // batch * batch
+    for start in range(0, len(order), whole):
+        part = order[start : start + whole].tolist()
+        assert len(set(part)) == len(part), "no image comes twice in a pass"
+
+
+def test_steps_do_not_depend_on_the_amount_of_data() -> None:
+    recipe = replace(RECIPE, epochs=2, steps_per_epoch=5, batch_size=8)
+    cell = tiny_cell(base=False)
+    for count in (9, 24):
+        split = cell.task.train
+        assert isinstance(split, TensorSplit)
+        part = replace(split, inputs=split.inputs[:count], labels=split.labels[:count])
+        net = new_net(cell, None)
+        assert fit(net, net.patch, part, recipe, cell.fabric, seed=0) == 10
+
+
+@pytest.mark.parametrize("decay_all", [False, True])
+def test_biases_and_norms_are_decayed_where_asked(decay_all: bool) -> None:
+    net = new_net(tiny_cell(base=False), None)
+    groups = parameter_groups(net, net.patch, replace(RECIPE, weight_decay=0.3, decay_all=decay_all))
+    small = [g["weight_decay"] for g in groups for p in g["params"] if p.ndim == 1]  # type: ignore[attr-defined]
+    assert set(small) == {0.3 if decay_all else 0.0}
+
+
+# --- methods -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("method", ALL, ids=lambda method: f"{method.name}:{method.variant}")
+def test_every_method_trains_and_measures_last_and_oracle(method: Transfer) -> None:
+    cell = lazy_cell()
+    outcome = method.measure(cell)
+    assert [(m.split, m.selection) for m in outcome.measurements] == [
+        ("val", "last"),
+        ("test", "last"),
+        ("test", "oracle"),
+    ]
+    assert outcome.measurements[2].value >= outcome.measurements[1].value
+    assert outcome.steps == 4
+    assert outcome.base_logits_equal is None
+    again = method.measure(lazy_cell())
+    assert again.backbone_sha_after == outcome.backbone_sha_after, "the same bits from the same seeds"
+
+
+def test_methods_differ_from_vanilla_and_from_each_other() -> None:
+    shas = {f"{m.name}:{m.variant}": m.measure(lazy_cell()).backbone_sha_after for m in ALL}
+    assert len(set(shas.values())) == len(ALL)
+
+
+def test_head_and_modules_learn_fast_and_the_backbone_slowly() -> None:
+    cell = lazy_cell()
+    (method,) = (m for m in ALL if m.name == "bi_tuning+delta_networks")
+    net = new_net(cell, method.config)
+    method.prepare(net, cell)
+    recipe = replace(method.recipe, lr=1.0, head_lr=10.0)
+    rate = {id(p): g["lr"] for g in parameter_groups(net, net.patch, recipe) for p in g["params"]}  # type: ignore[attr-defined]
+    assert {rate[id(p)] for p in net.patch.parameters()} == {10.0}, "modules, their norms, the head"
+    assert {rate[id(p)] for p in net.backbone.layer1.parameters()} == {1.0}  # type: ignore[union-attr]
+    assert {rate[id(p)] for p in net.projection.parameters()} == {1.0}  # type: ignore[union-attr]
+
+
+def test_only_co_tuning_trains_the_source_head() -> None:
+    for method in transfer_methods(TINY):
+        cell = lazy_cell()
+        net = new_net(cell, method.config)
+        method.prepare(net, cell)
+        assert net.backbone.fc.weight.requires_grad == (method.name == "co_tuning")  # type: ignore[union-attr]
+
+
+def test_bi_tuning_starts_from_a_small_head() -> None:
+    cell = lazy_cell()
+    (method,) = (m for m in ALL if m.name == "bi_tuning")
+    net = new_net(cell, None)
+    method.prepare(net, cell)
+    assert isinstance(net.head, nn.Linear)
+    assert 0.005 < net.head.weight.std().item() < 0.015
+    assert not net.head.bias.any()
+
+
+def test_the_source_net_is_not_touched() -> None:
+    cell = lazy_cell()
+    source = cell.new_backbone()
+    before = copy.deepcopy(source.state_dict())
+    for method in ALL:
+        method.measure(replace(cell, new_backbone=lambda: source))
+    after = source.state_dict()
+    assert [name for name, tensor in before.items() if not torch.equal(tensor, after[name])] == []
+
+
+# --- runs --------------------------------------------------------------------------------------------------------
+
+
+def test_table5_has_nine_methods_on_two_tasks_at_four_rates() -> None:
+    options = Options(table="table5")
+    runs = table5(open_world(options, TRANSFER_TASKS), 1)
+    assert len(runs) == 72
+    assert {run.task for run in runs} == set(FINE_GRAINED_TASKS)
+    assert {run.architecture for run in runs} == {"resnet50"}
+    assert [run.method.name for run in runs[:9]] == list(METHODS)
+    assert len({run.run_id for run in runs}) == 72
+    by_method = {name: [run for run in runs if run.method.name == name] for name in METHODS}
+    assert len({(run.task, run.order_seed) for run in by_method["vanilla"]}) == 8
+    assert {run.init_seed for run in by_method["vanilla"]} == {run.init_seed for run in by_method["lwf"]}
+
+
+def test_table5_at_paper_scale_follows_the_scripts() -> None:
+    world = open_world(Options(table="table5", scale="paper"), TRANSFER_TASKS)
+    runs = table5(world, 1)
+    assert {run.weights for run in runs} == {"timm:resnet50.tv_in1k"}
+    assert {run.task for run in runs} == {"aircraft", "cars"}
+    recipes = {run.method.name: run.method.recipe for run in runs if not run.method.variant}
+    vanilla = recipes["vanilla"]
+    assert (vanilla.epochs, vanilla.steps_per_epoch, vanilla.batch_size, vanilla.milestones) == (20, 500, 48, (0.6,))
+    assert (vanilla.optimizer, vanilla.nesterov, vanilla.lr, vanilla.head_lr) == ("sgd", True, 1e-3, 1e-2)
+    assert {name for name, recipe in recipes.items() if recipe.weight_decay == 0} == {"delta_regularizer"}
+    assert {run.method.variant for run in runs} == {"", "lr=0.001", "calibrated"}
+    assert {run.protocol for run in runs} == {
+        f"px=224,crop=0.2,steps=20x500,train+val={percent}%" for percent in (15, 30, 50, 100)
+    }
+
+
+@pytest.mark.parametrize(
+    ("change", "message"), [({"train_percent": (20,)}, "--train-percent 20"), ({"views": 1}, "--views is 1")]
+)
+def test_what_the_table_does_not_have_is_refused(change: dict[str, object], message: str) -> None:
+    options = replace(Options(table="table5"), **change)
+    with pytest.raises(UserError, match=message):
+        runs_of(options, open_world(options, TRANSFER_TASKS))
+
+
+# --- report ------------------------------------------------------------------------------------------------------
+
+
+def fake(scale: str = "embedded", seeds: int = 2, tasks: tuple[str, ...] = ("planes", "autos")) -> list[Row]:
+    """Rows of nine methods: the value says method, rate, seed and selection."""
+    rows = []
+    for (m, method), (t, task), (r, rate), seed in itertools.product(
+        enumerate(METHODS), enumerate(tasks), enumerate(rates.PERCENTS), range(seeds)
+    ):
+        template = one_row(
+            run_id=f"{method}-{task}-{rate}-{seed}",
+            suite="transfer",
+            scale=scale,
+            architecture="resnet50",
+            method=method,
+            n_delta_modules=4 if method.endswith("delta_networks") else 0,
+            task=task,
+            column=task,
+            seed=seed,
+            protocol=f"px=32,crop=0.6,steps=5x30,train={rate}%",
+            data_sha=task,
+            base_logits_equal=None,
+            value=10.0 * r + m + 30 * t + 2 * seed,
+        )
+        oracle = replace(template, selection="oracle", value=template.value + 0.5)
+        rows += [template, oracle, replace(template, split="val", value=99.0)]
+    return rows
+
+
+def value(frame: pd.DataFrame, method: str, task: str, rate: str, selection: str = "last") -> pd.Series:
+    wanted = {"method": method, "task": task, "rate": rate, "selection": selection}
+    found = frame[(frame[list(wanted)] == pd.Series(wanted)).all(axis=1)]
+    assert len(found) == 1
+    return found.iloc[0]
+
+
+def test_report_averages_seeds_and_rates() -> None:
+    frame = transfer_frame(to_frame(fake()), "embedded")
+    cell = value(frame, "bss", "autos", "30")
+    assert (cell["mean"], cell["n"]) == (10 + 2 + 30 + 1, 2)
+    assert cell["sd"] == pytest.approx(2**0.5)
+    average = value(frame, "bss", "autos", "avg")
+    assert (average["mean"], average["n"]) == (15 + 2 + 30 + 1, 2)
+    assert average["sd"] == pytest.approx(2**0.5), "taken seed by seed"
+    assert value(frame, "bss", "autos", "30", "oracle")["mean"] == cell["mean"] + 0.5
+    assert set(frame.loc[frame["best"], "method"]) == {"bi_tuning+delta_networks"}
+
+
+def test_report_leaves_out_the_average_of_a_seed_that_lacks_a_rate() -> None:
+    rows = [row for row in fake() if (row.method, row.task, row.seed) != ("lwf", "planes", 1) or "=15%" in row.protocol]
+    frame = transfer_frame(to_frame(rows), "embedded")
+    assert value(frame, "lwf", "planes", "avg")["n"] == 1
+    assert value(frame, "lwf", "planes", "15")["n"] == 2
+
+
+def test_page_has_the_papers_layout_in_every_format() -> None:
+    page = transfer_page(transfer_frame(to_frame(fake()), "embedded"))
+    assert [block.title.partition(":")[0] for block in page.blocks[:2]] == ["resnet50", "resnet50"]
+    assert "oracle" in page.blocks[1].title
+    for block in page.blocks:
+        assert list(block.cells["method"])[:2] == ["Vanilla", "LWF"]
+        assert list(block.cells["method"])[-1] == "Bi-Tuning + Delta (4)"
+        assert len(block.cells) == 9
+    assert list(page.blocks[0].cells.columns)[1:6] == [
+        f"autos {rate}" for rate in ("15 %", "30 %", "50 %", "100 %", "avg")
+    ]
+    printed = page.blocks[2].cells.set_index("method")
+    assert printed.loc["Vanilla", "aircraft 15 %"] == "41.6"
+    assert printed.loc["StochNorm", "cars 50 %"] == "79.1[E19]"
+    assert page.commands == ()
+    assert "Li and Hoiem" in to_markdown(page)
+    assert "[E19]" in to_latex(page)
+
+
+def test_at_paper_scale_printed_numbers_stand_beside_ours_and_blanks_name_their_command() -> None:
+    rows = [row for row in fake("paper", 1, ("aircraft",)) if row.method == "vanilla"]
+    frame = transfer_frame(to_frame(rows), "paper")
+    page = transfer_page(frame)
+    (last, _) = page.blocks
+    cells = last.cells.set_index("method")
+    assert cells.loc["Vanilla", "aircraft 15 %"] == "0.00 (41.6)"
+    assert cells.loc["LWF", "aircraft 15 %"] == "(44.1)"
+    assert page.commands == ("nox -s table5 -- --scale paper --task aircraft --task cars",)
+
+
+def test_a_missing_cell_names_its_command() -> None:
+    rows = [row for row in fake() if (row.method, row.task) != ("lwf", "autos") or "=30%" not in row.protocol]
+    page = transfer_page(transfer_frame(to_frame(rows), "embedded"))
+    assert page.commands == ("nox -s table5 -- --scale embedded --task autos",)
+
+
+def test_rows_of_other_data_are_refused() -> None:
+    rows = fake()
+    rows[0] = replace(rows[0], data_sha="other")
+    with pytest.raises(UserError, match="data_sha"):
+        transfer_frame(to_frame(rows), "embedded")
