@@ -17,7 +17,7 @@ from benchmarks.options import Options
 from benchmarks.record import SCALES, Row, Scale, collect
 from benchmarks.spec import Run
 from benchmarks.tables import runs_of, table_of
-from benchmarks.worlds import World, open_world
+from benchmarks.worlds import World
 from delta_core import DeltaError
 
 
@@ -105,7 +105,8 @@ def collect_rows(scale: Scale, results: Path = Path("results")) -> int:
 
 
 def _planned(options: Options) -> tuple[World, list[Planned]]:
-    world = open_world(options, table_of(options.table).tasks)
+    table = table_of(options.table)
+    world = table.open_world(options, table.tasks)
     return world, plan(world, runs_of(options, world))
 
 

@@ -8,14 +8,12 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
-from benchmarks.data.embedded import BASE_TASK, PATCH_TASKS, load_embedded
+from benchmarks.data.embedded import load_embedded
 from benchmarks.data.folders import load_image_folder, load_listed_images
 from benchmarks.data.images import ImageSplit
 from benchmarks.data.splits import LazySplit, Split, TaskData, TensorSplit, seen_in_views
 from benchmarks.env import Env
 from delta_core.weights import Preprocessing
-
-EMBEDDED_TASKS = (BASE_TASK, *PATCH_TASKS)
 
 
 def load_task(name: str, env: Env, preprocessing: Preprocessing, *, views: int = 1) -> TaskData:

@@ -10,11 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.data.embedded import digits, glyphs, photos, shapes, signs, textures
+from benchmarks.data.embedded import clutter_digits, digits, glyphs, photos, shapes, signs, textures
 from benchmarks.data.images import ImageSplit, ImageTask
 
 BASE_TASK = "glyphs62"
 PATCH_TASKS = ("mnist5k", "optdigits", "shapes", "signs", "textures", "photos")
+DIGIT_TASKS = ("mnist5k", "optdigits", "clutter_digits")
+"""Domains of one task, the ten digits."""
 
 # name -> (builder, data version); raise the version whenever a change alters the task's pixels.
 _TASKS: dict[str, tuple[Callable[[], ImageTask], int]] = {
@@ -25,7 +27,11 @@ _TASKS: dict[str, tuple[Callable[[], ImageTask], int]] = {
     "signs": (signs.build, 1),
     "textures": (textures.build, 1),
     "photos": (photos.build, 1),
+    "clutter_digits": (clutter_digits.build, 1),
 }
+
+
+ALL_TASKS = tuple(_TASKS)
 
 
 def data_version(name: str) -> int:
@@ -34,7 +40,7 @@ def data_version(name: str) -> int:
 
 
 def load_embedded(name: str, *, cache_dir: Path | None = None) -> ImageTask:
-    """Task `name`, one of BASE_TASK and PATCH_TASKS: read from `cache_dir` if it lies there, else built.
+    """Task `name`, one of ALL_TASKS: read from `cache_dir` if it lies there, else built.
 
     A task that was built is left in `cache_dir` for the next call. A cache file that is damaged or was cut
     off is replaced.
