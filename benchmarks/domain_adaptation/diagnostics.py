@@ -22,7 +22,7 @@ from benchmarks.domain_adaptation.encoder import Classifier, Embedding
 from benchmarks.domain_adaptation.validators import Validator
 from benchmarks.engine import predict, top1
 
-LOOKS = 10
+LOOKS = 8
 """Looks at the net during a training, about."""
 
 SHOWN = 300

@@ -46,6 +46,7 @@ class Embedding(nn.Module):
     def __init__(self, classifier: Classifier) -> None:
         super().__init__()
         self.classifier = classifier
+        self.train(classifier.training)  # whoever restores this module's mode must not change the classifier's
 
     def forward(self, x: Tensor) -> Tensor:  # noqa: D102
         return self.classifier.embed(x)
