@@ -119,7 +119,7 @@ def _print_totals(console: Console, world: World, planned: list[Planned]) -> Non
     counts = ", ".join(f"{states[state]} {state}" for state in ("done", "todo", "blocked"))
     console.print(f"{len(planned)} runs at scale {world.scale}: {counts}", highlight=False)
     for reason in dict.fromkeys(item.reason for item in planned if item.state == "blocked"):
-        console.print(f"blocked: {reason}", markup=False, highlight=False)
+        console.print(f"blocked: {reason}", markup=False, highlight=False, soft_wrap=True)
 
 
 def _describe(run: Run) -> str:

@@ -153,8 +153,8 @@ class DomainSpec:
 
     @property
     def data_names(self) -> tuple[str, ...]:
-        """The domains whose images are read."""
-        return (self.target,) if self.method.learns_from == "target" else (self.source, self.target)
+        """Both domains: every net is measured on both, whatever it learnt from."""
+        return (self.source, self.target)
 
     @property
     def protocol(self) -> str:
