@@ -24,7 +24,7 @@ from benchmarks.record import Row, Scale, collect
 from benchmarks.reproduce import reproduce
 from benchmarks.spec import Run
 from benchmarks.tables import TABLES, runs_of, table_of
-from benchmarks.worlds import World, open_world
+from benchmarks.worlds import World
 from delta_core import DeltaError
 
 
@@ -158,7 +158,8 @@ def reproduce_sample(
 
 
 def _planned(options: Options) -> tuple[World, list[Planned]]:
-    world = open_world(options, table_of(options.table).tasks)
+    table = table_of(options.table)
+    world = table.open_world(options, table.tasks)
     return world, plan(world, runs_of(options, world))
 
 
@@ -173,7 +174,7 @@ def _print_totals(console: Console, world: World, planned: list[Planned], table:
     if world.scale == "paper":
         console.print(f"{table}, not yet done: {cost_of(i.run for i in planned if i.state != 'done')}", highlight=False)
     for reason in dict.fromkeys(item.reason for item in planned if item.state == "blocked"):
-        console.print(f"blocked: {reason}", markup=False, highlight=False)
+        console.print(f"blocked: {reason}", markup=False, highlight=False, soft_wrap=True)
 
 
 def _describe(run: Run) -> str:

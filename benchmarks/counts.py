@@ -5,7 +5,9 @@ from functools import cache
 import timm
 import torch
 
-from benchmarks.methods import DeltaNetworks, FcOnly, Method
+from benchmarks.domain_adaptation.spec import DomainMethod
+from benchmarks.methods import DeltaNetworks, FcOnly
+from benchmarks.spec import MethodFacts
 from benchmarks.transfer.method import Transfer
 from delta_core import DeltaConfig
 from delta_core.families import Block, base_head, stages_of
@@ -31,7 +33,7 @@ def backbone_params(architecture: str) -> int:
     return sum(parameter.numel() for parameter in backbone.parameters()) - head
 
 
-def full_size_params(architecture: str, method: Method) -> int:
+def full_size_params(architecture: str, method: MethodFacts) -> int:
     """Trainable parameters, head left out, of a method on the full-size architecture of that name."""
     match method:
         case DeltaNetworks(config=config):
@@ -39,6 +41,8 @@ def full_size_params(architecture: str, method: Method) -> int:
         case FcOnly():
             return 0
         case Transfer(config=config) if config:
+            return backbone_params(architecture) + delta_params(architecture, config)
+        case DomainMethod(delta=DeltaConfig() as config):
             return backbone_params(architecture) + delta_params(architecture, config)
         case _:
             return backbone_params(architecture)

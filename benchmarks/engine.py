@@ -24,6 +24,9 @@ OnEpoch = Callable[[int, float], None]
 class Objective:
     """What training minimises. The plain one is cross-entropy; methods that regularise derive from it."""
 
+    betas: tuple[float, float] = (0.9, 0.999)
+    """Momenta of AdamW; adversarial objectives like a lower first one."""
+
     def loss(self, module: nn.Module, inputs: Tensor, labels: Tensor, index: Tensor) -> Tensor:  # noqa: ARG002
         """Loss () of one batch.
 
@@ -98,7 +101,7 @@ def fit(
     steps = steps_per_epoch * recipe.epochs
     batch_size = min(recipe.batch_size, len(split.labels))
     objective = objective or Objective()
-    optimizer = _optimizer(parameter_groups(module, head, recipe), recipe, fabric.device)
+    optimizer = _optimizer(parameter_groups(module, head, recipe), recipe, fabric.device, objective.betas)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate_factor(step, steps, recipe))
     torch.manual_seed(seed)  # fresh views are drawn from the default generator
     shuffle = torch.Generator().manual_seed(seed)
@@ -156,11 +159,13 @@ def _clip(fabric: Fabric, module: nn.Module, optimizer: torch.optim.Optimizer, m
     return norm
 
 
-def _optimizer(groups: list[dict[str, object]], recipe: Recipe, device: torch.device) -> torch.optim.Optimizer:
+def _optimizer(
+    groups: list[dict[str, object]], recipe: Recipe, device: torch.device, betas: tuple[float, float]
+) -> torch.optim.Optimizer:
     fused = device.type == "cpu"  # the default is as fast on CUDA, and clips gradients under 16-mixed
     if recipe.optimizer == "sgd":
         return torch.optim.SGD(groups, lr=recipe.lr, momentum=0.9, nesterov=recipe.nesterov, fused=fused)
-    return torch.optim.AdamW(groups, fused=fused)
+    return torch.optim.AdamW(groups, betas=betas, fused=fused)
 
 
 def rate_factor(step: int, steps: int, recipe: Recipe) -> float:

@@ -23,14 +23,13 @@ import torch
 from benchmarks.allocator import keep_freed_memory
 from benchmarks.backbones import EMBEDDED_BASE_CLASSES, open_backbone
 from benchmarks.bases import BaseSpec, checkpoint_path, load_pretrained, pretrain
-from benchmarks.data.embedded import load_embedded
-from benchmarks.data.load import EMBEDDED_TASKS
+from benchmarks.data.embedded import ALL_TASKS, load_embedded
 from benchmarks.env import Env
 from benchmarks.errors import UserError
 from benchmarks.fabric import devices_of
 from benchmarks.record import Row, atomic_text, read_rows, record_path, write_record
 from benchmarks.runners import execute
-from benchmarks.spec import Run
+from benchmarks.spec import SCRATCH, Run
 from benchmarks.worlds import World
 
 Job = str | BaseSpec | Run
@@ -98,7 +97,7 @@ def check_inputs(world: World, runs: list[Run]) -> None:
     for base in world.bases:
         if checkpoint_path(world.env.cache, base.run_id).exists():
             load_pretrained(base.architecture, base.run_id, world.env.cache, num_classes=EMBEDDED_BASE_CLASSES)
-    if world.scale == "local" and runs:
+    if world.scale == "local" and runs and runs[0].weights != SCRATCH:
         open_backbone(runs[0], world.env)
     for folder in (world.env.results, world.env.cache):
         existing = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
@@ -116,7 +115,7 @@ def run_all(world: World, planned: list[Planned], *, workers: int | None, report
     needed = {run.weights for run in todo}
     bases = [base for base in world.bases if base.weights in needed and not _is_trained(base, world.env)]
     draw = {name for run in todo for name in run.data_names}
-    drawings: list[Job] = [task for task in EMBEDDED_TASKS if task in draw]
+    drawings: list[Job] = [task for task in ALL_TASKS if task in draw]
     waiting = {base.weights: [run for run in todo if run.weights == base.weights] for base in bases}
     ready: list[Job] = [*bases, *(run for run in todo if run.weights not in waiting)]
     failures, busy_s, started = 0, 0.0, time.perf_counter()

@@ -153,6 +153,11 @@ def record_path(results: Path, run_id: str) -> Path:
     return results / "records" / f"{run_id}.jsonl"
 
 
+def diagnostics_path(results: Path, run_id: str) -> Path:
+    """File of arrays that a run leaves beside its record to be looked at; it lies with the records, outside git."""
+    return results / "records" / f"{run_id}.npz"
+
+
 def write_record(results: Path, rows: Iterable[Row]) -> Path:
     """Write all rows of one run at once. Rows of several runs, or none, are refused.
 

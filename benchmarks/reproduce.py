@@ -12,8 +12,8 @@ from benchmarks.grid import Result, plan, run_all
 from benchmarks.options import Options
 from benchmarks.record import KEY, read_records, read_rows
 from benchmarks.spec import Run
-from benchmarks.tables import TABLES, runs_of, table_of
-from benchmarks.worlds import World, open_world
+from benchmarks.tables import TABLES, runs_of
+from benchmarks.worlds import World
 
 COMPARED = ("value", "n_examples", "backbone_sha_before", "backbone_sha_after", "data_sha")
 
@@ -60,9 +60,9 @@ def reproduce(
 def _known_runs(results: Path, cache: Path, *, seeds: int) -> dict[str, tuple[World, Run]]:
     """Every embedded run of every table by its id, with the world it belongs to."""
     found: dict[str, tuple[World, Run]] = {}
-    for name in TABLES:
+    for name, table in TABLES.items():
         options = Options(table=name, scale="embedded", seeds=seeds, results=results, cache=cache)
-        world = open_world(options, table_of(name).tasks)
+        world = table.open_world(options, table.tasks)
         found |= {run.run_id: (world, run) for run in runs_of(options, world)}
     return found
 

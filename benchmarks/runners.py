@@ -1,6 +1,8 @@
 """Which function measures which kind of run."""
 
 from benchmarks import patching
+from benchmarks.domain_adaptation import run as domain_adaptation
+from benchmarks.domain_adaptation.spec import DomainSpec
 from benchmarks.env import Env
 from benchmarks.record import Row
 from benchmarks.spec import Run, RunSpec
@@ -15,4 +17,6 @@ def execute(run: Run, env: Env) -> list[Row]:
             return patching.execute(run, env)
         case TransferSpec():
             return transfer.execute(run, env)
+        case DomainSpec():
+            return domain_adaptation.execute(run, env)
     raise TypeError(f"Nothing measures a {type(run).__name__}.")

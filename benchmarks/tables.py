@@ -3,13 +3,14 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+from benchmarks.domain_adaptation.table import TRANSFERS, open_digits, table6
 from benchmarks.errors import UserError
 from benchmarks.methods import DeltaNetworks, FcOnly, FineTune, Method, Paint
 from benchmarks.options import Options
-from benchmarks.spec import Run, RunSpec
+from benchmarks.spec import MethodFacts, Run, RunSpec
 from benchmarks.studies import study_defaults
 from benchmarks.transfer.runs import TRANSFER_TASKS, table5
-from benchmarks.worlds import PATCHING_TASKS, TaskSet, World
+from benchmarks.worlds import PATCHING_TASKS, TaskSet, World, open_world
 from delta_core import DeltaConfig
 
 TABLE2_ARCHITECTURES = ("resnet18", "resnet34", "resnet50", "convnext_tiny")
@@ -37,11 +38,14 @@ class Table:
     runs: Callable[[World, int], Sequence[Run]]
     """World and number of seeds -> runs."""
     tasks: TaskSet = PATCHING_TASKS
+    open_world: Callable[[Options, TaskSet], World] = open_world
+    """What a scale offers to this table."""
 
 
 TABLES: dict[str, Table] = {
     "table2": Table(runs=table2),
     "table5": Table(runs=table5, tasks=TRANSFER_TASKS),
+    "table6": Table(runs=table6, tasks=TRANSFERS, open_world=open_digits),
     "table10": Table(runs=table10),
     "study_defaults": Table(runs=study_defaults),
 }
@@ -72,7 +76,7 @@ def runs_of(options: Options, world: World) -> list[Run]:
     return [run for run in runs if not options.method or set(options.method) & set(_names(run.method))]
 
 
-def _names(method: Method) -> tuple[str, ...]:
+def _names(method: MethodFacts) -> tuple[str, ...]:
     """What selects a method on the command line: its name, and its name with the arm."""
     return (method.name, f"{method.name}:{method.variant}") if method.variant else (method.name,)
 

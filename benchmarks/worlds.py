@@ -82,10 +82,11 @@ class World:
     base_task: str
     base_data: str
     image_size: int
-    recipes: Recipes
     env: Env
     options: Options
     """What the user asked for; the rest of the world follows from it."""
+    recipes: Recipes = field(default_factory=lambda: local_recipes())
+    """Of the patching runner; other runners bring their own."""
     bases: tuple[BaseSpec, ...] = ()
     """Pre-trainings that the runs need first."""
     blocked: dict[str, str] = field(default_factory=dict)
@@ -154,8 +155,8 @@ def _embedded(options: Options, known_tasks: tuple[str, ...]) -> World:
     for flag, value in foreign.items():
         if value is not None:
             raise UserError(f"{flag} {value} contradicts --scale embedded, which brings its own; use --scale local.")
-    architectures = _chosen("--arch", options.arch, tuple(SLIM))
-    tasks = _chosen("--task", options.task, known_tasks)
+    architectures = chosen("--arch", options.arch, tuple(SLIM))
+    tasks = chosen("--task", options.task, known_tasks)
     bases = {name: BaseSpec(architecture=name, recipe=_pretraining(name)) for name in architectures}
     return World(
         scale="embedded",
@@ -165,7 +166,7 @@ def _embedded(options: Options, known_tasks: tuple[str, ...]) -> World:
         base_data=f"v{data_version(BASE_TASK)}",
         image_size=32,
         recipes=_recipes(**_asked(options, epochs=6, views=1), batch_size=64, weight_decay=0.01),
-        env=_env(options, {}),
+        env=env_of(options, {}),
         options=options,
         bases=tuple(
             bases[name] for name in reversed(architectures)
@@ -211,7 +212,7 @@ def _local(options: Options) -> World:
         base_data=base_data,
         image_size=options.image_size or 224,
         recipes=local_recipes(**_asked(options, epochs=LOCAL_EPOCHS, views=1)),
-        env=replace(_env(options, folders), weights_file=weights_file),
+        env=replace(env_of(options, folders), weights_file=weights_file),
         options=options,
     )
 
@@ -232,8 +233,8 @@ def local_recipes(*, epochs: int = LOCAL_EPOCHS, views: int = 1, feature_dtype: 
 def _paper(options: Options, known_tasks: tuple[str, ...]) -> World:
     if options.weights is not None or options.base is not None:
         raise UserError("--scale paper pins its weights and base data; --weights and --base belong to --scale local.")
-    architectures = _chosen("--arch", options.arch, tuple(PAPER_WEIGHTS))
-    tasks = _chosen("--task", options.task, known_tasks)
+    architectures = chosen("--arch", options.arch, tuple(PAPER_WEIGHTS))
+    tasks = chosen("--task", options.task, known_tasks)
     data_root = options.data_root or DATA_ROOT
     entries = {name: data_set(name) for name in (*tasks, "imagenet")}
     blocked = {
@@ -249,13 +250,14 @@ def _paper(options: Options, known_tasks: tuple[str, ...]) -> World:
         base_data=entries["imagenet"].identity,
         image_size=options.image_size or 224,
         recipes=_recipes(**_asked(options, epochs=50, views=0), batch_size=128, weight_decay=0.1),
-        env=replace(_env(options, {}), data_root=data_root.absolute()),
+        env=replace(env_of(options, {}), data_root=data_root.absolute()),
         options=options,
         blocked=blocked,
     )
 
 
-def _env(options: Options, folders: dict[str, Path]) -> Env:
+def env_of(options: Options, folders: dict[str, Path]) -> Env:
+    """Where and on what the runs of these options execute; `folders` are those of data outside the package."""
     return Env(
         results=options.results / options.scale,
         cache=options.cache,
@@ -267,7 +269,8 @@ def _env(options: Options, folders: dict[str, Path]) -> Env:
     )
 
 
-def _chosen(flag: str, asked: tuple[str, ...], known: tuple[str, ...]) -> tuple[str, ...]:
+def chosen(flag: str, asked: tuple[str, ...], known: tuple[str, ...]) -> tuple[str, ...]:
+    """The names asked for, or all. Raises UserError for one that is not known."""
     for name in asked:
         if name not in known:
             raise UserError(f"{flag} {name} is not known at this scale; choose from {', '.join(known)}.")

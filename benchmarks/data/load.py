@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
 from benchmarks.data.catalogue import CATALOGUE
-from benchmarks.data.embedded import BASE_TASK, FINE_GRAINED_TASKS, PATCH_TASKS, load_embedded
+from benchmarks.data.embedded import load_embedded
 from benchmarks.data.folders import load_image_folder, load_listed_images
 from benchmarks.data.images import ImageSplit
 from benchmarks.data.official import load_official
@@ -17,8 +17,6 @@ from benchmarks.data.splits import LazySplit, Split, TaskData, TensorSplit, seen
 from benchmarks.env import Env
 from benchmarks.feature_store import FeatureStore
 from delta_core.weights import Preprocessing
-
-EMBEDDED_TASKS = (BASE_TASK, *PATCH_TASKS, *FINE_GRAINED_TASKS)
 
 
 def load_task(name: str, env: Env, preprocessing: Preprocessing, *, views: int = 1) -> TaskData:

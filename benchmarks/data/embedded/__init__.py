@@ -10,12 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.data.embedded import autos, digits, glyphs, photos, planes, shapes, signs, textures
+from benchmarks.data.embedded import autos, clutter_digits, digits, glyphs, photos, planes, shapes, signs, textures
 from benchmarks.data.images import ImageSplit, ImageTask
 
 BASE_TASK = "glyphs62"
 PATCH_TASKS = ("mnist5k", "optdigits", "shapes", "signs", "textures", "photos")
 FINE_GRAINED_TASKS = ("planes", "autos")
+DIGIT_TASKS = ("mnist5k", "optdigits", "clutter_digits")
+"""Domains of one task, the ten digits."""
 
 # name -> (builder, data version); raise the version whenever a change alters the task's pixels.
 _TASKS: dict[str, tuple[Callable[[], ImageTask], int]] = {
@@ -28,7 +30,11 @@ _TASKS: dict[str, tuple[Callable[[], ImageTask], int]] = {
     "photos": (photos.build, 1),
     "planes": (planes.build, 1),
     "autos": (autos.build, 1),
+    "clutter_digits": (clutter_digits.build, 1),
 }
+
+
+ALL_TASKS = tuple(_TASKS)
 
 
 def data_version(name: str) -> int:
@@ -37,7 +43,7 @@ def data_version(name: str) -> int:
 
 
 def load_embedded(name: str, *, cache_dir: Path | None = None) -> ImageTask:
-    """Task `name`, one of BASE_TASK, PATCH_TASKS and FINE_GRAINED_TASKS.
+    """Task `name`, one of ALL_TASKS.
 
     It is read from `cache_dir` if it lies there, else built. A task that was built is left in `cache_dir` for the next
     call. A cache file that is damaged or was cut off is replaced.

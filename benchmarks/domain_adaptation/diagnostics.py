@@ -1,0 +1,121 @@
+"""What people want to look at: curves during training, embeddings of both domains, the confusion matrix.
+
+Diagnostics read target labels of the test split; nothing of them goes back into training or selection.
+"""
+
+import copy
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torchmetrics.functional.classification import multiclass_confusion_matrix
+
+from benchmarks.data.splits import Split, eval_batches
+from benchmarks.domain_adaptation.data import Seen
+from benchmarks.domain_adaptation.encoder import Classifier, Embedding
+from benchmarks.domain_adaptation.validators import Validator
+from benchmarks.engine import predict, top1
+
+LOOKS = 8
+"""Looks at the net during a training, about."""
+
+SHOWN = 300
+"""Embeddings of each domain in the plot."""
+
+
+class Monitor:
+    """Looks at a net during training: scores it by the validator, keeps the best weights, notes the curves."""
+
+    def __init__(self, net: Classifier, validator: Validator, seen: Seen, test: Split, device: torch.device) -> None:
+        self.net = net
+        self.validator = validator
+        self.seen = seen
+        self.test = test
+        self.device = device
+        self.best_score = -float("inf")
+        self.best_state: dict[str, Tensor] = {}
+        self.curves: dict[str, list[float]] = {"step": [], "target_top1": [], "score": [], "discriminator_top1": []}
+        self.seconds = 0.0
+        """Time spent looking, which is not training."""
+
+    def look(self, step: int, discriminator_top1: float | None) -> None:
+        """Look once; the discriminator's accuracy is that of the time since the last look."""
+        started = time.perf_counter()
+        score = self.validator.score(self.net, self.seen, self.device)
+        if score > self.best_score:
+            self.best_score, self.best_state = score, copy.deepcopy(self.net.state_dict())
+        found = (step, target_top1(self.net, self.test, self.device), score, discriminator_top1)
+        for curve, value in zip(self.curves.values(), found, strict=True):
+            curve.append(float("nan") if value is None else value)
+        self.seconds += time.perf_counter() - started
+
+    def every(
+        self, epochs: int, steps_per_epoch: int, take: Callable[[], float] | None
+    ) -> Callable[[int, float], None]:
+        """What the training loop calls after each epoch: a look at about `LOOKS` of them, the last one included."""
+        between = max(1, epochs // LOOKS)
+
+        def on_epoch(epoch: int, _: float) -> None:
+            if epoch % between == 0 or epoch == epochs:
+                self.look(epoch * steps_per_epoch, take() if take else None)
+
+        return on_epoch
+
+    def selected(self) -> Classifier:
+        """A net with the weights that the validator liked best."""
+        net = copy.deepcopy(self.net)
+        net.load_state_dict(self.best_state)
+        return net.eval()
+
+
+def target_top1(net: nn.Module, test: Split, device: torch.device) -> float:
+    """Top-1 in per cent on a labelled split."""
+    return top1(predict(net, eval_batches(test, device)), test.labels)
+
+
+def diagnostics_of(
+    net: Classifier, source_net: Classifier, source: Split, target: Split, curves: dict[str, list[float]]
+) -> dict[str, NDArray[Any]]:
+    """Arrays of one run: `curve_*` (looks,), `confusion` (N, N), `plane` (points, 2), its `labels` and `is_target`.
+
+    Args:
+        net: what is measured on the target.
+        source_net: what embeds the source: for ADDA the fixed source encoder, else the same net.
+        source: test split.
+        target: test split.
+        curves: of the monitor.
+    """
+    from sklearn.decomposition import PCA  # a second of import that workers of other tables do not need
+
+    device = next(net.parameters()).device
+    confusion = multiclass_confusion_matrix(
+        predict(net, eval_batches(target, device)), target.labels, num_classes=net.head.out_features
+    )
+    points, labels = [], []
+    for encoder, split in ((source_net, source), (net, target)):
+        embedded = predict(Embedding(encoder), eval_batches(split, device))
+        shown = torch.linspace(0, len(embedded) - 1, min(SHOWN, len(embedded))).long()
+        points.append(embedded[shown].numpy())
+        labels.append(split.labels[shown].numpy())
+    return {
+        **{f"curve_{name}": np.array(values) for name, values in curves.items()},
+        "confusion": confusion.numpy(),
+        "plane": PCA(n_components=2).fit_transform(np.concatenate(points)).astype(np.float32),
+        "labels": np.concatenate(labels),
+        "is_target": np.repeat([False, True], [len(labels[0]), len(labels[1])]),
+    }
+
+
+def write_arrays(path: Path, arrays: dict[str, NDArray[Any]]) -> None:
+    """Write an npz file by write-then-rename."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(f".{os.getpid()}.tmp")
+    with partial.open("wb") as stream:
+        np.savez_compressed(stream, **arrays)  # type: ignore[arg-type]
+    partial.replace(path)

@@ -1,0 +1,162 @@
+"""The runner of Table 6: one DomainSpec in, its rows out, its diagnostics beside them."""
+
+import math
+import time
+from dataclasses import dataclass
+
+from lightning_fabric import Fabric
+from torch import nn
+
+from benchmarks.data.splits import Split, eval_batches
+from benchmarks.domain_adaptation.adda import AddaObjective, target_encoder
+from benchmarks.domain_adaptation.data import Domains, Seen, load_domains
+from benchmarks.domain_adaptation.diagnostics import Monitor, diagnostics_of, target_top1, write_arrays
+from benchmarks.domain_adaptation.encoder import Classifier, Embedding
+from benchmarks.domain_adaptation.spec import DomainSpec
+from benchmarks.domain_adaptation.start import (
+    Trained,
+    checkpoint_path,
+    new_net,
+    save_start,
+    start_of,
+    train_start,
+)
+from benchmarks.domain_adaptation.validators import VALIDATORS
+from benchmarks.embedded_backbones import PREPROCESSING
+from benchmarks.engine import fit, predict
+from benchmarks.env import Env
+from benchmarks.fabric import make_fabric
+from benchmarks.methods import Measurement, Outcome
+from benchmarks.provenance import provenance
+from benchmarks.record import Row, diagnostics_path
+from benchmarks.rows import rows_of
+from delta_core import assert_frozen, backbone_fingerprint
+from delta_core.freeze import freeze
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Found:
+    """What a run came to."""
+
+    trained: Trained
+    source_net: Classifier
+    """Embeds the source: the fixed source encoder under ADDA, else the trained net itself."""
+    sha_before: str
+    """Of the fresh net, or of the source net that ADDA started from."""
+    monitor: Monitor
+
+
+def execute(spec: DomainSpec, env: Env) -> list[Row]:
+    """Measure one cell.
+
+    Raises:
+        DivergedError: when training ends in a loss that is not finite, or a discriminator that collapsed.
+        FrozenError: if the source encoder changed during adaptation.
+    """
+    started = time.perf_counter()
+    fabric = make_fabric(env.device, env.precision)
+    domains = load_domains(spec, env)
+    seen = domains.seen(spec.method.setting)
+    learn = _on_labels if spec.method.adda is None else _by_adda
+    found = learn(spec, env, domains, seen, fabric)
+    net = found.trained.net
+    outcome = Outcome(
+        measurements=tuple(_measurements(spec, domains, found, fabric)),
+        params_delta=_count(net) - _count(net.head),
+        params_head=_count(net.head),
+        steps=found.trained.steps,
+        train_s=found.trained.train_s,
+        backbone_sha_after=backbone_fingerprint(net),
+        base_logits_equal=None,
+    )
+    arrays = diagnostics_of(net, found.source_net, domains.source.test, domains.target.test, found.monitor.curves)
+    write_arrays(diagnostics_path(env.results, spec.run_id), arrays)
+    return rows_of(
+        spec,
+        outcome,
+        backbone_sha_before=found.sha_before,
+        params_backbone=_count(net) - _count(net.head),
+        data_sha=f"{domains.source.sha}/{domains.target.sha}",
+        transform=str(PREPROCESSING),
+        elapsed_s=time.perf_counter() - started,
+        origin=provenance(fabric.device, env.precision),
+    )
+
+
+def _on_labels(spec: DomainSpec, env: Env, domains: Domains, seen: Seen, fabric: Fabric) -> _Found:
+    """Train on the labels of the source, or of the target for the upper reference."""
+    net = new_net(spec.start, domains.source.classes, fabric)
+    sha_before = backbone_fingerprint(net)
+    monitor = _monitor(net, spec, domains, seen, fabric)
+    trained = train_start(net, spec.start, seen.train, fabric, monitor)
+    save_start(checkpoint_path(env.cache, spec.start), trained)
+    return _Found(trained=trained, source_net=trained.net, sha_before=sha_before, monitor=monitor)
+
+
+def _by_adda(spec: DomainSpec, env: Env, domains: Domains, seen: Seen, fabric: Fabric) -> _Found:
+    """Start from the net of the zero-shot row of the same seed and adapt a copy to unlabelled target images."""
+    adda, images = spec.method.adda, seen.unlabelled
+    assert adda is not None and images is not None
+    start = start_of(spec.start, domains.source.classes, seen.train, fabric, env.cache)
+    source_net = start.net
+    freeze(source_net)
+    sha_before = backbone_fingerprint(source_net)
+    started = time.perf_counter()
+    net = target_encoder(source_net)
+    monitor = _monitor(net, spec, domains, seen, fabric)
+    monitor.look(0, None)
+    what = source_net if adda.sees == "logits" else Embedding(source_net)
+    objective = AddaObjective(
+        net,
+        predict(what, eval_batches(seen.train, fabric.device)),
+        adda,
+        fabric,
+        seed=spec.start.draw("adversary"),
+    )
+    recipe = adda.schedule.recipe(len(images.labels))
+    steps = fit(
+        net,
+        net.head,
+        images,
+        recipe,
+        fabric,
+        seed=spec.start.draw(f"order of {spec.target}"),
+        objective=objective,
+        on_epoch=monitor.every(
+            recipe.epochs, math.ceil(len(images.labels) / recipe.batch_size), objective.adversary.take_top1
+        ),
+    )
+    net.eval()
+    assert_frozen(source_net, sha_before)
+    own_s = time.perf_counter() - started - monitor.seconds
+    trained = Trained(net=net, steps=start.steps + steps, train_s=start.train_s + own_s)
+    return _Found(trained=trained, source_net=source_net, sha_before=sha_before, monitor=monitor)
+
+
+def _monitor(net: Classifier, spec: DomainSpec, domains: Domains, seen: Seen, fabric: Fabric) -> Monitor:
+    return Monitor(net, VALIDATORS[spec.method.setting], seen, domains.target.test, fabric.device)
+
+
+def _measurements(spec: DomainSpec, domains: Domains, found: _Found, fabric: Fabric) -> list[Measurement]:
+    """Top-1 on the target's test split, of the last weights and of those the validator picked, and on the source's."""
+
+    def measured(net: Classifier, name: str, test: Split, **where: str) -> Measurement:
+        return Measurement(
+            column=name,
+            split="test",
+            value=target_top1(net, test, fabric.device),
+            n_examples=len(test.labels),
+            **where,  # type: ignore[arg-type]
+        )
+
+    net, target = found.trained.net, domains.target
+    picked = f"{spec.method.variant}, validated"
+    return [
+        measured(net, target.name, target.test),
+        measured(found.monitor.selected(), target.name, target.test, variant=picked, selection="val"),
+        measured(net, domains.source.name, domains.source.test),
+    ]
+
+
+def _count(module: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())

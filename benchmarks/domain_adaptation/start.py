@@ -1,0 +1,98 @@
+"""Training on labels: rows of their own, and the start of ADDA's rows, which take it from the cache."""
+
+import math
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from lightning_fabric import Fabric
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+
+from benchmarks.data.splits import Split
+from benchmarks.domain_adaptation.diagnostics import Monitor
+from benchmarks.domain_adaptation.encoder import Classifier, new_classifier
+from benchmarks.domain_adaptation.spec import StartSpec
+from benchmarks.domain_adaptation.uniform_prior import UniformPriorObjective
+from benchmarks.engine import fit
+from benchmarks.fabric import to_device
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trained:
+    """A net in eval mode and what it cost."""
+
+    net: Classifier
+    steps: int
+    train_s: float
+
+
+def new_net(spec: StartSpec, classes: int, fabric: Fabric) -> Classifier:
+    """A net with fresh weights on the device."""
+    net = new_classifier(spec, classes)
+    to_device(net, fabric.device)
+    return net
+
+
+def train_start(
+    net: Classifier, spec: StartSpec, train: Split, fabric: Fabric, monitor: Monitor | None = None
+) -> Trained:
+    """Train a fresh net on a labelled split, under a uniform prior where the spec has one.
+
+    Raises:
+        DivergedError: when a loss is not finite or the discriminator collapses.
+    """
+    started = time.perf_counter()
+    recipe = spec.schedule.recipe(len(train.labels))
+    objective = None
+    if spec.prior is not None:
+        objective = UniformPriorObjective(net, spec.prior, fabric, seed=spec.draw("prior"))
+    on_epoch = None
+    if monitor is not None:
+        take = objective.adversary.take_top1 if objective else None
+        on_epoch = monitor.every(recipe.epochs, math.ceil(len(train.labels) / recipe.batch_size), take)
+    steps = fit(net, net.head, train, recipe, fabric, seed=spec.draw("order"), objective=objective, on_epoch=on_epoch)
+    if objective is not None and monitor is None:
+        objective.adversary.take_top1()  # a collapse ends the run here too
+    net.eval()
+    looking_s = monitor.seconds if monitor else 0.0
+    return Trained(net=net, steps=steps, train_s=time.perf_counter() - started - looking_s)
+
+
+def checkpoint_path(cache: Path, spec: StartSpec) -> Path:
+    """Where a trained start lies below the cache folder."""
+    return cache / "starts" / f"{spec.run_id}.safetensors"
+
+
+def save_start(path: Path, trained: Trained) -> None:
+    """Write weights and cost, atomically: runs that start from the same net may race."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(f".{os.getpid()}.tmp")
+    weights = {name: tensor.cpu().contiguous() for name, tensor in trained.net.state_dict().items()}
+    save_file(weights, partial, metadata={"steps": str(trained.steps), "train_s": str(trained.train_s)})
+    partial.replace(path)
+
+
+def load_start(path: Path, net: Classifier) -> Trained | None:
+    """A fresh net with the weights of a file, or None where there is none that can be read."""
+    try:
+        weights = load_file(path)
+        with safe_open(path, "pt") as file:
+            metadata = file.metadata()
+        net.load_state_dict(weights)
+    except (OSError, SafetensorError, RuntimeError):
+        return None
+    return Trained(net=net.eval(), steps=int(metadata["steps"]), train_s=float(metadata["train_s"]))
+
+
+def start_of(spec: StartSpec, classes: int, train: Split, fabric: Fabric, cache: Path) -> Trained:
+    """The trained net of a spec: from the cache, else trained now and left there."""
+    path = checkpoint_path(cache, spec)
+    found = load_start(path, new_net(spec, classes, fabric))
+    if found is None:
+        with torch.random.fork_rng(devices=[]):
+            found = train_start(new_net(spec, classes, fabric), spec, train, fabric)
+        save_start(path, found)
+    return found
