@@ -6,6 +6,7 @@ from delta_core.families import register_family, register_sub_block
 from delta_core.features import FeatureInfo
 from delta_core.freeze import assert_frozen, backbone_fingerprint
 from delta_core.hub import download_patch
+from delta_core.joint import JointDelta
 from delta_core.model import DeltaModel
 from delta_core.patch_file import PatchFile
 from delta_core.patch_io import load_patch, read_patch, save_patch
@@ -20,6 +21,7 @@ __all__ = [
     "DeltaStatus",
     "FeatureInfo",
     "FrozenError",
+    "JointDelta",
     "ParamCounts",
     "PatchFile",
     "PatchStatus",
