@@ -12,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from benchmarks.bases import BaseSpec
 from benchmarks.errors import UserError
 from benchmarks.fabric import devices_of
+from benchmarks.gate_record import collect_gates
 from benchmarks.grid import Planned, Result, check_inputs, plan, run_all
 from benchmarks.merge import merge
 from benchmarks.options import Options
@@ -58,6 +59,7 @@ def run(options: tyro.conf.OmitArgPrefixes[Options]) -> int:
         failures = _measure(console, world, planned, options.workers)
     finally:  # what was measured before an interruption counts too
         frame = collect(world.env.results)
+        collect_gates(world.env.results)
     console.print(f"{len(frame)} rows in {world.env.results / 'runs.csv'}", highlight=False)
     return 1 if failures else 0
 
@@ -107,6 +109,7 @@ def collect_rows(
         results: where rows go.
     """
     frame = merge(results / scale, scale, sources)
+    collect_gates(results / scale)
     _console().print(f"{len(frame)} rows in {results / scale / 'runs.csv'}", highlight=False)
     return 0
 
