@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from benchmarks.backbones import SCRATCH
-from benchmarks.methods import DeltaGates, DeltaNetworks, FcOnly, Method, Scratch, ScratchDelta, table8_policies
+from benchmarks.methods import DeltaArm, DeltaGates, FcOnly, Method, Scratch, ScratchDelta, table8_policies
 from benchmarks.recipe import Recipe
 from benchmarks.spec import RunSpec
 from benchmarks.worlds import TaskSet, World
@@ -12,7 +12,8 @@ from delta_core import DeltaConfig
 
 TABLE8 = "table8"
 ABLATION = "ablation"
-SCRATCH_SUITE = "scratch"
+TABLE12 = "table12"
+TABLE13 = "table13"
 
 TABLE8_ARCHITECTURES = ("resnet18", "resnet34", "resnext50_32x4d", "wide_resnet50_2")
 TABLE8_TASKS = TaskSet(embedded=("signs", "photos"), paper=("aircraft", "cars"))
@@ -65,8 +66,7 @@ def ablation(world: World, seeds: int) -> list[RunSpec]:
     """Our own ablations on the first net of Table 8: every arm departs from Delta (4) in what its name says."""
     architecture, weights = next(iter(world.among(TABLE8_ARCHITECTURES).items()))
     arms = [
-        DeltaNetworks(recipe=world.recipes.delta, config=config, reading=name)
-        for name, config in ablation_arms().items()
+        DeltaArm(recipe=world.recipes.delta, config=config, reading=name) for name, config in ablation_arms().items()
     ]
     methods = [FcOnly(recipe=world.recipes.head), *arms]
     return _runs(world, ABLATION, {architecture: weights}, world.tasks, methods, seeds)
@@ -94,17 +94,17 @@ def ablation_arms() -> dict[str, DeltaConfig]:
 
 def table12(world: World, seeds: int) -> list[RunSpec]:
     """Table 12: fine-grained tasks from scratch."""
-    return _from_scratch(world, SCRATCH_ARCHITECTURES, tuple(world.tasks), seeds)
+    return _from_scratch(world, TABLE12, SCRATCH_ARCHITECTURES, tuple(world.tasks), seeds)
 
 
 def table13(world: World, seeds: int) -> list[RunSpec]:
     """Table 13: common tasks from scratch; the large one on ResNet-18 alone, as in the paper."""
     large = TABLE13_TASKS.paper[-1] if world.scale == "paper" else TABLE13_TASKS.embedded[-1]
     small = tuple(task for task in world.tasks if task != large)
-    runs = _from_scratch(world, SCRATCH_ARCHITECTURES, small, seeds)
+    runs = _from_scratch(world, TABLE13, SCRATCH_ARCHITECTURES, small, seeds)
     if large not in world.tasks:
         return runs
-    return runs + _from_scratch(world, SCRATCH_ARCHITECTURES[:1], (large,), seeds, epochs_factor=1)
+    return runs + _from_scratch(world, TABLE13, SCRATCH_ARCHITECTURES[:1], (large,), seeds, epochs_factor=1)
 
 
 def _deltas(world: World) -> list[Method]:
@@ -117,6 +117,7 @@ def _deltas(world: World) -> list[Method]:
 
 def _from_scratch(
     world: World,
+    suite: str,
     architectures: tuple[str, ...],
     tasks: Iterable[str],
     seeds: int,
@@ -126,7 +127,7 @@ def _from_scratch(
     recipe = scratch_recipe(world.recipes.head, epochs_factor)
     methods = [Scratch(recipe=recipe), ScratchDelta(recipe=recipe, config=DeltaConfig.paper())]
     weights = dict.fromkeys(world.among(architectures), SCRATCH)
-    return _runs(world, SCRATCH_SUITE, weights, {task: world.tasks[task] for task in tasks}, methods, seeds, base=False)
+    return _runs(world, suite, weights, {task: world.tasks[task] for task in tasks}, methods, seeds, base=False)
 
 
 def scratch_recipe(patching: Recipe, epochs_factor: int) -> Recipe:

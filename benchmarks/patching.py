@@ -41,6 +41,7 @@ def execute(spec: RunSpec, env: Env) -> list[Row]:
             _Untouched(sha=sha_before, data_sha=base.sha, device=fabric.device, backbone=backbone, base=base)
         )
     cell = Cell(
+        architecture=spec.architecture,
         new_backbone=_copies(backbone),
         task=task,
         base=base,

@@ -159,7 +159,7 @@ def _embedded(options: Options, known_tasks: tuple[str, ...]) -> World:
             raise UserError(f"{flag} {value} contradicts --scale embedded, which brings its own; use --scale local.")
     architectures = _chosen("--arch", options.arch, tuple(SLIM))
     tasks = _chosen("--task", options.task, known_tasks)
-    bases = {name: BaseSpec(architecture=name, recipe=_pretraining(name)) for name in architectures}
+    bases = {name: embedded_base(name) for name in architectures}
     return World(
         scale="embedded",
         weights={name: base.weights for name, base in bases.items()},
@@ -173,6 +173,11 @@ def _embedded(options: Options, known_tasks: tuple[str, ...]) -> World:
             bases[name] for name in reversed(architectures)
         ),  # the slow ones first: none waits alone at the end
     )
+
+
+def embedded_base(architecture: str) -> BaseSpec:
+    """Pre-training of a slim net of the embedded scale."""
+    return BaseSpec(architecture=architecture, recipe=_pretraining(architecture))
 
 
 def _pretraining(architecture: str) -> Recipe:

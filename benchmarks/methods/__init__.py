@@ -6,10 +6,11 @@ from benchmarks.methods.fc_only import FcOnly
 from benchmarks.methods.finetune import FineTune
 from benchmarks.methods.paint import Paint
 from benchmarks.methods.scratch import Scratch, ScratchDelta
-from benchmarks.methods.skips import DeltaGates, Skips, table8_policies
+from benchmarks.methods.skips import DeltaArm, DeltaGates, Skips, table8_policies
 
 __all__ = [
     "Cell",
+    "DeltaArm",
     "DeltaGates",
     "DeltaNetworks",
     "FcOnly",

@@ -57,6 +57,8 @@ class Outcome:
 class Cell:
     """Everything a method needs for one architecture, task and seed."""
 
+    architecture: str = ""
+    """timm name of the full-size net."""
     new_backbone: Callable[[], nn.Module]
     """A fresh copy of the pre-trained net, on the device, channels last."""
     task: TaskData

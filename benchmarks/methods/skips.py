@@ -6,6 +6,7 @@ from typing import ClassVar
 import torch
 
 from benchmarks.data.splits import eval_batches
+from benchmarks.flops import added_gmac
 from benchmarks.gates import gate_statistics, gates_of, with_mean_gates
 from benchmarks.methods.base import Cell, Measurement, Method, Outcome
 from benchmarks.methods.delta import DeltaNetworks
@@ -14,8 +15,8 @@ from benchmarks.recipe import Recipe
 from delta_core import DeltaConfig
 from delta_core.config import Gating
 
-MEAN_GATES = "gates at their training mean"
-"""Arm of a Delta run whose gates no longer see the input."""
+MEAN_GATES = "gates at their mean"
+"""Ending of the arm of a Delta run whose gates no longer see the input: held at their mean over training images."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +99,25 @@ class DeltaGates(DeltaNetworks):
         test = eval_batches(trained.features.of("test"), cell.fabric.device)
         gates = gate_statistics(trained.model, gates_of(trained.model, trained.suffix, test), cell.task.test.labels)
         control = (*_mean_gates(trained, self.recipe.views), *_base_again(cell, outcome))
+        control = tuple(replace(found, variant=f"{self.variant}, {MEAN_GATES}") for found in control)
         return replace(outcome, measurements=(*outcome.measurements, *control), gates=tuple(gates))
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeltaArm(DeltaNetworks):
+    """An arm of our own ablations: Delta-Networks, and what they cost on the full-size net."""
+
+    def measure(self, cell: Cell) -> Outcome:
+        """Train and measure a patch; `added_gmac` is counted, not timed."""
+        outcome = measure_patch(cell, self.config, self.recipe)
+        gmac = Measurement(
+            column=cell.task.name,
+            split="val",
+            value=added_gmac(cell.architecture, self.config),
+            n_examples=1,
+            metric="added_gmac",
+        )
+        return replace(outcome, measurements=(*outcome.measurements, gmac))
 
 
 def _mean_gates(trained: Trained, views: int) -> tuple[Measurement, ...]:
@@ -108,13 +127,9 @@ def _mean_gates(trained: Trained, views: int) -> tuple[Measurement, ...]:
     with torch.random.fork_rng(devices=[]):
         gates = gates_of(model, run, eval_batches(train, cell.fabric.device))
     _, suffix = with_mean_gates(model, gates).split_at_first_patch()
-    return trained.measure(suffix, variant=MEAN_GATES)
+    return trained.measure(suffix)
 
 
 def _base_again(cell: Cell, outcome: Outcome) -> list[Measurement]:
     """Base accuracy of the control: its base is the same untouched net."""
-    return [
-        replace(found, variant=MEAN_GATES)
-        for found in outcome.measurements
-        if found.column != cell.task.name and found.phase == "after"
-    ]
+    return [found for found in outcome.measurements if found.column != cell.task.name and found.phase == "after"]
