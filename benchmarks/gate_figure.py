@@ -38,59 +38,49 @@ def draw_gates(
     widths = ([4] if images else []) + sizes
     tallest = max(*sizes, 4 if images else 0)
     figure = Figure(
-        figsize=(CELL * sum(widths) + 0.75 * len(widths) + 1.3, (CELL * tallest + 0.95) * len(rows) + 0.75),
+        figsize=(CELL * sum(widths) + 0.75 * len(widths) + 1.1, (CELL * tallest + 1.1) * len(rows) + 0.4),
         layout="constrained",
     )
-    figure.suptitle(title, fontsize=11)
-    grid = figure.subplots(len(rows), len(widths), squeeze=False, width_ratios=widths)
-    for place, (row, line) in enumerate(zip(rows, grid, strict=True)):
+    figure.suptitle(title, fontsize=10.5)
+    for place, (row, part) in enumerate(zip(rows, figure.subfigures(len(rows), 1, squeeze=False).flat, strict=True)):
+        part.suptitle(str(row), x=0.01, ha="left", fontsize=9, fontweight="bold")
+        line = part.subplots(1, len(widths), squeeze=False, width_ratios=widths)[0]
         if images:
             line[0].imshow(images[place])
             line[0].axis("off")
         triangles = line[1:] if images else line
-        line[0].set_title(str(row), loc="left", fontsize=9, fontweight="bold", pad=18)
         for axes, block, k in zip(triangles, blocks, sizes, strict=True):
-            part = frame[(frame["row"] == row) & (frame["block"] == block)]
-            _triangle(axes, part, k)
+            _triangle(axes, frame[(frame["row"] == row) & (frame["block"] == block)], k)
             axes.set_title(f"block {block}", fontsize=9)
             axes.set_xlabel("from node", fontsize=8)
         triangles[0].set_ylabel("to node", fontsize=8)
-    bar = figure.colorbar(
-        grid[0, -1].collections[0],
-        ax=grid,
-        ticks=[0, 0.5, 1],
-        shrink=min(1.0, 2.2 / (CELL * tallest * len(rows) + 1)),
-        aspect=14,
-    )
-    bar.set_label(value_label, fontsize=8)
-    bar.ax.tick_params(labelsize=8)
+        bar = part.colorbar(triangles[-1].collections[0], ax=line, ticks=[0, 0.5, 1], shrink=0.8, aspect=12)
+        bar.set_label(value_label, fontsize=8)
+        bar.ax.tick_params(labelsize=8)
     return figure
 
 
 def _triangle(axes: Axes, part: pd.DataFrame, k: int) -> None:
-    """Gates of one block; a white frame marks the skips that the net has itself."""
+    """Gates of one block; a frame marks the skips that the net has itself."""
     values = np.full((k, k), np.nan)
     values[part["target"] - 1, part["source"]] = part["value"]
     axes.pcolormesh(
         np.arange(k + 1) - 0.5, np.arange(k + 1) + 0.5, np.ma.masked_invalid(values), cmap=COLOURS, vmin=0, vmax=1
     )
     for skip in part.itertuples():
+        red, green, blue, _ = colormaps[COLOURS](skip.value)
+        ink = "white" if 0.3 * red + 0.59 * green + 0.11 * blue < 0.5 else "black"
         if skip.existing:
-            axes.add_patch(
-                Rectangle(
-                    (skip.source - 0.44, skip.target - 0.44), 0.88, 0.88, fill=False, edgecolor="white", linewidth=1.6
-                )
-            )
+            corner = (skip.source - 0.43, skip.target - 0.43)
+            axes.add_patch(Rectangle(corner, 0.86, 0.86, fill=False, edgecolor=ink, linewidth=1.3))
         if k <= LARGEST_WITH_DIGITS:
-            red, green, blue, _ = colormaps[COLOURS](skip.value)
-            dark = 0.3 * red + 0.59 * green + 0.11 * blue < 0.5
             axes.text(
-                skip.source, skip.target, f"{skip.value:.2f}", ha="center", va="center", fontsize=7,
-                color="white" if dark else "black", fontweight="bold" if skip.value >= ON else "normal",
+                skip.source, skip.target, f"{skip.value:.2f}", ha="center", va="center", fontsize=7, color=ink,
+                fontweight="bold" if skip.value >= ON else "normal",
             )  # fmt: skip
     axes.set_xticks(range(k))
     axes.set_yticks(range(1, k + 1))
     axes.tick_params(length=0, labelsize=8)
     axes.set_ylim(k + 0.5, 0.5)
-    axes.set_aspect("equal")
+    axes.set_aspect("equal", anchor="N")
     axes.spines[:].set_visible(False)

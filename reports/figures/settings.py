@@ -82,5 +82,5 @@ def _legend(axes: "Axes", columns: int) -> None:
         NEW: "new: trained, stored with the task",
     }
     for (kind, word), x in zip(words.items(), (0.06, 0.32, 0.68), strict=True):
-        _box(axes, x * columns - 0.09, 0.32, 0.1, "", kind)
+        _box(axes, x * columns - 0.13, 0.32, 0.18, "", kind)
         axes.text(x * columns, 0.3, word, fontsize=9, va="center")
