@@ -112,6 +112,11 @@ def _report_flags(arguments: list[str]) -> list[str]:
     return [word for flag, value in pairs for word in (flag, Path(value.removeprefix("imagefolder:")).name)]
 
 
+def _flags(arguments: list[str], names: tuple[str, ...]) -> list[str]:
+    """Those of the arguments that are flags of these names, with their values."""
+    return [word for pair in pairwise(arguments) if pair[0] in names for word in pair]
+
+
 @nox.session
 def table2(session: nox.Session) -> None:
     """Table 2, single-task patching; arguments after -- go to delta-bench run."""
@@ -128,6 +133,44 @@ def table5(session: nox.Session) -> None:
 def table10(session: nox.Session) -> None:
     """Table 10, the runs of Table 2 as top-1 pairs."""
     _table(session, "table10")
+
+
+@nox.session
+def table8(session: nox.Session) -> None:
+    """Table 8, what to do with the skips; arguments after -- go to delta-bench run."""
+    _table(session, "table8")
+
+
+@nox.session
+def table12(session: nox.Session) -> None:
+    """Table 12, fine-grained tasks from scratch."""
+    _table(session, "table12")
+
+
+@nox.session
+def table13(session: nox.Session) -> None:
+    """Table 13, common tasks from scratch."""
+    _table(session, "table13")
+
+
+@nox.session
+def ablation(session: nox.Session) -> None:
+    """Our own ablations of Delta (4), with a Pareto plot; arguments after -- go to delta-bench run."""
+    _table(session, "ablation")
+
+
+@nox.session
+def figures(session: nox.Session) -> None:
+    """Figures 1 to 6 and the variance analysis, as png and pdf; arguments after -- go to delta-bench run."""
+    programs = core(session)
+    session.run(str(programs / "delta-bench"), "run", "figures", *session.posargs, external=True)
+    if "--dry-run" in session.posargs:
+        return
+    where = _flags(session.posargs, ("--results", "--cache"))
+    if "embedded" in _flags(session.posargs, ("--scale",)) or "--scale" not in session.posargs:
+        session.run(str(programs / "python"), "-m", "benchmarks.variance", *where, external=True)
+    shown = _flags(session.posargs, ("--scale", "--results"))
+    session.run(str(programs / "delta-report"), "figures", *shown, external=True)
 
 
 @nox.session

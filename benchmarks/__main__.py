@@ -17,6 +17,7 @@ from benchmarks.errors import UserError
 from benchmarks.fabric import devices_of
 from benchmarks.feature_store import FeatureStore
 from benchmarks.fetch import fetch_data
+from benchmarks.gate_record import collect_gates
 from benchmarks.grid import Planned, Result, check_inputs, plan, run_all
 from benchmarks.merge import merge
 from benchmarks.options import Options, check_counts
@@ -79,6 +80,7 @@ def run(options: tyro.conf.OmitArgPrefixes[Options]) -> int:
         failures = _measure(console, world, planned, options.workers)
     finally:  # what was measured before an interruption counts too
         frame = collect(world.env.results)
+        collect_gates(world.env.results)
     console.print(f"{len(frame)} rows in {world.env.results / 'runs.csv'}", highlight=False)
     return 1 if failures else 0
 
@@ -128,6 +130,7 @@ def collect_rows(
         results: where rows go.
     """
     frame = merge(results / scale, scale, sources)
+    collect_gates(results / scale)
     _console().print(f"{len(frame)} rows in {results / scale / 'runs.csv'}", highlight=False)
     return 0
 

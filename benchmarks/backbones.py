@@ -2,25 +2,36 @@
 
 from dataclasses import replace
 
+import torch
 from torch import nn
 
 from benchmarks.bases import load_pretrained
-from benchmarks.embedded_backbones import PREPROCESSING
+from benchmarks.embedded_backbones import PREPROCESSING, slim_backbone
 from benchmarks.env import Env
+from benchmarks.identity import derive_seed
 from benchmarks.record import Scale
 from benchmarks.spec import Run
 from delta_core.weights import Preprocessing, load_backbone, preprocessing_of
 
 EMBEDDED_BASE_CLASSES = 62
 
+SCRATCH = "scratch"
+"""Weights of a net without pre-training: drawn by the run's seed."""
+
 
 def open_backbone(run: Run, env: Env) -> nn.Module:
-    """The pre-trained net of a run, on the CPU.
+    """The net of a run with its pre-trained weights, or with random ones, on the CPU.
 
     Raises:
         UserError, DeltaError: if its weights cannot be loaded.
     """
     source, _, name = run.weights.partition(":")
+    if run.weights == SCRATCH:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(derive_seed("scratch", run.architecture, run.seed))
+            if run.scale == "embedded":
+                return slim_backbone(run.architecture, num_classes=EMBEDDED_BASE_CLASSES)
+            return load_backbone(run.architecture, "none")
     if source == "pretrain":
         return load_pretrained(run.architecture, name, env.cache, num_classes=EMBEDDED_BASE_CLASSES)
     return load_backbone(run.architecture, str(env.weights_file) if source == "file" else run.weights)

@@ -6,7 +6,7 @@ import timm
 import torch
 
 from benchmarks.domain_adaptation.spec import DomainMethod
-from benchmarks.methods import DeltaNetworks, FcOnly
+from benchmarks.methods import DeltaNetworks, FcOnly, ScratchDelta, Skips
 from benchmarks.spec import MethodFacts
 from benchmarks.transfer.method import Transfer
 from delta_core import DeltaConfig
@@ -36,13 +36,15 @@ def backbone_params(architecture: str) -> int:
 def full_size_params(architecture: str, method: MethodFacts) -> int:
     """Trainable parameters, head left out, of a method on the full-size architecture of that name."""
     match method:
-        case DeltaNetworks(config=config):
+        case DeltaNetworks(config=config) | Skips(config=config):
             return delta_params(architecture, config)
         case FcOnly():
             return 0
         case Transfer(config=config) if config:
             return backbone_params(architecture) + delta_params(architecture, config)
         case DomainMethod(delta=DeltaConfig() as config):
+            return backbone_params(architecture) + delta_params(architecture, config)
+        case ScratchDelta(config=DeltaConfig() as config):
             return backbone_params(architecture) + delta_params(architecture, config)
         case _:
             return backbone_params(architecture)

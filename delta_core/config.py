@@ -13,6 +13,8 @@ GateStart = Literal["half", "identity"]
 NormPlace = Literal["output", "skip_sum", "none"]
 NormStart = Literal["fresh", "identity"]
 ModuleInput = Literal["full", "stride2", "pool7"]
+Skips = Literal["all", "new"]
+GatePer = Literal["skip", "channel"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,8 +22,8 @@ class DeltaConfig:
     """Delta-Networks (n): gates over all skip connections of the last `n_modules` blocks (paper, Section 2).
 
     The defaults are what measured best on validation data (`delta_core/DECISIONS.md`); `DeltaConfig.paper()` is the
-    literal reading of the paper. Counts of parameters do not depend on any option but `n_modules`, `gating`
-    and `reduction`.
+    literal reading of the paper. Counts of parameters depend on `n_modules`, `blocks_after`, `gating`, `skips`,
+    `gate_per`, `reduction` and on whether there is a BatchNorm.
 
     Raises:
         DeltaError: for a value outside the declared choices.
@@ -37,10 +39,16 @@ existing-only.
 
     n_modules: int = 4
     """Number of gated blocks, counted from the last one (paper, Section 3, Setup: 1, 2 or 4)."""
+    blocks_after: int = 0
+    """Number of blocks behind the gated ones that stay as they are."""
     gating: Gating = "delta"
     """Where the gates come from: `delta` = input-conditioned Delta-module; the others are the ablations of Table 8:
     `learnable` = one free scalar per skip, `ones` = all skips at weight 1, `random` = fixed draws from U(0, 1),
     `existing-only` = free scalars on the identity skips that the net already has, no new skips."""
+    skips: Skips = "all"
+    """`all`: the net's own skips are gated too, k(k+1)/2 in a block (paper). `new`: its own stay at weight 1."""
+    gate_per: GatePer = "skip"
+    """One gate for all channels of a skip (as the paper draws them), or one for each of its channels."""
     reduction: int = 2
     """Width of the module is C / `reduction`; 2 meets all printed parameter counts (Tables 2 and 10)."""
     gate_start: GateStart = "half"
@@ -65,15 +73,24 @@ existing-only.
             ("norm_place", NormPlace),
             ("norm_start", NormStart),
             ("module_input", ModuleInput),
+            ("skips", Skips),
+            ("gate_per", GatePer),
         ):
             value = getattr(self, name)
             if value not in get_args(choices):
                 given = reprlib.repr(value)
                 raise DeltaError(f"DeltaConfig.{name} is {given}; choose one of {', '.join(get_args(choices))}.")
-        for name in ("n_modules", "reduction"):
+        for name, least in (("n_modules", 1), ("reduction", 1), ("blocks_after", 0)):
             value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise DeltaError(f"DeltaConfig.{name} is {reprlib.repr(value)}; give a whole number of at least 1.")
+            if not isinstance(value, int) or isinstance(value, bool) or value < least:
+                raise DeltaError(
+                    f"DeltaConfig.{name} is {reprlib.repr(value)}; give a whole number of at least {least}."
+                )
+        if self.gating == "existing-only" and (self.skips, self.gate_per) != ("all", "skip"):
+            raise DeltaError(
+                "DeltaConfig.gating is 'existing-only', which has one gate for each skip of the net and no new ones; "
+                "leave skips at 'all' and gate_per at 'skip'."
+            )
         logit = self.gate_start_logit
         if not isinstance(logit, int | float) or isinstance(logit, bool) or not -100 <= logit <= 100:
             raise DeltaError(

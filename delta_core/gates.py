@@ -4,15 +4,18 @@ A block with k sub-blocks has nodes 0..k (node 0 = block input, node j = output 
 connections i -> j with i < j (paper, Section 2). Skips are ordered by target j, then source i. Where nodes are summed,
 the k skips (j-1) -> j exist in the net already and the others are new; where they are concatenated, all exist.
 
-Shape legend: B batch, C channels of the block input, H W its size, S = k(k+1)/2 skips.
+Shape legend: B batch, C channels of the block input, H W its size, S = k(k+1)/2 skips, G gates that a policy chooses.
 """
+
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from delta_core.config import DeltaConfig, ModuleInput
-from delta_core.families import Wiring
+from delta_core.errors import DeltaError
+from delta_core.families import Block, Wiring
 
 
 def n_skips(k: int) -> int:
@@ -32,18 +35,28 @@ def existing_skips(k: int, wiring: Wiring = "sum") -> Tensor:
     >>> existing_skips(2, "concat").tolist()
     [True, True, True]
     """
+    return torch.tensor(_exist(k, wiring))
+
+
+def _exist(k: int, wiring: Wiring) -> list[bool]:
+    """`existing_skips` as a list: patches are also built on the meta device, where tensors have no values."""
     new = wiring == "sum"
-    return torch.tensor([not new or source == target - 1 for target in range(1, k + 1) for source in range(target)])
+    return [not new or source == target - 1 for target in range(1, k + 1) for source in range(target)]
 
 
 class DeltaModule(nn.Module):
     """Input-conditioned gates: two 3x3 convolutions, pooling, one linear layer, sigmoid (paper, Section 2).
 
-    (B, C, H, W) -> (B, S). 6.75 C^2 parameters in the convolutions at `reduction=2`, which meets all parameter counts
+    (B, C, H, W) -> (B, G). 6.75 C^2 parameters in the convolutions at `reduction=2`, which meets all parameter counts
     printed in Tables 2 and 10.
+
+    Args:
+        channels: C.
+        existing: mask (G,) of the gates whose skips the net already has.
+        config: width, start and input size.
     """
 
-    def __init__(self, channels: int, k: int, config: DeltaConfig, wiring: Wiring = "sum") -> None:
+    def __init__(self, channels: int, existing: Tensor, config: DeltaConfig) -> None:
         super().__init__()
         width = max(1, channels // config.reduction)
         self.module_input: ModuleInput = config.module_input
@@ -52,12 +65,11 @@ class DeltaModule(nn.Module):
         self.norm1 = nn.BatchNorm2d(width)
         self.conv2 = nn.Conv2d(width, width, 3, padding=1, bias=False)
         self.norm2 = nn.BatchNorm2d(width)
-        self.fc = nn.Linear(width, n_skips(k))
+        self.fc = nn.Linear(width, len(existing))
         if config.gate_start == "identity":
             nn.init.zeros_(self.fc.weight)
             with torch.no_grad():
-                sign = existing_skips(k, wiring).to(self.fc.bias) * 2 - 1
-                self.fc.bias.copy_(sign * config.gate_start_logit)
+                self.fc.bias.copy_((existing.to(self.fc.bias) * 2 - 1) * config.gate_start_logit)
 
     def forward(self, x: Tensor) -> Tensor:  # noqa: D102
         if self.module_input == "pool7" and max(x.shape[-2:]) > 7:
@@ -68,12 +80,13 @@ class DeltaModule(nn.Module):
 
 
 class LearnableGates(nn.Module):
-    """One free scalar per skip, the same for every input (Table 8): (B, C, H, W) -> (1, S)."""
+    """One free scalar per gate, the same for every input (Table 8): (B, C, H, W) -> (1, G)."""
 
-    def __init__(self, k: int, config: DeltaConfig, wiring: Wiring = "sum") -> None:
+    def __init__(self, existing: Tensor, config: DeltaConfig) -> None:
         super().__init__()
-        existing = existing_skips(k, wiring).float()
-        self.gates = nn.Parameter(existing if config.gate_start == "identity" else torch.full_like(existing, 0.5))
+        self.gates = nn.Parameter(
+            existing.float() if config.gate_start == "identity" else torch.full(existing.shape, 0.5)
+        )
 
     def forward(self, _: Tensor) -> Tensor:  # noqa: D102
         return self.gates[None]
@@ -108,16 +121,62 @@ class FixedGates(nn.Module):
         return self.gates[None]
 
 
-def build_gates(channels: int, k: int, config: DeltaConfig, wiring: Wiring = "sum") -> nn.Module:
-    """Gating policy of one block with `k` sub-blocks and `channels` input channels."""
+class NewSkipsOnly(nn.Module):
+    """Gates of the new skips, (B or 1, G), among the net's own, which stay at 1: -> (B or 1, S)."""
+
+    def __init__(self, new: nn.Module, is_new: Sequence[bool]) -> None:
+        super().__init__()
+        self.new = new
+        # The net's own skips all read the column of ones behind the gates.
+        self.place = [sum(is_new[:skip]) if gated else sum(is_new) for skip, gated in enumerate(is_new)]
+
+    def forward(self, x: Tensor) -> Tensor:  # noqa: D102
+        gates = self.new(x)
+        return torch.cat([gates, torch.ones_like(gates[:, :1])], dim=1)[:, self.place]
+
+
+class GatesPerChannel(nn.Module):
+    """(B or 1, S * C) -> (B or 1, S, C)."""
+
+    def __init__(self, flat: nn.Module, channels: int) -> None:
+        super().__init__()
+        self.flat = flat
+        self.channels = channels
+
+    def forward(self, x: Tensor) -> Tensor:  # noqa: D102
+        return self.flat(x).unflatten(1, (-1, self.channels))
+
+
+def build_gates(block: Block, config: DeltaConfig) -> nn.Module:
+    """Gating policy of one block: what enters it -> gates (B or 1, S), or (B or 1, S, C_out) for one per channel.
+
+    Raises:
+        DeltaError: if the block cannot be gated in this way.
+    """
+    k = len(block.sub_blocks)
+    exist = _exist(k, block.wiring)
+    is_new = [not exists for exists in exist]
+    if config.skips == "new" and not any(is_new):
+        raise DeltaError(f"skips is 'new' but {block.name} has no room for new skips; choose 'all'.")
+    per_channel = config.gate_per == "channel"
+    if per_channel and block.wiring == "concat":
+        raise DeltaError(
+            f"gate_per is 'channel' but {block.name} concatenates nodes of different widths; choose 'skip'."
+        )
+    width = block.out_channels if per_channel else 1
+    gated = [exists for exists in exist if config.skips == "all" or not exists]
+    starts = torch.tensor(gated).repeat_interleave(width)
+    gates: nn.Module
     match config.gating:
         case "delta":
-            return DeltaModule(channels, k, config, wiring)
+            gates = DeltaModule(block.in_channels, starts, config)
         case "learnable":
-            return LearnableGates(k, config, wiring)
+            gates = LearnableGates(starts, config)
         case "existing-only":
-            return ExistingGates(k, wiring)
+            gates = ExistingGates(k, block.wiring)
         case "ones":
-            return FixedGates(torch.ones(n_skips(k)))
+            gates = FixedGates(torch.ones(len(starts)))
         case "random":
-            return FixedGates(torch.rand(n_skips(k)))
+            gates = FixedGates(torch.rand(len(starts)))
+    gates = GatesPerChannel(gates, width) if per_channel else gates
+    return NewSkipsOnly(gates, is_new) if config.skips == "new" else gates

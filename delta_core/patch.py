@@ -48,7 +48,7 @@ class BlockPatch(nn.Module):
             )
         self.block = block
         self.norm_place = config.norm_place
-        self.gates = build_gates(block.in_channels, len(block.sub_blocks), config, block.wiring)
+        self.gates = build_gates(block, config)
         self.norm = nn.Identity() if config.norm_place == "none" else nn.BatchNorm2d(block.out_channels)
 
     def forward(self, backbone: nn.Module, x: Tensor, scale: float = 1.0) -> Tensor:
@@ -62,10 +62,10 @@ class BlockPatch(nn.Module):
         Returns:
             (B, C_out, H', W'), what leaves it.
         """
-        gates = self.gates(x)  # (B or 1, S)
+        gates = self.gates(x)  # (B or 1, S) or (B or 1, S, C_out)
         if scale != 1:
-            existing = existing_skips(len(self.block.sub_blocks), self.block.wiring)
-            gates = torch.lerp(existing.to(gates), gates, scale)
+            existing = existing_skips(len(self.block.sub_blocks), self.block.wiring).to(gates)
+            gates = torch.lerp(existing[:, None] if gates.ndim == 3 else existing, gates, scale)
         units = [backbone.get_submodule(name) for name in self.block.sub_blocks]
         run = self._summed if self.block.wiring == "sum" else self._concatenated
         x = run(units, gates, x, scale)
@@ -155,15 +155,17 @@ class Patch(nn.Module):
             raise DeltaError("num_classes and config are None, so there is nothing to train; give one of them.")
         if class_names and len(class_names) != num_classes:
             raise DeltaError(f"{len(class_names)} class names were given for {num_classes} classes; give one a class.")
-        if config and config.n_modules > len(blocks):
+        ends = len(blocks) - (config.blocks_after if config else 0)
+        if config and config.n_modules > ends:
+            behind = f" in front of the last {config.blocks_after}" if config.blocks_after else ""
             raise DeltaError(
-                f"n_modules is {config.n_modules} but the net has {len(blocks)} blocks that can be gated; "
-                f"{f'choose 1 to {len(blocks)}' if blocks else 'patch its head alone'}."
+                f"n_modules is {config.n_modules} but the net has {max(0, ends)} blocks{behind} that can be gated; "
+                f"{f'choose 1 to {ends}' if ends > 0 else 'patch its head alone'}."
             )
         self.config = config
         self.class_names = class_names
         self.preprocessing = preprocessing
-        gated = blocks[len(blocks) - config.n_modules :] if config else ()
+        gated = blocks[ends - config.n_modules : ends] if config else ()
         # Module names must not hold dots.
         self.blocks = nn.ModuleDict({block.name.replace(".", "_"): BlockPatch(block, config) for block in gated})  # type: ignore[arg-type]
         self.head = nn.Identity() if num_classes is None else nn.Linear(features, num_classes)

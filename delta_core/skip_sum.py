@@ -22,7 +22,7 @@ class SkipSums:
     `residual` the sum starts at 0.
 
     Args:
-        gates: (B or 1, S), ordered by target, then source.
+        gates: (B or 1, S), ordered by target, then source; or (B or 1, S, C), one for each channel.
         k: number of sub-blocks.
 
     Example:
@@ -48,12 +48,13 @@ class SkipSums:
         if own is None or own is node:
             return self._sum(gates, node, residual)
         others = torch.cat([gates[:, :-1], torch.zeros_like(gates[:, -1:])], dim=1)
-        return torch.addcmul(self._sum(others, node, residual), gates[:, -1, None, None, None], own)
+        return torch.addcmul(self._sum(others, node, residual), _weight(gates[:, -1]), own)
 
     def _sum(self, gates: Tensor, node: Tensor, residual: Tensor | None) -> Tensor:
         # Copying nodes into a buffer pays when there is a backward pass; a compiler fuses the plain sums itself, and on
-        # the meta device there is nothing to copy.
-        if torch.compiler.is_compiling() or not torch.is_grad_enabled() or node.is_meta:
+        # the meta device there is nothing to copy. Products with gates per channel would not be of matrices.
+        plain = torch.compiler.is_compiling() or not torch.is_grad_enabled() or node.is_meta
+        if plain or gates.ndim == 3:
             return plain_sum(gates, self.nodes, residual)
         if self.store is None:
             self.store = _Store(node, self.k)
@@ -66,13 +67,20 @@ class SkipSums:
 
 
 def plain_sum(gates: Tensor, nodes: list[Tensor], residual: Tensor | None = None) -> Tensor:
-    """Residual and nodes, each (B, C, H, W), the nodes weighted by gates (B or 1, len(nodes)); one kernel for each."""
-    weights = gates[..., None, None, None]
-    first = weights[:, 0]
+    """Residual and nodes, each (B, C, H, W), the nodes weighted by gates (B or 1, len(nodes)); one kernel for each.
+
+    Gates (B or 1, len(nodes), C) weight each channel by itself.
+    """
+    first = _weight(gates[:, 0])
     total = first * nodes[0] if residual is None else torch.addcmul(residual, first, nodes[0])
     for index, node in enumerate(nodes[1:], start=1):
-        total = torch.addcmul(total, weights[:, index], node)
+        total = torch.addcmul(total, _weight(gates[:, index]), node)
     return total
+
+
+def _weight(gates: Tensor) -> Tensor:
+    """Gates of one skip, (B or 1,) or (B or 1, C), as a factor of nodes (B, C, H, W)."""
+    return gates.reshape(len(gates), -1, 1, 1)
 
 
 CPU_BUFFER_BYTES = 16 * 2**20

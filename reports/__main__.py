@@ -72,14 +72,37 @@ def html(*, scale: Scale = "embedded", results: Path = Path("results"), out: Pat
         results: folder that holds <scale>/runs.csv; without rows the paper's numbers stand alone.
         out: the file; <results>/report/index.html if not given.
     """
-    from reports.html.index import index_html  # a table needs no template
+    from reports.figures.index import all_figures  # a table needs neither
+    from reports.html.index import index_html
 
     source = results / scale / "runs.csv"
     rows = read_rows(source)
     _check_scale(rows, source, scale)
     path = out or results / "report" / "index.html"
-    _write(path, index_html(rows, scale, {}))
+    drawn, _ = all_figures(results / scale, scale)
+    _write(path, index_html(rows, scale, {one.caption: one.figure for one in drawn}))
     print(path)
+
+
+def figures(*, scale: Scale = "embedded", results: Path = Path("results"), out: Path | None = None) -> None:
+    """Draw every figure as png and pdf, its data as csv, and say which claims on gates hold.
+
+    Args:
+        scale: whose runs to show.
+        results: folder that holds <scale>/gates.csv and <scale>/variance.csv.
+        out: where the files go; <results>/<scale>/figures if not given.
+    """
+    from reports.figures.index import all_figures, write_figures  # a table needs no figures
+
+    drawn, claims = all_figures(results / scale, scale)
+    out = out or results / scale / "figures"
+    try:
+        paths = write_figures(drawn, out)
+    except OSError as error:
+        raise UserError(f"Cannot write {out}: {error.strerror}; choose another folder with --out.") from error
+    for claim in claims:
+        print(f"{'holds' if claim.holds else 'DOES NOT HOLD'}: {claim.name}, {claim.says}; {claim.measured}")
+    print(*paths, sep="\n")
 
 
 def explain_cell(
@@ -131,6 +154,7 @@ def write_reproducing(*, results: Path = Path("results"), out: Path = Path("REPR
 COMMANDS: dict[str, Callable[..., None]] = {
     **{name: partial(report, name) for name in REPORTS},
     "explain": explain_cell,
+    "figures": figures,
     "html": html,
     "reproducing": write_reproducing,
 }

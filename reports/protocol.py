@@ -18,7 +18,7 @@ PATCHING = {
 }
 """50 epochs: paper Sec. 3; the rest: mlfoundations/patching, whose recipe it says it follows. Views 0 = fresh crops."""
 
-PROTOCOLS: dict[str, dict[str, object]] = {"patching": PATCHING}
+PROTOCOLS: dict[str, dict[str, object]] = {"patching": PATCHING, "table8": PATCHING}
 """Suite -> configuration."""
 
 

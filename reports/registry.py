@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from benchmarks.record import Scale
-from reports import study, transfer
+from reports import ablation, study, transfer
 from reports.layout import Page, page
 from reports.reduce import table_frame
+from reports.scratch import SCRATCH_TABLES, ScratchTable, scratch_frame, scratch_page
 from reports.tables import TABLES, Table
 
 if TYPE_CHECKING:
@@ -69,8 +70,24 @@ def _transfer(question: Question) -> Answer:
     return Answer(frame=frame, page=transfer.transfer_page(frame, question.scale, question.tasks))
 
 
+def _scratch(table: ScratchTable, question: Question) -> Answer:
+    frame = scratch_frame(question.rows, table)
+    return Answer(frame=frame, page=scratch_page(frame, table, question.scale))
+
+
+def _ablation(question: Question) -> Answer:
+    frame = ablation.ablation_frame(question.rows)
+    return Answer(
+        frame=frame,
+        page=ablation.ablation_page(frame, question.scale),
+        figure=ablation.ablation_figure(frame, question.scale),
+    )
+
+
 REPORTS: dict[str, Report] = {
     **{table.name: Report(suites=(table.suite,), answer=partial(_table, table)) for table in TABLES},
     transfer.NAME: Report(suites=(transfer.SUITE,), answer=_transfer),
+    **{table.name: Report(suites=(table.name,), answer=partial(_scratch, table)) for table in SCRATCH_TABLES},
+    ablation.SUITE: Report(suites=(ablation.SUITE,), answer=_ablation, printed=False),
     study.SUITE: Report(suites=(study.SUITE,), answer=_study, printed=False),
 }

@@ -36,7 +36,7 @@ class TableRow:
             case "finetune":
                 name, variant = "full fine-tuning", f"({self.variant.replace('=', ' ')})" if self.variant else ""
             case _:
-                name, variant = self.method, self.variant
+                name, variant = TABLE8_LABELS.get(self.method, self.method), self.variant
                 if self.n_delta_modules:
                     name += f" ({self.n_delta_modules})"
         return f"{name} {variant}".rstrip() + (", oracle" if self.role == "oracle" else "")
@@ -80,6 +80,26 @@ DELTA_ROWS = tuple(
     for variant in ("default", "paper")
 )
 
+TABLE8_LABELS = {
+    "learnable_skips": "existing skips, learnable",
+    "all_skips_learnable": "all skips, learnable",
+    "all_skips_learnable+bn": "all skips, learnable + BN",
+    "all_skips": "all skips at 1",
+    "all_skips+bn": "all skips at 1 + BN",
+    "random": "all skips, random + BN",
+}
+"""Methods of Table 8 between a new head and Delta-Networks."""
+
+TABLE8_ROWS = (
+    TableRow(method="fc_only"),
+    *(TableRow(method=method) for method in TABLE8_LABELS),
+    *(
+        TableRow(method="delta_networks", variant=variant, n_delta_modules=4)
+        for reading in ("default", "paper")
+        for variant in (reading, f"{reading}, gates at their mean")
+    ),
+)
+
 PATCHING_ROWS = (
     TableRow(method="fc_only"),
     *(
@@ -109,5 +129,12 @@ TABLES: tuple[Table, ...] = (
         quantities=("base_top1", "patch_top1"),
         rows=PATCHING_ROWS,
         rows_if_measured=frozenset([FINETUNE_ROW, *(row for row in DELTA_ROWS if row.n_delta_modules > 1)]),
+    ),
+    Table(
+        number=8,
+        title="What to do with the skips of a frozen net: patch top-1 / harmonic mean of base and patch top-1 (%)",
+        suite="table8",
+        quantities=("patch_top1", "harmonic_mean"),
+        rows=TABLE8_ROWS,
     ),
 )

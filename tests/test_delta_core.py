@@ -242,7 +242,7 @@ def test_skips_are_ordered_by_target_then_source() -> None:
 
 
 def test_delta_gates_depend_on_the_input_and_stay_between_zero_and_one() -> None:
-    module = DeltaModule(8, 3, DeltaConfig(gate_start="half")).eval()
+    module = DeltaModule(8, existing_skips(3), DeltaConfig(gate_start="half")).eval()
     nn.init.normal_(module.fc.weight)
     gates = module(torch.randn(5, 8, 9, 9))
     assert gates.shape == (5, 6)
@@ -254,7 +254,7 @@ def test_delta_gates_depend_on_the_input_and_stay_between_zero_and_one() -> None
 @pytest.mark.parametrize("logit", [1.0, 2.5])
 def test_identity_start_opens_existing_skips_and_closes_new_ones(module_input: ModuleInput, logit: float) -> None:
     config = DeltaConfig(module_input=module_input, gate_start="identity", gate_start_logit=logit)
-    gates = DeltaModule(8, 3, config)(torch.randn(5, 8, 9, 9))
+    gates = DeltaModule(8, existing_skips(3), config)(torch.randn(5, 8, 9, 9))
     logits = torch.where(existing_skips(3), logit, -logit)
     assert torch.allclose(gates, torch.sigmoid(logits).expand(5, 6))
 
@@ -378,7 +378,9 @@ def test_an_unknown_sub_block_is_refused_by_name() -> None:
     refuse("layer3 of ResNet has sub-blocks of type OddBlock", lambda: DeltaModel(net))
 
 
-@pytest.mark.parametrize("field", ["gating", "gate_start", "norm_place", "norm_start", "module_input"])
+@pytest.mark.parametrize(
+    "field", ["gating", "gate_start", "norm_place", "norm_start", "module_input", "skips", "gate_per"]
+)
 def test_a_value_outside_the_choices_names_them(field: str) -> None:
     refuse(f"DeltaConfig.{field} is 'odd'; choose one of", lambda: DeltaConfig(**{field: "odd"}))
 
@@ -386,6 +388,7 @@ def test_a_value_outside_the_choices_names_them(field: str) -> None:
 @pytest.mark.parametrize("field", ["n_modules", "reduction"])
 def test_numbers_below_one_are_refused(field: str) -> None:
     refuse(f"DeltaConfig.{field} is 0", lambda: DeltaConfig(**{field: 0}))
+    refuse("DeltaConfig.blocks_after is -1", lambda: DeltaConfig(blocks_after=-1))
 
 
 def test_fingerprint_names_what_it_covers() -> None:

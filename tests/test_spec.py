@@ -60,6 +60,8 @@ OTHER = {
     "norm_place": ("output", "none"),
     "norm_start": ("fresh", "identity"),
     "module_input": ("full", "pool7"),
+    "skips": ("all", "new"),
+    "gate_per": ("skip", "channel"),
     "reading": ("default", "paper"),
 }
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from benchmarks.data.splits import TaskData, eval_batches
 from benchmarks.engine import predict, top1
 from benchmarks.feature_store import FeatureStore
+from benchmarks.gate_record import SkipGate
 from benchmarks.recipe import Recipe
 from benchmarks.record import Selection
 
@@ -26,7 +27,7 @@ class Measurement:
     column: str
     split: EvalSplit
     value: float
-    """In per cent."""
+    """In per cent, or in the unit that `metric` names."""
     n_examples: int
     metric: str = "top1"
     phase: Literal["before", "after"] = "after"
@@ -48,12 +49,16 @@ class Outcome:
     backbone_sha_after: str
     base_logits_equal: bool | None
     """None where the method changes the base on purpose."""
+    gates: tuple[SkipGate, ...] = ()
+    """Gates on the task's test images, where the method records them."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
     """Everything a method needs for one architecture, task and seed."""
 
+    architecture: str = ""
+    """timm name of the full-size net."""
     new_backbone: Callable[[], nn.Module]
     """A fresh copy of the pre-trained net, on the device, channels last."""
     task: TaskData

@@ -1,8 +1,9 @@
 """Train and measure a patch on a backbone that must not change: shared by FC-only and Delta-Networks."""
 
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from lightning_fabric import Fabric
@@ -18,15 +19,39 @@ from delta_core import DeltaConfig, DeltaModel, backbone_fingerprint
 TASK = "task"
 
 
+@dataclass(frozen=True, kw_only=True)
+class Trained:
+    """A patch that was trained on a cell."""
+
+    cell: Cell
+    model: DeltaModel
+    """With the patch active."""
+    features: PrefixFeatures
+    """The cell's task as the suffix sees it."""
+    suffix: nn.Module
+    steps: int
+    train_s: float
+
+    def measure(self, suffix: nn.Module, **where: Any) -> tuple[Measurement, ...]:
+        """Top-1 of the patched part of a net on the task's held-out and test images."""
+        task = replace(self.cell.task, val=self.features.of("val"), test=self.features.of("test"))
+        seen = replace(self.cell, task=task)
+        return tuple(seen.measure_task(suffix, split, **where) for split in EVAL_SPLITS)
+
+
 def measure_patch(cell: Cell, config: DeltaConfig | None, recipe: Recipe) -> Outcome:
     """Train a patch (`config=None`: the head alone) and prove that the base stayed as it was.
 
     What the frozen prefix puts out for held-out and test images, and for fixed views of training images, comes from
     the store; only fresh views go through the whole model.
     """
+    return outcome_of(train_cell(cell, config, recipe))
+
+
+def train_cell(cell: Cell, config: DeltaConfig | None, recipe: Recipe) -> Trained:
+    """Train a patch on a fresh copy of the cell's backbone."""
     started = time.perf_counter()
-    backbone = cell.new_backbone()
-    model = DeltaModel(backbone)
+    model = DeltaModel(cell.new_backbone())
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(cell.init_seed)
         model.add_patch(TASK, num_classes=cell.task.classes, config=config)
@@ -34,20 +59,22 @@ def measure_patch(cell: Cell, config: DeltaConfig | None, recipe: Recipe) -> Out
         model=model, task=cell.task, store=cell.store, device=cell.fabric.device, dtype=recipe.feature_dtype
     )
     steps = train_patch(model, features, recipe, cell.fabric, seed=cell.order_seed)
-    train_s = time.perf_counter() - started
-
-    counts = model.count_parameters()
     _, suffix = model.split_at_first_patch()
-    seen = replace(cell, task=replace(cell.task, val=features.of("val"), test=features.of("test")))
-    task = tuple(seen.measure_task(suffix, split) for split in EVAL_SPLITS)
-    base, equal = _base_after(cell, model)
+    train_s = time.perf_counter() - started
+    return Trained(cell=cell, model=model, features=features, suffix=suffix, steps=steps, train_s=train_s)
+
+
+def outcome_of(trained: Trained) -> Outcome:
+    """Measure a trained patch on its task, and the base below it."""
+    counts = trained.model.count_parameters()
+    base, equal = _base_after(trained.cell, trained.model)
     return Outcome(
-        measurements=(*cell.before(), *base, *task),
+        measurements=(*trained.cell.before(), *base, *trained.measure(trained.suffix)),
         params_delta=counts.delta,
         params_head=counts.head,
-        steps=steps,
-        train_s=train_s,
-        backbone_sha_after=backbone_fingerprint(backbone),
+        steps=trained.steps,
+        train_s=trained.train_s,
+        backbone_sha_after=backbone_fingerprint(trained.model.backbone),
         base_logits_equal=equal,
     )
 

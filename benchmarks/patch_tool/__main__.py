@@ -1,4 +1,4 @@
-"""Patch a frozen net for your own images: fit, predict, eval, info."""
+"""Patch a frozen net for your own images: fit, predict, eval, info, inspect."""
 
 import json
 import sys
@@ -19,6 +19,7 @@ from benchmarks.patch_tool.base import find_patches, open_files, put_on
 from benchmarks.patch_tool.evaluate import evaluate_patch
 from benchmarks.patch_tool.fit import Listener, fit_patch
 from benchmarks.patch_tool.info import describe
+from benchmarks.patch_tool.inspect import Inspection, check_picture
 from benchmarks.patch_tool.options import FitOptions
 from benchmarks.patch_tool.predict import predict_images
 from delta_core import DeltaError
@@ -29,7 +30,13 @@ Weights = Annotated[str | None, tyro.conf.arg(help="Weights of the net, where th
 
 def main() -> None:
     """Entry point of `delta-patch`; bad input gives one sentence and exit code 2."""
-    commands: dict[str, Callable[..., int]] = {"fit": fit, "predict": classify, "eval": evaluate, "info": info}
+    commands: dict[str, Callable[..., int]] = {
+        "fit": fit,
+        "predict": classify,
+        "eval": evaluate,
+        "info": info,
+        "inspect": inspect,
+    }
     try:
         sys.exit(tyro.extras.subcommand_cli_from_dict(commands, prog="delta-patch", description=__doc__))
     except (UserError, DeltaError, DivergedError) as error:
@@ -130,6 +137,41 @@ def info(patch: tyro.conf.Positional[Path]) -> int:
     console = _console()
     for what, value in describe(patch):
         _print(console, f"{what:13} {value}")
+    return 0
+
+
+def inspect(
+    patch: tyro.conf.Positional[Path],
+    image: tyro.conf.Positional[Path],
+    out: Annotated[Path, tyro.conf.arg(aliases=["-o"])] = Path("gates.png"),
+    arch: Arch = None,
+    weights: Weights = None,
+    device: str = "auto",
+) -> int:
+    """Show the gates that a patch gives to an image: which skips are on, block by block.
+
+    Args:
+        patch: patch folder.
+        image: image file.
+        out: picture to write; its ending says how, e.g. .png or .pdf.
+        arch: architecture.
+        weights: weights.
+        device: auto, cpu, cuda, cuda:1 or mps.
+    """
+    check_picture(out)
+    net, architecture, source = open_files([patch], arch, weights)
+    net = to_device(net, torch.device(devices_of(device)[0]))
+    found = Inspection(put_on(net, [patch], architecture=architecture, weights=source), image)
+    name, probability = found.answer
+    console = _console()
+    _print(console, f"{image}  {patch.name}: {name} {100 * probability:.1f} %")
+    for gate in found.gates.itertuples():
+        kind, state = "its own" if gate.existing else "new", "on" if gate.on else "off"
+        _print(console, f"{gate.name:16} {gate.source} -> {gate.target}  {gate.value:.3f}  {state:3}  {kind}")
+    found.draw(
+        f"{image.name}, patch {patch.name} on {architecture}; bold: on (at least 0.5), framed: the net's own skips"
+    ).savefig(out, dpi=150)
+    _print(console, f"Picture: {out}")
     return 0
 
 

@@ -1,0 +1,175 @@
+"""What makes it work, as functions from a world to runs: Table 8, our own ablations, Tables 12 and 13, the figures."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from benchmarks.backbones import SCRATCH
+from benchmarks.methods import DeltaArm, DeltaGates, FcOnly, Method, Scratch, ScratchDelta, table8_policies
+from benchmarks.recipe import Recipe
+from benchmarks.spec import RunSpec
+from benchmarks.worlds import TaskSet, World
+from delta_core import DeltaConfig
+
+TABLE8 = "table8"
+ABLATION = "ablation"
+TABLE12 = "table12"
+TABLE13 = "table13"
+
+TABLE8_ARCHITECTURES = ("resnet18", "resnet34", "resnext50_32x4d", "wide_resnet50_2")
+TABLE8_TASKS = TaskSet(embedded=("signs", "photos"), paper=("aircraft", "cars"))
+FIGURE_TASKS = TaskSet(embedded=("signs", "photos", "textures"), paper=("aircraft", "cars", "flowers"))
+"""Figures 4 to 6 show all three, Figure 3 the first two."""
+TABLE12_TASKS = TABLE8_TASKS
+TABLE13_TASKS = TaskSet(embedded=("textures", "shapes", "glyphs62"), paper=("cifar10", "cifar100", "imagenet"))
+"""The last one plays ImageNet: it is the base task, measured in top-5 and on the smaller net alone."""
+
+SCRATCH_ARCHITECTURES = ("resnet18", "resnet34")
+SCRATCH_EPOCHS_FACTOR = 4
+"""Epochs from scratch over those of patching: 200 at scale paper; the large task of Table 13 takes the usual 50."""
+
+
+def table8(world: World, seeds: int) -> list[RunSpec]:
+    """Table 8: from a new head to Delta (4), by way of every lesser use of the skips."""
+    recipes = world.recipes
+    methods: list[Method] = [
+        FcOnly(recipe=recipes.head),
+        *table8_policies(recipes.delta),
+        *_deltas(world),
+    ]
+    return _runs(world, TABLE8, world.among(TABLE8_ARCHITECTURES), world.tasks, methods, seeds)
+
+
+def figures(world: World, seeds: int) -> list[RunSpec]:
+    """Gates behind Figures 3 to 6: the Delta (4) runs of Table 8 on ResNeXt-50 and ResNet-18, and one more task."""
+    tasks = list(world.tasks)
+    shown = (
+        {"resnext50_32x4d": tasks[:2], "resnet18": tasks}
+        if world.scale != "local"
+        else dict.fromkeys(world.weights, tasks)
+    )
+    delta = _deltas(world)[:1]
+    return [
+        run
+        for architecture, weights in world.among(shown).items()
+        for run in _runs(
+            world,
+            TABLE8,
+            {architecture: weights},
+            {task: world.tasks[task] for task in shown[architecture]},
+            delta,
+            seeds,
+        )
+    ]
+
+
+def ablation(world: World, seeds: int) -> list[RunSpec]:
+    """Our own ablations on the first net of Table 8: every arm departs from Delta (4) in what its name says."""
+    architecture, weights = next(iter(world.among(TABLE8_ARCHITECTURES).items()))
+    arms = [
+        DeltaArm(recipe=world.recipes.delta, config=config, reading=name) for name, config in ablation_arms().items()
+    ]
+    methods = [FcOnly(recipe=world.recipes.head), *arms]
+    return _runs(world, ABLATION, {architecture: weights}, world.tasks, methods, seeds)
+
+
+def ablation_arms() -> dict[str, DeltaConfig]:
+    """Arms of the ablation by name; the first is what all others depart from."""
+    default = DeltaConfig()
+    return {
+        "default": default,
+        **{f"modules: last {n}": replace(default, n_modules=n) for n in (1, 2, 3)},
+        **{f"modules: block {4 - n} alone": replace(default, n_modules=1, blocks_after=n) for n in (1, 2, 3)},
+        "skips: new alone": replace(default, skips="new"),
+        "gates: per channel": replace(default, gate_per="channel"),
+        "gates start: identity": replace(default, gate_start="identity"),
+        "BN: none": replace(default, norm_place="none", norm_start="fresh"),
+        "BN: on skip sum": replace(default, norm_place="skip_sum"),
+        "BN: fresh": replace(default, norm_start="fresh"),
+        "module input: stride 2": replace(default, module_input="stride2"),
+        "module input: full": replace(default, module_input="full"),
+        "module width: C/4": replace(default, reduction=4),
+        "module width: C/8": replace(default, reduction=8),
+    }
+
+
+def table12(world: World, seeds: int) -> list[RunSpec]:
+    """Table 12: fine-grained tasks from scratch."""
+    return _from_scratch(world, TABLE12, SCRATCH_ARCHITECTURES, tuple(world.tasks), seeds)
+
+
+def table13(world: World, seeds: int) -> list[RunSpec]:
+    """Table 13: common tasks from scratch; the large one on ResNet-18 alone, as in the paper."""
+    large = TABLE13_TASKS.paper[-1] if world.scale == "paper" else TABLE13_TASKS.embedded[-1]
+    small = tuple(task for task in world.tasks if task != large)
+    runs = _from_scratch(world, TABLE13, SCRATCH_ARCHITECTURES, small, seeds)
+    if large not in world.tasks:
+        return runs
+    return runs + _from_scratch(world, TABLE13, SCRATCH_ARCHITECTURES[:1], (large,), seeds, epochs_factor=1)
+
+
+def _deltas(world: World) -> list[Method]:
+    recipes = world.recipes
+    return [
+        DeltaGates(recipe=recipes.delta, config=DeltaConfig(), reading="default"),
+        DeltaGates(recipe=recipes.delta_paper, config=DeltaConfig.paper(), reading="paper"),
+    ]
+
+
+def _from_scratch(
+    world: World,
+    suite: str,
+    architectures: tuple[str, ...],
+    tasks: Iterable[str],
+    seeds: int,
+    *,
+    epochs_factor: int = SCRATCH_EPOCHS_FACTOR,
+) -> list[RunSpec]:
+    recipe = scratch_recipe(world.recipes.head, epochs_factor)
+    methods = [Scratch(recipe=recipe), ScratchDelta(recipe=recipe, config=DeltaConfig.paper())]
+    weights = dict.fromkeys(world.among(architectures), SCRATCH)
+    return _runs(world, suite, weights, {task: world.tasks[task] for task in tasks}, methods, seeds, base=False)
+
+
+def scratch_recipe(patching: Recipe, epochs_factor: int) -> Recipe:
+    """SGD at 0.1 with cosine and weight decay 5e-4, the usual recipe of ResNets on CIFAR; the paper gives none."""
+    return replace(
+        patching,
+        epochs=epochs_factor * patching.epochs,
+        optimizer="sgd",
+        lr=0.1,
+        head_lr=0.1,
+        weight_decay=5e-4,
+        feature_dtype="float32",
+    )
+
+
+def _runs(
+    world: World,
+    suite: str,
+    weights: dict[str, str],
+    tasks: dict[str, str],
+    methods: Iterable[Method],
+    seeds: int,
+    *,
+    base: bool = True,
+) -> list[RunSpec]:
+    methods = list(methods)
+    return [
+        RunSpec(
+            suite=suite,
+            scale=world.scale,
+            architecture=architecture,
+            weights=name,
+            task=task,
+            data=data,
+            base_task=world.base_task if base else "",
+            base_data=world.base_data if base else "",
+            method=method,
+            image_size=world.image_size,
+            seed=seed,
+        )
+        for seed in range(seeds)
+        for architecture, name in weights.items()
+        for task, data in tasks.items()
+        for method in methods
+    ]

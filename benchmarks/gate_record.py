@@ -1,0 +1,102 @@
+"""What the gates of trained patches were: one CSV per run, gathered into one tidy `gates.csv` per scale.
+
+This module does not import torch, so that reports can read gates without it.
+"""
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+import pandas as pd
+
+from benchmarks.errors import UserError
+from benchmarks.record import Scale, atomic_text
+
+
+@dataclass(frozen=True, kw_only=True)
+class SkipGate:
+    """The gate of one skip, for one test image or on average over the test images."""
+
+    block: int
+    """From 1, the first block of the net."""
+    source: int
+    """Node that the skip leaves; 0 is the block's input."""
+    target: int
+    existing: bool
+    """Whether the net has this skip itself."""
+    sample: int | None
+    """Index of the test image; None is the mean over all of them."""
+    label: int | None
+    """Class of the image."""
+    value: float
+    """0 = closed, 1 = open."""
+    sd: float | None
+    """Sample standard deviation over the images; None for a single one."""
+    n_examples: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class GateRow(SkipGate):
+    """A gate with the run that it was recorded in."""
+
+    run_id: str
+    scale: Scale
+    architecture: str
+    task: str
+    seed: int
+
+
+COLUMNS = [field.name for field in fields(GateRow)]
+DTYPES = {"sample": "Int64", "label": "Int64", "sd": "float64", "existing": "bool"}
+
+
+def gates_path(results: Path, run_id: str) -> Path:
+    """File of one run below the results folder of its scale."""
+    return results / "records" / f"{run_id}.gates.csv"
+
+
+def write_gates(results: Path, rows: Iterable[GateRow]) -> None:
+    """Write the gates of one run."""
+    rows = list(rows)
+    _write(gates_path(results, rows[0].run_id), _frame(rows))
+
+
+def collect_gates(results: Path) -> pd.DataFrame:
+    """Gather the gates of all runs below `results` into `gates.csv`; gates of runs that are not here are kept."""
+    frames = [_read(path) for path in sorted((results / "records").glob("*.gates.csv"))]
+    if not frames:
+        return read_gates(results)
+    frame = pd.concat(frames, ignore_index=True)
+    known = read_gates(results)
+    kept = known[~known["run_id"].isin(frame["run_id"])]
+    frame = pd.concat([frame, kept], ignore_index=True) if len(kept) else frame
+    order = ["architecture", "task", "seed", "run_id", "sample", "block", "target", "source"]
+    frame = frame.sort_values(order, ignore_index=True)
+    _write(results / "gates.csv", frame)
+    return frame
+
+
+def read_gates(results: Path) -> pd.DataFrame:
+    """`gates.csv` of a scale, columns `COLUMNS`; empty if it is not there.
+
+    Raises:
+        UserError: if it cannot be read.
+    """
+    path = results / "gates.csv"
+    return _read(path) if path.exists() else _frame([])
+
+
+def _frame(rows: list[GateRow]) -> pd.DataFrame:
+    return pd.DataFrame([asdict(row) for row in rows], columns=COLUMNS).astype(DTYPES)
+
+
+def _read(path: Path) -> pd.DataFrame:
+    try:
+        return pd.read_csv(path, dtype=DTYPES)[COLUMNS]
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(f"{path} is not a file of gates ({type(error).__name__}); delete it and run again.") from error
+
+
+def _write(path: Path, frame: pd.DataFrame) -> None:
+    with atomic_text(path) as stream:
+        frame.to_csv(stream, index=False, lineterminator="\n", float_format="%.6g")

@@ -1,0 +1,88 @@
+"""From scratch (Tables 12 and 13): a net without pre-training, as it is or with Delta-modules that train with it."""
+
+import time
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+from torchmetrics.functional.classification import multiclass_accuracy
+
+from benchmarks.engine import fit
+from benchmarks.methods.base import EVAL_SPLITS, Cell, Measurement, Method, Outcome
+from benchmarks.methods.finetune import FineTuned
+from delta_core import DeltaConfig, DeltaModel, JointDelta, backbone_fingerprint
+
+TOP5_FROM_CLASSES = 50
+"""Tasks with at least so many classes are measured in top-5 as well (Table 13: ImageNet)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scratch(Method):
+    """Train all weights of a net that starts from random ones; those are drawn by the run's seed, for all methods."""
+
+    name: ClassVar[str] = "standard"
+    config: DeltaConfig | None = None
+    """Delta-modules that train with the net; None = the net as it is."""
+
+    @property
+    def n_delta_modules(self) -> int:
+        """0 for the net as it is."""
+        return self.config.n_modules if self.config else 0
+
+    def measure(self, cell: Cell) -> Outcome:
+        """Train on the cell's task; there is no base to keep."""
+        started = time.perf_counter()
+        net = self._net(cell)
+        head: nn.Module = net.head
+        steps = fit(net, head, cell.task.train, self.recipe, cell.fabric, seed=cell.order_seed)
+        net.eval()
+        train_s = time.perf_counter() - started
+        in_head = sum(parameter.numel() for parameter in head.parameters())
+        return Outcome(
+            measurements=tuple(self._measurements(cell, net)),
+            params_delta=sum(parameter.numel() for parameter in net.parameters() if parameter.requires_grad) - in_head,
+            params_head=in_head,
+            steps=steps,
+            train_s=train_s,
+            backbone_sha_after=backbone_fingerprint(net.backbone),
+            base_logits_equal=None,
+        )
+
+    def _net(self, cell: Cell) -> FineTuned | JointDelta:
+        backbone = cell.new_backbone()
+        if self.config is None:
+            return FineTuned(backbone, cell.task.classes, seed=cell.init_seed)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(cell.init_seed)
+            model = DeltaModel(backbone)
+            model.add_patch("task", num_classes=cell.task.classes, config=self.config)
+            return JointDelta(model)
+
+    def _measurements(self, cell: Cell, net: nn.Module) -> list[Measurement]:
+        found = []
+        for split in EVAL_SPLITS:
+            top1 = cell.measure_task(net, split)
+            found.append(top1)
+            if cell.task.classes >= TOP5_FROM_CLASSES:
+                labels = getattr(cell.task, split).labels
+                found.append(replace(top1, metric="top5", value=top5(cell.logits(net, split), labels)))
+        return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScratchDelta(Scratch):
+    """The same with Delta-modules: named like Delta-Networks in the paper's tables."""
+
+    name: ClassVar[str] = "delta_networks"
+    config: DeltaConfig
+
+
+def top5(logits: Tensor, labels: Tensor) -> float:
+    """Share of images, in per cent, whose class is among the five highest logits (N, C).
+
+    >>> top5(torch.eye(6)[:2], torch.tensor([0, 1]))
+    100.0
+    """
+    found = multiclass_accuracy(logits, labels, num_classes=logits.shape[1], average="micro", top_k=5)
+    return 100 * float(found)

@@ -1,0 +1,73 @@
+"""`delta-patch inspect`: the gates that a patch gives to one image, as numbers and as a picture."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from benchmarks.data.image_files import read_image
+from benchmarks.data.splits import channels_last
+from benchmarks.errors import UserError
+from benchmarks.gate_figure import ON, draw_gates
+from benchmarks.gates import recorded_gates, skip_gates
+from benchmarks.patch_tool.predict import class_names_of
+from delta_core import DeltaModel
+from delta_core.weights import preprocessing_of
+
+PICTURES = (".pdf", ".png", ".svg")
+
+
+def check_picture(path: Path) -> None:
+    """Raise UserError unless a picture can be written there."""
+    if path.suffix.lower() not in PICTURES:
+        raise UserError(f"--out {str(path)!r} does not end in {', '.join(PICTURES)}; give a name that does.")
+    if not path.absolute().parent.is_dir():
+        raise UserError(f"--out {str(path)!r}: the folder {str(path.parent)!r} does not exist; make it first.")
+
+
+class Inspection:
+    """What the active patch of a model does with one image.
+
+    `gates` has one line per skip: `block` (from 1), `name` (of the block), `source`, `target`, `existing`, `value` and
+    `on` (at least 0.5). `answer` is the most probable class with its probability from 0 to 1. `pixels` is what the net
+    saw, (S, S, 3), before normalisation.
+
+    Raises:
+        UserError: if the image cannot be read, or the patch is a head alone.
+    """
+
+    gates: pd.DataFrame
+    answer: tuple[str, float]
+    pixels: NDArray[np.uint8]
+
+    @torch.no_grad()
+    def __init__(self, model: DeltaModel, image: Path) -> None:
+        patch = model.patch()
+        if patch.config is None:
+            raise UserError(
+                f"Patch {model.active_patch!r} is a head alone and has no gates; fit one with --modules 1 or more."
+            )
+        view = patch.preprocessing or preprocessing_of(model.backbone)
+        pixels = view.resize_and_crop()(read_image(image))[None]
+        with recorded_gates(model) as seen:
+            logits = model(channels_last(view.normalise(pixels.to(next(model.backbone.parameters()).device))))
+        probability, index = logits[0].float().softmax(0).max(0)
+        self.answer = (class_names_of(patch)[int(index)], float(probability))
+        self.pixels = pixels[0].permute(1, 2, 0).numpy()
+        lines = [
+            {"block": gate.block, "name": block.name, "source": gate.source, "target": gate.target}
+            | {"existing": gate.existing, "value": gate.value, "on": gate.value >= ON}
+            for number, block in enumerate(model.blocks, start=1)
+            if block.name in seen
+            for gate in skip_gates(number, block.wiring, seen[block.name][0])
+        ]
+        self.gates = pd.DataFrame(lines)
+
+    def draw(self, title: str) -> Figure:
+        """The image and its gates, block by block."""
+        name, probability = self.answer
+        row = f"{name}, {100 * probability:.1f} %"
+        return draw_gates(self.gates.assign(row=row), title=title, images=[self.pixels])

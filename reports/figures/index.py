@@ -1,0 +1,113 @@
+"""All figures of one scale, from what lies in its results folder."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import pandas as pd
+
+from benchmarks.gate_record import read_gates
+from benchmarks.record import Scale
+from benchmarks.variance.record import read_variances
+from reports.block_figure import draw_block
+from reports.figures.claims import Claim, gate_claims
+from reports.figures.gates import figure_mean_gates, figure_sample_gates, mean_gates, sample_gates
+from reports.figures.settings import SETTINGS, figure_settings
+from reports.figures.variance import figure_variance
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+MEANS_OF, MEANS_TASKS = "resnext50_32x4d", 2
+SAMPLES_OF = "resnet18"
+SAMPLE_FIGURES = ("figure4", "figure5", "figure6")
+TASKS: dict[str, tuple[str, ...]] = {
+    "embedded": ("signs", "photos", "textures"),
+    "paper": ("aircraft", "flowers", "cars"),
+}
+"""Tasks of Figures 4 to 6, in this order; Figure 3 shows aircraft and cars, here the first two of the embedded ones."""
+MEAN_TASKS: dict[str, tuple[str, ...]] = {"embedded": ("signs", "photos"), "paper": ("aircraft", "cars")}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drawn:
+    """One figure and the data behind it."""
+
+    name: str
+    """File stem."""
+    caption: str
+    figure: "Figure"
+    data: pd.DataFrame | None = None
+
+
+def all_figures(folder: Path, scale: Scale) -> tuple[list[Drawn], list[Claim]]:
+    """What can be drawn from `folder` (the results of one scale), and the claims of Figure 3.
+
+    Figures 1 and 2 need no runs; the others are left out where their data are missing. At scale local gates of the
+    user's own net are shown.
+    """
+    drawn = [
+        Drawn(name="figure1", caption="Figure 1. Settings compared", figure=figure_settings(), data=SETTINGS),
+        Drawn(name="figure2", caption="Figure 2. A block with its skips", figure=draw_block()),
+    ]
+    gates = read_gates(folder)
+    gates = gates[gates["scale"] == scale]
+    claims: list[Claim] = []
+    for net in _nets(gates, MEANS_OF, scale):
+        means = mean_gates(gates, net)
+        means = _of_tasks(means, MEAN_TASKS.get(scale))
+        if len(means):
+            figure = figure_mean_gates(means, net)
+            drawn.append(Drawn(name="figure3", caption=f"Figure 3. Mean gates, {net}", figure=figure, data=means))
+            claims = gate_claims(means, net)
+    for net in _nets(gates, SAMPLES_OF, scale):
+        tasks = TASKS.get(scale) or tuple(gates["task"].unique())
+        for name, task in zip(SAMPLE_FIGURES, tasks, strict=False):
+            part = sample_gates(gates, net, task)
+            if len(part):
+                caption = f"Figure {name[-1]}. Gates of single images of {task}, {net}"
+                drawn.append(Drawn(name=name, caption=caption, figure=figure_sample_gates(part, net, task), data=part))
+    measured = read_variances(folder)
+    if measured is not None:
+        figure = figure_variance(*measured)
+        drawn.append(Drawn(name="variance", caption="Variance by depth (Appendix 6)", figure=figure, data=measured[0]))
+    return drawn, claims
+
+
+def write_figures(drawn: Iterable[Drawn], out: Path) -> list[Path]:
+    """Write every figure as png and pdf, and its data as csv, the same bytes on every call."""
+    paths = []
+    for one in drawn:
+        kinds: tuple[Literal["png", "pdf"], ...] = ("png", "pdf")
+        for kind in kinds:
+            content = BytesIO()
+            dates = {"CreationDate": None} if kind == "pdf" else {}
+            one.figure.savefig(content, format=kind, dpi=200, metadata=dates)
+            paths.append(out / f"{one.name}.{kind}")
+            _replace(paths[-1], content.getvalue())
+        if one.data is not None:
+            paths.append(out / f"{one.name}.csv")
+            text = one.data.to_csv(index=False, lineterminator="\n", float_format="%.6g")
+            _replace(paths[-1], text.encode())
+    return paths
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Write a file as a whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.tmp")
+    partial.write_bytes(content)
+    partial.replace(path)
+
+
+def _nets(gates: pd.DataFrame, wanted: str, scale: Scale) -> list[str]:
+    there = list(gates["architecture"].unique())
+    return there[:1] if scale == "local" else [net for net in there if net == wanted]
+
+
+def _of_tasks(means: pd.DataFrame, tasks: tuple[str, ...] | None) -> pd.DataFrame:
+    if tasks is None:
+        return means[means["task"].isin(means["task"].unique()[:MEANS_TASKS])]
+    return means[means["task"].isin(tasks)]
