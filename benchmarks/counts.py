@@ -5,7 +5,8 @@ from functools import cache
 import timm
 import torch
 
-from benchmarks.methods import DeltaNetworks, FcOnly, Method
+from benchmarks.methods import AdaptedMethod, BatchNormAdapt, DeltaNetworks, FcOnly, Method
+from benchmarks.methods.adapted import trainable
 from delta_core import DeltaConfig
 from delta_core.families import Block, base_head, stages_of
 from delta_core.patch import Patch
@@ -22,6 +23,15 @@ def delta_params(architecture: str, config: DeltaConfig) -> int:
 
 
 @cache
+def adapted_params(architecture: str, method: AdaptedMethod) -> int:
+    """Trainable parameters that the method adds to the full-size timm net, or copies for the task, without the head."""
+    with torch.device("meta"):
+        net = timm.create_model(architecture).requires_grad_(False)
+        method.adapt(net)
+    return trainable(net)
+
+
+@cache
 def backbone_params(architecture: str) -> int:
     """Parameters of the full-size timm net without its classifier: what PAINT and fine-tuning train."""
     with torch.device("meta"):
@@ -35,7 +45,9 @@ def full_size_params(architecture: str, method: Method) -> int:
     match method:
         case DeltaNetworks(config=config):
             return delta_params(architecture, config)
-        case FcOnly():
+        case AdaptedMethod():
+            return adapted_params(architecture, method)
+        case FcOnly() | BatchNormAdapt():
             return 0
         case _:
             return backbone_params(architecture)

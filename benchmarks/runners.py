@@ -1,9 +1,9 @@
 """Which function measures which kind of run."""
 
-from benchmarks import patching
+from benchmarks import patching, sequences
 from benchmarks.env import Env
 from benchmarks.record import Row
-from benchmarks.spec import Run, RunSpec
+from benchmarks.spec import Run, RunSpec, SequenceSpec
 
 
 def execute(run: Run, env: Env) -> list[Row]:
@@ -11,4 +11,6 @@ def execute(run: Run, env: Env) -> list[Row]:
     match run:
         case RunSpec():
             return patching.execute(run, env)
+        case SequenceSpec():
+            return sequences.execute(run, env)
     raise TypeError(f"Nothing measures a {type(run).__name__}.")

@@ -8,24 +8,29 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
-from benchmarks.data.embedded import BASE_TASK, PATCH_TASKS, load_embedded
+from benchmarks.data.embedded import BASE_TASK, DECATHLON_TASKS, load_embedded
 from benchmarks.data.folders import load_image_folder, load_listed_images
 from benchmarks.data.images import ImageSplit
+from benchmarks.data.joint import joint_task
 from benchmarks.data.splits import LazySplit, Split, TaskData, TensorSplit, seen_in_views
 from benchmarks.env import Env
+from benchmarks.groups import members
 from delta_core.weights import Preprocessing
 
-EMBEDDED_TASKS = (BASE_TASK, *PATCH_TASKS)
+EMBEDDED_TASKS = (BASE_TASK, *DECATHLON_TASKS)
 
 
 def load_task(name: str, env: Env, preprocessing: Preprocessing, *, views: int = 1) -> TaskData:
-    """All splits of a patch task, ready to train on.
+    """All splits of a patch task, ready to train on; of several tasks as one for a name like `a+b`.
 
     Raises:
         UserError: if a folder's layout is wrong.
     """
     if name in env.folders:
         return _folder(name, env.folders[name], preprocessing, views, env.loader_workers)
+    parts = members(name)
+    if len(parts) > 1:
+        return joint_task([load_task(part, env, preprocessing, views=views) for part in parts])
     return _embedded(name, env.cache / "data", preprocessing, views)
 
 
@@ -40,7 +45,7 @@ def load_base_task(name: str, env: Env, preprocessing: Preprocessing, *, classes
 
 
 # Each worker process runs many cells on the same few tasks; decoding them again for each would cost more than training.
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=3)
 def _folder(name: str, root: Path, preprocessing: Preprocessing, views: int, loader_workers: int) -> TaskData:
     return load_image_folder(name, root, preprocessing, views=views, loader_workers=loader_workers)
 
@@ -50,7 +55,7 @@ def _listed(name: str, root: Path, preprocessing: Preprocessing, classes: int) -
     return load_listed_images(name, root, preprocessing, classes=classes)
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=3)
 def _embedded(name: str, cache: Path, preprocessing: Preprocessing, views: int) -> TaskData:
     task = load_embedded(name, cache_dir=cache)
 

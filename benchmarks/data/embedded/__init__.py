@@ -10,11 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.data.embedded import digits, glyphs, photos, shapes, signs, textures
+from benchmarks.data.embedded import digits, glyphs, motions, photos, shapes, signs, strokes, textures, walkers
 from benchmarks.data.images import ImageSplit, ImageTask
 
 BASE_TASK = "glyphs62"
 PATCH_TASKS = ("mnist5k", "optdigits", "shapes", "signs", "textures", "photos")
+DECATHLON_TASKS = (*PATCH_TASKS, "strokes", "motions", "walkers")
+"""The nine of Table 1; the last three stand for Omniglot, UCF101's dynamic images and Daimler pedestrians."""
 
 # name -> (builder, data version); raise the version whenever a change alters the task's pixels.
 _TASKS: dict[str, tuple[Callable[[], ImageTask], int]] = {
@@ -25,7 +27,24 @@ _TASKS: dict[str, tuple[Callable[[], ImageTask], int]] = {
     "signs": (signs.build, 1),
     "textures": (textures.build, 1),
     "photos": (photos.build, 1),
+    "strokes": (strokes.build, 1),
+    "motions": (motions.build, 1),
+    "walkers": (walkers.build, 1),
 }
+
+CLASS_NAMES: dict[str, tuple[str, ...]] = {
+    "glyphs62": glyphs.CLASS_NAMES,
+    "mnist5k": digits.CLASS_NAMES,
+    "optdigits": digits.CLASS_NAMES,
+    "shapes": shapes.CLASS_NAMES,
+    "signs": signs.CLASS_NAMES,
+    "textures": textures.CLASS_NAMES,
+    "photos": photos.CLASS_NAMES,
+    "strokes": strokes.CLASS_NAMES,
+    "motions": motions.CLASS_NAMES,
+    "walkers": walkers.CLASS_NAMES,
+}
+"""Names of a task's classes, without drawing it."""
 
 
 def data_version(name: str) -> int:
