@@ -1,4 +1,4 @@
-"""Several tasks under one name, `a+b+c`: learned together (joint, Table 3) or one after the other (sequence, Table 4)."""
+"""Several tasks under one name, `a+b+c`: learned together (joint, Table 3) or in turn (sequence, Table 4)."""
 
 from collections.abc import Callable, Sequence
 from typing import Literal

@@ -120,7 +120,7 @@ def walk(spec: SequenceSpec, cell: Cell, net: nn.Module, tasks: Sequence[TaskDat
 
 
 def score(rule: Rule, accuracies: Sequence[float]) -> float:
-    """What alpha maximises: a mean of the accuracies, in per cent, on the base (if there are data) and all tasks so far.
+    """What alpha maximises: a mean of accuracies in per cent, on the base (if there are data) and all tasks so far.
 
     >>> score("mean", [20.0, 60.0]), score("harmonic_mean", [20.0, 60.0])
     (40.0, 30.0)

@@ -1,4 +1,4 @@
-"""Several tasks as one (paper, Section 3.1, joint patching): all their images, one head over the union of the classes."""
+"""Several tasks as one (paper, Section 3.1, joint patching): all images, one head over the union of the classes."""
 
 import hashlib
 from collections.abc import Sequence

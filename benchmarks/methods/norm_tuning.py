@@ -1,4 +1,4 @@
-"""Norm tuning (Frankle et al. 2021): residual adapters without adapters, the task's own BatchNorm or LayerNorm alone."""
+"""Norm tuning (Frankle et al. 2021): residual adapters without adapters, the task's own norms alone."""
 
 from dataclasses import dataclass
 from typing import ClassVar

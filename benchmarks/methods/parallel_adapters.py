@@ -1,4 +1,4 @@
-"""Parallel residual adapters (Rebuffi et al. 2018, srebuffi/residual_adapters): a 1 x 1 convolution beside each 3 x 3."""
+"""Parallel residual adapters (Rebuffi et al. 2018, srebuffi/residual_adapters): 1 x 1 convolutions beside 3 x 3."""
 
 from dataclasses import dataclass
 from typing import ClassVar

@@ -1,4 +1,4 @@
-"""Series residual adapters (Rebuffi et al. 2017, srebuffi/residual_adapters): a 1 x 1 convolution after each 3 x 3."""
+"""Series residual adapters (Rebuffi et al. 2017, srebuffi/residual_adapters): 1 x 1 convolutions after 3 x 3."""
 
 from dataclasses import dataclass
 from typing import ClassVar
