@@ -11,7 +11,7 @@ from benchmarks.methods.peft_layers import inject, targets
 
 @dataclass(frozen=True, kw_only=True)
 class Ia3(AdaptedMethod):
-    """Train a scale per output channel of all ungrouped convolutions and linear layers behind the stem, and the head."""
+    """Train a scale per output channel of all ungrouped convolutions and linear layers but the stem, and the head."""
 
     name: ClassVar[str] = "ia3"
 
