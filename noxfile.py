@@ -109,7 +109,18 @@ def _table(session: nox.Session, name: str) -> None:
 def _report_flags(arguments: list[str]) -> list[str]:
     """What delta-report needs of delta-bench's arguments; a folder's name is its task's name."""
     pairs = [(flag, value) for flag, value in pairwise(arguments) if flag in REPORT_FLAGS]
-    return [word for flag, value in pairs for word in (flag, Path(value.removeprefix("imagefolder:")).name)]
+    return [word for flag, value in pairs for word in (flag, _named(value) if flag == "--task" else value)]
+
+
+def _named(task: str) -> str:
+    """What rows call a task: the name of its folder, of each for a group."""
+    return "+".join(Path(folder).name for folder in task.removeprefix("imagefolder:").split("+"))
+
+
+@nox.session
+def table1(session: nox.Session) -> None:
+    """Table 1, adapters and their like on nine tasks; arguments after -- go to delta-bench run."""
+    _table(session, "table1")
 
 
 def _flags(arguments: list[str], names: tuple[str, ...]) -> list[str]:
@@ -124,9 +135,40 @@ def table2(session: nox.Session) -> None:
 
 
 @nox.session
+def table3(session: nox.Session) -> None:
+    """Table 3, three tasks at once."""
+    _table(session, "table3")
+
+
+@nox.session
+def table4(session: nox.Session) -> None:
+    """Table 4, one task after the other."""
+    _table(session, "table4")
+
+
+@nox.session
 def table5(session: nox.Session) -> None:
     """Table 5, transfer learning; arguments after -- go to delta-bench run."""
     _table(session, "table5")
+
+
+@nox.session
+def table9(session: nox.Session) -> None:
+    """Table 9, the qualitative grid; needs no runs."""
+    session.run(str(core(session) / "delta-report"), "table9", *_report_flags(session.posargs), external=True)
+
+
+@nox.session
+def table11(session: nox.Session) -> None:
+    """Table 11, the runs of Table 4 at every alpha."""
+    _table(session, "table11")
+
+
+@nox.session
+def claims(session: nox.Session) -> None:
+    """The paper's sentences about patching as checks over what was measured, and lint of the numbers."""
+    for name in ("claims", "lint"):
+        session.run(str(core(session) / "delta-report"), name, *_report_flags(session.posargs), external=True)
 
 
 @nox.session

@@ -6,7 +6,8 @@ import timm
 import torch
 
 from benchmarks.domain_adaptation.spec import DomainMethod
-from benchmarks.methods import DeltaNetworks, FcOnly, ScratchDelta, Skips
+from benchmarks.methods import AdaptedMethod, BatchNormAdapt, DeltaNetworks, FcOnly, ScratchDelta, Skips
+from benchmarks.methods.adapted import trainable
 from benchmarks.spec import MethodFacts
 from benchmarks.transfer.method import Transfer
 from delta_core import DeltaConfig
@@ -25,6 +26,15 @@ def delta_params(architecture: str, config: DeltaConfig) -> int:
 
 
 @cache
+def adapted_params(architecture: str, method: AdaptedMethod) -> int:
+    """Trainable parameters that the method adds to the full-size timm net, or copies for the task, without the head."""
+    with torch.device("meta"):
+        net = timm.create_model(architecture).requires_grad_(False)
+        method.adapt(net)
+    return trainable(net)
+
+
+@cache
 def backbone_params(architecture: str) -> int:
     """Parameters of the full-size timm net without its classifier: what PAINT and fine-tuning train."""
     with torch.device("meta"):
@@ -38,7 +48,9 @@ def full_size_params(architecture: str, method: MethodFacts) -> int:
     match method:
         case DeltaNetworks(config=config) | Skips(config=config):
             return delta_params(architecture, config)
-        case FcOnly():
+        case AdaptedMethod():
+            return adapted_params(architecture, method)
+        case FcOnly() | BatchNormAdapt():
             return 0
         case Transfer(config=config) if config:
             return backbone_params(architecture) + delta_params(architecture, config)

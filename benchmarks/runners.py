@@ -1,11 +1,11 @@
 """Which function measures which kind of run."""
 
-from benchmarks import patching
+from benchmarks import patching, sequences
 from benchmarks.domain_adaptation import run as domain_adaptation
 from benchmarks.domain_adaptation.spec import DomainSpec
 from benchmarks.env import Env
 from benchmarks.record import Row
-from benchmarks.spec import Run, RunSpec
+from benchmarks.spec import Run, RunSpec, SequenceSpec
 from benchmarks.transfer import runner as transfer
 from benchmarks.transfer.spec import TransferSpec
 
@@ -15,6 +15,8 @@ def execute(run: Run, env: Env) -> list[Row]:
     match run:
         case RunSpec():
             return patching.execute(run, env)
+        case SequenceSpec():
+            return sequences.execute(run, env)
         case TransferSpec():
             return transfer.execute(run, env)
         case DomainSpec():

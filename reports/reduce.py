@@ -1,6 +1,8 @@
 """Rows -> seeds -> cells -> one tidy frame per table. Every reduction has a name and nothing is stored twice."""
 
 import itertools
+import statistics
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
@@ -9,7 +11,7 @@ import pandas as pd
 from benchmarks.record import Scale
 from reports import paper
 from reports.checks import RUN_CELL, check_comparable, check_one_run_per_seed
-from reports.tables import Table, TableRow
+from reports.tables import TABLE1_WEIGHTS, Table, TableRow
 
 RUN = [*RUN_CELL, "seed", "run_id"]
 CELL = [*RUN_CELL, "role"]
@@ -18,8 +20,9 @@ QUANTITIES = ["harmonic_mean", "base_top1", "patch_top1"]
 MATCH_POINTS = 1.0
 """The paper prints one run without spread: ours matches within a point, or within two of our standard deviations."""
 
-Status = Literal["measured", "no_base", "not_applicable", "missing"]
-"""`no_base`: run without base data, so no harmonic mean. `not_applicable`: the method does not exist for the net."""
+Status = Literal["measured", "no_base", "not_applicable", "not_asked", "missing"]
+"""`no_base`: run without base data, so no harmonic mean. `not_applicable`: the method does not exist for the net.
+`not_asked`: a method that is not of the table, and was measured elsewhere in it."""
 
 TIDY = [
     *("table", "scale", "row_id", *CELL, "quantity", "status", "mean", "sd", "n", "best"),
@@ -34,6 +37,13 @@ def harmonic_mean(base: pd.Series, patch: pd.Series) -> pd.Series:
     """Harmonic mean of two accuracies (paper Sec. 7.1), element by element; 0 if both are 0, blank if one is."""
     total = base + patch
     return (2 * base * patch / total).where(total != 0, 0.0)
+
+
+def harmonic_mean_of(accuracies: Sequence[float]) -> float:
+    """Harmonic mean of any number of accuracies; 0 if one is 0, blank if one is blank."""
+    if any(pd.isna(accuracy) for accuracy in accuracies):
+        return float("nan")
+    return statistics.harmonic_mean(accuracies)
 
 
 def best_alpha(curves: pd.DataFrame, split: Literal["val", "test"]) -> pd.DataFrame:
@@ -134,6 +144,7 @@ def table_frame(
     Raises:
         UserError: if the rows must not stand in one table.
     """
+    rows = rows_of_table(rows, table, scale, tasks)
     check_comparable(rows)
     seeds = per_seed(rows)
     check_one_run_per_seed(seeds)
@@ -141,20 +152,21 @@ def table_frame(
     printed = paper.printed(table.number)
     # Slim embedded nets carry the paper's names; the paper's data sets exist at scale paper only.
     known_architectures = [] if scale == "local" else list(printed["architecture"])
+    rows_shown = _rows_shown(table, measured)
     known_tasks = list(printed["task"]) if scale == "paper" else []
     grid = pd.DataFrame(
         [
             (architecture, row.method, row.n_delta_modules, row.variant, task, row.role, row.row_id(architecture))
             for architecture, row, task in itertools.product(
                 architectures or dict.fromkeys([*known_architectures, *rows["architecture"]]),
-                _rows_shown(table, measured),
+                rows_shown,
                 tasks or dict.fromkeys([*known_tasks, *rows["task"]]),
             )
         ],
         columns=[*CELL, "row_id"],
     ).astype({"n_delta_modules": "Int64"})
     frame = grid.merge(measured, on=CELL, how="left", validate="one_to_one")
-    frame["status"] = _status(frame)
+    frame["status"] = _status(frame, table)
     contest = frame["harmonic_mean"].where(frame["role"] == "method")
     frame["best"] = contest == contest.groupby([frame["architecture"], frame["task"]]).transform("max")
     frame = frame.assign(table=table.number, scale=scale, base_after=frame["base_top1"])
@@ -164,6 +176,18 @@ def table_frame(
     ]
     tidy = pd.concat(lines).sort_index(kind="stable").reset_index(drop=True)
     return _with_paper(tidy, printed, scale)[TIDY]
+
+
+def rows_of_table(rows: pd.DataFrame, table: Table, scale: Scale, tasks: tuple[str, ...] = ()) -> pd.DataFrame:
+    """Rows that stand in a table. Tables share runs, so the rows of a suite are those of several tables."""
+    rows = rows[rows["task"].str.contains("+", regex=False) == table.joint]
+    if scale == "local":
+        return rows
+    if scale == "embedded" and table.drawn_tasks:
+        rows = rows[rows["task"].isin([*table.drawn_tasks, *tasks])]
+    if scale == "paper":
+        rows = rows[(rows["weights"] == TABLE1_WEIGHTS) == (table.number == 1)]
+    return rows[rows["architecture"].isin(table.architectures)] if table.architectures else rows
 
 
 def _one_line_per(rows: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
@@ -190,11 +214,13 @@ def _rows_shown(table: Table, measured: pd.DataFrame) -> list[TableRow]:
     return listed + [row for row in found if row not in table.rows]
 
 
-def _status(frame: pd.DataFrame) -> list[Status]:
+def _status(frame: pd.DataFrame, table: Table) -> list[Status]:
     """Status of every cell of the grid, from what was measured in it and beside it."""
     arms = set(zip(*(frame.loc[frame["selection"].notna(), name] for name in ("architecture", "variant")), strict=True))
 
-    def one(architecture: str, variant: str, selection: object, mean: float) -> Status:
+    listed = {(row.method, row.variant, row.n_delta_modules) for row in table.rows}
+
+    def one(architecture: str, method: str, n: int, variant: str, selection: object, mean: float) -> Status:
         if not pd.isna(mean):
             return "measured"
         if not pd.isna(selection):
@@ -203,9 +229,10 @@ def _status(frame: pd.DataFrame) -> list[Status]:
         plain_arm = variant.removesuffix("+bn")
         if variant != plain_arm and (architecture, plain_arm) in arms and (architecture, variant) not in arms:
             return "not_applicable"
-        return "missing"
+        return "missing" if (method, variant, n) in listed else "not_asked"
 
-    columns = (frame[name] for name in ("architecture", "variant", "selection", "harmonic_mean"))
+    names = ("architecture", "method", "n_delta_modules", "variant", "selection", "harmonic_mean")
+    columns = (frame[name] for name in names)
     return [one(*values) for values in zip(*columns, strict=True)]
 
 

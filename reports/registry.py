@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from benchmarks.record import Scale
-from reports import ablation, study, transfer
+from reports import ablation, claims, lint, sequences, study, table9, transfer
 from reports.layout import Page, page
 from reports.reduce import table_frame
 from reports.scratch import SCRATCH_TABLES, ScratchTable, scratch_frame, scratch_page
@@ -49,6 +49,8 @@ class Report:
     answer: Callable[[Question], Answer]
     printed: bool = True
     """Whether the paper has it: then it answers without rows too, with the printed numbers alone."""
+    needs_rows: bool = True
+    """Whether it is empty without runs."""
 
 
 def _table(table: Table, question: Question) -> Answer:
@@ -84,10 +86,40 @@ def _ablation(question: Question) -> Answer:
     )
 
 
+def _table4(question: Question) -> Answer:
+    frame = sequences.table4_frame(question.rows)
+    return Answer(frame=frame, page=sequences.table4_page(frame, question.scale))
+
+
+def _table9(_: Question) -> Answer:
+    frame = table9.table9_frame()
+    return Answer(frame=frame, page=table9.table9_page(frame))
+
+
+def _table11(question: Question) -> Answer:
+    frame = sequences.table11_frame(question.rows)
+    return Answer(frame=frame, page=sequences.table11_page(frame, question.scale))
+
+
+def _claims(question: Question) -> Answer:
+    frame = claims.claims_frame(question.rows, question.scale)
+    return Answer(frame=frame, page=claims.claims_page(frame, question.scale))
+
+
+def _lint(question: Question) -> Answer:
+    frame, page = lint.lint_page(question.rows, question.scale)
+    return Answer(frame=frame, page=page)
+
+
 REPORTS: dict[str, Report] = {
     **{table.name: Report(suites=(table.suite,), answer=partial(_table, table)) for table in TABLES},
     transfer.NAME: Report(suites=(transfer.SUITE,), answer=_transfer),
     **{table.name: Report(suites=(table.name,), answer=partial(_scratch, table)) for table in SCRATCH_TABLES},
     ablation.SUITE: Report(suites=(ablation.SUITE,), answer=_ablation, printed=False),
+    "table4": Report(suites=sequences.SUITES, answer=_table4),
+    "table9": Report(suites=(), answer=_table9, needs_rows=False),
+    "table11": Report(suites=sequences.SUITES, answer=_table11),
+    "claims": Report(suites=sequences.SUITES, answer=_claims, needs_rows=False),
+    "lint": Report(suites=sequences.SUITES, answer=_lint, needs_rows=False),
     study.SUITE: Report(suites=(study.SUITE,), answer=_study, printed=False),
 }

@@ -14,6 +14,30 @@ Quantity = Literal["harmonic_mean", "base_top1", "patch_top1"]
 """A number of a cell, in per cent: top-1 on the base task, top-1 on the patch task, harmonic mean of the two."""
 
 
+TABLE8_LABELS = {
+    "learnable_skips": "existing skips, learnable",
+    "all_skips_learnable": "all skips, learnable",
+    "all_skips_learnable+bn": "all skips, learnable + BN",
+    "all_skips": "all skips at 1",
+    "all_skips+bn": "all skips at 1 + BN",
+    "random": "all skips, random + BN",
+}
+"""Methods of Table 8 between a new head and Delta-Networks."""
+
+NAMES = {
+    **TABLE8_LABELS,
+    "parallel_adapters": "parallel adapters",
+    "series_adapters": "series adapters",
+    "batchnorm_adapt": "BatchNormAdapt (DUA + FC)",
+    "norm_tuning": "norm tuning (ours)",
+    "bitfit": "BitFit (ours)",
+    "ssf": "SSF (ours)",
+    "lora": "LoRA (ours)",
+    "ia3": "IA3 (ours)",
+}
+"""What the reader sees; `ours` marks baselines that the paper does not have."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class TableRow:
     """One line of a table, repeated for every architecture. Names are those of `benchmarks.record.Row`."""
@@ -36,7 +60,7 @@ class TableRow:
             case "finetune":
                 name, variant = "full fine-tuning", f"({self.variant.replace('=', ' ')})" if self.variant else ""
             case _:
-                name, variant = TABLE8_LABELS.get(self.method, self.method), self.variant
+                name, variant = NAMES.get(self.method, self.method), self.variant
                 if self.n_delta_modules:
                     name += f" ({self.n_delta_modules})"
         return f"{name} {variant}".rstrip() + (", oracle" if self.role == "oracle" else "")
@@ -61,6 +85,12 @@ class Table:
     rows: tuple[TableRow, ...]
     rows_if_measured: frozenset[TableRow] = frozenset()
     """Those of `rows` that the paper's table does not have: shown when measured, never asked for."""
+    joint: bool = False
+    """Whether its tasks are several at once."""
+    drawn_tasks: tuple[str, ...] = ()
+    """Its tasks at scale embedded; empty = all that were measured."""
+    architectures: tuple[str, ...] = ()
+    """Its nets, but at scale local; empty = all that were measured."""
 
     @property
     def name(self) -> str:
@@ -79,16 +109,6 @@ DELTA_ROWS = tuple(
     for n in (1, 2, 4)
     for variant in ("default", "paper")
 )
-
-TABLE8_LABELS = {
-    "learnable_skips": "existing skips, learnable",
-    "all_skips_learnable": "all skips, learnable",
-    "all_skips_learnable+bn": "all skips, learnable + BN",
-    "all_skips": "all skips at 1",
-    "all_skips+bn": "all skips at 1 + BN",
-    "random": "all skips, random + BN",
-}
-"""Methods of Table 8 between a new head and Delta-Networks."""
 
 TABLE8_ROWS = (
     TableRow(method="fc_only"),
@@ -113,7 +133,32 @@ PATCHING_ROWS = (
     *(TableRow(method="finetune", variant=f"lr={lr}", role="reference") for lr in PAINT_LRS),
 )
 
+ADAPTED_ROWS = (
+    *(TableRow(method=name) for name in NAMES),
+    TableRow(method="delta_networks", variant="identity", n_delta_modules=4),
+)
+"""Adapters and their like, and Delta whose gates start so that the net is nearly the base."""
+
+TABLE1_WEIGHTS = "timm:resnet18.a1_in1k"
+"""Table 1 has a base of its own at scale paper."""
+
+DRAWN = ("mnist5k", "optdigits", "shapes", "signs", "textures", "photos")
+
 TABLES: tuple[Table, ...] = (
+    Table(
+        number=1,
+        title="Patching nine tasks: harmonic mean of base and patch top-1 (%)",
+        suite="patching",
+        quantities=("harmonic_mean",),
+        rows=tuple(
+            row
+            for row in (*PATCHING_ROWS[:9], *ADAPTED_ROWS, *PATCHING_ROWS[9:])
+            if not (row.method == "delta_networks" and row.n_delta_modules != 4)
+        ),
+        rows_if_measured=frozenset([FINETUNE_ROW]),
+        drawn_tasks=(*DRAWN, "strokes", "motions", "walkers"),
+        architectures=("resnet18",),
+    ),
     Table(
         number=2,
         title="Patching one task: harmonic mean of base and patch top-1 (%)",
@@ -121,6 +166,16 @@ TABLES: tuple[Table, ...] = (
         quantities=("harmonic_mean",),
         rows=PATCHING_ROWS,
         rows_if_measured=frozenset([FINETUNE_ROW]),
+        drawn_tasks=DRAWN,
+    ),
+    Table(
+        number=3,
+        title="Patching three tasks at once: harmonic mean of base top-1 and top-1 on all test images together (%)",
+        suite="patching",
+        quantities=("harmonic_mean",),
+        rows=PATCHING_ROWS,
+        rows_if_measured=frozenset([FINETUNE_ROW, *(row for row in DELTA_ROWS if row.variant == "paper")]),
+        joint=True,
     ),
     Table(
         number=10,
@@ -129,6 +184,7 @@ TABLES: tuple[Table, ...] = (
         quantities=("base_top1", "patch_top1"),
         rows=PATCHING_ROWS,
         rows_if_measured=frozenset([FINETUNE_ROW, *(row for row in DELTA_ROWS if row.n_delta_modules > 1)]),
+        drawn_tasks=DRAWN,
     ),
     Table(
         number=8,

@@ -12,15 +12,17 @@ from benchmarks.data.catalogue import CATALOGUE
 from benchmarks.data.embedded import load_embedded
 from benchmarks.data.folders import load_image_folder, load_listed_images
 from benchmarks.data.images import ImageSplit
+from benchmarks.data.joint import joint_task
 from benchmarks.data.official import load_official
 from benchmarks.data.splits import LazySplit, Split, TaskData, TensorSplit, seen_in_views
 from benchmarks.env import Env
 from benchmarks.feature_store import FeatureStore
+from benchmarks.groups import members
 from delta_core.weights import Preprocessing
 
 
 def load_task(name: str, env: Env, preprocessing: Preprocessing, *, views: int = 1) -> TaskData:
-    """All splits of a patch task, ready to train on.
+    """All splits of a patch task, ready to train on; of several tasks as one for a name like `a+b`.
 
     Raises:
         UserError: if a folder's layout is wrong, or an official data set is not what the catalogue declares.
@@ -29,6 +31,9 @@ def load_task(name: str, env: Env, preprocessing: Preprocessing, *, views: int =
         return _official(name, env.data_root, preprocessing, views, env.loader_workers, _store(env))
     if name in env.folders:
         return _folder(name, env.folders[name], preprocessing, views, env.loader_workers, _store(env))
+    parts = members(name)
+    if len(parts) > 1:
+        return joint_task([load_task(part, env, preprocessing, views=views) for part in parts])
     return _embedded(name, env.cache / "data", preprocessing, views)
 
 
@@ -49,14 +54,14 @@ def _store(env: Env) -> FeatureStore:
 
 
 # Each worker process runs many cells on the same few tasks; decoding them again for each would cost more than training.
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=3)
 def _folder(
     name: str, root: Path, preprocessing: Preprocessing, views: int, loader_workers: int, store: FeatureStore
 ) -> TaskData:
     return load_image_folder(name, root, preprocessing, views=views, loader_workers=loader_workers, store=store)
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=3)
 def _official(
     name: str, data_root: Path, preprocessing: Preprocessing, views: int, loader_workers: int, store: FeatureStore
 ) -> TaskData:
@@ -69,7 +74,7 @@ def _listed(name: str, root: Path, preprocessing: Preprocessing, classes: int) -
     return load_listed_images(name, root, preprocessing, classes=classes)
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=3)
 def _embedded(name: str, cache: Path, preprocessing: Preprocessing, views: int) -> TaskData:
     task = load_embedded(name, cache_dir=cache)
 

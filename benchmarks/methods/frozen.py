@@ -67,7 +67,8 @@ def train_cell(cell: Cell, config: DeltaConfig | None, recipe: Recipe) -> Traine
 def outcome_of(trained: Trained) -> Outcome:
     """Measure a trained patch on its task, and the base below it."""
     counts = trained.model.count_parameters()
-    base, equal = _base_after(trained.cell, trained.model)
+    with trained.model.disable_patches():
+        base, equal = base_after(trained.cell, trained.model)
     return Outcome(
         measurements=(*trained.cell.before(), *base, *trained.measure(trained.suffix)),
         params_delta=counts.delta,
@@ -104,14 +105,12 @@ def train_patch(
     return fit(trained, patch.head, train, recipe, fabric, seed=seed, on_epoch=on_epoch, checkpoint=checkpoint)
 
 
-def _base_after(cell: Cell, model: DeltaModel) -> tuple[tuple[Measurement, ...], bool]:
-    """Base accuracy with patches off, and whether the logits are bit-identical to those before training.
+def base_after(cell: Cell, net: nn.Module) -> tuple[tuple[Measurement, ...], bool]:
+    """Base accuracy of a net without its patch, and whether logits are bit-identical to those before training.
 
     Without base data the proof is made on the task's own test images.
     """
-    with model.disable_patches():
-        if cell.base_logits is None:
-            now = cell.logits(model, "test")
-            return (), torch.equal(now, cell.logits(cell.new_backbone(), "test"))
-        now = cell.logits(model, "test", base=True)
-    return (replace(cell.measure_base(now, "test"), phase="after"),), torch.equal(now, cell.base_logits)
+    if cell.base_logits is None:
+        return (), torch.equal(cell.logits(net, "test"), cell.logits(cell.new_backbone(), "test"))
+    now = cell.logits(net, "test", base=True)
+    return (cell.measure_base(now, "test"),), torch.equal(now, cell.base_logits)

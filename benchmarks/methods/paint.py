@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from benchmarks.errors import UserError
 from benchmarks.methods.base import EVAL_SPLITS, Cell, Measurement, Method, Outcome
 from benchmarks.methods.finetune import FineTuned, train_all, tuned_outcome
 
@@ -53,7 +54,13 @@ class Paint(Method):
 
 @torch.no_grad()
 def interpolate_(net: nn.Module, base: dict[str, Tensor], tuned: dict[str, Tensor], alpha: float) -> None:
-    """Overwrite the state of `net` in place; alpha 0 gives `base` and alpha 1 gives `tuned` bit for bit."""
+    """Overwrite the state of `net` in place; alpha 0 gives `base` and alpha 1 gives `tuned` bit for bit.
+
+    Raises:
+        UserError: for an alpha outside 0 to 1.
+    """
+    if not 0 <= alpha <= 1:
+        raise UserError(f"alpha is {alpha:g}; give a number from 0 (base weights) to 1 (fine-tuned weights).")
     for name, tensor in net.state_dict().items():
         if tensor.is_floating_point():
             tensor.copy_(torch.lerp(base[name], tuned[name], alpha))

@@ -68,7 +68,7 @@ def answers(rows: pd.DataFrame, scale: Scale) -> dict[str, Answer]:
     return {
         name: REPORTS[name].answer(Question(rows=own, scale=scale))
         for name, own in found.items()
-        if len(own) or REPORTS[name].printed
+        if len(own) or REPORTS[name].printed or not REPORTS[name].needs_rows
     }
 
 
@@ -132,7 +132,7 @@ def _of_page(page: Page, answer: Answer, rows: pd.DataFrame) -> Section:
         pictures=() if figure is None else (Picture(svg=_own_ids(inline_svg(figure), page.name), caption=page.title),),
         notes=page.notes,
         commands=page.commands,
-        measured=bool(rows["suite"].isin(report.suites).any()),
+        measured=not report.needs_rows or bool(rows["suite"].isin(report.suites).any()),
         is_table=report.printed,
     )
 

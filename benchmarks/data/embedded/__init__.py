@@ -10,11 +10,26 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.data.embedded import autos, clutter_digits, digits, glyphs, photos, planes, shapes, signs, textures
+from benchmarks.data.embedded import (
+    autos,
+    clutter_digits,
+    digits,
+    glyphs,
+    motions,
+    photos,
+    planes,
+    shapes,
+    signs,
+    strokes,
+    textures,
+    walkers,
+)
 from benchmarks.data.images import ImageSplit, ImageTask
 
 BASE_TASK = "glyphs62"
 PATCH_TASKS = ("mnist5k", "optdigits", "shapes", "signs", "textures", "photos")
+DECATHLON_TASKS = (*PATCH_TASKS, "strokes", "motions", "walkers")
+"""The nine of Table 1; the last three stand for Omniglot, UCF101's dynamic images and Daimler pedestrians."""
 FINE_GRAINED_TASKS = ("planes", "autos")
 DIGIT_TASKS = ("mnist5k", "optdigits", "clutter_digits")
 """Domains of one task, the ten digits."""
@@ -31,7 +46,24 @@ _TASKS: dict[str, tuple[Callable[[], ImageTask], int]] = {
     "planes": (planes.build, 1),
     "autos": (autos.build, 1),
     "clutter_digits": (clutter_digits.build, 1),
+    "strokes": (strokes.build, 1),
+    "motions": (motions.build, 1),
+    "walkers": (walkers.build, 1),
 }
+
+CLASS_NAMES: dict[str, tuple[str, ...]] = {
+    "glyphs62": glyphs.CLASS_NAMES,
+    "mnist5k": digits.CLASS_NAMES,
+    "optdigits": digits.CLASS_NAMES,
+    "shapes": shapes.CLASS_NAMES,
+    "signs": signs.CLASS_NAMES,
+    "textures": textures.CLASS_NAMES,
+    "photos": photos.CLASS_NAMES,
+    "strokes": strokes.CLASS_NAMES,
+    "motions": motions.CLASS_NAMES,
+    "walkers": walkers.CLASS_NAMES,
+}
+"""Names of a task's classes, without drawing it."""
 
 
 ALL_TASKS = tuple(_TASKS)

@@ -1,0 +1,139 @@
+"""The runner of Tables 4 and 11: PAINT from interpolated weights to interpolated weights, task after task.
+
+At every step the whole net is fine-tuned with a new head, and alpha mixes the weights before and after that step. The
+heads of earlier tasks stay as they were trained; at test the task is known and selects the head (Section 3.1).
+"""
+
+import copy
+import statistics
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from torch import nn
+
+from benchmarks.backbones import open_backbone, preprocessings
+from benchmarks.data.load import load_base_task, load_task
+from benchmarks.data.splits import TaskData
+from benchmarks.env import Env
+from benchmarks.fabric import make_fabric, to_device
+from benchmarks.feature_store import FeatureStore
+from benchmarks.groups import grouped, members
+from benchmarks.methods import Cell, Measurement, Outcome
+from benchmarks.methods.base import EvalSplit
+from benchmarks.methods.finetune import FineTuned, train_all
+from benchmarks.methods.paint import ALPHAS, interpolate_
+from benchmarks.provenance import provenance
+from benchmarks.record import Row
+from benchmarks.rows import rows_of
+from benchmarks.spec import Rule, SequenceSpec
+from delta_core import backbone_fingerprint
+
+
+@dataclass(frozen=True, kw_only=True)
+class Learned:
+    """A task of the past: its data, and the head that answers it."""
+
+    cell: Cell
+    model: FineTuned
+    """Its backbone is the net as it is now."""
+
+
+def execute(spec: SequenceSpec, env: Env) -> list[Row]:
+    """Walk through one sequence.
+
+    Returns:
+        Rows of base and all tasks at all eleven alphas of the last step (variant `lr=...,RULE`, Table 11), and of base
+        and tasks so far at the chosen alpha after each step before (variant `lr=...,RULE,after=N`).
+    """
+    started = time.perf_counter()
+    fabric = make_fabric(env.device, env.precision)
+    backbone = to_device(open_backbone(spec, env), fabric.device).eval()
+    at_task, at_base = preprocessings(spec.scale, spec.image_size, backbone)
+    tasks = [load_task(name, env, at_task, views=spec.method.recipe.views) for name in members(spec.task)]
+    classes: int = backbone.num_classes  # type: ignore[assignment]
+    base = load_base_task(spec.base_task, env, at_base, classes=classes) if spec.base_task else None
+    sha_before = backbone_fingerprint(backbone)
+    params = sum(parameter.numel() for parameter in backbone.parameters())
+    cell = Cell(
+        new_backbone=lambda: backbone,
+        task=tasks[0],
+        base=base,
+        base_logits=None,
+        store=FeatureStore(root=env.cache / "features", limit_gb=0),
+        fabric=fabric,
+        order_seed=0,
+        init_seed=0,
+    )
+    return rows_of(
+        spec,
+        walk(spec, cell, backbone, tasks),
+        backbone_sha_before=sha_before,
+        params_backbone=params,
+        data_sha=grouped([task.sha for task in tasks]),
+        transform=str(at_task),
+        elapsed_s=time.perf_counter() - started,
+        origin=provenance(fabric.device, env.precision),
+    )
+
+
+def walk(spec: SequenceSpec, cell: Cell, net: nn.Module, tasks: Sequence[TaskData]) -> Outcome:
+    """Learn the tasks one after the other in `net`, which ends at the last step's chosen alpha."""
+    arm = f"{spec.method.variant},{spec.rule}"
+    measurements: list[Measurement] = []
+    if cell.base is not None:
+        measurements.append(cell.measure_base(cell.logits(net, "test", base=True), "test", phase="before"))
+    learned: list[Learned] = []
+    steps, train_s = 0, 0.0
+    for number, task in enumerate(tasks, 1):
+        init_seed, order_seed = spec.seeds_at(task.name)
+        here = replace(
+            cell, new_backbone=lambda: copy.deepcopy(net), task=task, init_seed=init_seed, order_seed=order_seed
+        )
+        model, more_steps, seconds = train_all(here, spec.method.recipe)
+        steps, train_s = steps + more_steps, train_s + seconds
+        before = {name: tensor.clone() for name, tensor in net.state_dict().items()}
+        after = model.backbone.state_dict()
+        model.backbone = net
+        learned.append(Learned(cell=here, model=model))
+
+        by_alpha: dict[float, list[Measurement]] = {}
+        for alpha in ALPHAS:
+            interpolate_(net, before, after, alpha)
+            by_alpha[alpha] = _measure(cell, net, learned, "val", variant=arm, alpha=alpha)
+            if number == len(tasks):
+                measurements += by_alpha[alpha] + _measure(cell, net, learned, "test", variant=arm, alpha=alpha)
+        alpha = max(ALPHAS, key=lambda alpha: score(spec.rule, [found.value for found in by_alpha[alpha]]))
+        interpolate_(net, before, after, alpha)
+        if number < len(tasks):
+            step = f"{arm},after={number}"
+            measurements += _measure(cell, net, learned, "test", variant=step, alpha=alpha)
+    return Outcome(
+        measurements=tuple(measurements),
+        params_delta=sum(parameter.numel() for parameter in net.parameters() if parameter.requires_grad),
+        params_head=sum(parameter.numel() for item in learned for parameter in item.model.head.parameters()),
+        steps=steps,
+        train_s=train_s,
+        backbone_sha_after=backbone_fingerprint(net),
+        base_logits_equal=None,
+    )
+
+
+def score(rule: Rule, accuracies: Sequence[float]) -> float:
+    """What alpha maximises: a mean of accuracies in per cent, on the base (if there are data) and all tasks so far.
+
+    >>> score("mean", [20.0, 60.0]), score("harmonic_mean", [20.0, 60.0])
+    (40.0, 30.0)
+    """
+    return statistics.fmean(accuracies) if rule == "mean" else statistics.harmonic_mean(accuracies)
+
+
+def _measure(
+    cell: Cell, net: nn.Module, learned: Sequence[Learned], split: EvalSplit, *, variant: str, alpha: float
+) -> list[Measurement]:
+    """Accuracy of the net as it is on the base task and on every task so far, each with its own head."""
+    found = [item.cell.measure_task(item.model, split, variant=variant, alpha=alpha) for item in learned]
+    if cell.base is not None:
+        logits = cell.logits(net, split, base=True)
+        found.insert(0, cell.measure_base(logits, split, variant=variant, alpha=alpha))
+    return found

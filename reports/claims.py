@@ -1,0 +1,178 @@
+"""Sentences of the paper about patching, as named checks over measured rows.
+
+A claim is a set of cases, each a difference that the claim says is positive (or zero). It is printed as *holds k of n*
+with its counterexamples. With at least three seeds a case also has a paired t-test over seeds, one-sided.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import pandas as pd
+
+from benchmarks.record import Scale
+from reports.layout import Block, Page
+from reports.reduce import per_seed, rows_of_table
+from reports.sequences import chosen_ends, sequence_curves, single_task_means
+from reports.tables import TABLES
+
+MIN_SEEDS = 3
+"""Fewest seeds for a test."""
+
+SIGNIFICANT = 0.05
+CELL = ["architecture", "task"]
+Pairs = pd.DataFrame
+"""One line per case and seed: `case`, `seed`, `ours`, `theirs`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claim:
+    """One sentence, and the pairs of numbers that it is about."""
+
+    name: str
+    where: str
+    """Section or table of the paper."""
+    pairs: Callable[[pd.DataFrame, Scale], Pairs]
+    equal: bool = False
+    """Whether it says equal instead of greater."""
+
+
+def delta_beats_paint(rows: pd.DataFrame, scale: Scale) -> Pairs:
+    """Delta (n) against the better of PAINT's arms in the same cell, harmonic means of Tables 1, 2 and 3."""
+    seeds = _cells(rows, scale)
+    paint = seeds[seeds["method"] == "paint"].groupby([*CELL, "seed"])["harmonic_mean"].max().rename("theirs")
+    deltas = seeds[(seeds["method"] == "delta_networks") & (seeds["variant"] == "default")]
+    return _pairs(deltas.join(paint, on=[*CELL, "seed"]), ours="harmonic_mean")
+
+
+def no_drop_on_the_base(rows: pd.DataFrame, scale: Scale) -> Pairs:
+    """Base accuracy with the patch taken off after training, against before."""
+    seeds = _cells(rows, scale)
+    deltas = seeds[seeds["method"] == "delta_networks"]
+    return _pairs(deltas.assign(theirs=deltas["base_before"]), ours="base_top1")
+
+
+def more_modules_help(rows: pd.DataFrame, scale: Scale) -> Pairs:
+    """Delta (2) against (1), and (4) against (2), harmonic means of one cell."""
+    seeds = _cells(rows, scale)
+    deltas = seeds[(seeds["method"] == "delta_networks") & (seeds["variant"] == "default")]
+    fewer = deltas.set_index([*CELL, "seed", "n_delta_modules"])["harmonic_mean"].rename("theirs")
+    deltas = deltas.assign(fewer=deltas["n_delta_modules"].map({2: 1, 4: 2})).dropna(subset="fewer")
+    return _pairs(deltas.join(fewer, on=[*CELL, "seed", "fewer"]), ours="harmonic_mean")
+
+
+def best_of_table1(rows: pd.DataFrame, scale: Scale) -> Pairs:
+    """Delta (4) against the best of parallel adapters, series adapters and BatchNormAdapt in the same cell."""
+    seeds = _cells(rows, scale)
+    rivals = seeds[seeds["method"].isin(["parallel_adapters", "series_adapters", "batchnorm_adapt"])]
+    best = rivals.groupby([*CELL, "seed"])["harmonic_mean"].max().rename("theirs")
+    deltas = seeds[
+        (seeds["method"] == "delta_networks") & (seeds["variant"] == "default") & (seeds["n_delta_modules"] == 4)
+    ]
+    return _pairs(deltas.join(best, on=[*CELL, "seed"]), ours="harmonic_mean")
+
+
+def delta_beats_paint_in_sequences(rows: pd.DataFrame, _: Scale) -> Pairs:
+    """Mean over base and tasks after a sequence, against the better of PAINT's arms."""
+    curves = sequence_curves(rows)
+    ends = chosen_ends(curves)
+    if ends.empty:
+        return _none()
+    ends = ends.assign(value=[sum(test) / len(test) for test in ends["test"]])
+    paint = ends.groupby([*CELL, "seed"])["value"].max().rename("theirs")
+    means = single_task_means(rows, list(dict.fromkeys(curves["task"])))
+    deltas = means[(means["method"] == "delta_networks") & (means["variant"] == "default")]
+    deltas = deltas.assign(value=[sum(test) / len(test) for test in deltas["test"]])
+    return _pairs(deltas.join(paint, on=[*CELL, "seed"]), ours="value")
+
+
+CLAIMS: tuple[Claim, ...] = (
+    Claim(name="Delta (n) beats PAINT in every cell", where="Sec. 3.1, Tables 1 to 3", pairs=delta_beats_paint),
+    Claim(name="zero drop on the base", where="Abstract, Sec. 2", pairs=no_drop_on_the_base, equal=True),
+    Claim(name="more modules help", where="Sec. 3.1 (not in 9 of 24 of Table 2's nets)", pairs=more_modules_help),
+    Claim(name="Delta (4) beats adapters and BatchNormAdapt", where="Table 1 (8 of 9 there)", pairs=best_of_table1),
+    Claim(name="Delta beats PAINT in sequences", where="Sec. 3.1, Table 4", pairs=delta_beats_paint_in_sequences),
+)
+
+
+def claims_frame(rows: pd.DataFrame, scale: Scale) -> pd.DataFrame:
+    """One line per claim and case: `claim`, `where`, `case`, `difference` (points, mean over seeds), `n`, `p`, `holds`.
+
+    `p` is that of the difference being above 0 by chance, blank below three seeds and where all seeds agree exactly.
+    """
+    lines = [line for claim in CLAIMS for line in _lines(claim, claim.pairs(rows, scale))]
+    return pd.DataFrame(lines, columns=["claim", "where", "case", "difference", "n", "p", "holds"])
+
+
+def claims_page(frame: pd.DataFrame, scale: Scale) -> Page:
+    """How often each claim holds, and where it does not."""
+    summary, notes = [], []
+    for claim in CLAIMS:
+        cases = frame[frame["claim"] == claim.name]
+        tested = cases["p"].dropna()
+        against = cases[~cases["holds"].astype(bool)]
+        summary.append(
+            {
+                "method": claim.name,
+                "paper": claim.where,
+                "holds": f"{len(cases) - len(against)} of {len(cases)}" if len(cases) else "not measured",
+                "p < 0.05": f"{(tested < SIGNIFICANT).sum()} of {len(tested)}" if len(tested) else "",
+            }
+        )
+        if len(against):
+            told = (f"{line.case} ({line.difference:+.2f})" for line in against.itertuples())
+            notes.append(f"{claim.name}, counterexamples: {', '.join(told)}.")
+    cells = pd.DataFrame(summary).rename(columns={"method": "claim"})
+    return Page(
+        name="claims",
+        title="What the paper says of patching, and what was measured",
+        caption=f"Scale {scale}; test split. A case is one net, task (or group) and number of modules; it holds "
+        "if the mean over seeds does. p: paired t-test over at least three seeds, one-sided.",
+        blocks=(
+            Block(title="Claims", cells=cells, best=pd.DataFrame(False, index=cells.index, columns=cells.columns)),
+        ),
+        notes=tuple(notes),
+        commands=(),
+    )
+
+
+def _cells(rows: pd.DataFrame, scale: Scale) -> pd.DataFrame:
+    """Numbers that compete in Tables 1, 2 and 3, one line per cell and seed; each run once."""
+    patching = rows[rows["suite"] == "patching"]
+    found = [per_seed(rows_of_table(patching, table, scale)) for table in TABLES if table.number in (1, 2, 3)]
+    seeds = pd.concat([part for part in found if len(part)] or found)
+    keys = [*CELL, "weights", "method", "variant", "n_delta_modules", "seed", "role"]
+    return seeds[seeds["role"] == "method"].drop_duplicates(keys).dropna(subset="harmonic_mean")
+
+
+def _pairs(lines: pd.DataFrame, *, ours: str) -> Pairs:
+    if lines.empty:
+        return _none()
+    arm = lines["variant"].where(lines["variant"] != "default", "").map(lambda name: f" {name}" if name else "")
+    case = lines["architecture"] + " " + lines["task"] + " (" + lines["n_delta_modules"].astype(str) + ")" + arm
+    pairs = pd.DataFrame({"case": case, "seed": lines["seed"], "ours": lines[ours], "theirs": lines["theirs"]})
+    return pairs.dropna()
+
+
+def _none() -> Pairs:
+    return pd.DataFrame(columns=["case", "seed", "ours", "theirs"])
+
+
+def _lines(claim: Claim, pairs: Pairs) -> Iterator[dict[str, object]]:
+    for case, part in pairs.groupby("case", sort=False):
+        difference = (part["ours"] - part["theirs"]).astype(float)
+        mean = difference.mean()
+        p = None
+        if len(difference) >= MIN_SEEDS and difference.std() > 0 and not claim.equal:
+            from scipy.stats import ttest_1samp  # takes a second to import
+
+            p = float(ttest_1samp(difference, 0, alternative="greater").pvalue)
+        holds = bool((difference == 0).all()) if claim.equal else mean > 0
+        yield {
+            "claim": claim.name,
+            "where": claim.where,
+            "case": case,
+            "difference": mean,
+            "n": len(difference),
+            "p": p,
+            "holds": holds,
+        }
