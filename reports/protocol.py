@@ -18,7 +18,23 @@ PATCHING = {
 }
 """50 epochs: paper Sec. 3; the rest: mlfoundations/patching, whose recipe it says it follows. Views 0 = fresh crops."""
 
-PROTOCOLS: dict[str, dict[str, object]] = {"patching": PATCHING, "table8": PATCHING}
+TRANSFER = {
+    "image_size": 224,
+    "min_crop_area": 0.2,
+    "with_val": True,
+    "method.recipe.epochs": 20,
+    "method.recipe.steps_per_epoch": 500,
+    "method.recipe.batch_size": 48,
+    "method.recipe.lr": 1e-3,
+    "method.recipe.head_lr": 1e-2,
+    "method.recipe.milestones": [0.6],
+    "method.recipe.optimizer": "sgd",
+    "method.recipe.nesterov": True,
+    "method.recipe.views": 0,
+}
+"""Scripts of thuml/Transfer-Learning-Library, from whose README the paper's baseline rows are taken."""
+
+PROTOCOLS: dict[str, dict[str, object]] = {"patching": PATCHING, "table8": PATCHING, "transfer": TRANSFER}
 """Suite -> configuration."""
 
 

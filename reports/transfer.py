@@ -44,7 +44,7 @@ NOTES = (
     "Which images a rate keeps: benchmarks/transfer/rates.py; the lists behind the printed numbers are not public.",
 )
 COLUMNS = [
-    *("table", "scale", "architecture", *LINE, "task", "rate", "selection", "mean", "sd", "n", "best"),
+    *("table", "scale", "row_id", "architecture", *LINE, "task", "rate", "selection", "mean", "sd", "n", "best"),
     *("protocol", "weights", "paper_value", "printed", "erratum"),
 ]
 
@@ -91,12 +91,14 @@ def transfer_frame(rows: pd.DataFrame, scale: Scale) -> pd.DataFrame:
     frame["order"] = frame["method"].map(order).fillna(len(order))
     frame["rate_order"] = frame["rate"].map({rate: place for place, rate in enumerate((*RATES, AVERAGE))})
     frame = frame.sort_values(["architecture", "selection", "order", "variant", "task", "rate_order"], kind="stable")
+    modules = frame["n_delta_modules"].map(lambda count: str(count) if count else "")
+    parts = zip(frame["architecture"], frame["method"] + modules, frame["variant"], strict=True)
+    frame["row_id"] = ["/".join(part for part in found if part) for found in parts]
     return frame[COLUMNS].reset_index(drop=True)
 
 
-def transfer_page(frame: pd.DataFrame, tasks: tuple[str, ...] = ()) -> Page:
+def transfer_page(frame: pd.DataFrame, scale: Scale, tasks: tuple[str, ...] = ()) -> Page:
     """A block for each architecture and selection; at scale `paper` a cell holds ours and (printed)."""
-    scale = frame["scale"].iloc[0]
     blocks = [
         _block(f"{architecture}: {SELECTIONS[str(selection)]}", part, tasks, text=_text)
         for (architecture, selection), part in frame.groupby(["architecture", "selection"], sort=False)

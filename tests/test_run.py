@@ -387,7 +387,7 @@ def test_local_scale_measures_a_folder_on_a_weights_file(delta_bench: Call, weig
 # --- bad input ---------------------------------------------------------------------------------------------------
 
 BAD_INPUT = {
-    "table": (("table99",), "'table99' is not known; choose one of table2, table10, study_defaults"),
+    "table": (("table99",), "'table99' is not known; choose one of table2, table5, table10, study_defaults"),
     "arch": (("table2", "--arch", "vgg11"), "--arch vgg11 is not known"),
     "task": (("table2", "--task", "flowers"), "--task flowers is not known"),
     "method": (("table2", "--method", "lora"), "--method lora is not in table2"),
@@ -488,7 +488,10 @@ def test_a_damaged_result_table_is_told_before_anything_runs(
 def test_bad_input_exits_with_2_from_the_shell(tmp_path: Path) -> None:
     done = bench("run", "table99", "--results", tmp_path / "results", "--cache", tmp_path / "cache")
     assert done.returncode == 2
-    assert done.stderr == "delta-bench: Table 'table99' is not known; choose one of table2, table10, study_defaults.\n"
+    assert (
+        done.stderr
+        == "delta-bench: Table 'table99' is not known; choose one of table2, table5, table10, study_defaults.\n"
+    )
     assert list(tmp_path.iterdir()) == []
 
 

@@ -25,13 +25,14 @@ from benchmarks.env import Env
 from benchmarks.errors import UserError
 from benchmarks.methods import Cell
 from benchmarks.options import Options
-from benchmarks.record import Row, to_frame
+from benchmarks.record import Row, Scale, to_frame
 from benchmarks.tables import runs_of
 from benchmarks.transfer import rates
 from benchmarks.transfer.data import PairedViews, as_they_are, load_rate
 from benchmarks.transfer.method import Transfer, new_net
 from benchmarks.transfer.runs import SCHEDULES, TRANSFER_TASKS, article_arms, table5, transfer_methods
 from benchmarks.worlds import open_world
+from reports.explain import explain
 from reports.render import to_latex, to_markdown
 from reports.transfer import METHODS, transfer_frame, transfer_page
 
@@ -349,7 +350,7 @@ def test_report_leaves_out_the_average_of_a_seed_that_lacks_a_rate() -> None:
 
 
 def test_page_has_the_papers_layout_in_every_format() -> None:
-    page = transfer_page(transfer_frame(to_frame(fake()), "embedded"))
+    page = transfer_page(transfer_frame(to_frame(fake()), "embedded"), "embedded")
     assert [block.title.partition(":")[0] for block in page.blocks[:2]] == ["resnet50", "resnet50"]
     assert "oracle" in page.blocks[1].title
     for block in page.blocks:
@@ -370,7 +371,7 @@ def test_page_has_the_papers_layout_in_every_format() -> None:
 def test_at_paper_scale_printed_numbers_stand_beside_ours_and_blanks_name_their_command() -> None:
     rows = [row for row in fake("paper", 1, ("aircraft",)) if row.method == "vanilla"]
     frame = transfer_frame(to_frame(rows), "paper")
-    page = transfer_page(frame)
+    page = transfer_page(frame, "paper")
     (last, _) = page.blocks
     cells = last.cells.set_index("method")
     assert cells.loc["Vanilla", "aircraft 15 %"] == "0.00 (41.6)"
@@ -380,8 +381,24 @@ def test_at_paper_scale_printed_numbers_stand_beside_ours_and_blanks_name_their_
 
 def test_a_missing_cell_names_its_command() -> None:
     rows = [row for row in fake() if (row.method, row.task) != ("lwf", "autos") or "=30%" not in row.protocol]
-    page = transfer_page(transfer_frame(to_frame(rows), "embedded"))
+    page = transfer_page(transfer_frame(to_frame(rows), "embedded"), "embedded")
     assert page.commands == ("nox -s table5 -- --scale embedded --task autos",)
+
+
+@pytest.mark.parametrize(("scale", "blocks"), [("embedded", 1), ("paper", 2)])
+def test_without_rows_the_printed_numbers_stand_alone(scale: Scale, blocks: int) -> None:
+    page = transfer_page(transfer_frame(to_frame([]), scale), scale)
+    assert len(page.blocks) == blocks
+    assert all(len(block.cells) == 9 for block in page.blocks)
+    assert "41.6" in page.blocks[0].cells.set_index("method").loc["Vanilla", "aircraft 15 %"]
+
+
+def test_a_cell_can_be_explained() -> None:
+    rows = to_frame(fake())
+    frame = transfer_frame(rows, "embedded")
+    found = explain(frame, rows, "table5", "embedded", "resnet50/delta_networks4", "planes")
+    assert len(found.runs) == 8
+    assert found.knows_protocol
 
 
 def test_rows_of_other_data_are_refused() -> None:
