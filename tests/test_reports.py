@@ -418,7 +418,8 @@ def test_bad_input_exits_with_code_2(results: Path) -> None:
     assert (done.returncode, done.stdout) == (2, "")
     assert (
         done.stderr
-        == "There is no table 'table99'; choose one of table2, table10, table5, study_defaults, explain, html, reproducing.\n"
+        == "There is no table 'table99'; choose one of table2, table10, table5, study_defaults, explain, html, "
+        "reproducing.\n"
     )
 
 

@@ -55,6 +55,7 @@ specs = st.builds(
 OTHER = {
     "scale": ("embedded", "paper"),
     "feature_dtype": ("float32", "bfloat16"),
+    "steps_per_epoch": (None, 10),
     "gating": ("delta", "learnable"),
     "gate_start": ("half", "identity"),
     "norm_place": ("output", "none"),
