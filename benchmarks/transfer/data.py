@@ -3,7 +3,7 @@
 Shape legend: B batch, S size in pixels.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import torch
@@ -11,8 +11,9 @@ from torch import Tensor
 from torch.utils.data import ConcatDataset, Subset
 from torchvision.transforms import v2
 
-from benchmarks.data.image_files import ClassFolders
+from benchmarks.data.catalogue import CATALOGUE
 from benchmarks.data.load import load_task
+from benchmarks.data.official import Part, parts_of
 from benchmarks.data.splits import LazySplit, Split, TaskData
 from benchmarks.env import Env
 from benchmarks.transfer.rates import list_sha, places_at, rate_list
@@ -30,13 +31,14 @@ def load_rate(
         preprocessing: of the backbone's weights.
         percent: rate, one of `rates.PERCENTS`.
         min_crop_area: smallest share of an image that a view shows (thuml/Transfer-Learning-Library: 0.2).
-        with_val: train on the validation images too, as thuml/Transfer-Learning-Library does.
+        with_val: train on the validation images of an official data set too, as thuml/Transfer-Learning-Library does.
     """
     task = load_task(name, env, preprocessing, views=0)
     train = task.train
     assert isinstance(train, LazySplit), "fresh views are not held in memory"
-    if with_val and name in env.folders:
-        train = _with_val(train, env, name)
+    if with_val:
+        assert env.data_root is not None, "an official data set"
+        train = with_validation(train, parts_of(CATALOGUE[name], env.data_root))
     rates = rate_list(name, train.labels)
     places = places_at(rates, percent)
     train = replace(
@@ -50,13 +52,12 @@ def load_rate(
     return replace(task, train=train, sha=f"{task.sha}+rates:{list_sha(rates)}")
 
 
-def _with_val(train: LazySplit, env: Env, name: str) -> LazySplit:
-    """All images that are not for testing; where there is no test/, val/ is."""
-    root = env.folders[name]
-    parts = ("train", "val") if (root / "test").is_dir() and (root / "val").is_dir() else ("train",)
-    folders = [ClassFolders(root / part) for part in parts]
-    labels = torch.tensor([label for folder in folders for label in folder.targets])
-    return replace(train, images=ConcatDataset(folders), labels=labels)
+def with_validation(train: LazySplit, parts: Mapping[str, Part]) -> LazySplit:
+    """A training split with the validation images behind its own."""
+    used = [parts["train"], parts["val"]]
+    images = [Subset(examples.images, places.tolist()) for examples, places in used]
+    labels = torch.cat([examples.labels[places] for examples, places in used])
+    return replace(train, images=ConcatDataset(images), labels=labels)
 
 
 def as_they_are(split: Split) -> Split:
