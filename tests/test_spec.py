@@ -56,6 +56,7 @@ OTHER = {
     "scale": ("embedded", "paper"),
     "feature_dtype": ("float32", "bfloat16"),
     "steps_per_epoch": (None, 10),
+    "milestones": ((), (0.5,)),
     "gating": ("delta", "learnable"),
     "gate_start": ("half", "identity"),
     "norm_place": ("output", "none"),
