@@ -46,7 +46,7 @@ def report(
     out = out or results / scale / "tables"
     rows = read_rows(source)
     rows = _select(rows[rows["suite"].isin(chosen.suites)], source, table, scale, arch, task, protocol)
-    answer = chosen.answer(Question(rows=rows, scale=scale, architectures=arch, tasks=task))
+    answer = chosen.answer(Question(rows=rows, scale=scale, results=results / scale, architectures=arch, tasks=task))
     texts = {
         out / f"{table}.csv": answer.frame.to_csv(index=False, lineterminator="\n", float_format="%.10g"),
         out / f"{table}.md": to_markdown(answer.page),
@@ -54,6 +54,7 @@ def report(
     }
     if answer.figure is not None:
         texts[out / f"{table}.svg"] = _svg(answer.figure)
+    texts |= {out / f"{table}_{name}.svg": _svg(figure) for name, figure in answer.more_figures.items()}
     for path, text in texts.items():
         try:
             with atomic_text(path) as stream:

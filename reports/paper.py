@@ -108,6 +108,8 @@ def printed(table: int) -> pd.DataFrame:
         frame["quantity"] = is_base.map({True: "base_top1", False: "patch_top1"})
     else:
         frame["quantity"] = frame["metric"].replace({"harmonic_mean_top1": "harmonic_mean"})
+    if "params_millions" not in frame:
+        frame["params_millions"] = ""
     frame["paper_value"] = frame["value"].astype(float)
     frame = frame.rename(columns={"value": "printed", "params_millions": "params_printed"})
     marks = {cell: erratum.mark for erratum in ERRATA for cell in erratum.cells}
