@@ -52,7 +52,7 @@ def report(
     rows = rows[rows["suite"].isin(chosen.suites)]
     if len(rows) or chosen.needs_rows:
         rows = _select(rows, source, table, scale, arch, task, protocol)
-    answer = chosen.answer(Question(rows=rows, scale=scale, architectures=arch, tasks=task))
+    answer = chosen.answer(Question(rows=rows, scale=scale, results=results / scale, architectures=arch, tasks=task))
     texts = {
         out / f"{table}.csv": answer.frame.to_csv(index=False, lineterminator="\n", float_format="%.10g"),
         out / f"{table}.md": to_markdown(answer.page),
@@ -60,6 +60,7 @@ def report(
     }
     if answer.figure is not None:
         texts[out / f"{table}.svg"] = _svg(answer.figure)
+    texts |= {out / f"{table}_{name}.svg": _svg(figure) for name, figure in answer.more_figures.items()}
     for path, text in texts.items():
         _write(path, text)
     to_terminal(answer.page, Console())
@@ -129,7 +130,7 @@ def explain_cell(
     source = results / scale / "runs.csv"
     rows = read_rows(source)
     rows = _select(rows[rows["suite"].isin(REPORTS[table].suites)], source, table, scale, (), (), None)
-    answer = REPORTS[table].answer(Question(rows=rows, scale=scale))
+    answer = REPORTS[table].answer(Question(rows=rows, scale=scale, results=results / scale))
     found = explain(answer.frame, rows, table, scale, row, column)
     measured = found.cell.dropna(axis="columns", how="all").T
     parts = [

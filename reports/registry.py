@@ -1,14 +1,15 @@
 """Every report by name: which runs feed it, and how their rows become a frame, a page and perhaps a figure."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from benchmarks.record import Scale
-from reports import ablation, claims, lint, sequences, study, table9, transfer
+from reports import ablation, claims, domain_adaptation, domain_figures, lint, sequences, study, table9, transfer
 from reports.layout import Page, page
 from reports.reduce import table_frame
 from reports.scratch import SCRATCH_TABLES, ScratchTable, scratch_frame, scratch_page
@@ -24,6 +25,8 @@ class Question:
 
     rows: pd.DataFrame
     scale: Scale
+    results: Path = Path("results")
+    """Results folder of the scale, where runs leave arrays to be drawn."""
     architectures: tuple[str, ...] = ()
     """In this order; empty = all."""
     tasks: tuple[str, ...] = ()
@@ -38,6 +41,8 @@ class Answer:
     """Tidy: what the page shows, as numbers."""
     page: Page
     figure: "Figure | None" = None
+    more_figures: "Mapping[str, Figure]" = field(default_factory=dict)
+    """By name, beside the table's own."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,9 +116,19 @@ def _lint(question: Question) -> Answer:
     return Answer(frame=frame, page=page)
 
 
+def _domain_adaptation(question: Question) -> Answer:
+    frame = domain_adaptation.transfer_frame(question.rows, question.scale, question.tasks)
+    return Answer(
+        frame=frame,
+        page=domain_adaptation.transfer_page(frame, question.scale),
+        more_figures=domain_figures.figures(question.rows, question.results),
+    )
+
+
 REPORTS: dict[str, Report] = {
     **{table.name: Report(suites=(table.suite,), answer=partial(_table, table)) for table in TABLES},
     transfer.NAME: Report(suites=(transfer.SUITE,), answer=_transfer),
+    domain_adaptation.NAME: Report(suites=(domain_adaptation.SUITE,), answer=_domain_adaptation),
     **{table.name: Report(suites=(table.name,), answer=partial(_scratch, table)) for table in SCRATCH_TABLES},
     ablation.SUITE: Report(suites=(ablation.SUITE,), answer=_ablation, printed=False),
     "table4": Report(suites=sequences.SUITES, answer=_table4),

@@ -45,7 +45,7 @@ def picture() -> Figure:
 
 @pytest.fixture(scope="module")
 def report() -> str:
-    return index_html(to_frame(fake_table2()), "embedded", {"one": picture(), "two": picture()})
+    return index_html(to_frame(fake_table2()), "embedded", Path("nothing"), {"one": picture(), "two": picture()})
 
 
 def test_every_id_is_unique_and_every_link_resolves(report: str) -> None:
@@ -61,7 +61,7 @@ def test_every_id_is_unique_and_every_link_resolves(report: str) -> None:
 
 
 def test_all_tables_of_the_paper_stand_there_without_a_single_row() -> None:
-    text = index_html(to_frame([]), "embedded", {})
+    text = index_html(to_frame([]), "embedded", Path("nothing"), {})
     for name, one in REPORTS.items():
         assert (f'<section id="{name}"' in text) == one.printed
     assert text.count("not run</span>") == sum(one.printed for one in REPORTS.values())
@@ -72,7 +72,10 @@ def test_differences_stand_at_scale_paper_alone(report: str) -> None:
         return Counter(Seen(text).all("data-source"))
 
     at_paper = index_html(
-        to_frame(fake_table2(scale="paper", architectures=["resnet18"], tasks=["stl10", "cars"])), "paper", {}
+        to_frame(fake_table2(scale="paper", architectures=["resnet18"], tasks=["stl10", "cars"])),
+        "paper",
+        Path("nothing"),
+        {},
     )
     assert 'data-source="difference">\n    <h3>' not in report
     assert "ours minus printed" in at_paper

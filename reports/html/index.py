@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -62,25 +63,26 @@ class Section:
         return any(block.source == "difference" for block in self.blocks)
 
 
-def answers(rows: pd.DataFrame, scale: Scale) -> dict[str, Answer]:
+def answers(rows: pd.DataFrame, scale: Scale, results: Path) -> dict[str, Answer]:
     """What every report of the registry says of the rows (of one scale); one of our own without rows says nothing."""
     found = {name: rows[rows["suite"].isin(report.suites)] for name, report in REPORTS.items()}
     return {
-        name: REPORTS[name].answer(Question(rows=own, scale=scale))
+        name: REPORTS[name].answer(Question(rows=own, scale=scale, results=results))
         for name, own in found.items()
         if len(own) or REPORTS[name].printed or not REPORTS[name].needs_rows
     }
 
 
-def index_html(rows: pd.DataFrame, scale: Scale, figures: Mapping[str, "Figure"]) -> str:
+def index_html(rows: pd.DataFrame, scale: Scale, results: Path, figures: Mapping[str, "Figure"]) -> str:
     """The whole report as one HTML document.
 
     Args:
         rows: all rows of one scale; may be empty, then the paper's numbers stand alone.
         scale: scale of the rows.
+        results: results folder of the scale, where runs leave arrays to be drawn.
         figures: caption -> figure, shown after the tables.
     """
-    found = answers(rows, scale)
+    found = answers(rows, scale, results)
     sections = [
         *(_of_page(answer.page, answer, rows) for answer in found.values()),
         *_figure_section(figures),
@@ -122,14 +124,18 @@ def inline_svg(figure: "Figure") -> str:
 
 def _of_page(page: Page, answer: Answer, rows: pd.DataFrame) -> Section:
     report = REPORTS[page.name]
-    figure = answer.figure
+    figures = {"": answer.figure} if answer.figure is not None else {}
+    figures |= answer.more_figures
     return Section(
         name=page.name,
         short=_short(page),
         title=page.title,
         caption=page.caption,
         blocks=_html_blocks(page.name, page.blocks),
-        pictures=() if figure is None else (Picture(svg=_own_ids(inline_svg(figure), page.name), caption=page.title),),
+        pictures=tuple(
+            Picture(svg=_own_ids(inline_svg(figure), f"{page.name}-{place}"), caption=f"{_short(page)} {name}".rstrip())
+            for place, (name, figure) in enumerate(figures.items())
+        ),
         notes=page.notes,
         commands=page.commands,
         measured=not report.needs_rows or bool(rows["suite"].isin(report.suites).any()),

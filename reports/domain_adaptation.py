@@ -1,0 +1,161 @@
+"""Table 6: top-1 on a target domain, what each row saw of it, and which orderings hold."""
+
+import shlex
+
+import pandas as pd
+
+from benchmarks.record import Scale
+from reports import paper
+from reports.checks import check_comparable, check_one_run_per_seed
+from reports.layout import Block, Page
+
+NAME = "table6"
+SUITE = "domain_adaptation"
+VALIDATED = ", validated"
+"""End of the variant of a row whose weights a label-free validator picked."""
+
+SETTINGS = {"vanilla": "zero-shot", "adda": "unsupervised DA", "target_only": "target labels"}
+"""First part of a method's name -> what it sees of the target."""
+
+
+def transfer_frame(rows: pd.DataFrame, scale: Scale, tasks: tuple[str, ...] = ()) -> pd.DataFrame:
+    """Rows of the suite -> one line per way of picking weights, method and transfer, the paper's nine methods first.
+
+    Args:
+        rows: of one scale; may be empty.
+        scale: decides whether the printed transfers stand in the frame without having been measured.
+        tasks: transfers to show, in this order; empty = all.
+
+    Returns:
+        Columns `picked` (`last` | `validated`), `method`, `setting`, `task`, `mean`, `sd` (ddof = 1), `n`,
+        `paper_value`, `protocol`; `mean` is blank and `n` 0 where nothing was measured.
+
+    Raises:
+        UserError: if the rows must not be averaged.
+    """
+    check_comparable(rows)
+    target = rows["task"].str.split("->").str[1]
+    taken = rows[(rows["column"] == target) & (rows["split"] == "test") & (rows["metric"] == "top1")]
+    validated = taken["variant"].str.endswith(VALIDATED)
+    taken = taken.assign(
+        role="method",
+        picked=validated.map({True: "validated", False: "last"}),
+        setting=taken["variant"].str.removesuffix(VALIDATED),
+    )
+    check_one_run_per_seed(taken)
+    cell = ["picked", "method", "setting", "task"]
+    grouped = taken.groupby(cell, sort=False)
+    measured = grouped.agg(
+        mean=("value", "mean"), sd=("value", "std"), n=("value", "count"), protocol=("protocol", "first")
+    )
+    printed = paper.printed(6)
+    listed = [(method, SETTINGS[method.partition("+")[0]]) for method in dict.fromkeys(printed["method"])]
+    found = list(taken[["method", "setting"]].drop_duplicates().itertuples(index=False, name=None))
+    shown = tasks or tuple(dict.fromkeys([*(printed["task"] if scale == "paper" else ()), *rows["task"]]))
+    grid = pd.DataFrame(
+        [
+            (picked, method, setting, task)
+            for picked in ("last", "validated")
+            for method, setting in dict.fromkeys([*listed, *found])
+            for task in shown
+        ],
+        columns=cell,
+    )
+    frame = grid.merge(measured.reset_index(), on=cell, how="left")
+    frame["n"] = frame["n"].fillna(0).astype(int)
+    values = printed[["method", "task", "paper_value"]] if scale == "paper" else printed[["method"]].assign(task="")
+    return frame.merge(values.drop_duplicates(["method", "task"]), on=["method", "task"], how="left").reindex(
+        columns=[*cell, "mean", "sd", "n", "paper_value", "protocol"]
+    )
+
+
+def transfer_page(frame: pd.DataFrame, scale: Scale) -> Page:
+    """Last weights, then those that a validator picked; the printed table stands apart except at scale paper."""
+    usual_n = int(frame.loc[frame["n"] > 0, "n"].mode().max()) if frame["n"].any() else 0
+    blocks = [
+        _block("ResNet-18, last weights", frame[frame["picked"] == "last"], usual_n),
+        _block("ResNet-18, weights picked without target labels", frame[frame["picked"] == "validated"], usual_n),
+    ]
+    if scale != "paper":
+        blocks.append(_printed())
+    protocols = " | ".join(frame["protocol"].dropna().unique())
+    return Page(
+        name=NAME,
+        title="Table 6. Domain adaptation: top-1 (%) on the target's test split",
+        caption=(
+            f"Scale {scale}; protocol {protocols}; mean ± sample standard deviation over n = {usual_n} seeds, unless a "
+            "cell says [n=...]. Nets are trained from scratch. Bold: best row that sees no target labels."
+        ),
+        blocks=tuple(blocks),
+        notes=(
+            *_orderings(frame[frame["picked"] == "last"]),
+            "zero-shot: nothing of the target is seen. unsupervised DA: unlabelled target training images are. "
+            "target labels: trained on the target itself, for reference.",
+            "Picked weights: best held-out source top-1 (zero-shot), most mutual information between unlabelled target "
+            "images and predictions (unsupervised DA), best held-out top-1 (target labels).",
+        ),
+        commands=_commands(frame, scale),
+    )
+
+
+def _orderings(last: pd.DataFrame) -> list[str]:
+    """Whether source-only < ADDA < target-only, and what each addition changes, transfer by transfer."""
+    means = last.pivot_table(index="method", columns="task", values="mean", sort=False)
+    names = ("vanilla", "adda", "target_only")
+    if not set(names) <= set(means.index):
+        return []
+    plain = means.loc[list(names)].dropna(axis="columns")
+    holds = (plain.loc["vanilla"] < plain.loc["adda"]) & (plain.loc["adda"] < plain.loc["target_only"])
+    parts = [f"{task}: {'holds' if holds[task] else 'DOES NOT HOLD'}" for task in plain.columns]
+    return [f"Source-only < ADDA < target only: {', '.join(parts)}."] if parts else []
+
+
+def _commands(frame: pd.DataFrame, scale: Scale) -> tuple[str, ...]:
+    missing = list(frame.loc[(frame["picked"] == "last") & (frame["n"] == 0), "task"].unique())
+    if not missing:
+        return ()
+    data = [] if scale == "embedded" else ["--data-root", "DATA"]
+    return (
+        shlex.join(["nox", "-s", NAME, "--", "--scale", scale, *data, *(w for t in missing for w in ("--task", t))]),
+    )
+
+
+def _block(title: str, part: pd.DataFrame, usual_n: int) -> Block:
+    numbers = zip(part["mean"], part["sd"], part["n"], part["paper_value"], strict=True)
+    texts = part.assign(text=[_text(mean, sd, n, printed, usual_n) for mean, sd, n, printed in numbers])
+    wide = texts.set_index(["method", "setting", "task"])["text"].unstack("task", sort=False)
+    means = part.set_index(["method", "setting", "task"])["mean"].unstack("task", sort=False)
+    contest = means[means.index.get_level_values("setting") != "target labels"]
+    best = (means == contest.max()) & means.index.isin(contest.index)[:, None]
+    cells = wide.rename_axis(columns=None).reset_index()
+    best = best.rename_axis(columns=None).reset_index(drop=True)
+    cells["method"] = [_label(method) for method in cells["method"]]
+    return Block(title=title, cells=cells, best=best.reindex(columns=cells.columns, fill_value=False))
+
+
+def _printed() -> Block:
+    printed = paper.printed(6)
+    cells = printed.set_index(["method", "task"])["printed"].unstack("task", sort=False)
+    cells = cells.rename_axis(columns=None).reset_index()
+    cells.insert(1, "setting", [SETTINGS[method.partition("+")[0]] for method in cells["method"]])
+    cells["method"] = [_label(method) for method in cells["method"]]
+    return Block(
+        title="Printed in the paper (other data, other scale: not comparable cell by cell)",
+        cells=cells,
+        best=pd.DataFrame(False, index=cells.index, columns=cells.columns),
+    )
+
+
+def _label(method: str) -> str:
+    """`adda+uniform_prior+delta_networks` as the paper writes it."""
+    first, *added = method.split("+")
+    names = {"vanilla": "Vanilla", "adda": "ADDA", "target_only": "Target only"}
+    more = {"uniform_prior": "uniform prior", "delta_networks": "Delta (4)"}
+    return " + ".join([names.get(first, first), *(more.get(name, name) for name in added)])
+
+
+def _text(mean: float, sd: float, n: int, printed: float, usual_n: int) -> str:
+    ours = ""
+    if not pd.isna(mean):
+        ours = f"{mean:.2f}" + ("" if pd.isna(sd) else f" ±{sd:.2f}") + (f" [n={n}]" if n != usual_n else "")
+    return ours if pd.isna(printed) else f"{ours} ({printed:g})".lstrip()
