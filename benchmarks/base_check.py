@@ -70,8 +70,8 @@ def confirm_base(
     if expected is not None and abs(top1 - expected) > TOLERANCE:
         raise UserError(
             f"Base {weights} reaches {top1:.2f} % on ImageNet ({n_examples} images, {transform}), the paper's stands "
-            f"at {expected:.2f} +- {TOLERANCE}: other weights, images or preprocessing. Run: delta-bench fetch imagenet "
-            "--check, and delete the weights from the cache of the Hugging Face Hub."
+            f"at {expected:.2f} +- {TOLERANCE}: other weights, images or preprocessing. Run: delta-bench fetch "
+            "imagenet --check, and delete the weights from the cache of the Hugging Face Hub."
         )
     proof = BaseProof(
         weights=weights,

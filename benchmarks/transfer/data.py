@@ -11,8 +11,10 @@ from torch import Tensor
 from torch.utils.data import ConcatDataset, Subset
 from torchvision.transforms import v2
 
+from benchmarks.data.catalogue import CATALOGUE
 from benchmarks.data.image_files import ClassFolders
 from benchmarks.data.load import load_task
+from benchmarks.data.official import images_not_for_testing
 from benchmarks.data.splits import LazySplit, Split, TaskData
 from benchmarks.env import Env
 from benchmarks.transfer.rates import list_sha, places_at, rate_list
@@ -35,7 +37,10 @@ def load_rate(
     task = load_task(name, env, preprocessing, views=0)
     train = task.train
     assert isinstance(train, LazySplit), "fresh views are not held in memory"
-    if with_val and name in env.folders:
+    if with_val and env.data_root is not None and name in CATALOGUE:
+        images, labels = images_not_for_testing(CATALOGUE[name], env.data_root)
+        train = replace(train, images=images, labels=labels)
+    elif with_val and name in env.folders:
         train = _with_val(train, env, name)
     rates = rate_list(name, train.labels)
     places = places_at(rates, percent)
