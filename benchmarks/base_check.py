@@ -69,9 +69,9 @@ def confirm_base(
     expected = BASE_TOP1.get(weights)
     if expected is not None and abs(top1 - expected) > TOLERANCE:
         raise UserError(
-            f"Base {weights} reaches {top1:.2f} % on ImageNet ({n_examples} images, {transform}), the paper's "
-            f"stands at {expected:.2f} +- {TOLERANCE}: other weights, images or preprocessing. Run: "
-            "delta-bench fetch imagenet --check, and delete the downloaded weights from the Hugging Face Hub's cache."
+            f"Base {weights} reaches {top1:.2f} % on ImageNet ({n_examples} images, {transform}), the paper's stands "
+            f"at {expected:.2f} +- {TOLERANCE}: other weights, images or preprocessing. Run: delta-bench fetch "
+            "imagenet --check, and delete the weights from the cache of the Hugging Face Hub."
         )
     proof = BaseProof(
         weights=weights,

@@ -20,7 +20,7 @@ from benchmarks.data import load
 from benchmarks.data.catalogue import CATALOGUE, entry, readers
 from benchmarks.data.catalogue.entry import DataSet, list_of
 from benchmarks.data.catalogue.held_out import as_text, draw, held_tracks, track_of
-from benchmarks.data.official import load_official, parts_of
+from benchmarks.data.official import images_not_for_testing, load_official, parts_of
 from benchmarks.data.pixels import PixelStore
 from benchmarks.data.splits import FixedViews, LazySplit, Split, TaskData, TensorSplit
 from benchmarks.env import Env
@@ -207,6 +207,17 @@ def test_runs_at_paper_scale_read_the_catalogue(tmp_path: Path, lists: Path, mon
     assert isinstance(data.train, LazySplit)
     assert isinstance(data.test, TensorSplit)
     assert load.load_base_task("imagenet", env, SMALL, classes=4).test.labels.tolist() == data.test.labels.tolist()
+
+
+@pytest.mark.parametrize(("name", "splits"), [("aircraft", ("train", "val")), ("cars", ("train",))])
+def test_all_images_but_the_test_images(name: str, splits: tuple[str, ...], tmp_path: Path) -> None:
+    """Table 5 trains on validation images too: 6,667 of Aircraft, 8,144 of Cars."""
+    found = write(name, tmp_path)
+    images, labels = images_not_for_testing(found, tmp_path)
+    parts = [found.read(found.at(tmp_path), split) for split in splits]
+    assert labels.tolist() == [label for part in parts for label in part.labels.tolist()]
+    assert len(images) == len(labels) == sum(found.counts[split] for split in splits)  # type: ignore[arg-type]
+    assert images[len(parts[0]) - 1][0].tobytes() == parts[0].images[len(parts[0]) - 1][0].tobytes()
 
 
 # --- decoded images ----------------------------------------------------------------------------------------------

@@ -1,16 +1,18 @@
 """benchmarks.perf on tiny settings: the format of rows and what is compared; never how fast anything is."""
 
 import csv
+import json
 import sys
 from dataclasses import fields
 from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
 from benchmarks.errors import UserError
 from benchmarks.perf import __main__ as command
-from benchmarks.perf import forward_patches, inference, peers, skip_sums, time_to_accuracy, training
+from benchmarks.perf import forward_patches, inference, peers, pixels, skip_sums, time_to_accuracy, training
 from benchmarks.perf.arms import ARMS, Arm, build
 from benchmarks.perf.paired import in_fresh_process, interleaved_seconds
 from benchmarks.perf.rows import PerfRow, perf_row, write_rows
@@ -167,3 +169,18 @@ def test_peers_say_what_must_be_kept_for_a_task() -> None:
     kept = found["kept for a task of head_features / finetune, resnet10t"]
     assert kept.reference == pytest.approx(everything - 4 * base_head / 2**20), "all but the base's own head"
     assert kept.ours == pytest.approx(4 * 513 * 10 / 2**20), "a linear head"
+
+
+def test_a_later_epoch_leaves_out_the_decoding(tmp_path: Path) -> None:
+    for split, name, number in ((s, n, i) for s in ("train", "test") for n in ("a", "b") for i in range(4)):
+        path = tmp_path / "flowers17" / split / name / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (20, 20), (number, 0, 0)).save(path)
+    rows = pixels.measure(repetitions=2, data_root=tmp_path, image_px=16)
+    assert [row.name.split(" / ")[0] for row in rows] == [
+        f"later epoch of {w}" for w in ("uint8 pixels", "normalised batches")
+    ]
+    assert all(row.ours < row.reference for row in rows)
+    assert json.loads(rows[0].setting)["images"] == 8 - 2
+    with pytest.raises(UserError, match="pass --data-root"):
+        pixels.measure()

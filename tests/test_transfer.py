@@ -17,7 +17,6 @@ from PIL import Image
 from tiny import PREPROCESSING, RECIPE, tiny_cell, tiny_task
 from torch import nn
 
-from benchmarks.data.catalogue.readers import in_memory
 from benchmarks.data.embedded import FINE_GRAINED_TASKS, autos, draw, planes
 from benchmarks.data.load import ArrayImages
 from benchmarks.data.splits import LazySplit, TensorSplit
@@ -29,7 +28,7 @@ from benchmarks.options import Options
 from benchmarks.record import Row, Scale, to_frame
 from benchmarks.tables import runs_of
 from benchmarks.transfer import rates
-from benchmarks.transfer.data import PairedViews, as_they_are, load_rate, with_validation
+from benchmarks.transfer.data import PairedViews, as_they_are, load_rate
 from benchmarks.transfer.method import Transfer, new_net
 from benchmarks.transfer.runs import SCHEDULES, TRANSFER_TASKS, article_arms, table5, transfer_methods
 from benchmarks.worlds import open_world
@@ -129,15 +128,6 @@ def test_a_rate_keeps_its_images_of_every_class(folder: Path, tmp_path: Path, pe
     assert [shade % 2 for shade in shades(task.train)] == task.train.labels.tolist()
     assert len(task.test.labels) == 4
     assert task.sha == whole.sha, "one list for all rates"
-
-
-def test_validation_images_are_trained_on_where_asked() -> None:
-    pixels = np.repeat(np.arange(20, dtype=np.uint8), 20 * 20 * 3).reshape(20, 20, 20, 3)
-    official = in_memory(pixels, list(np.arange(20) % 2), ("crow", "tit"))
-    kept, held = torch.arange(0, 20, 2), torch.arange(1, 20, 2)
-    train = with_validation(lazy_cell().task.train, {"train": (official, kept), "val": (official, held)})  # type: ignore[arg-type]
-    assert shades(as_they_are(train)) == [*range(0, 20, 2), *range(1, 20, 2)]
-    assert train.labels.tolist() == [0] * 10 + [1] * 10
 
 
 def test_pairs_are_two_views_of_the_same_image() -> None:

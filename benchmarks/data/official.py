@@ -1,10 +1,11 @@
 """A data set of the catalogue as a task: its own splits, held-out images where it has no validation split."""
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import Subset
+from torch.utils.data import ConcatDataset, Dataset, Subset
 
 from benchmarks.data.catalogue.check import data_sha, open_splits
 from benchmarks.data.catalogue.entry import DataSet, Examples
@@ -87,3 +88,14 @@ def parts_of(entry: DataSet, data_root: Path) -> dict[str, Part]:
         return {"train": (train, kept), "val": (train, held), "test": (found[entry.test], everything[entry.test])}
     used = {"train": entry.train, "val": entry.val, "test": entry.test}
     return {part: (found[split], everything[split]) for part, split in used.items()}
+
+
+def images_not_for_testing(entry: DataSet, data_root: Path) -> tuple[Dataset[Any], Tensor]:
+    """Training and validation images in official order, with labels (N,): what Table 5 draws its rates from.
+
+    Raises:
+        UserError: if the data on disk are not those that the catalogue declares.
+    """
+    found = open_splits(entry, data_root, dict.fromkeys(split for split in (entry.train, entry.val) if split))
+    images: Dataset[Any] = ConcatDataset([examples.images for examples in found.values()])
+    return images, torch.cat([examples.labels for examples in found.values()])

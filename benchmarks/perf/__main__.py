@@ -9,7 +9,7 @@ import torch
 import tyro
 
 from benchmarks.errors import UserError
-from benchmarks.perf import forward_patches, inference, peers, skip_sums, time_to_accuracy, training
+from benchmarks.perf import forward_patches, inference, peers, pixels, skip_sums, time_to_accuracy, training
 from benchmarks.perf.figure import draw_ratios
 from benchmarks.perf.paired import in_fresh_process
 from benchmarks.perf.rows import PerfRow, write_rows
@@ -39,15 +39,16 @@ def perf(
     """Measure costs of the library against references, side by side.
 
     Args:
-        names: measurements to make; if none is named all, time_to_accuracy only with --data-root.
+        names: measurements to make; if none is named all, time_to_accuracy and pixels only with --data-root.
         repetitions: paired repetitions; a row states their medians.
         threads: threads of torch; one is disturbed least by other processes.
         device: cpu or cuda, for epoch, step, memory, latency, peers.
-        data_root: folder with real images, for time_to_accuracy.
+        data_root: folder with real images, for time_to_accuracy and pixels.
         results: folder for perf/<name>.csv.
     """
     measurements = MEASUREMENTS | {
-        "time_to_accuracy": partial(time_to_accuracy.measure, data_root=data_root, results=results)
+        "time_to_accuracy": partial(time_to_accuracy.measure, data_root=data_root, results=results),
+        "pixels": partial(pixels.measure, data_root=data_root),
     }
     unknown = [name for name in names if name not in measurements]
     if unknown:

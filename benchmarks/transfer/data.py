@@ -3,17 +3,17 @@
 Shape legend: B batch, S size in pixels.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
-from torch.utils.data import ConcatDataset, Subset
+from torch.utils.data import Subset
 from torchvision.transforms import v2
 
 from benchmarks.data.catalogue import CATALOGUE
 from benchmarks.data.load import load_task
-from benchmarks.data.official import Part, parts_of
+from benchmarks.data.official import images_not_for_testing
 from benchmarks.data.splits import LazySplit, Split, TaskData
 from benchmarks.env import Env
 from benchmarks.transfer.rates import list_sha, places_at, rate_list
@@ -38,7 +38,8 @@ def load_rate(
     assert isinstance(train, LazySplit), "fresh views are not held in memory"
     if with_val:
         assert env.data_root is not None, "an official data set"
-        train = with_validation(train, parts_of(CATALOGUE[name], env.data_root))
+        images, labels = images_not_for_testing(CATALOGUE[name], env.data_root)
+        train = replace(train, images=images, labels=labels)
     rates = rate_list(name, train.labels)
     places = places_at(rates, percent)
     train = replace(
@@ -50,14 +51,6 @@ def load_rate(
         ),
     )
     return replace(task, train=train, sha=f"{task.sha}+rates:{list_sha(rates)}")
-
-
-def with_validation(train: LazySplit, parts: Mapping[str, Part]) -> LazySplit:
-    """A training split with the validation images behind its own."""
-    used = [parts["train"], parts["val"]]
-    images = [Subset(examples.images, places.tolist()) for examples, places in used]
-    labels = torch.cat([examples.labels[places] for examples, places in used])
-    return replace(train, images=ConcatDataset(images), labels=labels)
 
 
 def as_they_are(split: Split) -> Split:

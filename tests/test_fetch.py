@@ -1,0 +1,84 @@
+"""`delta-bench fetch` as the command line has it."""
+
+import sys
+from pathlib import Path
+
+import pytest
+from lookalikes import write
+
+from benchmarks import __main__ as command
+from benchmarks import fetch
+from benchmarks.data.catalogue import CATALOGUE
+from benchmarks.feature_store import FeatureStore
+
+
+@pytest.fixture
+def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path):
+    def run(*words: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["delta-bench", *map(str, words)])
+        with pytest.raises(SystemExit) as left:
+            command.main()
+        found = capsys.readouterr()
+        return int(left.value.code or 0), found.out, found.err
+
+    monkeypatch.chdir(tmp_path)
+    return run
+
+
+def test_without_a_name_all_data_sets_are_listed(call) -> None:
+    code, out, _ = call("fetch")
+    assert code == 0
+    assert [line.split()[0] for line in out.splitlines()] == list(CATALOGUE)
+    assert "cars                  by hand  Stanford Cars: 196 classes, train 8,144, test 8,041" in out
+    assert "flowers               missing  Flowers102" in out
+
+
+def test_a_check_tells_faults_and_says_what_helps(call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = write("cars", tmp_path / "data")
+    monkeypatch.setattr(fetch, "data_set", {"cars": found}.__getitem__)
+    assert call("fetch", "cars", "--check")[:2] == (0, "cars: 4 classes, train 36, test 24: as declared\n")
+    (tmp_path / "data/cars/stanford_cars/cars_test/00036.jpg").unlink()
+    code, out, _ = call("fetch", "cars", "--check")
+    assert code == 1
+    assert "cars: 1 images of test are missing, first stanford_cars/cars_test/00036.jpg" in out
+    assert "By hand: The official address is dead" in out
+
+
+def test_one_failure_does_not_stop_the_others(call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = write("usps", tmp_path / "data")
+    monkeypatch.setattr(fetch, "data_set", {"usps": found, "imagenet": CATALOGUE["imagenet"]}.__getitem__)
+    code, out, error = call("fetch", "imagenet", "usps")
+    assert code == 1
+    assert error.startswith("delta-bench: Data set imagenet cannot be downloaded. By hand: Accept the terms")
+    assert str(Path("data/imagenet")) in error
+    assert "{folder}" not in error
+    assert "usps: 10 classes, train 20, test 10: as declared" in out
+
+
+def test_an_unknown_name_is_bad_input(call) -> None:
+    code, _, error = call("fetch", "flower")
+    assert code == 2
+    assert "Data set 'flower' is not in the catalogue; choose from flowers, aircraft" in error
+
+
+def test_prune_frees_the_cache(call, tmp_path: Path) -> None:
+    store = tmp_path / ".cache/features/a/b"
+    store.mkdir(parents=True)
+    (store / "features.bin").write_bytes(bytes(10**7))
+    assert FeatureStore(root=tmp_path / ".cache/features", limit_gb=0).size_bytes() == 10**7
+    assert (
+        "0.01 GB of decoded images and features" in call("plan", "table2", "--arch", "resnet18", "--task", "signs")[1]
+    )
+    code, out, _ = call("fetch", "--prune")
+    assert (code, out) == (0, "0.01 GB freed in .cache/features\n")
+    assert not store.exists()
+
+
+def test_a_plan_of_all_tables_names_what_blocks_and_what_it_costs(call) -> None:
+    code, out, _ = call("plan", "all", "--scale", "paper")
+    assert code == 0
+    lines = out.splitlines()
+    assert not [line for line in lines if line.startswith(("todo", "done"))]
+    assert "blocked: stl10, run: delta-bench fetch stl10 --data-root data; imagenet, run:" in out
+    assert [line for line in lines if line.startswith("table2, not yet done: 216 runs, 106,308,000 training images")]
+    assert lines[-1].startswith("all tables, shared runs once: ")
