@@ -112,9 +112,7 @@ def test_cells_of_figure_3_hold_the_mean_gates(tmp_path: Path) -> None:
     rows = gates_of("resnext50_32x4d", "signs", 0.25)
     rows = [replace(row, value=0.75) if (row.block, row.source, row.target) == (2, 1, 3) else row for row in rows]
     figure = figure_mean_gates(mean_gates(frame_of(rows, tmp_path), "resnext50_32x4d"), "resnext50_32x4d")
-    panels = [
-        axes for axes in figure.findobj(lambda found: isinstance(found, Axes) and found.get_xlabel() == "from node")
-    ]
+    panels = list(figure.findobj(lambda found: isinstance(found, Axes) and found.get_xlabel() == "from node"))
     assert [int((~panel.collections[0].get_array().mask).sum()) for panel in panels] == [6, 10, 21, 6]
     second = panels[1].collections[0].get_array()
     assert second[2, 1] == 0.75 and second[2, 0] == 0.25, "row = target - 1, column = source"
