@@ -4,34 +4,48 @@ from functools import cache
 
 import timm
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from delta_core import DeltaConfig, DeltaModel
 from delta_core.gates import n_skips
+from delta_core.patch import BlockPatch
 
-FLOPS_IMAGE_SIZE = 224
+IMAGE_SIZE = 224
 
 
 @cache
-def added_gmac(architecture: str, config: DeltaConfig, image_size: int = FLOPS_IMAGE_SIZE) -> float:
-    """10^9 multiply-adds that a patch without head adds to one image on the full-size net, skip sums included."""
-    with torch.device("meta"):
-        net = timm.create_model(architecture)
-        model = DeltaModel(net)
+def added_gmac(architecture: str, config: DeltaConfig) -> float:
+    """10^9 multiply-adds that a patch without head adds to one image of 224 px, skip sums included.
+
+    BatchNorms and activations are not counted, in the net as little as in the patch.
+    """
+    with torch.random.fork_rng(devices=[]):
+        model = _full_size(architecture)
         model.add_patch("counted", num_classes=None, config=config)
-        image = torch.zeros(1, 3, image_size, image_size)
-    skips = 0
+    in_sums = 0
 
-    def count_sums(part: nn.Module, _: object, out: Tensor) -> None:
-        nonlocal skips
-        k = len(part.block.sub_blocks)  # type: ignore[union-attr]
-        skips += (n_skips(k) - k) * out.numel()  # the k of the net itself are additions that it makes anyway
+    def count_sums(part: BlockPatch, _: object, out: Tensor) -> None:
+        nonlocal in_sums
+        k = len(part.block.sub_blocks)
+        in_sums += (n_skips(k) - k) * out.numel()  # the k of the net itself are additions that it makes anyway
 
-    for part in model.patch().blocks.values():
-        part.register_forward_hook(count_sums)
-    with torch.no_grad(), FlopCounterMode(display=False) as plain, model.disable_patches():
-        model.forward_features(image)
-    with torch.no_grad(), FlopCounterMode(display=False) as patched:
-        model.forward_features(image)
-    return ((patched.get_total_flops() - plain.get_total_flops()) / 2 + skips) / 1e9
+    for block in model.blocks:
+        part = model.patch().of(block)
+        if part is not None:
+            part.register_forward_hook(count_sums)
+    patched = _flops(model)
+    model.delete_patch("counted")
+    return ((patched - _flops(model)) / 2 + in_sums) / 1e9
+
+
+@cache
+def _full_size(architecture: str) -> DeltaModel:
+    return DeltaModel(timm.create_model(architecture)).eval()
+
+
+@torch.no_grad()
+def _flops(model: DeltaModel) -> int:
+    with FlopCounterMode(display=False) as counter:
+        model.forward_features(torch.zeros(1, 3, IMAGE_SIZE, IMAGE_SIZE))
+    return int(counter.get_total_flops())

@@ -38,7 +38,7 @@ def draw_gates(
     widths = ([4] if images else []) + sizes
     tallest = max(*sizes, 4 if images else 0)
     figure = Figure(
-        figsize=(CELL * sum(widths) + 0.75 * len(widths) + 1.1, (CELL * tallest + 1.1) * len(rows) + 0.4),
+        figsize=(CELL * sum(widths) + 0.75 * len(widths) + 1.1, (CELL * tallest + 1.5) * len(rows) + 0.4),
         layout="constrained",
     )
     figure.suptitle(title, fontsize=10.5)
@@ -67,16 +67,17 @@ def _triangle(axes: Axes, part: pd.DataFrame, k: int) -> None:
     axes.pcolormesh(
         np.arange(k + 1) - 0.5, np.arange(k + 1) + 0.5, np.ma.masked_invalid(values), cmap=COLOURS, vmin=0, vmax=1
     )
-    for skip in part.itertuples():
-        red, green, blue, _ = colormaps[COLOURS](skip.value)
+    columns = (part[name].tolist() for name in ("source", "target", "existing", "value"))
+    for source, target, existing, value in zip(*columns, strict=True):
+        red, green, blue, _ = colormaps[COLOURS](value)
         ink = "white" if 0.3 * red + 0.59 * green + 0.11 * blue < 0.5 else "black"
-        if skip.existing:
-            corner = (skip.source - 0.43, skip.target - 0.43)
+        if existing:
+            corner = (source - 0.43, target - 0.43)
             axes.add_patch(Rectangle(corner, 0.86, 0.86, fill=False, edgecolor=ink, linewidth=1.3))
         if k <= LARGEST_WITH_DIGITS:
             axes.text(
-                skip.source, skip.target, f"{skip.value:.2f}", ha="center", va="center", fontsize=7, color=ink,
-                fontweight="bold" if skip.value >= ON else "normal",
+                source, target, f"{value:.2f}", ha="center", va="center", fontsize=7, color=ink,
+                fontweight="bold" if value >= ON else "normal",
             )  # fmt: skip
     axes.set_xticks(range(k))
     axes.set_yticks(range(1, k + 1))

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import timm
 import torch
+from matplotlib.axes import Axes
 from patch_tool_world import ARCH, CLASSES, SIZE, call, fit_words, make_world, write_classes, write_images
 from PIL import Image
 from safetensors.torch import load_file
@@ -16,6 +17,7 @@ from benchmarks.data.folders import folder_identity
 from benchmarks.data.image_files import read_image
 from benchmarks.engine import fit
 from benchmarks.env import Env
+from benchmarks.errors import UserError
 from benchmarks.methods import frozen
 from benchmarks.patch_tool import __main__ as command_line
 from benchmarks.patch_tool.accuracy import Accuracy, accuracy_of
@@ -23,12 +25,13 @@ from benchmarks.patch_tool.base import open_net, put_on
 from benchmarks.patch_tool.confusion import draw_confusion
 from benchmarks.patch_tool.data import load_evaluation, load_photos
 from benchmarks.patch_tool.fit import Listener
+from benchmarks.patch_tool.inspect import Inspection
 from benchmarks.patch_tool.options import FitOptions
 from benchmarks.patch_tool.record import read_data_sha
 from benchmarks.patching import execute
 from benchmarks.spec import RunSpec
 from benchmarks.worlds import local_recipes, weights_identity
-from delta_core import read_patch
+from delta_core import DeltaModel, read_patch
 from delta_core.model import Suffix
 from delta_core.weights import Preprocessing
 
@@ -355,3 +358,43 @@ def test_an_unreadable_record_says_nothing(tmp_path: Path) -> None:
     for text in ("{", "[]", "7"):
         (tmp_path / "training.json").write_text(text)
         assert read_data_sha(tmp_path) == ""
+
+
+# --- inspect -----------------------------------------------------------------------------------------------------
+
+
+def test_inspect_tells_and_draws_the_gates_of_an_image(
+    world: Path, patch_tool: Callable[..., int], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    image = world / "pets" / "test" / "cat" / "0.png"
+    out = tmp_path / "gates.png"
+    assert patch_tool("inspect", world / "kept", image, "--weights", world / "net.pt", "-o", out) == 0
+    lines = capsys.readouterr().out.splitlines()
+    found = Inspection(model_of(world), image)
+    assert lines[0] == f"{image}  kept: {found.answer[0]} {100 * found.answer[1]:.1f} %"
+    assert [line.split()[0] for line in lines[1:-1]] == list(found.gates["name"])
+    assert [float(line.split()[4]) for line in lines[1:-1]] == pytest.approx(found.gates["value"].tolist(), abs=1e-3)
+    assert [" on " in line for line in lines[1:-1]] == found.gates["on"].tolist()
+    assert Image.open(out).size > (300, 100)
+    panels = [axes for axes in found.draw("title").findobj(Axes) if axes.get_xlabel() == "from node"]
+    assert len(panels) == found.gates["block"].nunique() == 1
+
+
+def test_inspect_refuses_what_it_cannot_show(
+    world: Path, patch_tool: Callable[..., int], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    image = world / "pets" / "test" / "cat" / "0.png"
+    known = ("inspect", world / "kept", image, "--weights", world / "net.pt", "-o")
+    assert patch_tool(*known, tmp_path / "gates.doc") == 2
+    assert "does not end in .pdf, .png, .svg" in capsys.readouterr().err
+    assert patch_tool(*known, tmp_path / "none" / "gates.png") == 2
+    assert "does not exist; make it first" in capsys.readouterr().err
+    model = model_of(world)
+    model.add_patch("head", num_classes=2)
+    with pytest.raises(UserError, match="head alone and has no gates"):
+        Inspection(model, image)
+    assert list(tmp_path.iterdir()) == []
+
+
+def model_of(world: Path) -> DeltaModel:
+    return put_on(open_net(ARCH, str(world / "net.pt")), [world / "kept"], architecture=ARCH, weights="file:net.pt")

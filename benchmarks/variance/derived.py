@@ -72,4 +72,4 @@ def rms_correlation(d: int) -> float:
     >>> rms_correlation(100)
     0.1
     """
-    return d**-0.5
+    return float(d**-0.5)

@@ -1,0 +1,249 @@
+"""Figures: the numbers behind each one, nothing that overlaps, and claims that can fail."""
+
+from dataclasses import replace
+from itertools import combinations
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from fake_rows import plain_run
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+
+from benchmarks.gate_record import GateRow, write_gates
+from benchmarks.gate_record import collect_gates as collect
+from benchmarks.record import Row, to_frame
+from benchmarks.variance.derived import net_variances
+from benchmarks.variance.record import CorrelationRow, VarianceRow, correlation_path, variance_path, write_rows
+from reports.ablation import ablation_figure, ablation_frame, ablation_page, pareto
+from reports.figures.claims import gate_claims
+from reports.figures.gates import figure_mean_gates, mean_gates, sample_gates
+from reports.figures.index import all_figures, write_figures
+from reports.figures.settings import SETTINGS, figure_settings
+from reports.figures.variance import figure_variance
+from reports.scratch import SCRATCH_TABLES, scratch_frame, scratch_page
+
+K = {"resnext50_32x4d": (3, 4, 6, 3), "resnet18": (2, 2, 2, 2)}
+
+
+def overlapping(figure: Figure) -> list[tuple[str, str]]:
+    """Pairs of texts that cover each other; numbers on axes, which matplotlib thins out itself, left out."""
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    sides = [side for axes in figure.findobj(Axes) for side in (axes.xaxis, axes.yaxis)]
+    ticks = [tick for side in sides for tick in (*side.get_major_ticks(), *side.get_minor_ticks())]
+    numbers = {id(label) for tick in ticks for label in (tick.label1, tick.label2)}
+    found = {id(text): text for text in figure.findobj(Text) if text.get_text() and id(text) not in numbers}
+    boxes = [(text.get_text(), text.get_window_extent(canvas.get_renderer())) for text in found.values()]
+    return [(a, b) for (a, one), (b, other) in combinations(boxes, 2) if one.overlaps(other)]
+
+
+def gate(net: str, task: str, block: int, source: int, target: int, value: float, **changes: object) -> GateRow:
+    row = GateRow(
+        block=block, source=source, target=target, existing=source == target - 1, sample=None, label=None,
+        value=value, sd=0.1, n_examples=800, run_id=f"{net}-{task}-0", scale="embedded", architecture=net, task=task,
+        seed=0,
+    )  # fmt: skip
+    return replace(row, **changes)
+
+
+def gates_of(net: str, task: str, value: float = 0.4, **changes: object) -> list[GateRow]:
+    return [
+        gate(net, task, block, source, target, value, **changes)
+        for block, k in enumerate(K[net], start=1)
+        for target in range(1, k + 1)
+        for source in range(target)
+    ]
+
+
+def frame_of(rows: list[GateRow], folder: Path) -> pd.DataFrame:
+    for run_id in {row.run_id for row in rows}:
+        write_gates(folder, [row for row in rows if row.run_id == run_id])
+    return collect(folder)
+
+
+def write_world(folder: Path) -> None:
+    rows = [row for task in ("signs", "photos") for row in gates_of("resnext50_32x4d", task)]
+    for task in ("signs", "photos", "textures"):
+        for sample in (0, 7):
+            run = {"run_id": f"resnet18-{task}-0", "sample": sample, "label": sample, "sd": None, "n_examples": 1}
+            rows += gates_of("resnet18", task, 0.7, **run)
+    frame_of(rows, folder)
+    measured = [
+        VarianceRow(
+            setting=setting, arm=arm, depth=depth, variance=value, log10_sd=0.1, n_draws=3, derived=value
+        )
+        for setting in ("derivation", "kaiming", "pretrained")
+        for arm, norm in (("one skip", False), ("all skips + BN", True))
+        for depth, value in enumerate(net_variances([1, 1, 1], 2, 4, norm=norm))
+    ]  # fmt: skip
+    write_rows(variance_path(folder), measured)
+    correlation = [
+        CorrelationRow(d=d, rms=d**-0.5, standard_error=0.01, n_coordinates=64, derived=d**-0.5) for d in (8, 64)
+    ]
+    write_rows(correlation_path(folder), correlation)
+
+
+# --- data behind the figures -------------------------------------------------------------------------------------
+
+
+def test_mean_gates_average_runs_and_leave_single_images_out(tmp_path: Path) -> None:
+    second = gates_of("resnet18", "signs", 0.6, run_id="second", seed=1)
+    single = gates_of("resnet18", "signs", 0.9, sample=3, label=1)
+    found = mean_gates(frame_of([*gates_of("resnet18", "signs", 0.2), *single, *second], tmp_path), "resnet18")
+    assert len(found) == 4 * 3
+    assert found["value"].tolist() == pytest.approx([0.4] * 12)
+    assert set(found["n_runs"]) == {2} and set(found["n_examples"]) == {800}
+
+
+def test_samples_are_those_of_one_run(tmp_path: Path) -> None:
+    rows = [
+        row
+        for seed in (0, 1)
+        for row in gates_of("resnet18", "signs", 0.1 * seed, run_id=f"r{seed}", seed=seed, sample=2, label=1)
+    ]
+    found = sample_gates(frame_of(rows, tmp_path), "resnet18", "signs")
+    assert set(found["run_id"]) == {"r0"} and len(found) == 12
+
+
+def test_cells_of_figure_3_hold_the_mean_gates(tmp_path: Path) -> None:
+    rows = gates_of("resnext50_32x4d", "signs", 0.25)
+    rows = [replace(row, value=0.75) if (row.block, row.source, row.target) == (2, 1, 3) else row for row in rows]
+    figure = figure_mean_gates(mean_gates(frame_of(rows, tmp_path), "resnext50_32x4d"), "resnext50_32x4d")
+    panels = list(figure.findobj(lambda found: isinstance(found, Axes) and found.get_xlabel() == "from node"))
+    assert [int((~panel.collections[0].get_array().mask).sum()) for panel in panels] == [6, 10, 21, 6]
+    second = panels[1].collections[0].get_array()
+    assert second[2, 1] == 0.75 and second[2, 0] == 0.25, "row = target - 1, column = source"
+    bold = [text.get_text() for text in panels[1].texts if text.get_fontweight() == "bold"]
+    assert bold == ["0.75"]
+
+
+# --- claims ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("low", "last", "expected"),
+    [(0.05, 0.95, [True, True]), (0.11, 0.95, [False, True]), (0.05, 0.85, [True, False])],
+)
+def test_claims_hold_or_fail_on_measured_gates(low: float, last: float, expected: list[bool], tmp_path: Path) -> None:
+    rows = [replace(row, value=last) if row.block == 4 else row for row in gates_of("resnet18", "signs", 0.5)]
+    rows[0] = replace(rows[0], value=low)
+    claims = gate_claims(mean_gates(frame_of(rows, tmp_path), "resnet18"), "resnet18")
+    assert [claim.name for claim in claims] == ["some-gates-near-zero", "last-block-near-one"]
+    assert [claim.holds for claim in claims] == expected
+    assert f"{last:.2f}" in claims[1].measured
+
+
+# --- pictures ----------------------------------------------------------------------------------------------------
+
+
+def test_everything_is_drawn_without_overlaps_and_written_twice_alike(tmp_path: Path) -> None:
+    write_world(tmp_path)
+    drawn, claims = all_figures(tmp_path, "embedded")
+    assert [one.name for one in drawn] == [f"figure{n}" for n in range(1, 7)] + ["variance"]
+    assert len(claims) == 4
+    for one in drawn:
+        assert overlapping(one.figure) == [], one.name
+    paths = write_figures(drawn[3:4], tmp_path / "out")
+    assert [path.name for path in paths] == ["figure4.png", "figure4.pdf", "figure4.csv"]
+    first = [path.read_bytes() for path in paths]
+    write_figures(all_figures(tmp_path, "embedded")[0][3:4], tmp_path / "out")
+    assert [path.read_bytes() for path in paths] == first
+
+
+def test_without_runs_only_the_drawn_figures_are_there(tmp_path: Path) -> None:
+    assert [one.name for one in all_figures(tmp_path, "paper")[0]] == ["figure1", "figure2"]
+
+
+def test_figure_1_says_what_its_frame_says() -> None:
+    texts = {text.get_text() for text in figure_settings().axes[0].texts}
+    assert set(SETTINGS["setting"]) | set(SETTINGS["storage"]) | set(SETTINGS["base accuracy"]) <= texts
+    assert SETTINGS.set_index("setting").loc["Delta-Patching", "backbone"] == "frozen"
+
+
+def test_variance_figure_has_a_point_and_a_line_for_every_arm(tmp_path: Path) -> None:
+    write_world(tmp_path)
+    variances = pd.read_csv(variance_path(tmp_path))
+    figure = figure_variance(variances, pd.read_csv(correlation_path(tmp_path)))
+    first = figure.axes[0]
+    assert [len(line.get_xdata()) for line in first.lines if len(line.get_xdata())] == [9, 9, 9, 9]
+    assert first.get_yscale() == "log"
+
+
+# --- ablation ----------------------------------------------------------------------------------------------------
+
+
+def ablation_rows() -> list[Row]:
+    rows: list[Row] = []
+    for task, shift in (("signs", 0.0), ("photos", 10.0)):
+        for seed in (0, 1):
+            same = {"suite": "ablation", "task": task, "column": task, "seed": seed, "base": None}
+            rows += plain_run(**same, patch=40 + shift + 5 * seed)
+            for arm, gain, params, gmac in (
+                ("default", 6.0, 600_000, 0.1),
+                ("BN: none", 2.0, 600_000, 0.2),
+                ("modules: last 1", 3.0, 400_000, 0.05),
+            ):
+                run = plain_run(
+                    **same,
+                    method="delta_networks",
+                    n_delta_modules=4,
+                    variant=arm,
+                    patch=40 + shift + 5 * seed + gain + seed,
+                    params_delta_full_size=params,
+                )
+                rows += [*run, replace(run[0], split="val", metric="added_gmac", value=gmac)]
+    return rows
+
+
+def test_ablation_gains_are_paired_and_averaged_over_tasks() -> None:
+    found = ablation_frame(to_frame(ablation_rows())).set_index("arm")
+    assert found["gain"].to_dict() == pytest.approx({"default": 6.5, "BN: none": 2.5, "modules: last 1": 3.5})
+    assert found.loc["default", ["n", "params", "gmac"]].tolist() == [2, 600_000, 0.1]
+    partial = to_frame([row for row in ablation_rows() if (row.task, row.variant) != ("signs", "BN: none")])
+    assert "BN: none" not in set(ablation_frame(partial)["arm"]), "not measured on every task"
+
+
+def test_pareto_front_holds_what_nothing_beats() -> None:
+    frame = ablation_frame(to_frame(ablation_rows()))
+    assert pareto(frame, "params")["arm"].tolist() == ["modules: last 1", "default"]
+    assert overlapping(ablation_figure(frame, "embedded")) == []
+    assert ablation_page(frame, "embedded").blocks[0].cells["method"].tolist() == [
+        "default",
+        "modules: last 1",
+        "BN: none",
+    ]
+
+
+# --- from scratch ------------------------------------------------------------------------------------------------
+
+
+def test_scratch_table_pairs_seeds_and_shows_the_large_task_in_top5() -> None:
+    rows: list[Row] = []
+    for seed in (0, 1):
+        for method, more in (("standard", 0.0), ("delta_networks", 2.0 + seed)):
+            same = {
+                "suite": "table13",
+                "weights": "scratch",
+                "method": method,
+                "seed": seed,
+                "base": None,
+                "n_delta_modules": 4 if more else 0,
+            }
+            rows += plain_run(**same, task="shapes", column="shapes", patch=50 + more)
+            large = plain_run(**same, task="glyphs62", column="glyphs62", patch=30 + more)
+            rows += [*large, *(replace(row, metric="top5", value=row.value + 40) for row in large)]
+    table = SCRATCH_TABLES[1]
+    frame = scratch_frame(to_frame(rows), table)
+    found = frame.set_index(["method", "task"])
+    assert found.loc[("delta_networks", "shapes"), ["mean", "gain", "gain_sd"]].tolist() == pytest.approx(
+        [52.5, 2.5, 0.5**0.5]
+    )
+    assert found.loc[("standard", "glyphs62"), ["metric", "mean"]].tolist() == ["top5", 70.0]
+    page = scratch_page(frame, table, "embedded")
+    assert sorted(page.blocks[0].cells.columns) == ["glyphs62 top-5", "method", "shapes"]
+    assert page.blocks[0].cells["shapes"].tolist() == ["50.00 ±0.00", "52.50 ±0.71", "+2.50 ±0.71"]
+    assert page.blocks[0].best["shapes"].tolist() == [False, True, False]
+    assert page.blocks[-1].cells.shape == (4, 5)
