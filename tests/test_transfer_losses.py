@@ -6,12 +6,11 @@ import math
 import numpy as np
 import pytest
 import torch
-from tiny import RECIPE, basic_block_net, bottleneck_net, convnext_net, efficientnet_lite_net, images
+from tiny import RECIPE, basic_block_net, efficientnet_lite_net, images
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from benchmarks.engine import Objective
-from benchmarks.errors import UserError
 from benchmarks.transfer import bi_tuning, channel_attention
 from benchmarks.transfer.bi_tuning import BiTuning, BiTuningObjective, KeyQueue, contrastive_loss
 from benchmarks.transfer.bss import BssObjective, smallest_energy
@@ -143,61 +142,6 @@ def test_delta_adds_distances_of_every_stage_and_the_size_of_the_head() -> None:
             distance = (found[0][:, channel] - found[1][:, channel]).square().sum()
             expected = expected + 0.5 * 0.5 * attention[channel] * c / (h * w) * distance
     assert loss.item() == pytest.approx(expected.item(), rel=1e-4)
-
-
-def test_layers_are_the_last_convolution_of_each_stage() -> None:
-    assert channel_attention.last_convolutions(joint(bottleneck_net())) == (
-        "layer1.2.conv3",
-        "layer2.3.conv3",
-        "layer3.5.conv3",
-        "layer4.2.conv3",
-    )
-    assert channel_attention.last_convolutions(joint(efficientnet_lite_net()))[-1].endswith("conv_pwl")
-    assert channel_attention.last_convolutions(joint(convnext_net()))[0].endswith("conv_dw")
-
-
-def test_a_net_whose_convolutions_are_out_of_reach_is_refused() -> None:
-    from torchvision.models import mobilenet_v3_small
-
-    with pytest.raises(UserError, match="leave this method out"):
-        channel_attention.last_convolutions(joint(mobilenet_v3_small()))
-
-
-def test_loss_rises_equal_whole_passes_and_leave_the_net_as_it_was() -> None:
-    net, labels = joint(), torch.arange(6) % CLASSES
-    x, before = images(6), {name: tensor.clone() for name, tensor in net.state_dict().items()}
-    name = channel_attention.last_convolutions(net)[2]
-    rises = channel_attention.loss_rises(net, name, x, labels)
-    assert net.training
-    assert all(torch.equal(tensor, before[key]) for key, tensor in net.state_dict().items())
-    net.eval()
-    with torch.no_grad():
-        whole = F.cross_entropy(net(x), labels)
-        net.backbone.get_submodule(name).weight[5] = 0  # type: ignore[index, operator]
-        assert rises[5].item() == pytest.approx((F.cross_entropy(net(x), labels) - whole).item(), abs=1e-5)
-
-
-def test_attention_is_highest_on_the_one_useful_filter() -> None:
-    net, useful = joint(), 5
-    name = channel_attention.last_convolutions(net)[-1]
-    convolution = net.backbone.get_submodule(name)
-    unit = net.backbone.get_submodule(name.rpartition(".")[0])
-    with torch.no_grad():
-        for parameter in [*unit.bn2.parameters(), *unit.conv1.parameters()]:  # type: ignore[union-attr]
-            parameter.abs_()
-        convolution.weight.abs_()  # type: ignore[operator, union-attr]
-        net.head.weight.zero_()  # type: ignore[operator, union-attr]
-        net.head.weight[0, useful] = 3.0  # type: ignore[index, operator]
-    labels = torch.zeros(6, dtype=torch.long)  # class 0 needs the useful filter and nothing else
-    attention = channel_attention.channel_attention(net, [(images(6), labels), (images(6, seed=1), labels)])
-    assert attention[-1].argmax().item() == useful
-    assert all(weights.sum().item() == pytest.approx(1) for weights in attention)
-    others = torch.cat([attention[-1][:useful], attention[-1][useful + 1 :]])
-    assert (others.max() - others.min()).item() == pytest.approx(0, abs=1e-6), "the others are equally useless"
-    # One standard score of (n - 1) / sqrt(n - 1) against all others of -1 / sqrt(n - 1).
-    n = len(attention[-1])
-    ratio = math.exp((math.sqrt(n - 1) + 1 / math.sqrt(n - 1)) / 5)
-    assert (attention[-1][useful] / others[0]).item() == pytest.approx(ratio, rel=1e-3)
 
 
 # --- Co-Tuning ---------------------------------------------------------------------------------------------------

@@ -54,6 +54,8 @@ class Schedule:
     with_val: bool
 
 
+# Rates of the small scales were chosen by Vanilla's validation top-1 (seed 0, all training data), by the head's rate:
+# embedded, planes: 27.1 at 0.03, 28.8 at 0.1, 5.4 at 0.3; local, flowers17: 77.9 at 0.03, 80.9 at 0.1, 41.2 at 0.3.
 SCHEDULES: dict[Scale, Schedule] = {
     "embedded": Schedule(
         recipe=replace(SCRIPTS, epochs=5, steps_per_epoch=30, batch_size=32, lr=1e-2, head_lr=1e-1),
