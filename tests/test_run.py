@@ -27,7 +27,7 @@ from benchmarks.data.images import ImageSplit, ImageTask
 from benchmarks.options import Options
 from benchmarks.record import KEY, Row, read_rows, record_path
 from benchmarks.spec import RunSpec
-from benchmarks.tables import runs_of
+from benchmarks.tables import TABLES, runs_of
 from benchmarks.worlds import World, open_world
 
 ROOT = Path(__file__).parents[1]
@@ -387,7 +387,7 @@ def test_local_scale_measures_a_folder_on_a_weights_file(delta_bench: Call, weig
 # --- bad input ---------------------------------------------------------------------------------------------------
 
 BAD_INPUT = {
-    "table": (("table99",), "'table99' is not known; choose one of table2, table5, table10, study_defaults"),
+    "table": (("table99",), f"'table99' is not known; choose one of {', '.join(TABLES)}"),
     "arch": (("table2", "--arch", "vgg11"), "--arch vgg11 is not known"),
     "task": (("table2", "--task", "flowers"), "--task flowers is not known"),
     "method": (("table2", "--method", "lora"), "--method lora is not in table2"),
@@ -488,10 +488,7 @@ def test_a_damaged_result_table_is_told_before_anything_runs(
 def test_bad_input_exits_with_2_from_the_shell(tmp_path: Path) -> None:
     done = bench("run", "table99", "--results", tmp_path / "results", "--cache", tmp_path / "cache")
     assert done.returncode == 2
-    assert (
-        done.stderr
-        == "delta-bench: Table 'table99' is not known; choose one of table2, table5, table10, study_defaults.\n"
-    )
+    assert done.stderr == f"delta-bench: Table 'table99' is not known; choose one of {', '.join(TABLES)}.\n"
     assert list(tmp_path.iterdir()) == []
 
 
