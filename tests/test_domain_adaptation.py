@@ -18,7 +18,7 @@ from benchmarks.domain_adaptation.data import Domains
 from benchmarks.domain_adaptation.discriminator import Adversary
 from benchmarks.domain_adaptation.encoder import Classifier, Embedding, new_classifier
 from benchmarks.domain_adaptation.spec import AddaConfig, DomainMethod, DomainSpec, PriorConfig, Schedule, StartSpec
-from benchmarks.domain_adaptation.start import checkpoint_path, load_start, save_start, train_start
+from benchmarks.domain_adaptation.start import Trained, checkpoint_path, load_start, save_start, train_start
 from benchmarks.domain_adaptation.table import methods
 from benchmarks.domain_adaptation.uniform_prior import UniformPriorObjective
 from benchmarks.domain_adaptation.validators import VALIDATORS
@@ -216,6 +216,16 @@ def test_adda_starts_from_the_bits_of_the_zero_shot_row(tmp_path: Path, monkeypa
     assert (from_cache.value, from_cache.steps) == (alone.value, vanilla.steps + 6)
 
 
+def test_the_cost_of_a_start_that_was_there_counts_as_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = spec_of(method_of(adda=ADDA)).start
+    net = new_classifier(spec, 10).eval()
+    save_start(checkpoint_path(tmp_path / "cache", spec), Trained(net=net, steps=7, train_s=1000.0))
+    row = execute(method_of(adda=ADDA), tmp_path, monkeypatch)[0]
+    assert row.train_s > 1000
+    assert row.eval_s > 0
+    assert row.steps == 7 + 6
+
+
 def test_a_cached_start_that_is_damaged_is_not_used(tmp_path: Path) -> None:
     spec = start_spec()
     path = checkpoint_path(tmp_path, spec)
@@ -226,6 +236,7 @@ def test_a_cached_start_that_is_damaged_is_not_used(tmp_path: Path) -> None:
     assert found is not None
     assert backbone_fingerprint(found.net) == backbone_fingerprint(trained.net)
     assert (found.steps, found.train_s) == (trained.steps, trained.train_s)
+    assert found.borrowed_s == found.train_s
     path.write_bytes(path.read_bytes()[:-100])
     assert load_start(path, new_classifier(spec, 10)) is None
 

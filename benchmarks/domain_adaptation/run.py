@@ -78,7 +78,7 @@ def execute(spec: DomainSpec, env: Env) -> list[Row]:
         params_backbone=_count(net) - _count(net.head),
         data_sha=f"{domains.source.sha}/{domains.target.sha}",
         transform=str(PREPROCESSING),
-        elapsed_s=time.perf_counter() - started,
+        elapsed_s=time.perf_counter() - started + found.trained.borrowed_s,
         origin=provenance(fabric.device, env.precision),
     )
 
@@ -129,7 +129,7 @@ def _by_adda(spec: DomainSpec, env: Env, domains: Domains, seen: Seen, fabric: F
     net.eval()
     assert_frozen(source_net, sha_before)
     own_s = time.perf_counter() - started - monitor.seconds
-    trained = Trained(net=net, steps=start.steps + steps, train_s=start.train_s + own_s)
+    trained = Trained(net=net, steps=start.steps + steps, train_s=start.train_s + own_s, borrowed_s=start.borrowed_s)
     return _Found(trained=trained, source_net=source_net, sha_before=sha_before, monitor=monitor)
 
 

@@ -27,6 +27,8 @@ class Trained:
     net: Classifier
     steps: int
     train_s: float
+    borrowed_s: float = 0.0
+    """Part of `train_s` that an earlier run spent."""
 
 
 def new_net(spec: StartSpec, classes: int, fabric: Fabric) -> Classifier:
@@ -84,7 +86,8 @@ def load_start(path: Path, net: Classifier) -> Trained | None:
         net.load_state_dict(weights)
     except (OSError, SafetensorError, RuntimeError):
         return None
-    return Trained(net=net.eval(), steps=int(metadata["steps"]), train_s=float(metadata["train_s"]))
+    train_s = float(metadata["train_s"])
+    return Trained(net=net.eval(), steps=int(metadata["steps"]), train_s=train_s, borrowed_s=train_s)
 
 
 def start_of(spec: StartSpec, classes: int, train: Split, fabric: Fabric, cache: Path) -> Trained:
