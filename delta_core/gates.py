@@ -144,7 +144,8 @@ class GatesPerChannel(nn.Module):
         self.channels = channels
 
     def forward(self, x: Tensor) -> Tensor:  # noqa: D102
-        return self.flat(x).unflatten(1, (-1, self.channels))
+        gates: Tensor = self.flat(x)
+        return gates.unflatten(1, (-1, self.channels))
 
 
 def build_gates(block: Block, config: DeltaConfig) -> nn.Module:

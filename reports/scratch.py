@@ -1,6 +1,7 @@
 """Tables 12 and 13: nets from scratch, as they are and with Delta-modules that train with them."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
@@ -100,10 +101,11 @@ def _block(title: str, part: pd.DataFrame) -> Block:
 
 def _text(cells: pd.DataFrame, task: str, value: str, sd: str, sign: str) -> str:
     """`81.20 ±0.45`; blank where not measured, no spread for one seed."""
-    if task not in cells.index or pd.isna(cells.loc[task, value]):
+    lines: dict[Any, dict[str, Any]] = cells[[value, sd]].to_dict("index")
+    line = lines.get(task)
+    if line is None or pd.isna(line[value]):
         return ""
-    spread = "" if pd.isna(cells.loc[task, sd]) else f" ±{cells.loc[task, sd]:.2f}"
-    return f"{cells.loc[task, value]:{sign}.2f}{spread}"
+    return f"{line[value]:{sign}.2f}" + ("" if pd.isna(line[sd]) else f" ±{line[sd]:.2f}")
 
 
 def _heading(task: str, metric: str) -> str:

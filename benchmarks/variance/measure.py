@@ -12,6 +12,7 @@ from typing import Any
 import timm
 import torch
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 from benchmarks.backbones import EMBEDDED_BASE_CLASSES
 from benchmarks.bases import load_pretrained
@@ -122,14 +123,16 @@ def _mean_squares(model: DeltaModel) -> Iterator[list[float]]:
     def normed(_module: nn.Module, _inputs: Any, out: Tensor) -> None:
         found[-1] = out.double().square().mean().item()
 
-    handles = []
+    handles: list[RemovableHandle] = []
     for index, block in enumerate(model.blocks):
         part = patch.of(block) if patch else None
         units = [model.backbone.get_submodule(name) for name in block.sub_blocks]
         if index == 0:
-            handles.append(units[0].conv1.register_forward_pre_hook(enter))  # type: ignore[union-attr]
+            handles.append(units[0].get_submodule("conv1").register_forward_pre_hook(enter))
         # The last activation of a unit follows its sum, gated or not.
-        handles += [(getattr(unit, "act3", None) or unit.act2).register_forward_hook(add) for unit in units]
+        for unit in units:
+            last = unit.get_submodule("act3" if hasattr(unit, "act3") else "act2")
+            handles.append(last.register_forward_hook(add))
         if part is not None:
             handles.append(part.norm.register_forward_hook(normed))
     try:
