@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import tyro
 
@@ -48,6 +49,8 @@ class Options:
     """Type to which features of the frozen net are rounded; a shorter one takes half the room, and its own rows."""
     train_percent: tyro.conf.UseAppendAction[tuple[int, ...]] = ()
     """Table 5: keep this share of the training images, in per cent; may be repeated. Default: all of the table."""
+    heads: Literal["stock", "narrow"] | None = None
+    """Table 7: width of neck and heads. Default: narrow embedded, stock elsewhere."""
     results: Path = Path("results")
     """Where rows go."""
     cache: Path = Path(".cache")

@@ -1,6 +1,7 @@
 """Which function measures which kind of run."""
 
 from benchmarks import patching, sequences
+from benchmarks.dense.run import DenseRun
 from benchmarks.domain_adaptation import run as domain_adaptation
 from benchmarks.domain_adaptation.spec import DomainSpec
 from benchmarks.env import Env
@@ -21,4 +22,8 @@ def execute(run: Run, env: Env) -> list[Row]:
             return transfer.execute(run, env)
         case DomainSpec():
             return domain_adaptation.execute(run, env)
+        case DenseRun():
+            from benchmarks.dense import train  # needs OpenMMLab, which stands in an environment of its own
+
+            return train.measure(run, env)
     raise TypeError(f"Nothing measures a {type(run).__name__}.")

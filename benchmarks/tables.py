@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from benchmarks import ablations
+from benchmarks.dense.worlds import DENSE_TASKS, open_dense_world, table7
 from benchmarks.domain_adaptation.table import TRANSFERS, open_digits, table6
 from benchmarks.errors import UserError
 from benchmarks.options import Options
@@ -34,6 +35,7 @@ TABLES: dict[str, Table] = {
     "table4": Table(runs=table4, tasks=SEQUENCES, more=more_for_table4),
     "table5": Table(runs=table5, tasks=TRANSFER_TASKS),
     "table6": Table(runs=table6, tasks=TRANSFERS, open_world=open_digits),
+    "table7": Table(runs=table7, tasks=DENSE_TASKS, open_world=open_dense_world),
     "table10": Table(runs=table10, more=more_for_table2),
     "table11": Table(runs=table4, tasks=SEQUENCES, more=more_for_table4),
     "study_defaults": Table(runs=study_defaults),

@@ -27,6 +27,7 @@ from mmengine.runner import Runner
 from numpy._core import multiarray
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
+from torch.utils.data import DataLoader
 
 from delta_core.config import DeltaConfig
 from delta_core.errors import DeltaError
@@ -34,7 +35,7 @@ from delta_core.families import Block
 from delta_core.features import taps
 from delta_core.freeze import backbone_fingerprint
 from delta_core.model import DeltaModel
-from delta_core.zoo import create_model
+from delta_core.weights import default_weights, load_backbone, weights_name
 
 PATCH = "dense"
 """Name of the patch inside a backbone; it has no head, because the detector or segmentor has its own."""
@@ -61,7 +62,7 @@ class DeltaBackbone(BaseModule):  # type: ignore[misc]
         frozen_stages: default: everything is frozen, as the paper says. A number is the stock reading, for reference
             and without patch: the stem and so many blocks are frozen, -1 for nothing, and the rest is fine-tuned.
         norm_eval: in the stock reading, whether BatchNorms use their running statistics in training as well.
-        options: further arguments of the library's builder, such as `channels`.
+        options: further arguments of the library's builder, such as `channels`, or `num_classes` of the net's own head.
         init_cfg: `dict(type="Pretrained", checkpoint=FILE)` means the same as `weights=FILE`.
 
     Raises:
@@ -227,8 +228,19 @@ class CalibrateHook(Hook):  # type: ignore[misc]
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         for backbone in model.modules():
             if isinstance(backbone, DeltaBackbone) and not backbone.calibrated:
-                batches = (model.data_preprocessor(data, True) for data in runner.train_dataloader)
+                batches = (model.data_preprocessor(data, True) for data in _shuffled(runner.train_dataloader))
                 backbone.calibrate(_images(batch) for batch in islice(batches, self.batches))
+
+
+def _shuffled(loader: DataLoader[Any]) -> DataLoader[Any]:
+    """The data of a loader in a loader of its own: mmengine's InfiniteSampler ends for good when a reader leaves it."""
+    return DataLoader(
+        loader.dataset,
+        batch_size=loader.batch_sampler.batch_size,  # type: ignore[union-attr]
+        shuffle=True,
+        generator=torch.Generator().manual_seed(0),
+        collate_fn=loader.collate_fn,
+    )
 
 
 def _images(batch: Any) -> Tensor:
@@ -253,7 +265,10 @@ def _create(
     if output_stride != 32:
         options["output_stride"] = output_stride
     try:
-        return create_model(architecture, weights=weights, **options)
+        # Not create_model: there `num_classes` means a patch, here the head of the frozen net.
+        weights = default_weights(architecture) if weights == "default" else weights
+        net = load_backbone(architecture, weights, **options)
+        return DeltaModel(net, architecture=architecture.partition(".")[0], weights=weights_name(weights))
     except DeltaError as error:
         if "'output_stride'" in str(error):
             raise DeltaError(

@@ -47,6 +47,7 @@ class PatchFile:
     config: DeltaConfig | None
     """None is a head without modules (FC-only)."""
     num_classes: int
+    """0: no head, for a detector or segmentor that reads features."""
     class_names: tuple[str, ...]
     """Empty when they are not known."""
     architecture: str
@@ -114,7 +115,7 @@ class PatchFile:
         file = cls(
             name=_take(raw, "name", _text, "a line of text"),
             config=None if config is None else DeltaConfig.from_dict(config),
-            num_classes=_take(raw, "num_classes", _whole(1, MAX_CLASSES), f"a whole number from 1 to {MAX_CLASSES}"),
+            num_classes=_take(raw, "num_classes", _whole(0, MAX_CLASSES), f"a whole number from 0 to {MAX_CLASSES}"),
             class_names=tuple(_take(raw, "class_names", _list_of(_text), "a list of lines of text")),
             architecture=_take(base, "architecture", _text, "a line of text"),
             weights=_take(base, "weights", _text, "a line of text"),

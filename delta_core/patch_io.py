@@ -247,7 +247,7 @@ def _blank(model: PatchHolder, file: PatchFile) -> Patch:
         patch = Patch(
             model.blocks,
             feature_size(model.backbone),
-            file.num_classes,
+            file.num_classes or None,
             file.config,
             file.class_names,
             file.preprocessing,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from benchmarks.record import Scale
-from reports import ablation, claims, domain_adaptation, domain_figures, lint, sequences, study, table9, transfer
+from reports import ablation, claims, dense, domain_adaptation, domain_figures, lint, sequences, study, table9, transfer
 from reports.layout import Page, page
 from reports.reduce import table_frame
 from reports.scratch import SCRATCH_TABLES, ScratchTable, scratch_frame, scratch_page
@@ -125,11 +125,21 @@ def _domain_adaptation(question: Question) -> Answer:
     )
 
 
+def _dense(question: Question) -> Answer:
+    frame = dense.dense_frame(question.rows)
+    return Answer(
+        frame=frame,
+        page=dense.dense_page(frame, question.scale),
+        figure=dense.dense_figure(frame, question.results / "pictures"),
+    )
+
+
 REPORTS: dict[str, Report] = {
     **{table.name: Report(suites=(table.suite,), answer=partial(_table, table)) for table in TABLES},
     transfer.NAME: Report(suites=(transfer.SUITE,), answer=_transfer),
     domain_adaptation.NAME: Report(suites=(domain_adaptation.SUITE,), answer=_domain_adaptation),
     **{table.name: Report(suites=(table.name,), answer=partial(_scratch, table)) for table in SCRATCH_TABLES},
+    dense.NAME: Report(suites=(dense.SUITE,), answer=_dense),
     ablation.SUITE: Report(suites=(ablation.SUITE,), answer=_ablation, printed=False),
     "table4": Report(suites=sequences.SUITES, answer=_table4),
     "table9": Report(suites=(), answer=_table9, needs_rows=False),

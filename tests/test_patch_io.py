@@ -130,6 +130,22 @@ def test_reading_needs_no_model(saved: Path) -> None:
     assert read_patch(saved).num_classes == 4, "only a model tells that the tensors are of 3"
 
 
+def test_a_patch_without_head_travels_too(tmp_path: Path) -> None:
+    model = DeltaModel(basic_block_net(), architecture="tiny")
+    model.add_patch("dense", num_classes=None, config=DeltaConfig(n_modules=2))
+    folder = model.save_patch(tmp_path / "dense")
+    assert read_patch(folder).num_classes == 0
+    fresh = DeltaModel(basic_block_net(), architecture="tiny")
+    fresh.load_patch(folder)
+    ours, theirs = (at.patches["dense"].state_dict() for at in (model, fresh))
+    assert ours.keys() == theirs.keys()
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+    assert fresh.patches["dense"].num_classes == 0
+    edit(folder, lambda raw: raw.update(config=None))
+    with pytest.raises(DeltaError, match="nothing to train"):
+        DeltaModel(basic_block_net(), architecture="tiny").load_patch(folder)
+
+
 def test_no_random_numbers_no_default_dtype_no_device_of_the_caller_matter(saved: Path, other: DeltaModel) -> None:
     torch.set_default_dtype(torch.float64)
     try:

@@ -64,14 +64,14 @@ def _source(temporary: Path) -> Path:
 def _precompiled_header(temporary: Path) -> Path:
     """The header of torch, which every op includes, parsed once: a file then takes a third of the time.
 
-    The compiler ignores it where its flags differ, so the wheel does not depend on it.
+    The compiler ignores it where flags or macros differ, so the wheel does not depend on it: setuptools lets CFLAGS of
+    the environment replace Python's own, so these are not repeated here.
     """
     header = temporary / "prelude.h"
     header.write_text("#include <torch/types.h>\n", encoding="utf-8")
     includes = [*include_paths(), sysconfig.get_paths()["include"]]
     command = [
         *shlex.split(sysconfig.get_config_var("CXX") or "g++"),
-        *shlex.split(sysconfig.get_config_var("CFLAGS") or ""),
         *FLAGS,
         *(STANDARD, "-DTORCH_API_INCLUDE_EXTENSION_H", "-DTORCH_EXTENSION_NAME=_ext"),
         *(f"-I{path}" for path in includes),
@@ -86,7 +86,7 @@ def _build(source: Path, header: Path, home: Path) -> None:
     _pip(
         *("wheel", str(source), "--wheel-dir", str(home)),
         MMCV_WITH_OPS="1",
-        MAX_JOBS=str(os.cpu_count() or 1),
+        MAX_JOBS=os.environ.get("MAX_JOBS") or str(os.cpu_count() or 1),
         CFLAGS=flags,
         CXXFLAGS=flags,
         CCACHE_DISABLE="1",  # it does not see through a precompiled header

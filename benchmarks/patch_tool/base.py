@@ -49,7 +49,8 @@ def open_files(folders: Sequence[Path], architecture: str | None, weights: str |
         weights: overrides what they say; needed where the weights were a file.
 
     Raises:
-        UserError: if the patches belong to different nets, or the weights were a file and none is given.
+        UserError: if the patches belong to different nets, one has no head, or the weights were a file and none is
+            given.
         DeltaError: if a folder is no undamaged patch, or the net cannot be opened.
     """
     files = [read_patch(folder) for folder in folders]
@@ -58,6 +59,10 @@ def open_files(folders: Sequence[Path], architecture: str | None, weights: str |
             raise UserError(
                 f"{folder} belongs to {_net(file)}, but {folders[0]} belongs to {_net(files[0])}; "
                 "use patches of one net at a time."
+            )
+        if not file.num_classes:
+            raise UserError(
+                f"{folder} has no head and so no classes; it belongs in a detector or segmentor (tools/convert.py)."
             )
     names = [file.name for file in files]
     twice = next((name for name in names if names.count(name) > 1), None)

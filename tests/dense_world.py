@@ -1,0 +1,27 @@
+"""A cache folder with few drawn scenes and slim nets of random numbers: what the configs of Table 7 look for."""
+
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+
+from benchmarks.backbones import EMBEDDED_BASE_CLASSES
+from benchmarks.bases import checkpoint_path
+from benchmarks.dense.scenes import scenes_folder
+from benchmarks.embedded_backbones import slim_backbone
+from benchmarks.worlds import embedded_base
+
+COUNTS = {"train": 6, "val": 2, "test": 3}
+
+
+def tiny_cache(folder: Path, *architectures: str) -> Path:
+    """Make the cache; the nets are random, so nothing is pre-trained."""
+    scenes_folder(folder, COUNTS)
+    for architecture in architectures:
+        with torch.random.fork_rng():
+            torch.manual_seed(1)
+            net = slim_backbone(architecture, num_classes=EMBEDDED_BASE_CLASSES)
+        path = checkpoint_path(folder, embedded_base(architecture).run_id)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_file({name: tensor.contiguous() for name, tensor in net.state_dict().items()}, path)
+    return folder

