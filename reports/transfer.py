@@ -137,7 +137,9 @@ def _fill_commands(frame: pd.DataFrame, scale: str) -> tuple[str, ...]:
     kind = "imagefolder:" if scale == "local" else ""
     lacking = cells.merge(have, how="left", indicator=True).query("_merge == 'left_only'")["task"].unique()
     tasks = [word for task in sorted(lacking) for word in ("--task", kind + task)]
-    return (shlex.join(["nox", "-s", NAME, "--", "--scale", scale, *own, *tasks]),)
+    rates = [rate for rate in RATES if rate in set(asked["rate"])]
+    some = [word for rate in rates for word in ("--train-percent", rate)] if len(rates) < len(RATES) else []
+    return (shlex.join(["nox", "-s", NAME, "--", "--scale", scale, *own, *tasks, *some]),)
 
 
 def _printed() -> pd.DataFrame:

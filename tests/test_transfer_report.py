@@ -100,6 +100,11 @@ def test_a_missing_cell_names_its_command() -> None:
     rows = [row for row in fake() if (row.method, row.task) != ("lwf", "autos") or "=30%" not in row.protocol]
     page = transfer_page(transfer_frame(to_frame(rows), "embedded"), "embedded")
     assert page.commands == ("nox -s table5 -- --scale embedded --task autos",)
+    rows = [row for row in rows if "=30%" not in row.protocol and "=50%" not in row.protocol]
+    rows = [row for row in rows if row.method != "bss" or row.task != "planes"]
+    page = transfer_page(transfer_frame(to_frame(rows), "embedded"), "embedded")
+    rates = "--train-percent 15 --train-percent 100"
+    assert page.commands == (f"nox -s table5 -- --scale embedded --task planes {rates}",)
 
 
 @pytest.mark.parametrize(("scale", "blocks"), [("embedded", 1), ("paper", 2)])

@@ -8,7 +8,7 @@ Shape legend: B batch, C classes, K keys per class, D width of a key.
 
 import copy
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -38,9 +38,10 @@ class BiTuning(Transfer):
     def prepare(self, net: JointDelta, cell: Cell) -> Objective:
         """Head and projection start as in the script: N(0, 0.01) and the default; the projection learns slowly."""
         features = feature_size(net.backbone)
-        with seeded(cell.init_seed):
-            nn.init.normal_(net.head.weight, std=0.01)  # type: ignore[arg-type]
-            nn.init.zeros_(net.head.bias)  # type: ignore[arg-type]
+        head = cast(nn.Linear, net.head)
+        with seeded(cell.init_seed), torch.no_grad():  # drawn on the CPU, whatever the device
+            head.weight.copy_(0.01 * torch.randn(head.weight.shape))
+            head.bias.zero_()
             net.projection = nn.Linear(features, self.projection_size).to(cell.fabric.device)
             queues = [
                 KeyQueue(torch.randn(cell.task.classes, self.keys_per_class, width).to(cell.fabric.device))
