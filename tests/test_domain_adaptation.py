@@ -4,6 +4,7 @@ import dataclasses
 import math
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -87,11 +88,12 @@ def execute(
 
 
 # --- who moves whom ---------------------------------------------------------------------------------------------
-def adda_game() -> tuple[Classifier, Classifier, AddaObjective]:
+def adda_game(sees: Literal["features", "logits"] = "features") -> tuple[Classifier, Classifier, AddaObjective]:
     source = new_classifier(start_spec(delta=DELTA), 10).eval().requires_grad_(False)
     target = target_encoder(source)
-    features = predict(Embedding(source), split(40, 1).batches(20, device=FABRIC.device))
-    return source, target, AddaObjective(target, features, ADDA, FABRIC, seed=0)
+    what = source if sees == "logits" else Embedding(source)
+    seen = predict(what, split(40, 1).batches(20, device=FABRIC.device))
+    return source, target, AddaObjective(target, seen, dataclasses.replace(ADDA, sees=sees), FABRIC, seed=0)
 
 
 def test_the_discriminators_step_moves_nothing_else() -> None:
@@ -106,8 +108,9 @@ def test_the_discriminators_step_moves_nothing_else() -> None:
     assert seen.grad is None, "its gradient must not reach who it judges"
 
 
-def test_adaptation_moves_the_target_encoder_alone() -> None:
-    source, target, objective = adda_game()
+@pytest.mark.parametrize("sees", ["features", "logits"])
+def test_adaptation_moves_the_target_encoder_alone(sees: Literal["features", "logits"]) -> None:
+    source, target, objective = adda_game(sees)
     source_before, head_before = backbone_fingerprint(source), backbone_fingerprint(target.head)
     parts = {"net": target.net, "discriminator": objective.adversary.net}
     before = {name: backbone_fingerprint(part) for name, part in parts.items()}
