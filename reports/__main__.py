@@ -83,7 +83,7 @@ def html(*, scale: Scale = "embedded", results: Path = Path("results"), out: Pat
     _check_scale(rows, source, scale)
     path = out or results / "report" / "index.html"
     drawn, _ = all_figures(results / scale, scale)
-    _write(path, index_html(rows, scale, {one.caption: one.figure for one in drawn}))
+    _write(path, index_html(rows, scale, results / scale, {one.caption: one.figure for one in drawn}))
     print(path)
 
 

@@ -110,12 +110,12 @@ def test_samples_are_those_of_one_run(tmp_path: Path) -> None:
 
 def test_cells_of_figure_3_hold_the_mean_gates(tmp_path: Path) -> None:
     rows = gates_of("resnext50_32x4d", "signs", 0.25)
-    rows = [replace(row, value=0.75) if (row.block, row.source, row.target) == (2, 1, 3) else row for row in rows]
+    rows = [replace(row, value=0.75) if (row.block, row.source, row.target) == (2, 0, 3) else row for row in rows]
     figure = figure_mean_gates(mean_gates(frame_of(rows, tmp_path), "resnext50_32x4d"), "resnext50_32x4d")
     panels = list(figure.findobj(lambda found: isinstance(found, Axes) and found.get_xlabel() == "from node"))
     assert [int((~panel.collections[0].get_array().mask).sum()) for panel in panels] == [6, 10, 21, 6]
     second = panels[1].collections[0].get_array()
-    assert second[2, 1] == 0.75 and second[2, 0] == 0.25, "row = target - 1, column = source"
+    assert second[2, 0] == 0.75 and second[2, 1] == second[2, 2] == 0.25, "row = target - 1, column = source"
     bold = [text.get_text() for text in panels[1].texts if text.get_fontweight() == "bold"]
     assert bold == ["0.75"]
 

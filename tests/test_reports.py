@@ -25,7 +25,7 @@ from reports.tables import TABLES, Table
 from tests.fake_rows import fake_table2, falling, one_row, paint_run, plain_run, rising
 
 ROOT = Path(__file__).parents[1]
-TABLE2, TABLE10 = TABLES
+TABLE2, TABLE10, TABLE8 = TABLES
 TEXT_FORMATS = {"md": to_markdown, "tex": to_latex}
 accuracy = st.floats(0, 100)
 
