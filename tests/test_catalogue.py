@@ -43,6 +43,12 @@ def test_a_good_look_alike_passes(name: str, tmp_path: Path) -> None:
         assert (len(examples), len(examples.images), channels) == (entry.counts[split],) * 2 + (3,)  # type: ignore[arg-type]
 
 
+def test_an_empty_image_is_found_where_no_sample_is_taken(tmp_path: Path) -> None:
+    entry = write("cars", tmp_path)
+    (tmp_path / "cars/stanford_cars/cars_train/00007.jpg").write_bytes(b"")
+    assert check(entry, tmp_path, sample=2) == ["1 images of train are empty, first stanford_cars/cars_train/00007.jpg"]
+
+
 # --- damage ------------------------------------------------------------------------------------------------------
 
 Inflict = Callable[[str, Path], DataSet]
