@@ -131,7 +131,7 @@ class NewSkipsOnly(nn.Module):
         self.place = [sum(is_new[:skip]) if gated else sum(is_new) for skip, gated in enumerate(is_new)]
 
     def forward(self, x: Tensor) -> Tensor:  # noqa: D102
-        gates = self.new(x)
+        gates: Tensor = self.new(x)
         return torch.cat([gates, torch.ones_like(gates[:, :1])], dim=1)[:, self.place]
 
 
@@ -144,8 +144,8 @@ class GatesPerChannel(nn.Module):
         self.channels = channels
 
     def forward(self, x: Tensor) -> Tensor:  # noqa: D102
-        gates: Tensor = self.flat(x)
-        return gates.unflatten(1, (-1, self.channels))
+        gates: Tensor = self.flat(x).unflatten(1, (-1, self.channels))
+        return gates
 
 
 def build_gates(block: Block, config: DeltaConfig) -> nn.Module:

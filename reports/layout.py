@@ -217,10 +217,11 @@ def _difference_block(architecture: str, part: pd.DataFrame) -> Block:
 
 def _difference_text(number: dict[str, Any]) -> str:
     """The verdict, and behind `match` and `untrusted` the difference; blank where the paper prints nothing."""
-    if not number["verdict"]:
+    verdict: str = number["verdict"]
+    if not verdict:
         return ""
-    exact = "" if pd.isna(number["difference"]) else f" ({number['difference']:+.2f})"
-    return number["verdict"] + ("" if number["verdict"].startswith("off") else exact) + number["erratum"]
+    exact = "" if verdict.startswith("off") or pd.isna(number["difference"]) else f" ({number['difference']:+.2f})"
+    return f"{verdict}{exact}{number['erratum']}"
 
 
 def _caption(frame: pd.DataFrame, scale: str, usual_n: "pd.Series[int]") -> str:

@@ -13,6 +13,7 @@ from benchmarks.record import Scale
 from reports import paper
 from reports.layout import Block, Page
 from reports.paper import PrintedCell
+from reports.records import records
 
 ROUNDING = 0.005
 """Half of the last printed digit."""
@@ -44,7 +45,7 @@ def paper_findings() -> list[Finding]:
 
 def harmonic_means(table2: pd.DataFrame, pairs: pd.DataFrame) -> Iterator[Finding]:
     """A harmonic mean that no two accuracies with the printed digits give."""
-    for cell in table2.merge(pairs, on=["row_id", "task"]).itertuples():
+    for cell in records(table2.merge(pairs, on=["row_id", "task"])):
         low, high = (_harmonic(cell.base + e, cell.patch + e) for e in (-ROUNDING, ROUNDING))
         # Printed means may come from accuracies that were rounded before: one more digit of slack.
         if not low - 2 * ROUNDING <= cell.paper_value <= high + 2 * ROUNDING:
@@ -64,7 +65,7 @@ def sequence_means(table4: pd.DataFrame, table11: pd.DataFrame) -> Iterator[Find
     """A mean over a sequence that is not the best one over alphas (PAINT) or the only one (Delta) of Table 11."""
     means = table11.groupby(["architecture", "method", "n_delta_modules", "task", "alpha"], dropna=False, sort=False)
     best = means["paper_value"].mean().groupby(level=[0, 1, 2, 3], sort=False).max().rename("best").reset_index()
-    for cell in table4.merge(best, on=["architecture", "method", "n_delta_modules", "task"]).itertuples():
+    for cell in records(table4.merge(best, on=["architecture", "method", "n_delta_modules", "task"])):
         if abs(cell.best - cell.paper_value) > 3 * ROUNDING:
             yield Finding(
                 check="mean of a sequence",
@@ -76,8 +77,8 @@ def sequence_means(table4: pd.DataFrame, table11: pd.DataFrame) -> Iterator[Find
 def implied_means(table4: pd.DataFrame, table2: pd.DataFrame, base: pd.Series) -> Iterator[Finding]:
     """A mean of Delta-Networks over a sequence that the accuracies implied by Table 2 do not give."""
     deltas = table2[table2["method"] == "delta_networks"]
-    known = {(cell.row_id, cell.task): cell.paper_value for cell in deltas.itertuples()}
-    for cell in table4[table4["method"] == "delta_networks"].itertuples():
+    known = {(cell.row_id, cell.task): cell.paper_value for cell in records(deltas)}
+    for cell in records(table4[table4["method"] == "delta_networks"]):
         tasks = cell.task.split("+")
         if not all((cell.row_id, task) in known for task in tasks):
             continue
@@ -95,7 +96,7 @@ def implied_means(table4: pd.DataFrame, table2: pd.DataFrame, base: pd.Series) -
 def base_accuracies(pairs: pd.DataFrame, base: pd.Series) -> Iterator[Finding]:
     """A base accuracy above that of the untouched net, or equal to that of another net."""
     owner = {value: architecture for architecture, value in base.items()}
-    for cell in pairs.itertuples():
+    for cell in records(pairs):
         where = tuple(_cell(10, cell.row_id, quantity, cell.task) for quantity in ("base_top1", "patch_top1"))
         if cell.base > base[cell.architecture]:
             yield Finding(
@@ -119,7 +120,7 @@ def copies_between_nets(table: pd.DataFrame) -> Iterator[Finding]:
         if same["architecture"].nunique() > 1:
             yield Finding(
                 check="copy between nets",
-                cells=tuple(_cell(2, cell.row_id, cell.quantity, cell.task) for cell in same.itertuples()),
+                cells=tuple(_cell(2, cell.row_id, cell.quantity, cell.task) for cell in records(same)),
                 says=f"{same['printed'].iloc[0]} stands at {' and '.join(same['architecture'])}",
             )
 
@@ -130,7 +131,7 @@ def copies_in_a_row(table: pd.DataFrame) -> Iterator[Finding]:
         if len(same) > 1:
             yield Finding(
                 check="copy in a row",
-                cells=tuple(_cell(3, str(row_id), cell.quantity, cell.task) for cell in same.itertuples()),
+                cells=tuple(_cell(3, str(row_id), cell.quantity, cell.task) for cell in records(same)),
                 says=f"{printed} stands at {' and '.join(same['task'])}",
             )
 
@@ -143,7 +144,7 @@ def row_findings(rows: pd.DataFrame) -> list[str]:
     after = rows[is_base & (rows["phase"] == "after")]
     kept = after[after["base_logits_equal"].fillna(False).astype(bool) | (after["alpha"] == 0)]
     kept = kept[~kept["variant"].str.endswith("+bn")]
-    for row in kept.join(before.rename("untouched"), on="run_id").itertuples():
+    for row in records(kept.join(before.rename("untouched"), on="run_id")):
         if row.value != row.untouched:
             at = "" if pd.isna(row.alpha) else " at alpha = 0"
             found.append(

@@ -101,7 +101,7 @@ def _block(title: str, part: pd.DataFrame) -> Block:
 
 def _text(cells: pd.DataFrame, task: str, value: str, sd: str, sign: str) -> str:
     """`81.20 ±0.45`; blank where not measured, no spread for one seed."""
-    lines: dict[Any, dict[str, Any]] = cells[[value, sd]].to_dict("index")
+    lines: dict[Any, dict[Any, Any]] = cells[[value, sd]].to_dict("index")
     line = lines.get(task)
     if line is None or pd.isna(line[value]):
         return ""

@@ -13,6 +13,7 @@ from benchmarks.record import Scale
 from reports import paper
 from reports.checks import check_comparable
 from reports.layout import Block, Page
+from reports.records import records
 from reports.reduce import harmonic_mean_of
 from reports.tables import TableRow
 
@@ -202,7 +203,7 @@ def _block4(title: str, part: pd.DataFrame) -> Block:
     text = [
         _number(line.mean_, line.sd)
         + (f" ({line.first:.1f})" if pd.isna(line.base) else f" ({line.base:.1f} / {line.first:.1f})")
-        for line in part.rename(columns={"mean": "mean_"}).itertuples()
+        for line in records(part.rename(columns={"mean": "mean_"}))
     ]
     part = part.assign(text=text, label=[_label(line) for _, line in part.iterrows()])
     order = list(dict.fromkeys(part["label"]))
@@ -232,7 +233,7 @@ def _block11(title: str, part: pd.DataFrame) -> Block:
 def _printed(printed: pd.DataFrame) -> Block:
     """The paper's Table 4."""
     texts = printed.assign(text=printed["printed"] + printed["erratum"])
-    wide = texts.pivot(index="row_id", columns="task", values="text").reindex(dict.fromkeys(texts["row_id"]))
+    wide = texts.pivot(index="row_id", columns="task", values="text").reindex(list(dict.fromkeys(texts["row_id"])))
     cells = wide.rename_axis(columns=None).reset_index().rename(columns={"row_id": "method"})
     return Block(
         title="Printed in the paper (other data, other scale: not comparable cell by cell)",
@@ -249,9 +250,8 @@ def _seeds(frame: pd.DataFrame) -> str:
 def _commands(frame: pd.DataFrame, name: str, scale: Scale) -> tuple[str, ...]:
     """One command for what is not there: a method of one sequence that another lacks."""
     wanted = set(itertools.product(*(frame[key].unique() for key in ("architecture", "task"))))
-    counts = frame.groupby(["architecture", "task"])["method"].count() if len(frame) else {}
-    most = max(counts, default=0)
-    lacking = [cell for cell in sorted(wanted) if (counts.get(cell, 0) if len(frame) else 0) < most * 0.5]
+    counts = frame.groupby(["architecture", "task"])["method"].count().to_dict()
+    lacking = [cell for cell in sorted(wanted) if counts.get(cell, 0) < max(counts.values()) * 0.5]
     if len(frame) and not lacking:
         return ()
     flags = [word for architecture, task in lacking for word in ("--arch", architecture, "--task", task)]
