@@ -52,6 +52,7 @@ def main() -> None:
 def show_plan(options: tyro.conf.OmitArgPrefixes[Options]) -> int:
     """List the runs of a table, or of `all`: done, to do, or blocked with what unblocks them."""
     console = _console()
+    options = replace(options, dry_run=True)
     todo: dict[str, Run] = {}
     for name in TABLES if options.table == "all" else (options.table,):
         world, planned = _planned(replace(options, table=name))

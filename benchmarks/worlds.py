@@ -58,7 +58,10 @@ PATCHING_TASKS = TaskSet(embedded=PATCH_TASKS, paper=("stl10", "resisc45", "gtsr
 
 DECATHLON = TaskSet(
     embedded=DECATHLON_TASKS,
-    paper=("flowers", "aircraft", "ucf101", "gtsrb", "dtd", "svhn", "cifar100", "omniglot", "daimler_ped"),
+    paper=tuple(
+        f"decathlon_{name}"
+        for name in ("flowers", "aircraft", "ucf101", "gtsrb", "dtd", "svhn", "cifar100", "omniglot", "daimler_ped")
+    ),
 )
 """Table 1."""
 

@@ -80,7 +80,7 @@ def plain_sum(gates: Tensor, nodes: list[Tensor], residual: Tensor | None = None
 
 def _weight(gates: Tensor) -> Tensor:
     """Gates of one skip, (B or 1,) or (B or 1, C), as a factor of nodes (B, C, H, W)."""
-    return gates.reshape(len(gates), -1, 1, 1)
+    return gates[:, :, None, None] if gates.ndim == 2 else gates[:, None, None, None]
 
 
 CPU_BUFFER_BYTES = 16 * 2**20

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from benchmarks.record import SCALES
-from reports.registry import REPORTS
+from reports.registry import REPORTS, Report
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,17 +58,19 @@ def reproducing(rows_by_scale: Mapping[str, pd.DataFrame]) -> str:
     ]
     for name, report in REPORTS.items():
         if report.printed:
-            parts.append(_section(name, report.suites, rows_by_scale))
+            parts.append(_section(name, report, rows_by_scale))
     return "\n\n".join(parts) + "\n"
 
 
-def _section(name: str, suites: tuple[str, ...], rows_by_scale: Mapping[str, pd.DataFrame]) -> str:
+def _section(name: str, report: Report, rows_by_scale: Mapping[str, pd.DataFrame]) -> str:
     needs = NEEDS[name]
     lines = []
     for scale in SCALES:
         rows = rows_by_scale.get(scale)
-        runs = None if rows is None else rows[rows["suite"].isin(suites)].drop_duplicates("run_id")
-        if runs is None or runs.empty:
+        runs = None if rows is None else rows[rows["suite"].isin(report.suites)].drop_duplicates("run_id")
+        if not report.needs_rows:
+            state, hours = "needs no runs", ""
+        elif runs is None or runs.empty:
             state, hours = "not run", ""
         else:
             seeds = runs["seed"].nunique()

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from benchmarks.data.splits import FeatureSplit
-from benchmarks.engine import DivergedError, _warmup_cosine, fit, parameter_groups, predict, top1
+from benchmarks.engine import DivergedError, fit, parameter_groups, predict, rate_factor, top1
 from benchmarks.methods import DeltaNetworks, FcOnly, FineTune, Method, Outcome, Paint
 from benchmarks.methods import paint as paint_module
 from benchmarks.methods.finetune import FineTuned, train_all
@@ -302,10 +302,11 @@ def test_warm_up_is_at_most_a_tenth_of_all_steps(steps: int, expected: int, monk
 
 
 def test_schedule_rises_linearly_and_falls_as_a_cosine_to_zero() -> None:
-    rates = [_warmup_cosine(step, 4, 24) for step in range(25)]
+    recipe = replace(RECIPE, warmup_steps=4)
+    rates = [rate_factor(step, 40, recipe) for step in range(41)]
     assert rates[:5] == [0.25, 0.5, 0.75, 1.0, 1.0]
-    assert math.isclose(rates[14], 0.5)
-    assert math.isclose(rates[24], 0, abs_tol=1e-12)
+    assert math.isclose(rates[22], 0.5)
+    assert math.isclose(rates[40], 0, abs_tol=1e-12)
 
 
 def test_groups_give_the_head_its_own_rate_and_decay_matrices_only() -> None:

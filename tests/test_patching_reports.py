@@ -56,7 +56,7 @@ def test_a_method_that_joined_leaves_no_blanks_to_fill() -> None:
     frame = table_frame(valid(rows), BY_NUMBER[2], "embedded")
     blank = frame[(frame["method"] == "lora") & (frame["architecture"] == "resnet34")]
     assert set(blank["status"]) == {"not_asked"}
-    assert "LoRA (ours)" in set(page(frame, BY_NUMBER[2]).blocks[0].cells["method"])
+    assert "LoRA (ours)" in set(page(frame, BY_NUMBER[2], "embedded").blocks[0].cells["method"])
 
 
 @pytest.mark.parametrize(("number", "values"), [(1, 45), (3, 48)])

@@ -25,7 +25,7 @@ from reports.tables import TABLES, Table
 from tests.fake_rows import fake_table2, falling, one_row, paint_run, plain_run, rising
 
 ROOT = Path(__file__).parents[1]
-TABLE2, TABLE10, TABLE8 = TABLES
+TABLE2, TABLE10, TABLE8 = (next(table for table in TABLES if table.number == number) for number in (2, 10, 8))
 TEXT_FORMATS = {"md": to_markdown, "tex": to_latex}
 accuracy = st.floats(0, 100)
 
@@ -195,7 +195,7 @@ def test_without_base_data_the_harmonic_mean_is_blank_and_patch_top1_shown() -> 
     found = line(reduced(rows), "resnet18/delta1/default")
     assert pd.isna(found["mean"]) and (found["status"], found["patch_top1"]) == ("no_base", 80.0)
     assert not found["best"]
-    for table in TABLES:
+    for table in (TABLE2, TABLE10):
         laid = laid_out(rows, table)
         assert cell(laid, "resnet18", "Delta (1)", "signs") == "top-1 80.00"
         assert cell(laid, "resnet18", "PAINT lr=0.001", "signs") == ""
@@ -228,7 +228,7 @@ def test_unlisted_methods_architectures_and_tasks_appear_in_order() -> None:
     assert laid.blocks[0].title == "tf_efficientnet_lite0"
     cells = laid.blocks[0].cells
     assert list(cells.columns)[-2:] == ["flowers17", "dtd 10"]
-    assert cells["method"].iloc[-1] == "lora rank=4"
+    assert cells["method"].iloc[-1] == "LoRA (ours) rank=4"
     assert laid.commands == (
         "nox -s table2 -- --scale local --weights WEIGHTS --data-root DATA --arch tf_efficientnet_lite0 "
         "--task imagefolder:flowers17 --task 'imagefolder:dtd 10'",

@@ -390,7 +390,7 @@ BAD_INPUT = {
     "table": (("table99",), f"'table99' is not known; choose one of {', '.join(TABLES)}"),
     "arch": (("table2", "--arch", "vgg11"), "--arch vgg11 is not known"),
     "task": (("table2", "--task", "flowers"), "--task flowers is not known"),
-    "method": (("table2", "--method", "lora"), "--method lora is not in table2"),
+    "method": (("table2", "--method", "vanilla"), "--method vanilla is not in table2"),
     "seeds": (("table2", "--seeds", "0"), "--seeds is 0"),
     "embedded weights": (("table2", "--weights", "net.pth"), "--weights net.pth contradicts --scale embedded"),
     "paper weights": (("table2", "--scale", "paper", "--weights", "net.pth"), "--scale paper pins its weights"),

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny import basic_block_net, tiny_cell, tiny_task
 
-from benchmarks import patching, tables
+from benchmarks import patching, patching_tables
 from benchmarks.env import Env
 from benchmarks.identity import canonical_json, content_id, derive_seed
 from benchmarks.methods import Cell, DeltaNetworks, FcOnly, FineTune, Method, Outcome, Paint
@@ -196,12 +196,12 @@ class Newcomer(FcOnly):
 
 def test_another_method_in_the_table_shifts_no_id(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = [run.run_id for run in runs("table2", tmp_path)]
-    original = tables._patching_methods
+    original = patching_tables.references
 
     def with_newcomer(*arguments: Any) -> list[Method]:
         return [Newcomer(recipe=Recipe(epochs=1, lr=1, head_lr=1)), *original(*arguments)]
 
-    monkeypatch.setattr(tables, "_patching_methods", with_newcomer)
+    monkeypatch.setattr(patching_tables, "references", with_newcomer)
     after = runs("table2", tmp_path)
     assert [run.run_id for run in after if run.method.name != "newcomer"] == before
     assert len(after) == len(before) + 24
