@@ -4,7 +4,7 @@ PyPI has no wheel of mmcv, only its source. The wheel is built once for each ver
 minutes on two idle cores, and kept in the folder that is given; an mmcv with ops that is there already is left alone.
 Needs g++, and nothing but the standard library and torch:
 
-    python tools/install_mmcv.py .cache/wheels
+    python tools/install_mmcv.py FOLDER
 """
 
 import os
