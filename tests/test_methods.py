@@ -1,6 +1,7 @@
 """Methods and the training loop on a tiny cell: what is trained, measured and interpolated."""
 
 import math
+import statistics
 from dataclasses import replace
 
 import pytest
@@ -79,6 +80,25 @@ def test_paint_measures_every_alpha_on_both_splits_and_both_tasks() -> None:
     assert [(m.column, m.split, m.alpha) for m in outcome.measurements if m.phase == "before"] == [
         ("glyphs62", "test", None)
     ]
+
+
+def test_alphas_are_screened_on_part_of_the_base_and_confirmed_on_all_of_it() -> None:
+    cell = tiny_cell()
+    assert cell.base is not None
+    every = len(cell.base.test.labels)
+    whole = Paint(recipe=RECIPE).measure(cell).measurements
+    screened = Paint(recipe=RECIPE, screen_images=5).measure(cell).measurements
+    assert len(screened) == len(whole)
+    chosen: dict[str, float] = {}
+    for variant in (f"lr={RECIPE.lr:g}", f"lr={RECIPE.lr:g}+bn"):
+        by_alpha = {a: [m.value for m in whole if (m.variant, m.alpha, m.split) == (variant, a, "val")] for a in ALPHAS}
+        chosen[variant] = max(ALPHAS, key=lambda alpha: statistics.harmonic_mean(by_alpha[alpha]))
+    for one, other in zip(screened, whole, strict=True):
+        on_base_test = (one.column, one.split, one.phase) == ("glyphs62", "test", "after")
+        if on_base_test and one.alpha not in (0.0, 1.0, chosen[one.variant]):
+            assert one.n_examples == 5 < every
+        else:
+            assert one == other
 
 
 def test_nets_without_batch_norm_have_no_reestimated_arm() -> None:

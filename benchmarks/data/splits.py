@@ -62,6 +62,27 @@ class FeatureSplit:
             yield channels_last(self.inputs[index].to(device, non_blocking=True).float())
 
 
+@dataclass(frozen=True, kw_only=True)
+class PartOfSplit:
+    """Some images of a split, in the order of their places (n,)."""
+
+    whole: Split
+    places: Tensor
+
+    @property
+    def labels(self) -> Tensor:  # noqa: D102
+        return self.whole.labels[self.places]
+
+    @property
+    def preprocessing(self) -> Preprocessing:  # noqa: D102
+        return self.whole.preprocessing
+
+    def batches(self, batch_size: int, *, device: torch.device, order: Tensor | None = None) -> Iterator[Tensor]:
+        """Inputs (B, ...) float32, ready for a net, in the given order of indices (n,), else in the order of places."""
+        places = self.places if order is None else self.places[order]
+        return self.whole.batches(batch_size, device=device, order=places)
+
+
 class ViewDataset(Dataset[Tensor]):
     """Images of a data set (PIL or H x W x 3 arrays) seen through a transform, without labels."""
 

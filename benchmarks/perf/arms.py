@@ -1,6 +1,6 @@
 """What is compared in training: a patch with and without stored features, against what one would use instead."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, cast, get_args
 
@@ -10,12 +10,21 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks.methods import ParallelAdapters, SeriesAdapters
+from benchmarks.methods.adapted import AdaptedMethod, AdaptedNet
 from benchmarks.methods.finetune import FineTuned
+from benchmarks.worlds import local_recipes
 from delta_core import DeltaConfig, DeltaModel
 
-Arm = Literal["delta", "delta_features", "head", "head_features", "finetune", "lora"]
+Arm = Literal[
+    "delta", "delta_features", "head", "head_features", "finetune", "lora", "parallel_adapters", "series_adapters"
+]
 """`*_features`: the suffix on features of the frozen prefix, as trained from the store; `lora`: on all convolutions."""
 ARMS: tuple[Arm, ...] = get_args(Arm)
+ADAPTERS: Mapping[Arm, type[AdaptedMethod]] = {
+    "parallel_adapters": ParallelAdapters,
+    "series_adapters": SeriesAdapters,
+}
 CLASSES = 10
 LORA_RANK = 8
 
@@ -60,6 +69,9 @@ def build(arm: Arm, architecture: str, n_modules: int, device: torch.device) -> 
         return Trained(module=FineTuned(net, CLASSES, seed=0).train(), prepare=_as_it_is)
     if arm == "lora":
         return Trained(module=_lora(net), prepare=_as_it_is)
+    if arm in ADAPTERS:
+        adapted = AdaptedNet(net, ADAPTERS[arm](recipe=local_recipes().adapters).adapt, CLASSES, seed=0)
+        return Trained(module=adapted.to(memory_format=torch.channels_last).train(), prepare=_as_it_is)
     model = DeltaModel(net)
     model.add_patch("task", num_classes=CLASSES, config=DeltaConfig(n_modules=n_modules) if "delta" in arm else None)
     model.train()

@@ -10,7 +10,7 @@ from benchmarks.perf.paired import in_fresh_process, interleaved_seconds
 from benchmarks.perf.rows import PerfRow, perf_row
 from benchmarks.perf.training import epoch_of, peak_training_mb, prepared, random_batch
 
-PEERS: tuple[Arm, ...] = ("delta_features", "delta", "head_features", "lora")
+PEERS: tuple[Arm, ...] = ("delta_features", "delta", "head_features", "lora", "parallel_adapters", "series_adapters")
 
 
 def measure(
@@ -22,7 +22,7 @@ def measure(
     batch: int = 8,
     image_px: int = 224,
 ) -> list[PerfRow]:
-    """Delta (1), linear probe and LoRA against full fine-tuning, on full-size nets.
+    """Delta (1), linear probe, LoRA and residual adapters against full fine-tuning, on full-size nets.
 
     Args:
         repetitions: paired repetitions of the time; memory is measured once in a process of its own.
