@@ -397,7 +397,12 @@ def test_a_field_that_cannot_be_met_is_named(slim: dict[str, Any], tmp_path: Pat
     refuse(r"backbone\.output_stride is 16, but torchvision:resnet18", slim | torchvision, output_stride=16)
     refuse(r"backbone\.n_modules or backbone\.config.* 4 blocks", slim, n_modules=5)
     refuse(r"backbone\.config.*gating is 'learned'", slim, n_modules=1, config={"gating": "learned"})
-    refuse(r"backbone\.config has no option 'gates'; choose from blocks_after, gating", slim, n_modules=1, config={"gates": 1})
+    refuse(
+        r"backbone\.config has no option 'gates'; choose from blocks_after, gating",
+        slim,
+        n_modules=1,
+        config={"gates": 1},
+    )
     refuse(r"backbone\.n_modules is 0", slim, paper=True)
     refuse(r"out_indices is \(1, 2\) and ends before layer3", slim, n_modules=2, out_indices=(1, 2))
     refuse(r"backbone\.frozen_stages is 1, but a patch", slim, n_modules=1, frozen_stages=1)

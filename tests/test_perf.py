@@ -2,6 +2,7 @@
 
 import csv
 import json
+import subprocess
 import sys
 from dataclasses import fields
 from pathlib import Path
@@ -11,8 +12,7 @@ import torch
 from PIL import Image
 
 from benchmarks.errors import UserError
-from benchmarks.perf import __main__ as command
-from benchmarks.perf import forward_patches, inference, peers, pixels, skip_sums, time_to_accuracy, training
+from benchmarks.perf import command, forward_patches, inference, peers, pixels, skip_sums, time_to_accuracy, training
 from benchmarks.perf.arms import ARMS, Arm, build
 from benchmarks.perf.paired import in_fresh_process, interleaved_seconds
 from benchmarks.perf.rows import PerfRow, perf_row, write_rows
@@ -86,16 +86,13 @@ def test_command_writes_one_file_per_measurement(
     ("arguments", "words"),
     [(["nothing"], "no measurement 'nothing'"), (["--repetitions", "0"], "--repetitions is 0")],
 )
-def test_bad_input_is_one_sentence(
-    arguments: list[str], words: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(sys, "argv", ["perf", *arguments])
-    with pytest.raises(SystemExit) as stop:
-        command.main()
-    assert stop.value.code == 2
-    error = capsys.readouterr().err
-    assert words in error
-    assert error.count("\n") == 1
+def test_bad_input_is_one_sentence(arguments: list[str], words: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.perf", *arguments], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert words in done.stderr
+    assert done.stderr.count("\n") == 1
 
 
 # --- training, inference, sums -----------------------------------------------------------------------------------

@@ -1,7 +1,6 @@
-"""MNIST, USPS and SVHN as torchvision lays them out on disk; read, counted, never downloaded."""
+"""MNIST, USPS and SVHN as `delta-bench fetch` or torchvision lays them out on disk; read, counted, never downloaded."""
 
 import hashlib
-import shlex
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +19,14 @@ from delta_core.weights import Preprocessing
 DIGITS = ("mnist", "usps", "svhn")
 
 _FILES = {
-    "mnist": tuple(f"{part}-{kind}-ubyte" for part in ("train", "t10k") for kind in ("images-idx3", "labels-idx1")),
+    "mnist": tuple(
+        f"MNIST/raw/{part}-{kind}-ubyte" for part in ("train", "t10k") for kind in ("images-idx3", "labels-idx1")
+    ),
     "usps": ("usps.bz2", "usps.t.bz2"),
     "svhn": ("train_32x32.mat", "test_32x32.mat"),
 }
-_FOLDERS = {"mnist": "MNIST/raw", "usps": "USPS", "svhn": "SVHN"}
+_HOMES = {"mnist": ("mnist", ""), "usps": ("usps", "USPS"), "svhn": ("svhn", "SVHN")}
+"""Folder of a set below the data root, which torchvision calls its root: as the catalogue has it, or a user may."""
 FULL_COUNTS = {"mnist": (60_000, 10_000), "usps": (7_291, 2_007), "svhn": (73_257, 26_032)}
 """Images of the official train and test splits."""
 
@@ -32,25 +34,18 @@ VAL_SHARE = 0.1
 """Of the training images, picked by a fixed seed; none of the three has a validation split."""
 
 
-def digit_files(name: str, root: Path) -> list[Path]:
-    """Files of a set below `root`. Raises UserError with the command that fetches them if one is not there."""
-    files = [root / _FOLDERS[name] / file for file in _FILES[name]]
-    missing = [file for file in files if not file.is_file()]
-    if missing:
-        where = "." if name == "mnist" else _FOLDERS[name]
-        options = "split=s" if name == "svhn" else "train=s"
-        parts = "('train', 'test')" if name == "svhn" else "(True, False)"
-        fetch = (
-            f"from torchvision.datasets import {name.upper()} as D; "
-            f"[D({str(root / where)!r}, {options}, download=True) for s in {parts}]"
-        )
-        raise UserError(f"{missing[0]} does not exist; fetch it by: python -c {shlex.quote(fetch)}")
-    return files
+def digits_home(name: str, root: Path) -> Path:
+    """Folder of a set below `root`. Raises UserError with the command that fetches it if it is nowhere whole."""
+    for home in _HOMES[name]:
+        if all((root / home / file).is_file() for file in _FILES[name]):
+            return root / home
+    raise UserError(f"{name}, run: delta-bench fetch {name} --data-root {root}")
 
 
 def digits_identity(name: str, root: Path) -> str:
     """Hash of the names and sizes of a set's files."""
-    listing = "".join(f"{file.name}|{file.stat().st_size}\n" for file in digit_files(name, root))
+    files = [digits_home(name, root) / file for file in _FILES[name]]
+    listing = "".join(f"{file.name}|{file.stat().st_size}\n" for file in files)
     return hashlib.sha256(listing.encode()).hexdigest()[:12]
 
 
@@ -59,15 +54,14 @@ def load_digits(name: str, root: Path, preprocessing: Preprocessing, *, full: bo
 
     Args:
         name: one of `DIGITS`.
-        root: folder that holds MNIST/raw, USPS or SVHN.
+        root: data root, below which the set lies.
         preprocessing: size and normalisation.
         full: demand the official number of images.
 
     Raises:
         UserError: if files are missing or hold another number of images.
     """
-    digit_files(name, root)
-    (images, labels), (test_images, test_labels) = _read(name, root)
+    (images, labels), (test_images, test_labels) = _read(name, digits_home(name, root))
     found = (len(labels), len(test_labels))
     if full and found != FULL_COUNTS[name]:
         raise UserError(
@@ -96,16 +90,15 @@ def load_digits(name: str, root: Path, preprocessing: Preprocessing, *, full: bo
     )
 
 
-def _read(name: str, root: Path) -> list[tuple[Tensor, Tensor]]:
+def _read(name: str, home: Path) -> list[tuple[Tensor, Tensor]]:
     """Images (N, 1 or 3, h, w) uint8 and labels (N,) of train and test."""
-    folder = root / _FOLDERS[name]
     match name:
         case "mnist":
-            return [_tensors(datasets.MNIST(root, train=train)) for train in (True, False)]
+            return [_tensors(datasets.MNIST(home, train=train)) for train in (True, False)]
         case "usps":
-            return [_tensors(datasets.USPS(folder, train=train)) for train in (True, False)]
+            return [_tensors(datasets.USPS(home, train=train)) for train in (True, False)]
         case _:
-            return [_tensors(datasets.SVHN(folder, split=split)) for split in ("train", "test")]
+            return [_tensors(datasets.SVHN(home, split=split)) for split in ("train", "test")]
 
 
 def _tensors(dataset: Any) -> tuple[Tensor, Tensor]:

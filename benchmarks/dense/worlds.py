@@ -77,7 +77,11 @@ def open_dense_world(options: Options, tasks: TaskSet) -> World:
             READ[task](root)
             data[task] = folder_identity(root)
         except UserError as error:
-            data[task], blocked[task] = "missing", f"{error} Or pass --data-root."
+            names = " ".join(("voc2007", "voc2012") if task == "detection" else ("voc2012_seg", "sbd"))
+            data[task], blocked[task] = (
+                "missing",
+                f"{names}, run: delta-bench fetch {names} --data-root {root} ({error})",
+            )
     weights = {name: PAPER_WEIGHTS[name] for name in architectures}
     return replace(_world(options, weights, data, dict.fromkeys(names, root)), blocked=blocked)
 

@@ -165,5 +165,5 @@ def _on_disk(names: list[str], root: Path) -> tuple[dict[str, str], dict[str, Pa
             data[name], folders[name] = digits_identity(name, root), root
         except UserError as error:
             data[name] = "missing"
-            blocked[name] = f"{error} Then pass --data-root."
+            blocked[name] = str(error)
     return data, folders, blocked

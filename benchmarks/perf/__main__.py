@@ -1,91 +1,19 @@
-"""Command line: `python -m benchmarks.perf forward_patches` measures, prints and writes results/perf/<name>.csv."""
+"""Command line: `python -m benchmarks.perf forward_patches` measures in a process of its own."""
 
 import sys
-from collections.abc import Callable
-from functools import partial
-from pathlib import Path
-
-import torch
-import tyro
 
 from benchmarks.errors import UserError
-from benchmarks.perf import forward_patches, inference, peers, pixels, skip_sums, time_to_accuracy, training
-from benchmarks.perf.figure import draw_ratios
+from benchmarks.perf.command import command
 from benchmarks.perf.paired import in_fresh_process
-from benchmarks.perf.rows import PerfRow, write_rows
-
-MEASUREMENTS: dict[str, Callable[..., list[PerfRow]]] = {
-    "forward_patches": forward_patches.measure,
-    "epoch": training.measure_epoch,
-    "step": training.measure_step,
-    "memory": training.measure_memory,
-    "latency": inference.measure_latency,
-    "peers": peers.measure,
-    "skip_sums": skip_sums.measure,
-}
-ON_DEVICE = ("epoch", "step", "memory", "latency", "peers")
-"""Those that run on any device; the others speak of CPUs."""
-
-
-def perf(
-    names: tyro.conf.Positional[tuple[str, ...]] = (),
-    *,
-    repetitions: int = 9,
-    threads: int = 1,
-    device: str = "cpu",
-    data_root: Path | None = None,
-    results: Path = Path("results"),
-) -> None:
-    """Measure costs of the library against references, side by side.
-
-    Args:
-        names: measurements to make; if none is named all, time_to_accuracy and pixels only with --data-root.
-        repetitions: paired repetitions; a row states their medians.
-        threads: threads of torch; one is disturbed least by other processes.
-        device: cpu or cuda, for epoch, step, memory, latency, peers.
-        data_root: folder with real images, for time_to_accuracy and pixels.
-        results: folder for perf/<name>.csv.
-    """
-    measurements = MEASUREMENTS | {
-        "time_to_accuracy": partial(time_to_accuracy.measure, data_root=data_root, results=results),
-        "pixels": partial(pixels.measure, data_root=data_root),
-    }
-    unknown = [name for name in names if name not in measurements]
-    if unknown:
-        raise UserError(f"There is no measurement {unknown[0]!r}; choose from {', '.join(measurements)}.")
-    if repetitions < 1 or threads < 1:
-        raise UserError(f"--repetitions is {repetitions} and --threads {threads}; give whole numbers of at least 1.")
-    torch.set_num_threads(threads)
-    for name in names or (measurements if data_root else MEASUREMENTS):
-        where = {"device": device} if name in ON_DEVICE else {}
-        rows = measurements[name](repetitions=repetitions, **where)
-        path = results / "perf" / f"{name}.csv"
-        write_rows(path, rows)
-        for row in rows:
-            print(
-                f"{row.name}: {row.ratio:.3f} (IQR {row.spread:.3f}, n {row.n}"
-                f"{'' if row.flop_ratio is None else f', FLOPs {row.flop_ratio:.3f}'}), "
-                f"ours {row.ours:.4g} {row.unit}, reference {row.reference:.4g} {row.unit}"
-            )
-        print(path, flush=True)
-    figure = results / "perf" / "ratios.svg"
-    draw_ratios(sorted(path for path in figure.parent.glob("*.csv") if not path.stem.endswith("_curves"))).savefig(
-        figure
-    )
-    print(figure)
 
 
 def main() -> None:
     """Entry point; bad input gives one sentence and exit code 2."""
     try:
-        in_fresh_process(_command)  # a process starts with the allocator that the suite's workers have
+        in_fresh_process(command)  # a process starts with the allocator that the suite's workers have
     except UserError as error:
         print(error, file=sys.stderr)
         sys.exit(2)
-
-
-def _command() -> None:
-    tyro.cli(perf, prog="python -m benchmarks.perf")
 
 
 if __name__ == "__main__":
