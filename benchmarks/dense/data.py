@@ -120,7 +120,7 @@ def drawn_data(cache: Path, task: str) -> DenseData:
 
 
 def _devkit(root: Path, *years: str) -> Path:
-    for folder in (root, root / "VOCdevkit"):
+    for folder in (root, root / "VOCdevkit", root / "voc" / "VOCdevkit"):  # the last is where the catalogue has it
         if any((folder / year).is_dir() for year in years):
             return folder
     raise UserError(f"data_root is {str(root)!r}, which holds no {' or '.join(years)}; set DELTA_DATA to a folder.")

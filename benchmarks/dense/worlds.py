@@ -15,6 +15,7 @@ from benchmarks.errors import UserError
 from benchmarks.options import Options
 from benchmarks.spec import Run
 from benchmarks.worlds import (
+    DATA_ROOT,
     PAPER_WEIGHTS,
     TaskSet,
     World,
@@ -25,6 +26,11 @@ from benchmarks.worlds import (
 )
 
 READ: dict[str, Callable[[Path], DenseData]] = {"detection": detection_data, "segmentation": segmentation_data}
+NEEDED = {
+    "detection": "VOC, run: delta-bench fetch voc2007 voc2012",
+    "segmentation": "VOC and SBD, run: delta-bench fetch voc2012_seg sbd",
+}
+"""What blocks a task of scale paper, and the command that fetches it."""
 DENSE_TASKS = TaskSet(embedded=tuple(READ), paper=tuple(READ))
 
 
@@ -70,20 +76,28 @@ def open_dense_world(options: Options, tasks: TaskSet) -> World:
         bases = [embedded_base(name) for name in architectures]
         weights = {base.architecture: base.weights for base in bases}
         return _world(options, weights, dict.fromkeys(names, f"v{scenes.VERSION}"), {}, bases=tuple(bases))
-    root = (options.data_root or Path()).absolute()
+    root = (options.data_root or DATA_ROOT).absolute()
     data, blocked = {}, {}
     for task in names:
         try:
-            READ[task](root)
+            _check_official(task, READ[task](root))
             data[task] = folder_identity(root)
         except UserError as error:
-            names = " ".join(("voc2007", "voc2012") if task == "detection" else ("voc2012_seg", "sbd"))
-            data[task], blocked[task] = (
-                "missing",
-                f"{names}, run: delta-bench fetch {names} --data-root {root} ({error})",
-            )
+            data[task], blocked[task] = "missing", f"{NEEDED[task]} --data-root {root} ({error})"
     weights = {name: PAPER_WEIGHTS[name] for name in architectures}
     return replace(_world(options, weights, data, dict.fromkeys(names, root)), blocked=blocked)
+
+
+def _check_official(task: str, data: DenseData) -> None:
+    """Refuse data that would train on fewer images than the paper's."""
+    if len(data.train) > 1:
+        return
+    if task == "detection":
+        raise UserError(f"{data.root} has no VOC2012 to train on beside VOC2007")
+    raise UserError(
+        f"{data.root} has no SegmentationClassAug; put SBD's folder `dataset` into {data.root / 'VOCaug'} and run: "
+        f"mim run mmsegmentation voc_aug {data.root} {data.root / 'VOCaug'}"
+    )
 
 
 def _local(options: Options) -> World:
