@@ -5,6 +5,7 @@ Shape legend: B batch, C channels, H W size, S = k(k+1)/2 skips of a block with 
 
 import re
 from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext
 from typing import cast
 
 import torch
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 from delta_core.config import DeltaConfig
 from delta_core.errors import DeltaError
 from delta_core.families import SUB_BLOCKS, Block
+from delta_core.frozen_norm import FrozenNorms
 from delta_core.gates import build_gates, existing_skips
 from delta_core.skip_sum import SkipSums
 from delta_core.weights import Preprocessing
@@ -68,7 +70,8 @@ class BlockPatch(nn.Module):
             gates = torch.lerp(existing[:, None] if gates.ndim == 3 else existing, gates, scale)
         units = [backbone.get_submodule(name) for name in self.block.sub_blocks]
         run = self._summed if self.block.wiring == "sum" else self._concatenated
-        x = run(units, gates, x, scale)
+        with _backbone_context():
+            x = run(units, gates, x, scale)
         return self._normalise(x, scale) if self.norm_place == "output" else x
 
     def _summed(self, units: list[nn.Module], gates: Tensor, x: Tensor, scale: float) -> Tensor:
@@ -117,6 +120,12 @@ class BlockPatch(nn.Module):
             norm.running_var.copy_(variance)  # type: ignore[union-attr]
             norm.weight.copy_((variance + norm.eps).sqrt())
             norm.bias.copy_(mean)
+
+
+def _backbone_context() -> AbstractContextManager[object]:
+    """How a frozen block runs where a gradient passes through it; a compiler sees the block as it is."""
+    passes = torch.is_grad_enabled() and not torch.compiler.is_compiling()
+    return FrozenNorms() if passes else nullcontext()
 
 
 def memory_format_of(backbone: nn.Module) -> torch.memory_format:
