@@ -14,6 +14,7 @@ from PIL import Image
 from benchmarks.errors import UserError
 from benchmarks.perf import command, forward_patches, inference, peers, pixels, skip_sums, time_to_accuracy, training
 from benchmarks.perf.arms import ARMS, Arm, build
+from benchmarks.perf.figure import draw_curves
 from benchmarks.perf.paired import in_fresh_process, interleaved_seconds
 from benchmarks.perf.rows import PerfRow, perf_row, write_rows
 from benchmarks.perf.time_to_accuracy import Kind, Point, rows_of
@@ -146,10 +147,21 @@ def test_time_to_a_goal_is_taken_where_both_get_there() -> None:
 
     points = curve(0, "head", 10, 80, 70) + curve(0, "delta", 69, 70) + curve(0, "finetune", 0, 1, 2, 90)
     points += curve(1, "head", 70) + curve(1, "delta", 80) + curve(1, "finetune", 60)
-    time, accuracy = rows_of(points, {})
+    points += curve(1, "lora", 70)
+    time, accuracy, *lora = rows_of(points, {})
+    assert [row.name.split(" / ")[1] for row in lora] == ["lora", "lora after the same time"]
     assert (time.ours, time.reference, time.n) == (20.0, 40.0, 1)
     assert (accuracy.ours, accuracy.reference, accuracy.n) == (75.0, 30.5, 2), "medians of 70, 80 and of 1, 60"
-    assert [row.name for row in rows_of(points[-3:], {})] == [accuracy.name]
+    only_accuracy = rows_of(points[-4:-1], {})
+    assert [row.name for row in only_accuracy] == [accuracy.name]
+
+
+def test_curves_are_drawn_for_every_method(tmp_path: Path) -> None:
+    lines = [f"{seed},{m},{e},{e * 1.5},{50 + e}" for m in ("head", "delta") for seed in (0, 1) for e in (1, 2)]
+    (tmp_path / "curves.csv").write_text("\n".join(["seed,method,epoch,train_s,top1", *lines]))
+    (axes,) = draw_curves(tmp_path / "curves.csv").axes
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["head, n = 2 seeds", "delta, n = 2 seeds"]
+    assert len(axes.lines) == 4
 
 
 def test_time_to_accuracy_needs_data() -> None:

@@ -21,7 +21,7 @@ Arm = Literal[
 ]
 """`*_features`: the suffix on features of the frozen prefix, as trained from the store; `lora`: on all convolutions."""
 ARMS: tuple[Arm, ...] = get_args(Arm)
-ADAPTERS: Mapping[Arm, type[AdaptedMethod]] = {
+ADAPTERS: Mapping[str, type[AdaptedMethod]] = {
     "parallel_adapters": ParallelAdapters,
     "series_adapters": SeriesAdapters,
 }

@@ -9,7 +9,7 @@ import tyro
 
 from benchmarks.errors import UserError
 from benchmarks.perf import forward_patches, inference, peers, pixels, skip_sums, time_to_accuracy, training
-from benchmarks.perf.figure import draw_ratios
+from benchmarks.perf.figure import draw_curves, draw_ratios
 from benchmarks.perf.rows import PerfRow, write_rows
 
 MEASUREMENTS: dict[str, Callable[..., list[PerfRow]]] = {
@@ -71,6 +71,10 @@ def perf(
         figure
     )
     print(figure)
+    curves = results / "perf" / "time_to_accuracy_curves.csv"
+    if curves.exists():
+        draw_curves(curves).savefig(curves.with_suffix(".svg"))
+        print(curves.with_suffix(".svg"))
 
 
 def command() -> None:

