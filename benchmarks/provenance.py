@@ -18,7 +18,7 @@ PACKAGES = ("torch", "torchvision", "timm", "numpy", "pillow", "lightning-fabric
 
 @cache
 def git_state() -> tuple[str, bool]:
-    """Commit of this source tree and whether tracked files differ from it; blank commit outside a repository."""
+    """Commit of this source tree and whether tracked files but results differ from it; blank outside a repository."""
     folder = Path(__file__).parent
 
     def git(*arguments: str) -> str:
@@ -27,7 +27,9 @@ def git_state() -> tuple[str, bool]:
         ).stdout.strip()
 
     try:
-        return git("rev-parse", "HEAD"), bool(git("status", "--porcelain", "--untracked-files=no"))
+        return git("rev-parse", "HEAD"), bool(
+            git("status", "--porcelain", "--untracked-files=no", "--", ":/", ":(top,exclude)results")
+        )
     except (OSError, subprocess.SubprocessError):
         return "", False
 
