@@ -19,7 +19,11 @@ PACKAGES = ("torch", "torchvision", "timm", "numpy", "pillow", "lightning-fabric
 @cache
 def git_state() -> tuple[str, bool]:
     """Commit of this source tree and whether tracked files but results differ from it; blank outside a repository."""
-    folder = Path(__file__).parent
+    return state_of(Path(__file__).parent)
+
+
+def state_of(folder: Path) -> tuple[str, bool]:
+    """`git_state` of the repository that holds a folder."""
 
     def git(*arguments: str) -> str:
         return subprocess.run(
@@ -27,9 +31,8 @@ def git_state() -> tuple[str, bool]:
         ).stdout.strip()
 
     try:
-        return git("rev-parse", "HEAD"), bool(
-            git("status", "--porcelain", "--untracked-files=no", "--", ":/", ":(top,exclude)results")
-        )
+        changed = git("status", "--porcelain", "--untracked-files=no", "--", ":/", ":(top,exclude)results")
+        return git("rev-parse", "HEAD"), bool(changed)
     except (OSError, subprocess.SubprocessError):
         return "", False
 
