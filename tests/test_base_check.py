@@ -3,25 +3,31 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import timm
 import torch
 from torch import Tensor, nn
 
-from benchmarks import base_check
+from benchmarks import base_check, patching, runners, sequences
 from benchmarks.base_check import BASE_TOP1, TIMM_TOP1, confirm_base, proof_path, prove_base
 from benchmarks.data.splits import TaskData, TensorSplit
 from benchmarks.env import Env
 from benchmarks.errors import UserError
-from benchmarks.methods import FcOnly
+from benchmarks.methods import FcOnly, Paint
 from benchmarks.patching_tables import TABLE1_WEIGHTS
 from benchmarks.recipe import Recipe
-from benchmarks.spec import RunSpec
+from benchmarks.spec import Run, RunSpec, SequenceSpec
 from benchmarks.transfer.runs import PAPER_WEIGHTS as TABLE5_WEIGHTS
 from benchmarks.worlds import PAPER_WEIGHTS
 from delta_core.weights import Preprocessing
 
+RECIPE = Recipe(epochs=1, lr=1, head_lr=1)
+RUN: dict[str, Any] = {
+    "scale": "paper", "architecture": "resnet18", "task": "cars", "data": "", "base_task": "imagenet", "base_data": "",
+    "image_size": 8, "seed": 0,
+}  # fmt: skip
 SMALL = Preprocessing(image_size=8, crop_pct=1.0, interpolation="bicubic", mean=(0.0,) * 3, std=(1.0,) * 3)
 OWN = replace(SMALL, crop_pct=0.95)
 
@@ -78,10 +84,7 @@ def base_task(preprocessing: Preprocessing) -> TaskData:
 def test_a_base_is_measured_once_as_its_pinned_value_was(
     weights: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = RunSpec(
-        scale="paper", architecture="resnet18", weights=weights, task="cars", data="", base_task="imagenet",
-        base_data="", method=FcOnly(recipe=Recipe(epochs=1, lr=1, head_lr=1)), image_size=8, seed=0,
-    )  # fmt: skip
+    run = RunSpec(**RUN, weights=weights, method=FcOnly(recipe=RECIPE))
     env, base, net = Env(results=tmp_path / "r", cache=tmp_path), base_task(SMALL), AlwaysThree(1.0)
     monkeypatch.setattr(base_check, "preprocessing_of", lambda _net: OWN)
     monkeypatch.setattr(base_check, "load_base_task", lambda _name, _env, preprocessing, **_: base_task(preprocessing))
@@ -96,3 +99,21 @@ def test_a_base_is_measured_once_as_its_pinned_value_was(
     prove_base(run, env, net, base)
     with pytest.raises(UserError, match=r"reaches 25\.00 %"):  # other bytes are measured anew
         prove_base(run, env, AlwaysThree(2.0), base)
+
+
+@pytest.mark.parametrize(
+    "run",
+    [
+        RunSpec(**RUN, weights="timm:resnet18.tv_in1k", method=FcOnly(recipe=RECIPE)),
+        SequenceSpec(**RUN, weights="timm:resnet18.tv_in1k", method=Paint(recipe=RECIPE), rule="mean"),
+    ],
+    ids=lambda run: run.suite,
+)
+def test_runs_at_paper_scale_prove_their_base_first(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (patching, sequences):
+        monkeypatch.setattr(module, "open_backbone", lambda *_: AlwaysThree(1.0))
+        monkeypatch.setattr(module, "preprocessings", lambda *_: (SMALL, SMALL))
+        for name in ("load_task", "load_base_task"):
+            monkeypatch.setattr(module, name, lambda *_, **__: base_task(SMALL))
+    with pytest.raises(UserError, match=r"reaches 25\.00 % on ImageNet .*expected 68\.87"):
+        runners.execute(run, Env(results=tmp_path, cache=tmp_path))
