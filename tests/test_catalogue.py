@@ -194,6 +194,9 @@ def of_all_but(*names: str) -> tuple[str, ...]:
 
 FOREIGN_CLASS = r"classes, expected \d|labels of \w+ span|annotated with class|names the class"
 FOREIGN_LABEL = rf"{FOREIGN_CLASS}|no valid file for the classes 00000|labels the image or category 5"
+NUMBERED = ("flowers", "cars", "stl10", "cifar10", "cifar100", "mnist", "usps")
+NAMED = ("aircraft", "dtd", "resisc45", "imagenet")
+"""Labels are names, which nothing can shift."""
 PACKED = tuple(n for n in NAMES if CATALOGUE[n].downloads and CATALOGUE[n].downloads[0].unpack_to is not None)
 
 DAMAGES = (
@@ -203,7 +206,8 @@ DAMAGES = (
     Damage(missing_annotation, r"1 annotations of \w+ are missing, first", DENSE),
     Damage(extra_class, FOREIGN_CLASS),
     Damage(missing_class, r"classes, expected|has no image of 1 classes", of_all_but(*DENSE)),
-    Damage(off_by_one, FOREIGN_LABEL, of_all_but("aircraft", "dtd", "resisc45", "imagenet")),
+    Damage(off_by_one, r"labels of train span 1\.\.\d+, expected 0\.\.\d+, off by one", NUMBERED),
+    Damage(off_by_one, FOREIGN_LABEL, of_all_but(*NUMBERED, *NAMED)),
     Damage(truncated_image, r"cannot be read|has \d+ images"),
     Damage(wrong_count, r"split \w+ has \d+ images, expected \d+"),
     Damage(wrong_split_list, "one of the split lists is wrong", of_all_but("cars", "gtsrb", "sbd", "imagenet")),
@@ -216,7 +220,7 @@ DAMAGES = (
 
 
 def test_the_table_has_at_least_twelve_kinds_and_every_data_set_most_of_them() -> None:
-    assert len({each.inflict for each in DAMAGES}) == len(DAMAGES) >= 12
+    assert len({each.inflict for each in DAMAGES}) >= 12
     assert min(sum(name in each.names for each in DAMAGES) for name in NAMES) >= 8
 
 
