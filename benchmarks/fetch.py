@@ -93,5 +93,5 @@ def _checked(console: Console, entry: DataSet, data_root: Path) -> bool:
 def _remedy(entry: DataSet, data_root: Path) -> str:
     if not entry.downloads:
         return by_hand(entry, data_root)
-    first = f"delete {entry.at(data_root)}, then " if is_there(entry, data_root) else ""
+    first = f"move {entry.at(data_root)} away, then " if is_there(entry, data_root) else ""
     return f"{entry.name}: {first}run: delta-bench fetch {entry.name} --data-root {data_root}"

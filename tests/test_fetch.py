@@ -62,11 +62,11 @@ def test_a_check_needs_no_network(call, monkeypatch: pytest.MonkeyPatch) -> None
         assert (helps if entry.downloads else by_hand(entry, Path("data"))) in out
 
 
-def test_what_is_damaged_is_deleted_first(call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_damaged_is_moved_away_first(call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = write("usps", tmp_path / "data")
     monkeypatch.setattr(fetch, "data_set", {"usps": found}.__getitem__)
     (tmp_path / "data/usps/usps.bz2").write_bytes(b"BZh")
-    assert "usps: delete data/usps, then run: delta-bench fetch usps" in call("fetch", "usps", "--check")[1]
+    assert "usps: move data/usps away, then run: delta-bench fetch usps" in call("fetch", "usps", "--check")[1]
 
 
 def test_an_unpacking_that_was_cut_off_is_finished(call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
