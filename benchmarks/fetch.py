@@ -10,7 +10,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColum
 
 from benchmarks.data.catalogue import CATALOGUE, data_set
 from benchmarks.data.catalogue.check import check, is_there
-from benchmarks.data.catalogue.download import by_hand, fetch
+from benchmarks.data.catalogue.download import by_hand, fetch, is_cut_off
 from benchmarks.data.catalogue.entry import DataSet
 from benchmarks.errors import UserError
 from benchmarks.feature_store import FeatureStore
@@ -59,7 +59,7 @@ def _list(console: Console, data_root: Path) -> None:
 
 
 def _fetched(console: Console, entry: DataSet, data_root: Path, mirror: str | None) -> bool:
-    if is_there(entry, data_root):
+    if is_there(entry, data_root) and not is_cut_off(entry, data_root):
         return _checked(console, entry, data_root)
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
     with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bars:
@@ -82,9 +82,16 @@ def _checked(console: Console, entry: DataSet, data_root: Path) -> bool:
     faults = check(entry, data_root)
     for fault in faults:
         console.print(f"{entry.name}: {fault}", markup=False, highlight=False, soft_wrap=True)
-    if faults and not entry.downloads:
-        console.print(by_hand(entry, data_root), markup=False, highlight=False, soft_wrap=True)
+    if faults:
+        console.print(_remedy(entry, data_root), markup=False, highlight=False, soft_wrap=True)
     if not faults:
         counts = ", ".join(f"{split} {count:,}" for split, count in entry.counts.items())
         console.print(f"{entry.name}: {entry.classes:,} classes, {counts}: as declared", highlight=False)
     return not faults
+
+
+def _remedy(entry: DataSet, data_root: Path) -> str:
+    if not entry.downloads:
+        return by_hand(entry, data_root)
+    first = f"move {entry.at(data_root)} away, then " if is_there(entry, data_root) else ""
+    return f"{entry.name}: {first}run: delta-bench fetch {entry.name} --data-root {data_root}"

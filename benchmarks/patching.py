@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.backbones import open_backbone, preprocessings
-from benchmarks.base_check import confirm_base
+from benchmarks.base_check import prove_base
 from benchmarks.data.load import load_base_task, load_task
 from benchmarks.data.splits import TaskData, eval_batches
-from benchmarks.engine import predict, top1
+from benchmarks.engine import predict
 from benchmarks.env import Env
 from benchmarks.fabric import make_fabric, to_device
 from benchmarks.feature_store import FeatureStore
@@ -38,19 +38,11 @@ def execute(spec: RunSpec, env: Env) -> list[Row]:
     sha_before = backbone_fingerprint(backbone)
     logits_before = None
     if base is not None:
+        if spec.scale == "paper":
+            prove_base(spec, env, backbone, base)
         logits_before = _base_logits(
             _Untouched(sha=sha_before, data_sha=base.sha, device=fabric.device, backbone=backbone, base=base)
         )
-        if spec.scale == "paper":
-            confirm_base(
-                env.results,
-                spec.weights,
-                fingerprint=sha_before,
-                data_sha=base.sha,
-                top1=top1(logits_before, base.test.labels),
-                n_examples=len(base.test.labels),
-                transform=str(at_base),
-            )
     cell = Cell(
         architecture=spec.architecture,
         new_backbone=_copies(backbone),

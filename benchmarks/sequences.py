@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from torch import nn
 
 from benchmarks.backbones import open_backbone, preprocessings
+from benchmarks.base_check import prove_base
 from benchmarks.data.load import load_base_task, load_task
 from benchmarks.data.splits import TaskData
 from benchmarks.env import Env
@@ -53,6 +54,8 @@ def execute(spec: SequenceSpec, env: Env) -> list[Row]:
     tasks = [load_task(name, env, at_task, views=spec.method.recipe.views) for name in members(spec.task)]
     classes: int = backbone.num_classes  # type: ignore[assignment]
     base = load_base_task(spec.base_task, env, at_base, classes=classes) if spec.base_task else None
+    if base is not None and spec.scale == "paper":
+        prove_base(spec, env, backbone, base)
     sha_before = backbone_fingerprint(backbone)
     params = sum(parameter.numel() for parameter in backbone.parameters())
     cell = Cell(

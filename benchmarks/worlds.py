@@ -16,6 +16,7 @@ from typing import Any
 from benchmarks.bases import BaseSpec
 from benchmarks.data.catalogue import data_set
 from benchmarks.data.catalogue.check import is_there
+from benchmarks.data.catalogue.entry import DataSet
 from benchmarks.data.embedded import BASE_TASK, CLASS_NAMES, DECATHLON_TASKS, PATCH_TASKS, data_version
 from benchmarks.data.folders import check_image_folder, folder_identity
 from benchmarks.data.image_files import class_folders
@@ -304,11 +305,6 @@ def _paper(options: Options, task_set: TaskSet) -> World:
     parts = dict.fromkeys(part for task in tasks for part in members(task))
     data_root = options.data_root or DATA_ROOT
     entries = {name: data_set(name) for name in (*parts, "imagenet")}
-    blocked = {
-        name: f"{name}, run: delta-bench fetch {name} --data-root {data_root}"
-        for name, entry in entries.items()
-        if not is_there(entry, data_root)
-    }
     return World(
         scale="paper",
         weights={name: PAPER_WEIGHTS[name] for name in architectures},
@@ -319,8 +315,17 @@ def _paper(options: Options, task_set: TaskSet) -> World:
         recipes=_paper_recipes(options),
         env=replace(env_of(options, {}), data_root=data_root.absolute()),
         options=options,
-        blocked=blocked,
+        blocked=what_is_missing(entries.values(), data_root),
     )
+
+
+def what_is_missing(entries: Iterable[DataSet], data_root: Path) -> dict[str, str]:
+    """Data sets that are not below the data root -> their name and the command that fetches them."""
+    return {
+        entry.name: f"{entry.name}, run: delta-bench fetch {entry.name} --data-root {data_root}"
+        for entry in entries
+        if not is_there(entry, data_root)
+    }
 
 
 def _paper_recipes(options: Options) -> Recipes:

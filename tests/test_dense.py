@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from dense_world import COUNTS, tiny_cache
 from fake_rows import one_row
+from lookalikes import write
 from PIL import Image
 
-from benchmarks.dense import configs
+from benchmarks.dense import configs, worlds
 from benchmarks.dense.data import VOC_CLASSES, count_images, detection_data, drawn_data, segmentation_data
 from benchmarks.dense.run import DenseRun
 from benchmarks.dense.scenes import CLASS_NAMES, SIDE, scenes, scenes_folder
@@ -21,6 +22,7 @@ from benchmarks.errors import UserError
 from benchmarks.grid import plan
 from benchmarks.options import Options
 from benchmarks.record import Row, to_frame
+from benchmarks.worlds import World
 from delta_core import DeltaError
 from reports.dense import dense_figure, dense_frame, dense_page
 
@@ -100,11 +102,19 @@ def test_segnets_layout_names_its_classes_and_what_is_not_scored(tmp_path: Path)
         (tmp_path / split).mkdir()
         (tmp_path / f"{split}annot").mkdir()
         Image.new("RGB", (40, 30)).save(tmp_path / split / "a.jpg")
+        Image.new("L", (40, 30)).save(tmp_path / f"{split}annot" / "a.png")
     (tmp_path / "classes.txt").write_text("0 Sky\n1 Car\n2 Unlabelled (ignore)\n")
     data = segmentation_data(tmp_path)
     assert (data.classes, data.ignore_index, data.image_size) == (("Sky", "Car"), 2, (40, 30))
     assert configs.scored_classes(data) == ("Sky", "Car")
     assert count_images(data) == 1
+    Image.new("RGB", (40, 30)).save(tmp_path / "train/b.jpg")
+    with pytest.raises(UserError, match=r"'b' of train has no mask, a PNG"):
+        segmentation_data(tmp_path)
+    (tmp_path / "train/b.jpg").rename(tmp_path / "train/b.png")
+    Image.new("L", (40, 30)).save(tmp_path / "trainannot/b.png")
+    with pytest.raises(UserError, match=r"'b' of train has no image, a JPEG"):
+        segmentation_data(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -198,7 +208,38 @@ def test_full_scale_is_blocked_without_data(tmp_path: Path) -> None:
     world = open_dense_world(given, DENSE_TASKS)
     planned = plan(world, table7(world, 1))
     assert {item.state for item in planned} == {"blocked"}
-    assert "VOC2007" in planned[0].reason
+    assert {item.reason for item in planned} == {
+        "; ".join(f"{name}, run: delta-bench fetch {name} --data-root {tmp_path}" for name in names)
+        for names in (("voc2007", "voc2012"), ("voc2012_seg", "sbd"))
+    }
+
+
+def test_full_scale_reads_what_fetch_leaves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    entries = {name: write(name, tmp_path) for name in ("voc2007", "voc2012", "voc2012_seg", "sbd")}
+    monkeypatch.setattr(worlds, "data_set", entries.__getitem__)
+    monkeypatch.setattr(worlds, "TRAINED_ON", {"detection": 2 * 20 + 3 * 20, "segmentation": 2 * 21 + 3})
+
+    def opened() -> World:
+        return open_dense_world(options(scale="paper", data_root=tmp_path), DENSE_TASKS)
+
+    world = opened()
+    devkit, sbd = tmp_path / "voc/VOCdevkit", tmp_path / "sbd/benchmark_RELEASE"
+    masks = f"SBD's masks as images, run: mim run mmsegmentation voc_aug {devkit} {sbd}"
+    assert world.blocked == {"segmentation": masks}
+    assert detection_data(world.env.folders["detection"]).root == devkit
+    assert world.tasks["detection"] == f"{entries['voc2007'].identity}+{entries['voc2012'].identity}"
+    (devkit / "VOC2012/SegmentationClassAug").mkdir()
+    aug = devkit / "VOC2012/ImageSets/Segmentation/aug.txt"
+    aug.write_text("000000\n000001\n")
+    assert "lists 44 images to train on, expected 45" in opened().blocked["segmentation"]
+    aug.write_text("000000\n000001\n000002\n")
+    assert opened().blocked == {}
+    listed = devkit / "VOC2007/ImageSets/Main/trainval.txt"
+    listed.write_text(listed.read_text() + "000000\n")
+    assert (
+        "split trainval has 41 images, expected 40. Run: delta-bench fetch voc2007 --check"
+        in opened().blocked["detection"]
+    )
 
 
 def test_a_folder_of_ones_own_needs_weights_and_a_config(cache: Path) -> None:

@@ -7,16 +7,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from lookalikes import write
 from scipy.io import savemat
 
 from benchmarks.__main__ import main
-from benchmarks.data.catalogue import data_set
+from benchmarks.data import digits
+from benchmarks.data.catalogue import data_set, entry
 from benchmarks.data.catalogue.check import is_there
 from benchmarks.data.digits import DIGITS, digits_home, digits_identity, load_digits
 from benchmarks.data.embedded import clutter_digits
 from benchmarks.data.embedded.draw import generator
+from benchmarks.data.splits import Split
+from benchmarks.domain_adaptation.table import TRANSFERS, open_digits
 from benchmarks.embedded_backbones import PREPROCESSING
 from benchmarks.errors import UserError
+from benchmarks.options import Options
 
 COUNTS = {"train": 40, "test": 12}
 
@@ -52,9 +57,8 @@ WRITERS: dict[str, Callable[[Path], None]] = {"mnist": write_mnist, "usps": writ
 
 
 @pytest.mark.parametrize("name", DIGITS)
-def test_sets_are_read_split_and_resized(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sets_are_read_split_and_resized(name: str, tmp_path: Path) -> None:
     WRITERS[name](tmp_path)
-    monkeypatch.setattr("torchvision.datasets.svhn.check_integrity", lambda *_: True)  # the real files have a checksum
     task = load_digits(name, tmp_path, PREPROCESSING, full=False)
     assert [len(split.labels) for split in (task.train, task.val, task.test)] == [36, 4, 12]
     for split in (task.train, task.val, task.test):
@@ -68,10 +72,32 @@ def test_sets_are_read_split_and_resized(name: str, tmp_path: Path, monkeypatch:
     assert again.sha == task.sha
 
 
-def test_a_part_of_a_set_is_refused_where_the_full_one_is_asked_for(tmp_path: Path) -> None:
-    write_usps(tmp_path)
-    with pytest.raises(UserError, match=r"usps below .* has 40 \+ 12 images, the official set 7291 \+ 2007"):
-        load_digits("usps", tmp_path, PREPROCESSING, full=True)
+@pytest.mark.parametrize(("name", "fault"), [("usps", "has the MD5"), ("mnist", "has 40 images, expected 60000")])
+def test_a_part_of_a_set_is_refused_where_the_full_one_is_asked_for(name: str, fault: str, tmp_path: Path) -> None:
+    as_fetched(name, tmp_path)
+    with pytest.raises(UserError, match=f"Data set {name}: .*{fault}.* Run: delta-bench fetch {name} --check"):
+        load_digits(name, tmp_path, PREPROCESSING, full=True)
+
+
+@pytest.mark.parametrize("name", DIGITS)
+def test_full_sets_hold_out_the_images_of_their_list(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = write(name, tmp_path)
+    monkeypatch.setattr(digits, "data_set", {name: small}.__getitem__)
+    monkeypatch.setattr(entry, "LISTS", tmp_path)
+    (tmp_path / f"{name}.txt").write_text("# by hand\n3 5 14\n")
+    task = load_digits(name, tmp_path, PREPROCESSING, full=True)
+    assert (task.val.labels.tolist(), len(task.train.labels), len(task.test.labels)) == ([3, 5, 4], 17, 10)
+    part = load_digits(name, tmp_path, PREPROCESSING, full=False)
+    assert part.sha == task.sha
+    images = {found.numpy().tobytes(): number for number, found in enumerate(_inputs(task.train))}
+    assert len(images) == 17
+    assert not images.keys() & {found.numpy().tobytes() for found in _inputs(task.val)}
+
+
+def _inputs(split: Split) -> torch.Tensor:
+    return next(split.batches(100, device=torch.device("cpu")))
 
 
 @pytest.mark.parametrize("name", DIGITS)
@@ -80,14 +106,16 @@ def test_missing_files_come_with_a_command(name: str, tmp_path: Path) -> None:
         digits_identity(name, tmp_path)
 
 
+def as_fetched(name: str, root: Path) -> Path:
+    """Writes a set where the catalogue has it."""
+    WRITERS[name](root / "elsewhere")
+    found = root / "elsewhere" if name == "mnist" else root / "elsewhere" / name.upper()
+    return found.rename(root / data_set(name).folder)
+
+
 @pytest.mark.parametrize("name", DIGITS)
 def test_what_fetch_leaves_is_found(name: str, tmp_path: Path) -> None:
-    WRITERS[name](tmp_path / "elsewhere")
-    home = tmp_path / data_set(name).folder
-    if name == "mnist":
-        (tmp_path / "elsewhere").rename(home)
-    else:
-        (tmp_path / "elsewhere" / name.upper()).rename(home)
+    home = as_fetched(name, tmp_path)
     assert digits_home(name, tmp_path) == home
     assert is_there(data_set(name), tmp_path)
 
@@ -98,6 +126,18 @@ def test_identity_follows_the_files(tmp_path: Path) -> None:
     assert before == digits_identity("usps", tmp_path)
     (tmp_path / "USPS" / "usps.t.bz2").write_bytes(b"other")
     assert digits_identity("usps", tmp_path) != before
+
+
+def test_at_paper_scale_runs_are_named_without_data(tmp_path: Path) -> None:
+    options = Options(table="table6", scale="paper", data_root=tmp_path)
+    world = open_digits(options, TRANSFERS)
+    assert world.blocked == {
+        name: f"{name}, run: delta-bench fetch {name} --data-root {tmp_path}" for name in ("mnist", "usps", "svhn")
+    }
+    as_fetched("usps", tmp_path)
+    again = open_digits(options, TRANSFERS)
+    assert again.tasks == world.tasks
+    assert set(again.blocked) == {"mnist", "svhn"}
 
 
 def test_drawn_digits_have_colour_and_clutter() -> None:

@@ -1,14 +1,18 @@
 """`delta-bench fetch` as the command line has it."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from lookalikes import write
+from test_download import packed
 
 from benchmarks import __main__ as command
 from benchmarks import fetch
 from benchmarks.data.catalogue import CATALOGUE
+from benchmarks.data.catalogue.download import by_hand
+from benchmarks.data.catalogue.entry import Download
 from benchmarks.feature_store import FeatureStore
 
 
@@ -42,6 +46,40 @@ def test_a_check_tells_faults_and_says_what_helps(call, tmp_path: Path, monkeypa
     assert code == 1
     assert "cars: 1 images of test are missing, first stanford_cars/cars_test/00036.jpg" in out
     assert "By hand: The official address is dead" in out
+
+
+def test_a_check_needs_no_network(call, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        pytest.fail("the network was asked")
+
+    monkeypatch.setattr("socket.socket.connect", refuse)
+    monkeypatch.setattr("socket.getaddrinfo", refuse)
+    code, out, _ = call("fetch", "all", "--check")
+    assert code == 1
+    for entry in CATALOGUE.values():
+        assert f"{entry.name}: there is no folder data/{entry.folder}" in out
+        helps = f"{entry.name}: run: delta-bench fetch {entry.name} --data-root data"
+        assert (helps if entry.downloads else by_hand(entry, Path("data"))) in out
+
+
+def test_what_is_damaged_is_moved_away_first(call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = write("usps", tmp_path / "data")
+    monkeypatch.setattr(fetch, "data_set", {"usps": found}.__getitem__)
+    (tmp_path / "data/usps/usps.bz2").write_bytes(b"BZh")
+    assert "usps: move data/usps away, then run: delta-bench fetch usps" in call("fetch", "usps", "--check")[1]
+
+
+def test_an_unpacking_that_was_cut_off_is_finished(call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = write("cifar100", tmp_path / "data")
+    folder = found.at(tmp_path / "data")
+    content = packed(folder, "tar")
+    (folder / "all.tar.gz").write_bytes(content)
+    (folder / "cifar-100-python/meta").unlink()
+    found = replace(found, downloads=(Download(path="all.tar.gz", urls=(), digest="", unpack_to="."),))
+    monkeypatch.setattr(fetch, "data_set", {"cifar100": found}.__getitem__)
+    assert call("fetch", "cifar100", "--check")[0] == 1
+    for _ in range(2):
+        assert call("fetch", "cifar100")[:2] == (0, "cifar100: 4 classes, train 36, test 24: as declared\n")
 
 
 def test_one_failure_does_not_stop_the_others(call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -191,6 +191,14 @@ def test_wrong_layouts_are_told_in_one_sentence(tmp_path: Path) -> None:
     refused(tmp_path / "g", r"different classes \(eel\)")
 
 
+def test_images_that_would_be_left_out_are_told(tmp_path: Path) -> None:
+    root = write_folder(tmp_path, train=3, test=2)
+    (root / "train/cat/notes.txt").write_text("no image")
+    check_image_folder(root)
+    write_image(root / "train/cat/9.gif", 1)
+    refused(root, r"train/cat/9\.gif is one of 1 images below .*train that would not be read; convert them to one of")
+
+
 def test_too_few_images_to_hold_any_out_are_told(tmp_path: Path) -> None:
     """With one image of each class nothing is left to hold out for validation."""
     root = write_folder(tmp_path, train=1, test=1)

@@ -1,6 +1,5 @@
-"""Official data sets as tasks: splits, held-out images, what is refused, decoded images on disk, proof of the base."""
+"""Official data sets as tasks: splits, held-out images, what is refused, decoded images on disk, cost."""
 
-import json
 import signal
 import subprocess
 import sys
@@ -14,8 +13,7 @@ from lookalikes import FRAMES, write
 from PIL import Image
 from torch import Tensor
 
-from benchmarks import base_check, cost
-from benchmarks.base_check import BASE_TOP1, confirm_base, proof_path
+from benchmarks import cost
 from benchmarks.data import load
 from benchmarks.data.catalogue import CATALOGUE, entry, readers
 from benchmarks.data.catalogue.entry import DataSet, list_of
@@ -29,7 +27,6 @@ from benchmarks.feature_store import FeatureStore
 from benchmarks.methods import DeltaNetworks, FcOnly
 from benchmarks.recipe import Recipe
 from benchmarks.spec import RunSpec
-from benchmarks.worlds import PAPER_WEIGHTS
 from delta_core import DeltaConfig
 from delta_core.weights import Preprocessing
 
@@ -322,43 +319,6 @@ def test_prune_frees_what_is_kept(tmp_path: Path, lists: Path) -> None:
     assert store.prune() > 0
     assert store.size_bytes() == 0
     opened("usps", tmp_path / "more", lists)
-
-
-# --- the base ----------------------------------------------------------------------------------------------------
-
-
-def confirm(results: Path, top1: float, *, weights: str = "timm:resnet18.tv_in1k", fingerprint: str = "f") -> None:
-    confirm_base(
-        results, weights, fingerprint=fingerprint, data_sha="d", top1=top1, n_examples=50000, transform="224px"
-    )
-
-
-def test_a_base_as_the_paper_has_it_is_proven_once(tmp_path: Path) -> None:
-    confirm(tmp_path, 69.1)
-    proof = json.loads(proof_path(tmp_path, "timm:resnet18.tv_in1k").read_text())
-    assert (proof["top1"], proof["expected"], proof["fingerprint"], proof["n_examples"]) == (69.1, 68.87, "f", 50000)
-    confirm(tmp_path, 0.0)  # the same bytes on the same images: not measured against the bar again
-    with pytest.raises(UserError, match=r"reaches 0\.00 %"):
-        confirm(tmp_path, 0.0, fingerprint="other")
-
-
-@pytest.mark.parametrize("top1", [68.56, 69.18, 71.5])
-def test_another_base_is_refused(top1: float, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"stands at 68\.87 \+- 0\.3: other weights.*fetch imagenet --check") as caught:
-        confirm(tmp_path, top1)
-    assert "\n" not in str(caught.value)
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_base_without_printed_accuracy_is_kept_without_verdict(tmp_path: Path) -> None:
-    confirm(tmp_path, 12.3, weights="timm:wide_resnet50_2.racm_in1k")
-    assert json.loads(proof_path(tmp_path, "timm:wide_resnet50_2.racm_in1k").read_text())["expected"] is None
-
-
-def test_all_weights_of_the_paper_are_pinned() -> None:
-    assert len(BASE_TOP1) == 12
-    assert set(PAPER_WEIGHTS.values()) <= set(BASE_TOP1)
-    assert base_check.TOLERANCE == 0.3
 
 
 # --- cost --------------------------------------------------------------------------------------------------------

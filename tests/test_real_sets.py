@@ -6,15 +6,21 @@ Deselected by default:
 """
 
 import os
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
+import torch
 
 from benchmarks.data.catalogue import CATALOGUE
 from benchmarks.data.catalogue.check import check
 from benchmarks.data.catalogue.voc import detection, segmentation
+from benchmarks.data.digits import load_digits
 from benchmarks.data.folders import load_image_folder, load_listed_images
+from benchmarks.dense.data import DenseData, count_images, detection_data, segmentation_data
+from benchmarks.errors import UserError
 from delta_core.weights import Preprocessing
 
 DATA = os.environ.get("DELTA_DATA_ROOT")
@@ -48,10 +54,42 @@ def test_parts_of_official_sets_pass_the_check(name: str) -> None:
     assert check(replace(part, counts=dict.fromkeys(part.counts, 7)), root()) != []
 
 
-def test_voc_annotations_name_eighteen_classes() -> None:
+def test_voc_has_eighteen_classes_and_572_boxes() -> None:
     found = [detection(root() / "voc", split, year="2007") for split in ("trainval", "test")]
     named = {label for part in found for index in range(len(part)) for label in part.classes_in(index)}  # type: ignore[misc]
     assert len(named) == 18
+    files = [root() / "voc" / name for part in found for name in part.annotations]
+    assert sum(len(ElementTree.parse(file).findall("object")) for file in files) == 572
+
+
+@pytest.mark.parametrize(
+    ("read", "name", "classes", "train", "test"),
+    [
+        (detection_data, "voc", 20, 90, 44),
+        (segmentation_data, "voc", 20, 51, 25),
+        (detection_data, "bccd", 3, 292, 72),
+        (segmentation_data, "camvid", 11, 184, 62),
+    ],
+)
+def test_boxes_and_masks_as_table_7_reads_them(
+    read: Callable[[Path], DenseData], name: str, classes: int, train: int, test: int
+) -> None:
+    data = read(root() / name)
+    assert len(data.classes) == classes
+    assert (count_images(data), count_images(replace(data, train=(data.test,)))) == (train, test)
+
+
+def test_void_of_camvid_is_its_last_class() -> None:
+    assert segmentation_data(root() / "camvid").ignore_index == 11
+
+
+@pytest.mark.parametrize(("name", "train", "test"), [("mnist", 6500, 1000), ("usps", 3646, 1004)])
+def test_digits_as_table_6_reads_them(name: str, train: int, test: int) -> None:
+    data = load_digits(name, root() / "digits", SMALL, full=False)
+    assert (len(data.train.labels) + len(data.val.labels), len(data.test.labels)) == (train, test)
+    assert data.train.labels.unique().tolist() == list(range(10))
+    with pytest.raises(UserError, match=f"fetch {name} --check"):  # not where `fetch` leaves the full set
+        load_digits(name, root() / "digits", SMALL, full=True)
 
 
 @pytest.mark.parametrize(
@@ -61,13 +99,20 @@ def test_voc_annotations_name_eighteen_classes() -> None:
 def test_folders_of_images(name: str, classes: int, train: int, test: int) -> None:
     data = load_image_folder("real", root() / name, SMALL, views=0)
     assert data.classes == classes
-    assert len(data.train.labels) + len(data.val.labels) == classes * train
-    assert len(data.test.labels) == classes * test
+    assert torch.cat([data.train.labels, data.val.labels]).bincount().tolist() == [train] * classes
+    assert data.test.labels.bincount().tolist() == [test] * classes
+
+
+def test_a_folder_whose_test_images_lie_in_val() -> None:
+    data = load_image_folder("hymenoptera", root() / "hymenoptera", SMALL, views=0)
+    assert (data.classes, len(data.train.labels) + len(data.val.labels), len(data.test.labels)) == (2, 244, 153)
 
 
 @pytest.mark.parametrize(
-    ("name", "count"), [("imagenet_sample", 500), ("imagenet_nips2017", 456), ("imagenet_val10", 250)]
+    ("name", "count", "classes"),
+    [("imagenet_sample", 500, 500), ("imagenet_nips2017", 456, 282), ("imagenet_val10", 250, 10)],
 )
-def test_listed_images_of_imagenet(name: str, count: int) -> None:
+def test_listed_images_of_imagenet(name: str, count: int, classes: int) -> None:
     data = load_listed_images(name, root() / name, SMALL, classes=1000)
-    assert len(data.val.labels) + len(data.test.labels) == count
+    labels = torch.cat([data.val.labels, data.test.labels])
+    assert (len(labels), len(labels.unique())) == (count, classes)

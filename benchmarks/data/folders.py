@@ -58,14 +58,30 @@ def check_image_folder(root: Path) -> None:
 
 
 def check_classes(folder: Path) -> list[str]:
-    """Names of the class folders in a folder. Raises UserError for fewer than two, or one without images."""
+    """Names of the class folders in a folder.
+
+    Raises:
+        UserError: for fewer than two, one without images, or an image of a kind that torchvision would leave out.
+    """
     found = class_folders(folder)
+    left_out = [path for entry in found for path in (folder / entry).rglob("*") if _is_left_out(path)]
+    if left_out:
+        raise UserError(
+            f"{min(left_out)} is one of {len(left_out)} images below {folder} that would not be read; convert them to "
+            f"one of {' '.join(sorted(IMG_EXTENSIONS))}."
+        )
     empty = [entry for entry in found if not _holds_images(folder / entry)]
     if empty:
         raise UserError(f"{folder / empty[0]} holds no images; put some there or remove the folder.")
     if len(found) < 2:
         raise UserError(f"{folder} holds {len(found)} class folders; a task needs at least two, one per class.")
     return found
+
+
+def _is_left_out(path: Path) -> bool:
+    """Whether a file is an image to Pillow by its name, and none to torchvision's ImageFolder."""
+    kind = path.suffix.lower()
+    return Image.registered_extensions().get(kind) in Image.OPEN and kind not in IMG_EXTENSIONS
 
 
 def _holds_images(folder: Path) -> bool:

@@ -11,13 +11,10 @@ from xml.etree import ElementTree
 
 from PIL import Image
 
+from benchmarks.data.catalogue.voc import CLASSES as VOC_CLASSES
 from benchmarks.dense import scenes
 from benchmarks.errors import UserError
 
-VOC_CLASSES = (
-    *("aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow", "diningtable", "dog"),
-    *("horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor"),
-)
 VOID = "unlabelled"
 """How the name of a class begins that is not scored."""
 
@@ -142,15 +139,27 @@ def _segnet(root: Path) -> DenseData:
             raise UserError(f"data_root is {str(root)!r}, where {part} is missing; set DELTA_DATA to a whole data set.")
     names = [line.split(maxsplit=1)[1] for line in (root / "classes.txt").read_text("utf-8").splitlines() if line]
     void = [number for number, name in enumerate(names) if name.lower().startswith(VOID)]
-    split = Split(images="test", annotations="testannot")
+    train, test = (Split(images=part, annotations=f"{part}annot") for part in ("train", "test"))
+    for split in (train, test):
+        _check_pairs(root, split)
     return DenseData(
         root=root,
-        train=(Split(images="train", annotations="trainannot"),),
-        test=split,
+        train=(train,),
+        test=test,
         classes=tuple(name for number, name in enumerate(names) if number not in void),
         ignore_index=void[0] if void else 255,
-        image_size=_image_size(root, split),
+        image_size=_image_size(root, test),
     )
+
+
+def _check_pairs(root: Path, split: Split) -> None:
+    """Refuse a folder whose images are not those that have masks: mmseg would leave out what it does not find."""
+    images = set(_names(root, split))
+    masks = {path.stem for path in (root / split.annotations).glob("*.png")}
+    if images != masks:
+        lone = min(images ^ masks)
+        kind = "mask, a PNG" if lone in images else "image, a JPEG"
+        raise UserError(f"data_root is {str(root)!r}, where {lone!r} of {split.images} has no {kind}; put it there.")
 
 
 def _listed(root: Path, split: Split) -> list[str]:

@@ -6,12 +6,17 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from benchmarks.bases import BaseSpec
+from benchmarks.data.catalogue import data_set
+from benchmarks.data.catalogue.check import open_splits
+from benchmarks.data.catalogue.entry import DataSet
+from benchmarks.data.catalogue.voc import SBD_FOLDER
 from benchmarks.data.folders import folder_identity
 from benchmarks.dense import scenes
-from benchmarks.dense.data import DenseData, detection_data, segmentation_data
+from benchmarks.dense.data import DenseData, count_images, detection_data, segmentation_data
 from benchmarks.dense.run import CONFIGS, DenseRun, arms
 from benchmarks.embedded_backbones import SLIM
 from benchmarks.errors import UserError
+from benchmarks.groups import grouped
 from benchmarks.options import Options
 from benchmarks.spec import Run
 from benchmarks.worlds import (
@@ -23,14 +28,14 @@ from benchmarks.worlds import (
     embedded_base,
     env_of,
     weights_identity,
+    what_is_missing,
 )
 
 READ: dict[str, Callable[[Path], DenseData]] = {"detection": detection_data, "segmentation": segmentation_data}
-NEEDED = {
-    "detection": "VOC, run: delta-bench fetch voc2007 voc2012",
-    "segmentation": "VOC and SBD, run: delta-bench fetch voc2012_seg sbd",
-}
-"""What blocks a task of scale paper, and the command that fetches it."""
+OFFICIAL = {"detection": ("voc2007", "voc2012"), "segmentation": ("voc2012_seg", "sbd")}
+"""Data sets of the catalogue behind a task of scale paper."""
+TRAINED_ON = {"detection": 5_011 + 11_540, "segmentation": 10_582}
+"""Images to train on at scale paper: VOC07+12 trainval; VOC12 train with SBD's masks added."""
 DENSE_TASKS = TaskSet(embedded=tuple(READ), paper=tuple(READ))
 
 
@@ -76,28 +81,33 @@ def open_dense_world(options: Options, tasks: TaskSet) -> World:
         bases = [embedded_base(name) for name in architectures]
         weights = {base.architecture: base.weights for base in bases}
         return _world(options, weights, dict.fromkeys(names, f"v{scenes.VERSION}"), {}, bases=tuple(bases))
-    root = (options.data_root or DATA_ROOT).absolute()
-    data, blocked = {}, {}
-    for task in names:
-        try:
-            _check_official(task, READ[task](root))
-            data[task] = folder_identity(root)
-        except UserError as error:
-            data[task], blocked[task] = "missing", f"{NEEDED[task]} --data-root {root} ({error})"
+    root = options.data_root or DATA_ROOT
+    entries = {task: [data_set(name) for name in OFFICIAL[task]] for task in names}
+    blocked = {task: why for task in names if (why := _blocked(task, entries[task], root))}
     weights = {name: PAPER_WEIGHTS[name] for name in architectures}
-    return replace(_world(options, weights, data, dict.fromkeys(names, root)), blocked=blocked)
+    data = {task: grouped([entry.identity for entry in entries[task]]) for task in names}
+    folders = {task: entries[task][0].at(root).absolute() for task in names}
+    return replace(_world(options, weights, data, folders), blocked=blocked)
 
 
-def _check_official(task: str, data: DenseData) -> None:
-    """Refuse data that would train on fewer images than the paper's."""
-    if len(data.train) > 1:
-        return
-    if task == "detection":
-        raise UserError(f"{data.root} has no VOC2012 to train on beside VOC2007")
-    raise UserError(
-        f"{data.root} has no SegmentationClassAug; put SBD's folder `dataset` into {data.root / 'VOCaug'} and run: "
-        f"mim run mmsegmentation voc_aug {data.root} {data.root / 'VOCaug'}"
-    )
+def _blocked(task: str, entries: list[DataSet], root: Path) -> str:
+    """Why a task of scale paper cannot run, and the command that helps; empty if it can."""
+    missing = what_is_missing(entries, root)
+    if missing:
+        return "; ".join(missing.values())
+    try:
+        for entry in entries:
+            open_splits(entry, root, entry.counts)
+        data = READ[task](entries[0].at(root))
+    except UserError as error:
+        return str(error)
+    if task == "segmentation" and len(data.train) < 2:
+        sbd = (entries[1].at(root) / SBD_FOLDER).parent
+        return f"SBD's masks as images, run: mim run mmsegmentation voc_aug {data.root} {sbd}"
+    found = count_images(data)
+    if found != TRAINED_ON[task]:
+        return f"{task} below {data.root} lists {found} images to train on, expected {TRAINED_ON[task]}"
+    return ""
 
 
 def _local(options: Options) -> World:

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+from benchmarks.data.catalogue import data_set
 from benchmarks.data.digits import digits_identity
 from benchmarks.data.embedded import data_version
 from benchmarks.domain_adaptation.spec import (
@@ -18,7 +19,7 @@ from benchmarks.errors import UserError
 from benchmarks.options import Options
 from benchmarks.record import Scale
 from benchmarks.spec import SCRATCH
-from benchmarks.worlds import TaskSet, World, chosen, env_of
+from benchmarks.worlds import DATA_ROOT, TaskSet, World, chosen, env_of, what_is_missing
 from delta_core import DeltaConfig
 
 ARCHITECTURE = "resnet18"
@@ -54,7 +55,7 @@ SCHEDULES: dict[Scale, tuple[Schedule, AddaConfig]] = {
 
 
 def open_digits(options: Options, transfers: TaskSet) -> World:
-    """The world of Table 6. Digits of scales local and paper lie below --data-root as torchvision keeps them.
+    """The world of Table 6. At scale paper digits lie where `fetch` leaves them, at scale local where torchvision does.
 
     Raises:
         UserError: for options that have no meaning here.
@@ -82,8 +83,14 @@ def open_digits(options: Options, transfers: TaskSet) -> World:
                 "use --scale local."
             )
         data = {name: f"v{data_version(name)}" for name in _domains(names)}
+    elif options.scale == "paper":
+        entries = [data_set(name) for name in _domains(names)]
+        root = options.data_root or DATA_ROOT
+        data = {entry.name: entry.identity for entry in entries}
+        folders = {entry.name: root.absolute() for entry in entries}
+        blocked = what_is_missing(entries, root)
     else:
-        root = (options.data_root or Path("data")).absolute()
+        root = (options.data_root or DATA_ROOT).absolute()
         root = root / "digits" if (root / "digits").is_dir() else root
         data, folders, blocked = _on_disk(_domains(names), root)
     return World(

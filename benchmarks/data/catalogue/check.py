@@ -125,15 +125,16 @@ def _faults_between(found: dict[str, Examples]) -> Iterator[str]:
 
 
 def _faults_of_images(folder: Path, split: str, examples: Examples, sample: int) -> Iterator[str]:
-    if examples.in_files:
-        files = [folder / name for name in examples.names]
+    listed = {"images": examples.names if examples.in_files else (), "annotations": examples.annotations}
+    for kind, names in listed.items():
+        files = [folder / name for name in names]
         missing = [file for file in files if not file.is_file()]
         if missing:
-            yield f"{len(missing)} images of {split} are missing, first {_where(missing[0], folder)}"
+            yield f"{len(missing)} {kind} of {split} are missing, first {_where(missing[0], folder)}"
             return
         empty = [file for file in files if not file.stat().st_size]
         if empty:
-            yield f"{len(empty)} images of {split} are empty, first {empty[0].relative_to(folder)}"
+            yield f"{len(empty)} {kind} of {split} are empty, first {empty[0].relative_to(folder)}"
     for index in np.linspace(0, len(examples) - 1, min(sample, len(examples))).astype(int).tolist():
         try:
             examples.images[index]

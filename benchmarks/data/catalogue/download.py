@@ -39,7 +39,7 @@ def fetch(entry: DataSet, data_root: Path, *, mirror: str | None, progress: Prog
     if not entry.downloads:
         raise UserError(f"Data set {entry.name} cannot be downloaded. {by_hand(entry, data_root)}")
     for each in entry.downloads:
-        stamp = folder / f".{Path(each.path).name}.unpacked"
+        stamp = _stamp(folder, each)
         if stamp.exists():
             continue
         addresses = (f"{mirror.rstrip('/')}/{entry.folder}/{each.path}",) if mirror else ()
@@ -57,6 +57,18 @@ def fetch(entry: DataSet, data_root: Path, *, mirror: str | None, progress: Prog
                     "fetch again."
                 ) from error
             stamp.touch()  # an unpacking that was cut off is done again
+
+
+def is_cut_off(entry: DataSet, data_root: Path) -> bool:
+    """Whether an archive lies there that was never unpacked to its end."""
+    folder = entry.at(data_root)
+    packed = [each for each in entry.downloads if each.unpack_to is not None and (folder / each.path).exists()]
+    return any(not _stamp(folder, each).exists() for each in packed)
+
+
+def _stamp(folder: Path, each: Download) -> Path:
+    """Empty file that says that an archive was unpacked to its end."""
+    return folder / f".{Path(each.path).name}.unpacked"
 
 
 def by_hand(entry: DataSet, data_root: Path) -> str:

@@ -27,6 +27,8 @@ class Examples:
     class_names: tuple[str, ...]
     in_files: bool = True
     """Whether `names` are files."""
+    annotations: Sequence[str] = ()
+    """Paths below the data set's folder of the boxes or masks, one for each image, where labels are kept so."""
     classes_in: Callable[[int], set[int]] | None = None
     """Classes that the annotation of image i names, where there is no single one."""
 

@@ -57,7 +57,7 @@ AIRCRAFT = DataSet(
         Download(
             path="fgvc-aircraft-2013b.tar.gz",
             urls=("https://www.robots.ox.ac.uk/~vgg/data/fgvc-aircraft/archives/fgvc-aircraft-2013b.tar.gz",),
-            digest="",
+            digest="md5:d4acdd33327262359767eeaa97a4f732",
             unpack_to=".",
         ),
     ),
@@ -270,7 +270,9 @@ MNIST = DataSet(
     classes=10,
     counts={"train": 60000, "test": 10000},
     read=readers.mnist,
-    needs=("MNIST/raw/train-images-idx3-ubyte", "MNIST/raw/t10k-images-idx3-ubyte"),
+    needs=tuple(
+        f"MNIST/raw/{part}-{kind}-ubyte" for part in ("train", "t10k") for kind in ("images-idx3", "labels-idx1")
+    ),
     licence="CC BY-SA 3.0",
     downloads=tuple(
         Download(

@@ -29,30 +29,41 @@ IGNORED = 255
 def detection(root: Path, split: str, *, year: str) -> Examples:
     """Images with boxes, from the lists in ImageSets/Main."""
     found = datasets.VOCDetection(root, year=year, image_set=split)
-    return _annotated(root, found.images, CLASSES, lambda i: _boxed(Path(found.targets[i])))
+    return _annotated(root, found.images, found.targets, CLASSES, _boxed)
 
 
 def segmentation(root: Path, split: str, *, year: str) -> Examples:
     """Images with masks, from the lists in ImageSets/Segmentation."""
     found = datasets.VOCSegmentation(root, year=year, image_set=split)
-    return _annotated(root, found.images, WITH_GROUND, lambda i: _masked(np.asarray(Image.open(found.masks[i]))))
+    return _annotated(root, found.images, found.masks, WITH_GROUND, lambda path: _masked(np.asarray(Image.open(path))))
 
 
 def sbd(root: Path, split: str) -> Examples:
     """Images with SBD's masks."""
     found = datasets.SBDataset(root / SBD_FOLDER, image_set=split, mode="segmentation")
-    masks = found.masks
-    return _annotated(
-        root, found.images, WITH_GROUND, lambda i: _masked(loadmat(masks[i])["GTcls"][0]["Segmentation"][0])
-    )
+
+    def classes(path: Path) -> set[int]:
+        return _masked(loadmat(path)["GTcls"][0]["Segmentation"][0])
+
+    return _annotated(root, found.images, found.masks, WITH_GROUND, classes)
 
 
 def _annotated(
-    root: Path, paths: list[str], class_names: tuple[str, ...], classes_in: Callable[[int], set[int]]
+    root: Path,
+    images: list[str],
+    annotations: list[str],
+    class_names: tuple[str, ...],
+    classes: Callable[[Path], set[int]],
 ) -> Examples:
-    names = [Path(path).relative_to(root).as_posix() for path in paths]
+    """Images and their annotations; `classes` reads those of one annotation."""
+    names, said = ([Path(path).relative_to(root).as_posix() for path in paths] for paths in (images, annotations))
     return Examples(
-        images=ImageFiles(root, names), labels=NO_LABELS, names=names, class_names=class_names, classes_in=classes_in
+        images=ImageFiles(root, names),
+        labels=NO_LABELS,
+        names=names,
+        annotations=said,
+        class_names=class_names,
+        classes_in=lambda index: classes(root / said[index]),
     )
 
 
