@@ -11,7 +11,7 @@ from reports import paper
 from reports.checks import check_comparable, check_one_run_per_seed
 from reports.commands import fill_commands, whole_table
 from reports.page import Block, Page, printed_block
-from reports.verdicts import beside_printed, difference_block
+from reports.verdicts import beside_printed, difference_blocks
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -85,7 +85,7 @@ def dense_page(frame: pd.DataFrame, scale: Scale) -> Page:
     blocks = [
         *(_block(name, part, scale) for name, part in tasks),
         printed_block(_printed_cells(), scale),
-        *(_differences(name, part) for name, part in tasks if scale == "paper"),
+        *difference_blocks((name, _lined(part)) for name, part in tasks),
     ]
     return Page(
         name=NAME,
@@ -163,9 +163,9 @@ def _printed_cells() -> pd.DataFrame:
     )
 
 
-def _differences(task: str, part: pd.DataFrame) -> Block:
+def _lined(part: pd.DataFrame) -> pd.DataFrame:
     labels = [f"{line['architecture']}: {_label(line)}" for line in part.to_dict("records")]
-    return difference_block(task, part.assign(line=labels, column="value"))
+    return part.assign(line=labels, column="value")
 
 
 # --- pictures ----------------------------------------------------------------------------------------------------

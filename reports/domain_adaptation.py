@@ -9,7 +9,7 @@ from reports import paper
 from reports.checks import check_comparable, check_one_run_per_seed
 from reports.commands import whole_table
 from reports.page import Block, Page, printed_block
-from reports.verdicts import PRINTED, difference_block, with_verdicts
+from reports.verdicts import PRINTED, difference_blocks, with_verdicts
 
 NAME = "table6"
 SUITE = "domain_adaptation"
@@ -80,17 +80,16 @@ def transfer_page(frame: pd.DataFrame, scale: Scale) -> Page:
     titles = {"last": "last weights", "validated": "weights picked without target labels"}
     parts = [(titles[str(picked)], part) for picked, part in frame.groupby("picked", sort=False)]
     protocols = " | ".join(frame["protocol"].dropna().unique())
+    seeds = f"mean ± sample standard deviation over n = {usual_n} seeds, unless a cell says [n=...]"
+    run = f"protocol {protocols}; {seeds}" if usual_n else "not run"
     return Page(
         name=NAME,
         title="Table 6. Domain adaptation: top-1 (%) on the target's test split",
-        caption=(
-            f"Scale {scale}; protocol {protocols}; mean ± sample standard deviation over n = {usual_n} seeds, unless a "
-            "cell says [n=...]. Nets are trained from scratch. Bold: best row that sees no target labels."
-        ),
+        caption=(f"Scale {scale}; {run}. Nets are trained from scratch. Bold: best row that sees no target labels."),
         blocks=(
             *(_block(f"ResNet-18, {title}", part, usual_n) for title, part in parts),
             _printed(scale),
-            *(_differences(title, part) for title, part in parts if scale == "paper"),
+            *difference_blocks((title, _lined(part)) for title, part in parts),
         ),
         notes=(
             *_orderings(frame[frame["picked"] == "last"]),
@@ -149,9 +148,8 @@ def _printed(scale: Scale) -> Block:
     return printed_block(cells, scale)
 
 
-def _differences(title: str, part: pd.DataFrame) -> Block:
-    lines = [_label(method) for method in part["method"]]
-    return difference_block(title, part.assign(line=lines, column=part["task"]))
+def _lined(part: pd.DataFrame) -> pd.DataFrame:
+    return part.assign(line=[_label(method) for method in part["method"]], column=part["task"])
 
 
 def _label(method: str) -> str:

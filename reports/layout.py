@@ -11,7 +11,7 @@ from reports import paper
 from reports.commands import fill_commands, whole_table
 from reports.page import Block, Page, printed_block
 from reports.tables import Table, TableRow
-from reports.verdicts import MATCH_POINTS, difference_block
+from reports.verdicts import MATCH_POINTS, difference_blocks
 
 FACTS = ("params M", "printed M", "base before", "base after", "base frozen", "alpha")
 """Columns that describe a method rather than a task; one that is blank for every method is not shown."""
@@ -32,8 +32,8 @@ def page(frame: pd.DataFrame, table: Table, scale: Scale) -> Page:
     shown = printed[printed["architecture"].isin(frame["architecture"])]
     shown = printed if shown.empty else shown
     blocks.append(_printed_block(shown, scale))
-    if scale == "paper":
-        blocks += [_difference_block(str(name), part) for name, part in frame.groupby("architecture", sort=False)]
+    lined = frame.assign(line=[_label(record) for record in _records(frame)], column=frame["task"])
+    blocks += difference_blocks((str(name), part) for name, part in lined.groupby("architecture", sort=False))
     marks = set(shown["erratum"]) | set(shown["params_erratum"])
     return Page(
         name=table.name,
@@ -79,6 +79,8 @@ def _block(architecture: str, part: pd.DataFrame, usual_n: int) -> Block:
     lines = []
     best = []
     for numbers in _groups(_records(part), "row_id"):
+        if all(number["status"] == "not_asked" for number in numbers):
+            continue  # it joined the table by name, on other architectures
         by_task = {cell[0]["task"]: cell for cell in _groups(numbers, "task")}
         texts = {task: _cell_text(cell, usual_n) for task, cell in by_task.items()}
         lines.append({"method": _label(numbers[0])} | _facts(numbers) | texts)
@@ -147,10 +149,6 @@ def _printed_block(printed: pd.DataFrame, scale: Scale) -> Block:
     cells = pd.DataFrame(lines)
     cells = cells.drop(columns=[name for name in ("printed M",) if (cells[name] == "").all()])
     return printed_block(cells, scale)
-
-
-def _difference_block(architecture: str, part: pd.DataFrame) -> Block:
-    return difference_block(architecture, part.assign(line=[_label(r) for r in _records(part)], column=part["task"]))
 
 
 def _caption(frame: pd.DataFrame, scale: str, usual_n: "pd.Series[int]") -> str:

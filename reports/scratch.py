@@ -11,7 +11,7 @@ from reports.checks import check_comparable, check_one_run_per_seed
 from reports.commands import fill_commands, whole_table
 from reports.page import Block, Page, printed_block
 from reports.records import records
-from reports.verdicts import beside_printed, difference_block
+from reports.verdicts import beside_printed, difference_blocks
 
 LABELS = {"standard": "from scratch", "delta_networks": "Delta (4) from scratch"}
 CELL = ["architecture", "method", "n_delta_modules", "task", "metric"]
@@ -72,7 +72,8 @@ def scratch_frame(rows: pd.DataFrame, table: ScratchTable, scale: Scale) -> pd.D
 
 def scratch_page(frame: pd.DataFrame, table: ScratchTable, scale: Scale) -> Page:
     """One block per architecture: both ways and what Delta adds; then the printed table."""
-    by_architecture = [(str(name), part) for name, part in frame.groupby("architecture", sort=False)]
+    lined = frame.assign(line=frame["method"].replace(LABELS), column=frame["task"])
+    by_architecture = [(str(name), part) for name, part in lined.groupby("architecture", sort=False)]
     measured = frame[frame["n"] > 0]
     seeds = f"mean ±sd over n = {int(measured['n'].max())} seed(s)" if len(measured) else "not run"
     cell = " Cells: ours (printed)." if scale == "paper" else ""
@@ -84,7 +85,7 @@ def scratch_page(frame: pd.DataFrame, table: ScratchTable, scale: Scale) -> Page
         blocks=(
             *(_block(name, part) for name, part in by_architecture),
             _printed(table, scale),
-            *(_differences(name, part) for name, part in by_architecture if scale == "paper"),
+            *difference_blocks(by_architecture),
         ),
         notes=("difference: Delta (4) minus plain net, paired by seed.",) if len(measured) else (),
         commands=fill_commands(_missing(frame), table.name, scale) if len(frame) else (whole_table(table.name, scale),),
@@ -142,7 +143,3 @@ def _printed(table: ScratchTable, scale: Scale) -> Block:
     cells = wide.reindex(index=lines, columns=printed["task"].unique()).fillna("").rename_axis(columns=None)
     headings = {line.task: _heading(line.task, line.metric) for line in records(printed)}
     return printed_block(cells.rename(columns=headings).reset_index().replace({"method": LABELS}), scale)
-
-
-def _differences(architecture: str, part: pd.DataFrame) -> Block:
-    return difference_block(architecture, part.assign(line=part["method"].replace(LABELS), column=part["task"]))

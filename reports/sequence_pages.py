@@ -8,7 +8,7 @@ from reports.commands import fill_commands, whole_table
 from reports.page import Block, Page, printed_block
 from reports.records import records
 from reports.tables import TableRow
-from reports.verdicts import difference_block
+from reports.verdicts import difference_blocks
 
 RULES = {"harmonic_mean": "alpha by harmonic mean", "mean": "alpha by mean", "end": "alpha = 1"}
 """How the last step's alpha was found; `end` is what Table 4 prints for PAINT."""
@@ -28,11 +28,7 @@ def table4_page(frame: pd.DataFrame, scale: Scale) -> Page:
         blocks=(
             *(_block4(str(name), part) for name, part in measured.groupby("architecture", sort=False)),
             _printed4(printed, scale),
-            *(
-                difference_block(str(name), part)
-                for name, part in lined.groupby("architecture", sort=False)
-                if scale == "paper"
-            ),
+            *difference_blocks((str(name), part) for name, part in lined.groupby("architecture", sort=False)),
         ),
         notes=(
             "alpha = 1: the last step taken whole, which is what the paper prints for PAINT.",
@@ -60,11 +56,7 @@ def table11_page(frame: pd.DataFrame, scale: Scale) -> Page:
                 _printed11(_title(*map(str, key)), part, scale)
                 for key, part in paper.printed(11).groupby(keys, sort=False)
             ),
-            *(
-                difference_block(_title(*map(str, key)), part)
-                for key, part in lined.groupby(keys, sort=False)
-                if scale == "paper"
-            ),
+            *difference_blocks((_title(*map(str, key)), part) for key, part in lined.groupby(keys, sort=False)),
         ),
         notes=(
             "In the paper's Table 11 every alpha, 0 too, has about 0.1 on ImageNet: alpha mixes the last step alone, "
@@ -116,7 +108,8 @@ def _block11(title: str, part: pd.DataFrame) -> Block:
     cells, keys = _grid11(part)
     means = part[part["column"] == "mean"].set_index(["label", "at"])["mean"].reindex(keys)
     best = pd.DataFrame(False, index=cells.index, columns=cells.columns)
-    best["mean"] = (means == means.groupby(level=0).transform("max")).to_numpy()
+    arms = means.groupby(level=0)
+    best["mean"] = ((means == arms.transform("max")) & (arms.transform("size") > 1)).to_numpy()
     return Block(title=title, cells=cells, best=best)
 
 

@@ -185,18 +185,22 @@ def _printed(table: int, scale: Scale) -> pd.DataFrame:
 
 
 def _named(frame: pd.DataFrame) -> pd.DataFrame:
-    """Add `row_id` and what leads to the runs; a printed number that nobody measured belongs to no arm."""
+    """Table order, `row_id` and what leads to the runs; a printed number that nobody measured belongs to no arm."""
     frame = frame.fillna({"variant": "", "rule": ""})
     rows = [
         TableRow(method=method, variant=variant, n_delta_modules=int(n)).row_id(architecture) + (rule and f"/{rule}")
         for architecture, method, variant, n, rule in frame[LINE].itertuples(index=False, name=None)
     ]
     walked = frame["rule"] != ""
-    return frame.assign(
+    frame = frame.assign(
         row_id=rows,
         measured_on=frame["task"].where(walked, frame["task"].str.replace("+", ";")),
         measured_as=frame["variant"].where(~walked, frame["variant"] + "," + frame["rule"].replace({"end": "mean"})),
+        net=pd.factorize(frame["architecture"])[0],
+        rank=frame["method"].map({"fc_only": 0, "paint": 1, "delta_networks": 3}).fillna(2),  # 2: what joined by name
     )
+    order = ["net", "rank", "n_delta_modules", "variant"]
+    return frame.sort_values(order, kind="stable", ignore_index=True).drop(columns=["net", "rank"])
 
 
 def _names(sequence: str, part: pd.DataFrame) -> tuple[str, ...]:

@@ -24,8 +24,7 @@ TABLE8_LABELS = {
 }
 """Methods of Table 8 between a new head and Delta-Networks."""
 
-NAMES = {
-    **TABLE8_LABELS,
+ADAPTED_LABELS = {
     "parallel_adapters": "parallel adapters",
     "series_adapters": "series adapters",
     "batchnorm_adapt": "BatchNormAdapt (DUA + FC)",
@@ -35,7 +34,10 @@ NAMES = {
     "lora": "LoRA (ours)",
     "ia3": "IA3 (ours)",
 }
-"""What the reader sees; `ours` marks baselines that the paper does not have."""
+"""Methods of Table 1 between PAINT and Delta-Networks; `ours` marks baselines that the paper does not have."""
+
+NAMES = {**TABLE8_LABELS, **ADAPTED_LABELS}
+"""What the reader sees."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,7 +136,7 @@ PATCHING_ROWS = (
 )
 
 ADAPTED_ROWS = (
-    *(TableRow(method=name) for name in NAMES),
+    *(TableRow(method=name) for name in ADAPTED_LABELS),
     TableRow(method="delta_networks", variant="identity", n_delta_modules=4),
 )
 """Adapters and their like, and Delta whose gates start so that the net is nearly the base."""

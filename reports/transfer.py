@@ -15,7 +15,7 @@ from reports import paper
 from reports.checks import RUN_CELL, check_comparable, check_one_run_per_seed
 from reports.commands import whole_table
 from reports.page import Block, Page, printed_block
-from reports.verdicts import PRINTED, difference_block, with_verdicts
+from reports.verdicts import PRINTED, difference_blocks, with_verdicts
 
 SUITE = "transfer"
 NAME = "table5"
@@ -107,22 +107,21 @@ def transfer_page(frame: pd.DataFrame, scale: Scale, tasks: tuple[str, ...] = ()
     ]
     alone = _printed().assign(mean=float("nan"), sd=float("nan"), n=0, best=False)
     blocks.append(printed_block(_block("", alone, (), text=_printed_text).cells, scale))
-    if scale == "paper":
-        blocks += [
-            _differences(f"{architecture}, {SELECTIONS[str(selection)]}", part)
-            for (architecture, selection), part in frame.groupby(["architecture", "selection"], sort=False)
-        ]
+    blocks += difference_blocks(
+        (f"{architecture}, {SELECTIONS[str(selection)]}", _lined(part))
+        for (architecture, selection), part in frame.groupby(["architecture", "selection"], sort=False)
+    )
     measured = frame[frame["n"] > 0]
     protocols = measured["protocol"].dropna().str.replace(r"=\d+%$", "", regex=True).unique()
     n = int(measured["n"].max()) if len(measured) else 0
     seeds = f"mean ± sample standard deviation (ddof=1) over n = {n} seeds" if n > 1 else f"n = {n} seed, no spread"
+    run = f"protocol {' | '.join(protocols)}; test split, {seeds}, unless a cell says [n=...]" if n else "not run"
     cell = "Cells: ours (printed). " if scale == "paper" else ""
     return Page(
         name=NAME,
         title="Table 5. Transfer learning: top-1 (%) by share of the training images",
         caption=(
-            f"Scale {scale}; protocol {' | '.join(protocols)}; test split, {seeds}, unless a cell says [n=...]. {cell}"
-            "Bold: highest of a column. avg: mean over the rates shown, seed by seed."
+            f"Scale {scale}; {run}. {cell}Bold: highest of a column. avg: mean over the rates shown, seed by seed."
         ),
         blocks=tuple(blocks),
         notes=(*NOTES, *paper.footnotes(_printed()["erratum"])),
@@ -181,11 +180,11 @@ def _block(
     return Block(title=title, cells=frame, best=pd.DataFrame(best).reindex(columns=frame.columns).eq(True))
 
 
-def _differences(of: str, part: pd.DataFrame) -> Block:
+def _lined(part: pd.DataFrame) -> pd.DataFrame:
     names = zip(part["method"], part["variant"], part["n_delta_modules"], strict=True)
     places = zip(part["task"], part["rate"], strict=True)
     columns = [f"{task} {_rate(rate)}" for task, rate in places]
-    return difference_block(of, part.assign(line=[_label(*name) for name in names], column=columns))
+    return part.assign(line=[_label(*name) for name in names], column=columns)
 
 
 def _label(method: str, variant: str, modules: int) -> str:

@@ -1,6 +1,6 @@
 """Ours held against the paper's number, cell by cell."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pandas as pd
@@ -64,15 +64,19 @@ def verdict(printed: float, erratum: object, mean: float, sd: float, difference:
     return "match" if abs(difference) <= close else f"off by {difference:+.2f}"
 
 
-def difference_block(of: str, lines: pd.DataFrame) -> Block:
-    """Verdicts in the places of the numbers.
+def difference_blocks(parts: Iterable[tuple[str, pd.DataFrame]]) -> list[Block]:
+    """Verdicts in the places of the numbers; lines for which the paper prints nothing are left out.
 
     Args:
-        of: what the block is about, e.g. an architecture.
-        lines: one for each number, in order: `line` and `column` (its place), `verdict`, `difference`, `erratum`.
+        parts: for each block what it is about, e.g. an architecture, and its numbers, one a line, in order: `line` and
+            `column` (its place), `verdict`, `difference`, `erratum`.
     """
+    return [_block(of, held) for of, lines in parts if len(held := lines[lines["verdict"] != ""])]
+
+
+def _block(of: str, lines: pd.DataFrame) -> Block:
     places = lines.assign(text=[_text(number) for number in lines.to_dict("records")]).groupby(["line", "column"])
-    texts = places["text"].agg(lambda parts: " / ".join(part for part in parts if part)).unstack("column")
+    texts = places["text"].agg(" / ".join).unstack("column")
     texts = texts.reindex(index=lines["line"].unique(), columns=lines["column"].unique()).fillna("")
     cells = texts.rename_axis(columns=None).reset_index().rename(columns={"line": "method"})
     return plain_block(f"{of}: ours minus printed", cells, source="difference")
@@ -81,7 +85,5 @@ def difference_block(of: str, lines: pd.DataFrame) -> Block:
 def _text(number: Mapping[Any, Any]) -> str:
     """The verdict, and behind `match` and `untrusted` the difference."""
     verdict: str = number["verdict"]
-    if not verdict:
-        return ""
     exact = "" if verdict.startswith("off") or pd.isna(number["difference"]) else f" ({number['difference']:+.2f})"
     return f"{verdict}{exact}{number['erratum']}"

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 from fake_rows import one_row
 
+from benchmarks.perf.synthetic_rows import synthetic_rows
 from benchmarks.record import Scale, to_frame
 from reports import paper
 from reports.page import Page
@@ -77,6 +78,14 @@ def test_every_printed_number_has_a_verdict_at_scale_paper(number: int) -> None:
     marked = {cell.table for erratum in paper.ERRATA for cell in erratum.cells if cell.quantity != "params"}
     assert any(verdict.startswith("untrusted[E") for verdict in verdicts) == (number in marked)
     assert not [block for block in without_rows(number, "embedded").blocks if block.source == "difference"]
+
+
+def test_a_table_whose_runs_are_all_there_asks_for_no_more() -> None:
+    rows = to_frame(synthetic_rows(1))
+    for name, report in REPORTS.items():
+        own = rows[rows["suite"].isin(report.suites)]
+        page = report.answer(Question(rows=own, scale="embedded")).page
+        assert page.commands == (), name
 
 
 @pytest.mark.parametrize(

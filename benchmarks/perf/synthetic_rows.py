@@ -144,6 +144,7 @@ def _measured(run: Run, column: str, **where: object) -> Measurement:
         run.architecture,
         run.method.name,
         run.method.variant,
+        run.method.n_delta_modules,
         run.task,
         run.seed,
         column,
