@@ -29,12 +29,10 @@ def page(frame: pd.DataFrame, table: Table, scale: Scale) -> Page:
         if scale == "paper" or part["selection"].notna().any()
     ]
     printed = paper.printed(table.number)
-    shown = printed[printed["architecture"].isin(frame["architecture"])]
-    shown = printed if shown.empty else shown
-    blocks.append(_printed_block(shown, scale))
+    blocks.append(_printed_block(printed, scale))
     lined = frame.assign(line=[_label(record) for record in _records(frame)], column=frame["task"])
     blocks += difference_blocks((str(name), part) for name, part in lined.groupby("architecture", sort=False))
-    marks = set(shown["erratum"]) | set(shown["params_erratum"])
+    marks = set(printed["erratum"]) | set(printed["params_erratum"])
     return Page(
         name=table.name,
         title=f"Table {table.number}. {table.title}",

@@ -150,6 +150,8 @@ def table_frame(
     printed = paper.printed(table.number)
     # Slim embedded nets carry the paper's names; the paper's data sets exist at scale paper only.
     known_architectures = [] if scale == "local" else list(printed["architecture"])
+    if scale == "embedded":
+        known_architectures = [net for net in known_architectures if net not in table.large_architectures]
     rows_shown = _rows_shown(table, measured)
     known_tasks = list(printed["task"]) if scale == "paper" else []
     grid = pd.DataFrame(
@@ -185,6 +187,7 @@ def rows_of_table(rows: pd.DataFrame, table: Table, scale: Scale, tasks: tuple[s
         rows = rows[rows["task"].isin([*table.drawn_tasks, *tasks])]
     if scale == "paper":
         rows = rows[(rows["weights"] == TABLE1_WEIGHTS) == (table.number == 1)]
+        rows = rows[rows["task"].isin([*paper.printed(table.number)["task"], *tasks])]
     return rows[rows["architecture"].isin(table.architectures)] if table.architectures else rows
 
 

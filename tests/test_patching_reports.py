@@ -8,9 +8,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from benchmarks.ablations import TABLE8_TASKS
 from benchmarks.data.embedded import DECATHLON_TASKS, PATCH_TASKS
 from benchmarks.errors import UserError
-from benchmarks.patching_tables import TABLE1_WEIGHTS
+from benchmarks.patching_tables import TABLE1_WEIGHTS, TABLE10_MORE_ARCHITECTURES
 from benchmarks.record import Row, row_schema, to_frame
 from reports import claims, lint, paper, sequence_pages, sequences, table9, tables
 from reports.layout import page
@@ -49,6 +50,8 @@ def test_tables_share_runs_and_take_their_own() -> None:
 def test_reports_and_benchmarks_name_the_same_tasks_and_weights() -> None:
     assert BY_NUMBER[2].drawn_tasks == BY_NUMBER[10].drawn_tasks == PATCH_TASKS
     assert BY_NUMBER[1].drawn_tasks == DECATHLON_TASKS
+    assert BY_NUMBER[8].drawn_tasks == TABLE8_TASKS.embedded
+    assert BY_NUMBER[10].large_architectures == TABLE10_MORE_ARCHITECTURES
     assert tables.TABLE1_WEIGHTS == TABLE1_WEIGHTS
 
 
