@@ -160,9 +160,11 @@ def _caption(frame: pd.DataFrame, scale: str, usual_n: "pd.Series[int]") -> str:
     cell = "Cells: ours (printed). " if scale == "paper" else ""
     if scale == "paper":
         cell += f"match: within {MATCH_POINTS:g} point or two of our standard deviations of the printed value. "
+    paint = "PAINT: alpha chosen per seed by harmonic mean on the validation splits. "
+    paint = paint if (frame["method"] == "paint").any() else ""
     return (
         f"Scale {scale}; protocol {names('protocol')}; base task {names('base_task')}; test split, {seeds}, "
-        f"unless a cell says [n=...]. {cell}PAINT: alpha chosen per seed by harmonic mean on the validation splits. "
+        f"unless a cell says [n=...]. {cell}{paint}"
         "Bold: highest harmonic mean per architecture and task, oracle and full fine-tuning excluded. Parameters: "
         "trained ones of the full-size architecture without the head, as the paper counts them."
     )
