@@ -246,6 +246,12 @@ def report(session: nox.Session) -> None:
 
 
 @nox.session
+def reproduce(session: nox.Session) -> None:
+    """Repeat a sample of the embedded runs on record, bit for bit; arguments after -- go to delta-bench reproduce."""
+    session.run(str(core(session) / "delta-bench"), "reproduce", *session.posargs, external=True)
+
+
+@nox.session
 def perf(session: nox.Session) -> None:
     """Costs against references, side by side; arguments after -- go to benchmarks.perf."""
     programs = core(session)

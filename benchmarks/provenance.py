@@ -2,9 +2,7 @@
 
 import json
 import platform
-import resource
 import subprocess
-import sys
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -12,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+
+from benchmarks.memory import peak_resident_mb
 
 PACKAGES = ("torch", "torchvision", "timm", "numpy", "pillow", "lightning-fabric")
 
@@ -61,19 +61,6 @@ def peak_mem_mb(device: torch.device) -> float:
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**20
     return peak_resident_mb()
-
-
-def peak_resident_mb() -> float:
-    """Peak resident memory of this process in MiB.
-
-    Linux counts the parent's peak into `ru_maxrss` of a started process, so its own high-water mark is read there.
-    """
-    status = Path("/proc/self/status")
-    if status.exists():
-        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
-        return int(line.split()[1]) / 2**10
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / 2**20 if sys.platform == "darwin" else peak / 2**10
 
 
 def provenance(device: torch.device, precision: str) -> dict[str, Any]:

@@ -191,6 +191,7 @@ def read_rows(path: Path) -> pd.DataFrame:
     blank = {name: [""] for name, dtype in DTYPES.items() if dtype != "str"}
     try:
         frame = pd.read_csv(path, dtype=DTYPES, keep_default_na=False, na_values=blank)
+        _check_version(frame["schema_version"].dropna(), path)
         return row_schema().validate(frame)
     except (OSError, ValueError, KeyError, pa.errors.SchemaError, pa.errors.SchemaErrors) as error:
         detail = " ".join(str(error).split())[:200]
@@ -199,10 +200,22 @@ def read_rows(path: Path) -> pd.DataFrame:
         ) from error
 
 
+def _check_version(versions: Iterable[int], source: Path) -> None:
+    """Raise UserError unless all rows of `source` are of this schema version, the only one there has been."""
+    other = sorted(set(versions) - {SCHEMA_VERSION})
+    if other:
+        raise UserError(
+            f"{str(source)!r} holds rows of schema version {', '.join(map(str, other))}, and this checkout reads "
+            f"version {SCHEMA_VERSION}; read it with the checkout that wrote it, or move it away and measure again."
+        )
+
+
 def _read_record(path: Path) -> list[Row]:
     try:
-        return [Row(**json.loads(line)) for line in path.read_text(encoding="utf-8").splitlines()]
-    except (ValueError, TypeError) as error:
+        lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        _check_version((line["schema_version"] for line in lines), path)
+        return [Row(**line) for line in lines]
+    except (ValueError, TypeError, KeyError) as error:
         raise UserError(
             f"Record {str(path)!r} cannot be read ({type(error).__name__}); delete it and its run will be repeated."
         ) from error

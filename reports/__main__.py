@@ -125,8 +125,11 @@ def explain_cell(
         scale: which runs to look at.
         results: folder that holds <scale>/runs.csv.
     """
+    explained = ", ".join(name for name, report in REPORTS.items() if report.has_cells)
     if table not in REPORTS:
-        raise UserError(f"There is no table {table!r}; choose one of {', '.join(REPORTS)}.")
+        raise UserError(f"There is no table {table!r}; choose one of {explained}.")
+    if not REPORTS[table].has_cells:
+        raise UserError(f"{table} has no cell that is the mean of some runs; choose one of {explained}.")
     source = results / scale / "runs.csv"
     rows = read_rows(source)
     rows = _select(rows[rows["suite"].isin(REPORTS[table].suites)], source, table, scale, (), (), None)

@@ -6,7 +6,7 @@ import pandas as pd
 
 from reports.checks import check_comparable, check_one_run_per_seed
 from reports.figures.style import MARKERS, PALETTE
-from reports.layout import Block, Page
+from reports.page import Block, Page
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -21,7 +21,8 @@ def ablation_frame(rows: pd.DataFrame) -> pd.DataFrame:
     Nothing is chosen by them. Parameters and multiply-adds are those of the full-size net (224 px), head left out.
 
     Returns:
-        Columns `arm`, `architecture`, `row_id`, `task` (names of all tasks), `gain`, `sd`, `n`, `params` and `gmac`.
+        Columns `arm`, `architecture`, `row_id`, `task` (names of all tasks), `measured_on`, `measured_as` (see
+        `reports.explain`), `gain`, `sd`, `n`, `params` and `gmac`.
         Arms that were not measured on every task have no line.
 
     Raises:
@@ -44,8 +45,14 @@ def ablation_frame(rows: pd.DataFrame) -> pd.DataFrame:
         gain=("gain", "mean"), sd=("gain", "std"), n=("gain", "count"), params=("params", "first")
     )
     found = found.reset_index()
-    names = "+".join(sorted(taken["task"].unique()))
-    return found.assign(gmac=found["arm"].map(costs), row_id=found["architecture"] + "/" + found["arm"], task=names)
+    tasks = sorted(taken["task"].unique())
+    return found.assign(
+        gmac=found["arm"].map(costs),
+        row_id=found["architecture"] + "/" + found["arm"],
+        task="+".join(tasks),
+        measured_on=";".join(tasks),
+        measured_as=found["arm"],
+    )
 
 
 def ablation_page(frame: pd.DataFrame, scale: str) -> Page:

@@ -55,6 +55,18 @@ def check_one_run_per_seed(seeds: pd.DataFrame) -> None:
         )
 
 
+def check_suites(rows: pd.DataFrame) -> None:
+    """Refuse what the two checks above refuse, suite by suite: those of two suites have other data by design.
+
+    Raises:
+        UserError: as they do.
+    """
+    for _, part in rows.groupby("suite"):
+        check_comparable(part)
+        after = part[part["phase"] == "after"]  # what was measured before belongs to no arm
+        check_one_run_per_seed(after.drop_duplicates([*RUN_CELL, "seed", "run_id"]).assign(role="method"))
+
+
 def _first_mixture(rows: pd.DataFrame, keys: list[str], field: str) -> tuple[list[str], str]:
     """Values of `field` in the first group of `keys` that has several, and the group's name; else two empties."""
     mixed = rows[rows.groupby(keys)[field].transform("nunique") > 1]

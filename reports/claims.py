@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import pandas as pd
 
 from benchmarks.record import Scale
-from reports.layout import Block, Page
+from reports.checks import check_suites
+from reports.page import Page, plain_block
 from reports.reduce import per_seed, rows_of_table
 from reports.sequences import chosen_ends, sequence_curves, single_task_means
 from reports.tables import TABLES
@@ -31,38 +32,35 @@ class Claim:
     name: str
     where: str
     """Section or table of the paper."""
-    pairs: Callable[[pd.DataFrame, Scale], Pairs]
+    pairs: Callable[[pd.DataFrame, pd.DataFrame], Pairs]
+    """Rows, and what `_cells` makes of them -> pairs."""
     equal: bool = False
     """Whether it says equal instead of greater."""
 
 
-def delta_beats_paint(rows: pd.DataFrame, scale: Scale) -> Pairs:
+def delta_beats_paint(_: pd.DataFrame, seeds: pd.DataFrame) -> Pairs:
     """Delta (n) against the better of PAINT's arms in the same cell, harmonic means of Tables 1, 2 and 3."""
-    seeds = _cells(rows, scale)
     paint = seeds[seeds["method"] == "paint"].groupby([*CELL, "seed"])["harmonic_mean"].max().rename("theirs")
     deltas = seeds[(seeds["method"] == "delta_networks") & (seeds["variant"] == "default")]
     return _pairs(deltas.join(paint, on=[*CELL, "seed"]), ours="harmonic_mean")
 
 
-def no_drop_on_the_base(rows: pd.DataFrame, scale: Scale) -> Pairs:
+def no_drop_on_the_base(_: pd.DataFrame, seeds: pd.DataFrame) -> Pairs:
     """Base accuracy with the patch taken off after training, against before."""
-    seeds = _cells(rows, scale)
     deltas = seeds[seeds["method"] == "delta_networks"]
     return _pairs(deltas.assign(theirs=deltas["base_before"]), ours="base_top1")
 
 
-def more_modules_help(rows: pd.DataFrame, scale: Scale) -> Pairs:
+def more_modules_help(_: pd.DataFrame, seeds: pd.DataFrame) -> Pairs:
     """Delta (2) against (1), and (4) against (2), harmonic means of one cell."""
-    seeds = _cells(rows, scale)
     deltas = seeds[(seeds["method"] == "delta_networks") & (seeds["variant"] == "default")]
     fewer = deltas.set_index([*CELL, "seed", "n_delta_modules"])["harmonic_mean"].rename("theirs")
     deltas = deltas.assign(fewer=deltas["n_delta_modules"].map({2: 1, 4: 2})).dropna(subset="fewer")
     return _pairs(deltas.join(fewer, on=[*CELL, "seed", "fewer"]), ours="harmonic_mean")
 
 
-def best_of_table1(rows: pd.DataFrame, scale: Scale) -> Pairs:
+def best_of_table1(_: pd.DataFrame, seeds: pd.DataFrame) -> Pairs:
     """Delta (4) against the best of parallel adapters, series adapters and BatchNormAdapt in the same cell."""
-    seeds = _cells(rows, scale)
     rivals = seeds[seeds["method"].isin(["parallel_adapters", "series_adapters", "batchnorm_adapt"])]
     best = rivals.groupby([*CELL, "seed"])["harmonic_mean"].max().rename("theirs")
     deltas = seeds[
@@ -71,7 +69,7 @@ def best_of_table1(rows: pd.DataFrame, scale: Scale) -> Pairs:
     return _pairs(deltas.join(best, on=[*CELL, "seed"]), ours="harmonic_mean")
 
 
-def delta_beats_paint_in_sequences(rows: pd.DataFrame, _: Scale) -> Pairs:
+def delta_beats_paint_in_sequences(rows: pd.DataFrame, _: pd.DataFrame) -> Pairs:
     """Mean over base and tasks after a sequence, against the better of PAINT's arms."""
     curves = sequence_curves(rows)
     ends = chosen_ends(curves)
@@ -98,8 +96,13 @@ def claims_frame(rows: pd.DataFrame, scale: Scale) -> pd.DataFrame:
     """One line per claim and case: `claim`, `where`, `case`, `difference` (points, mean over seeds), `n`, `p`, `holds`.
 
     `p` is that of the difference being above 0 by chance, blank below three seeds and where all seeds agree exactly.
+
+    Raises:
+        UserError: if the rows must not be compared.
     """
-    lines = [line for claim in CLAIMS for line in _lines(claim, claim.pairs(rows, scale))]
+    check_suites(rows)
+    seeds = _cells(rows, scale)
+    lines = [line for claim in CLAIMS for line in _lines(claim, claim.pairs(rows, seeds))]
     return pd.DataFrame(lines, columns=["claim", "where", "case", "difference", "n", "p", "holds"])
 
 
@@ -127,9 +130,7 @@ def claims_page(frame: pd.DataFrame, scale: Scale) -> Page:
         title="What the paper says of patching, and what was measured",
         caption=f"Scale {scale}; test split. A case is one net, task (or group) and number of modules; it holds "
         "if the mean over seeds does. p: paired t-test over at least three seeds, one-sided.",
-        blocks=(
-            Block(title="Claims", cells=cells, best=pd.DataFrame(False, index=cells.index, columns=cells.columns)),
-        ),
+        blocks=(plain_block("Claims", cells),),
         notes=tuple(notes),
         commands=(),
     )

@@ -6,9 +6,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from benchmarks.record import Scale
+from reports import paper
 from reports.checks import check_comparable, check_one_run_per_seed
-from reports.layout import Block, Page
-from reports.paper import TARGETS
+from reports.commands import fill_commands, whole_table
+from reports.page import Block, Page, printed_block
+from reports.verdicts import beside_printed, difference_blocks
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,16 +21,19 @@ SUITE = "dense"
 NAME = "table7"
 CELL = ["task", "architecture", "method", "variant", "n_delta_modules"]
 KINDS = {"detection": "mAP@0.5, VOC 11-point", "segmentation": "mIoU"}
+REFERENCE = "frozen_stages"
+"""Start of the variant of an arm that does not keep the backbone."""
 MIN_SCORE = 0.5
 """Boxes of a lower score are not drawn."""
 
 
-def dense_frame(rows: pd.DataFrame) -> pd.DataFrame:
-    """Rows of the suite -> one line per task, architecture and arm, and lines of the paper that nobody measured.
+def dense_frame(rows: pd.DataFrame, scale: Scale) -> pd.DataFrame:
+    """Rows of the suite -> one line per task, architecture and arm; the paper's nets stand there before they ran.
 
     Returns:
-        Columns `CELL`, `metric`, `mean`, `sd` (ddof = 1), `n`, `frozen` (`yes`, `NO` or blank), `params_delta`,
-        `params_delta_full_size`, `params_head`, `train_s`, `protocol`, `run_id` (of the first seed), `paper_value`.
+        Columns `CELL`, `kind`, `row_id`, `metric`, `mean`, `sd` (ddof = 1), `n`, `frozen` (`yes`, `NO` or blank),
+        `params_delta`, `params_delta_full_size`, `params_head`, `train_s`, `protocol`, `run_id` (of the first seed),
+        `PRINTED` (at scale `paper`), `difference`, `verdict`.
 
     Raises:
         UserError: if the rows must not be averaged.
@@ -35,7 +41,7 @@ def dense_frame(rows: pd.DataFrame) -> pd.DataFrame:
     check_comparable(rows)
     check_one_run_per_seed(rows.assign(role="method"))
     same = (rows["backbone_sha_before"] == rows["backbone_sha_after"]) & rows["base_logits_equal"].fillna(False)
-    frozen = same.map({True: "yes", False: "NO"}).where(~rows["variant"].str.startswith("frozen_stages"), "")
+    frozen = same.map({True: "yes", False: "NO"}).where(~rows["variant"].str.startswith(REFERENCE), "")
     grouped = rows.assign(frozen=frozen).sort_values("seed").groupby(CELL, sort=False)
     facts = ("metric", "params_delta", "params_delta_full_size", "params_head", "protocol", "scale", "run_id")
     lines = grouped.agg(
@@ -46,51 +52,53 @@ def dense_frame(rows: pd.DataFrame) -> pd.DataFrame:
         train_s=("train_s", "mean"),
         **{fact: (fact, "first") for fact in facts},
     ).reset_index()
-    lines["kind"] = lines["task"].str.split(":").str[0]
     printed = _printed()
-    merged = lines.merge(printed, how="outer", on=["kind", "architecture", "method", "variant"])
-    merged["task"] = merged["task"].fillna(merged["kind"])
-    merged["n_delta_modules"] = merged["n_delta_modules"].fillna(merged["printed_modules"]).astype("Int64")
-    place = {kind: index for index, kind in enumerate(KINDS)}
-    merged["place"] = merged["kind"].map(place)
-    merged["arm"] = merged["variant"].str.startswith("frozen_stages").astype(int)
+    if scale == "local":
+        printed = printed.iloc[:0]
+    elif scale == "embedded":
+        printed = printed.assign(printed=None, paper_value=float("nan"), erratum="")
+    frame = beside_printed(lines, printed, CELL)
+    kind = frame["task"].str.split(":").str[0]
+    arms = frame["variant"].replace({"": "baseline", "default": "delta4"})
+    frame = frame.assign(
+        kind=kind,
+        row_id=kind + "/" + frame["architecture"] + "/" + arms,
+        place=kind.map(list(KINDS).index),
+        arm=frame["variant"].str.startswith(REFERENCE).astype(int),
+    )
     order = ["place", "task", "architecture", "arm", "n_delta_modules"]
-    return merged.sort_values(order, ignore_index=True).drop(columns=["place", "arm", "printed_modules"])
+    return frame.sort_values(order, ignore_index=True).drop(columns=["place", "arm"])
 
 
 def _printed() -> pd.DataFrame:
-    frame = pd.read_csv(TARGETS / f"{NAME}.csv")
-    return pd.DataFrame(
-        {
-            "kind": frame["task"],
-            "architecture": frame["architecture"],
-            "method": frame["method"],
-            "variant": frame["n_delta_modules"].gt(0).map({True: "default", False: ""}),
-            "printed_modules": frame["n_delta_modules"],
-            "paper_value": frame["value"],
-        }
-    )
+    printed = paper.printed(7)
+    return printed.assign(variant=printed["n_delta_modules"].gt(0).map({True: "default", False: ""}))
 
 
-def dense_page(frame: pd.DataFrame, scale: str) -> Page:
-    """One block for each task: ours, the gain over the frozen baseline, and the printed value."""
-    measured = frame[frame["n"].notna()]
+def dense_page(frame: pd.DataFrame, scale: Scale) -> Page:
+    """One block for each task, with the gain over the frozen baseline; then the printed table."""
+    measured = frame[frame["n"] > 0]
     seeds = int(measured["n"].max()) if len(measured) else 0
     protocols = " | ".join(measured["protocol"].unique()) or "none"
-    tasks = list(measured["task"].unique() if scale == "local" and len(measured) else frame["task"].unique())
-    blocks = [_block(str(task), frame[frame["task"] == task], scale) for task in tasks]
-    lacking = frame[frame["n"].isna()]
+    tasks = [(str(name), part) for name, part in frame.groupby("task", sort=False)]
+    cell = " Cells: ours (printed)." if scale == "paper" else ""
+    blocks = [
+        *(_block(name, part, scale) for name, part in tasks),
+        printed_block(_printed_cells(), scale),
+        *difference_blocks((name, _lined(part)) for name, part in tasks),
+    ]
     return Page(
         name=NAME,
         title="Table 7. Detection and segmentation on a frozen backbone",
         caption=(
-            f"Scale {scale}; protocol {protocols}; test split, n = {seeds} seed(s). Neck and heads are trained in "
-            "every row; the backbone is frozen as a whole, and Delta (4) adds four Delta-modules. 'frozen_stages=1' "
-            "fine-tunes the rest of it (the stock config), for reference. Parameters: trained ones of the backbone."
+            f"Scale {scale}; protocol {protocols}; test split, n = {seeds} seed(s).{cell} Neck and heads are trained "
+            "in every row; the backbone is frozen as a whole, and Delta (4) adds four Delta-modules. "
+            "'frozen_stages=1' fine-tunes the rest of it (the stock config), for reference. Bold: highest of a frozen "
+            "backbone. Parameters: trained ones of the backbone."
         ),
         blocks=tuple(blocks),
         notes=_notes(frame),
-        commands=(f"nox -s {NAME} -- --scale {scale}",) if len(lacking) and scale != "local" else (),
+        commands=(fill_commands(frame[frame["n"] == 0], NAME, scale) if len(frame) else (whole_table(NAME, scale),)),
     )
 
 
@@ -105,43 +113,59 @@ def _notes(frame: pd.DataFrame) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _block(task: str, part: pd.DataFrame, scale: str) -> Block:
-    kind = task.partition(":")[0]
+def _block(task: str, part: pd.DataFrame, scale: Scale) -> Block:
     lines: list[dict[str, str]] = []
+    best: list[bool] = []
     for architecture, rows in part.groupby("architecture", sort=False):
         baseline = rows.loc[rows["variant"] == "", "mean"]
         base = float(baseline.iloc[0]) if len(baseline) else np.nan
         lines += [_line(str(architecture), row, base, scale) for row in rows.to_dict("records")]
+        contest = rows["mean"].where(~rows["variant"].str.startswith(REFERENCE))
+        best += list(contest == contest.max())
     cells = pd.DataFrame(lines)
-    if (cells["printed"] == "").all():
-        cells = cells.drop(columns="printed")
-    return Block(
-        title=f"{task} ({KINDS[kind]})",
-        cells=cells,
-        best=pd.DataFrame(False, index=cells.index, columns=cells.columns),
-    )
+    is_best = pd.DataFrame({name: best if name == "value" else False for name in cells.columns}, index=cells.index)
+    return Block(title=f"{task} ({KINDS[task.partition(':')[0]]})", cells=cells, best=is_best)
 
 
-def _line(architecture: str, row: dict[Any, Any], base: float, scale: str) -> dict[str, str]:
-    modules = int(row["n_delta_modules"])
-    arm = f"+ Delta ({modules})" if modules else row["variant"] or "frozen"
+def _line(architecture: str, row: dict[Any, Any], base: float, scale: Scale) -> dict[str, str]:
     gain = row["mean"] - base
-    params = row["params_delta_full_size"] if scale == "embedded" and modules else row["params_delta"]
+    params = row["params_delta_full_size"] if scale == "embedded" and row["n_delta_modules"] else row["params_delta"]
     return {
         "architecture": architecture,
-        "method": f"{str(row['method']).partition('+')[0]} {arm}",
+        "method": _label(row),
         "params M": "" if pd.isna(params) else f"{params / 1e6:.2f}",
         "base frozen": row["frozen"] if isinstance(row["frozen"], str) else "",
-        "value": _text(row["mean"], row["sd"]),
+        "value": _text(row["mean"], row["sd"], row["printed"]),
         "gain": f"{gain:+.2f}" if row["variant"] and pd.notna(gain) else "",
-        "printed": "" if pd.isna(row["paper_value"]) else f"{row['paper_value']:.2f}",
     }
 
 
-def _text(mean: float, sd: float) -> str:
-    if pd.isna(mean):
-        return ""
-    return f"{mean:.2f}" + ("" if pd.isna(sd) else f" ±{sd:.2f}")
+def _label(row: dict[Any, Any]) -> str:
+    modules = int(row["n_delta_modules"])
+    arm = f"+ Delta ({modules})" if modules else row["variant"] or "frozen"
+    return f"{str(row['method']).partition('+')[0]} {arm}"
+
+
+def _text(mean: float, sd: float, printed: str | float) -> str:
+    ours = "" if pd.isna(mean) else f"{mean:.2f}"
+    ours += "" if pd.isna(sd) else f" ±{sd:.2f}"
+    return ours if pd.isna(printed) else f"{ours} ({printed})".lstrip()
+
+
+def _printed_cells() -> pd.DataFrame:
+    printed = _printed()
+    return pd.DataFrame(
+        {
+            "architecture": printed["architecture"],
+            "method": [_label(line) for line in printed.to_dict("records")],
+            **{kind: printed["printed"].where(printed["task"] == kind, "") for kind in KINDS},
+        }
+    )
+
+
+def _lined(part: pd.DataFrame) -> pd.DataFrame:
+    labels = [f"{line['architecture']}: {_label(line)}" for line in part.to_dict("records")]
+    return part.assign(line=labels, column="value")
 
 
 # --- pictures ----------------------------------------------------------------------------------------------------
@@ -151,7 +175,7 @@ def dense_figure(frame: pd.DataFrame, folder: Path) -> "Figure | None":
     """Truth, baseline and Delta side by side on the first test images of each task; None if no run kept any."""
     from matplotlib.figure import Figure  # the tables do not need it
 
-    frozen = frame[frame["n"].notna() & ~frame["variant"].fillna("").str.startswith("frozen_stages")]
+    frozen = frame[(frame["n"] > 0) & ~frame["variant"].str.startswith(REFERENCE)]
     cases: list[tuple[str, list[tuple[str, Any]]]] = []
     for (task, architecture), rows in frozen.groupby(["task", "architecture"], sort=False):
         arms = [

@@ -7,10 +7,13 @@ import pandas as pd
 from benchmarks.record import Scale
 from reports import paper
 from reports.checks import check_comparable, check_one_run_per_seed
-from reports.layout import Block, Page
+from reports.commands import whole_table
+from reports.page import Block, Page, printed_block
+from reports.verdicts import PRINTED, difference_blocks, with_verdicts
 
 NAME = "table6"
 SUITE = "domain_adaptation"
+ARCHITECTURE = "resnet18"
 VALIDATED = ", validated"
 """End of the variant of a row whose weights a label-free validator picked."""
 
@@ -28,7 +31,8 @@ def transfer_frame(rows: pd.DataFrame, scale: Scale, tasks: tuple[str, ...] = ()
 
     Returns:
         Columns `picked` (`last` | `validated`), `method`, `setting`, `task`, `mean`, `sd` (ddof = 1), `n`,
-        `paper_value`, `protocol`; `mean` is blank and `n` 0 where nothing was measured.
+        `protocol`, `row_id`, `architecture`, `measured_as` (see `reports.explain`), `PRINTED`, `difference`,
+        `verdict`; `mean` is blank and `n` 0 where nothing was measured.
 
     Raises:
         UserError: if the rows must not be averaged.
@@ -63,30 +67,30 @@ def transfer_frame(rows: pd.DataFrame, scale: Scale, tasks: tuple[str, ...] = ()
     )
     frame = grid.merge(measured.reset_index(), on=cell, how="left")
     frame["n"] = frame["n"].fillna(0).astype(int)
-    values = printed[["method", "task", "paper_value"]] if scale == "paper" else printed[["method"]].assign(task="")
-    return frame.merge(values.drop_duplicates(["method", "task"]), on=["method", "task"], how="left").reindex(
-        columns=[*cell, "mean", "sd", "n", "paper_value", "protocol"]
-    )
+    values = printed if scale == "paper" else printed.iloc[:0]
+    frame = frame.merge(values[["method", "task", *PRINTED]], on=["method", "task"], how="left")
+    frame["row_id"] = frame["method"] + "/" + frame["picked"]
+    frame["measured_as"] = frame["setting"] + frame["picked"].map({"last": "", "validated": VALIDATED})
+    return with_verdicts(frame.assign(architecture=ARCHITECTURE))
 
 
 def transfer_page(frame: pd.DataFrame, scale: Scale) -> Page:
-    """Last weights, then those that a validator picked; the printed table stands apart except at scale paper."""
+    """Last weights, then those that a validator picked, then the printed table."""
     usual_n = int(frame.loc[frame["n"] > 0, "n"].mode().max()) if frame["n"].any() else 0
-    blocks = [
-        _block("ResNet-18, last weights", frame[frame["picked"] == "last"], usual_n),
-        _block("ResNet-18, weights picked without target labels", frame[frame["picked"] == "validated"], usual_n),
-    ]
-    if scale != "paper":
-        blocks.append(_printed())
+    titles = {"last": "last weights", "validated": "weights picked without target labels"}
+    parts = [(titles[str(picked)], part) for picked, part in frame.groupby("picked", sort=False)]
     protocols = " | ".join(frame["protocol"].dropna().unique())
+    seeds = f"mean ± sample standard deviation over n = {usual_n} seeds, unless a cell says [n=...]"
+    run = f"protocol {protocols}; {seeds}" if usual_n else "not run"
     return Page(
         name=NAME,
         title="Table 6. Domain adaptation: top-1 (%) on the target's test split",
-        caption=(
-            f"Scale {scale}; protocol {protocols}; mean ± sample standard deviation over n = {usual_n} seeds, unless a "
-            "cell says [n=...]. Nets are trained from scratch. Bold: best row that sees no target labels."
+        caption=(f"Scale {scale}; {run}. Nets are trained from scratch. Bold: best row that sees no target labels."),
+        blocks=(
+            *(_block(f"ResNet-18, {title}", part, usual_n) for title, part in parts),
+            _printed(scale),
+            *difference_blocks((title, _lined(part)) for title, part in parts),
         ),
-        blocks=tuple(blocks),
         notes=(
             *_orderings(frame[frame["picked"] == "last"]),
             "zero-shot: nothing of the target is seen. unsupervised DA: unlabelled target training images are. "
@@ -111,6 +115,8 @@ def _orderings(last: pd.DataFrame) -> list[str]:
 
 
 def _commands(frame: pd.DataFrame, scale: Scale) -> tuple[str, ...]:
+    if frame.empty:
+        return (whole_table(NAME, scale),)
     missing = list(frame.loc[(frame["picked"] == "last") & (frame["n"] == 0), "task"].unique())
     if not missing:
         return ()
@@ -121,7 +127,7 @@ def _commands(frame: pd.DataFrame, scale: Scale) -> tuple[str, ...]:
 
 
 def _block(title: str, part: pd.DataFrame, usual_n: int) -> Block:
-    numbers = zip(part["mean"], part["sd"], part["n"], part["paper_value"], strict=True)
+    numbers = zip(part["mean"], part["sd"], part["n"], part["printed"], strict=True)
     texts = part.assign(text=[_text(mean, sd, n, printed, usual_n) for mean, sd, n, printed in numbers])
     wide = texts.set_index(["method", "setting", "task"])["text"].unstack("task", sort=False)
     means = part.set_index(["method", "setting", "task"])["mean"].unstack("task", sort=False)
@@ -133,17 +139,17 @@ def _block(title: str, part: pd.DataFrame, usual_n: int) -> Block:
     return Block(title=title, cells=cells, best=best.reindex(columns=cells.columns, fill_value=False))
 
 
-def _printed() -> Block:
+def _printed(scale: Scale) -> Block:
     printed = paper.printed(6)
     cells = printed.set_index(["method", "task"])["printed"].unstack("task", sort=False)
     cells = cells.rename_axis(columns=None).reset_index()
     cells.insert(1, "setting", [SETTINGS[method.partition("+")[0]] for method in cells["method"]])
     cells["method"] = [_label(method) for method in cells["method"]]
-    return Block(
-        title="Printed in the paper (other data, other scale: not comparable cell by cell)",
-        cells=cells,
-        best=pd.DataFrame(False, index=cells.index, columns=cells.columns),
-    )
+    return printed_block(cells, scale)
+
+
+def _lined(part: pd.DataFrame) -> pd.DataFrame:
+    return part.assign(line=[_label(method) for method in part["method"]], column=part["task"])
 
 
 def _label(method: str) -> str:
@@ -154,8 +160,8 @@ def _label(method: str) -> str:
     return " + ".join([names.get(first, first), *(more.get(name, name) for name in added)])
 
 
-def _text(mean: float, sd: float, n: int, printed: float, usual_n: int) -> str:
+def _text(mean: float, sd: float, n: int, printed: str | float, usual_n: int) -> str:
     ours = ""
     if not pd.isna(mean):
         ours = f"{mean:.2f}" + ("" if pd.isna(sd) else f" ±{sd:.2f}") + (f" [n={n}]" if n != usual_n else "")
-    return ours if pd.isna(printed) else f"{ours} ({printed:g})".lstrip()
+    return ours if pd.isna(printed) else f"{ours} ({printed})".lstrip()

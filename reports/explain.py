@@ -12,6 +12,12 @@ from reports.protocol import PROTOCOLS, departures
 CELL_KEYS = ("architecture", "method", "n_delta_modules", "variant", "task")
 """Columns by which lines of a tidy frame point at the rows behind them; a frame may lack some."""
 
+OTHERWISE = {"measured_on": "task", "measured_as": "variant"}
+"""Columns of frames whose lines are named otherwise than their rows: the rows' tasks, joined by `;`, and variant."""
+
+BESIDE = ("+bn", ",harmonic_mean", ",mean", ", validated", ", gates at their mean")
+"""Ends of a variant that a run measures beside its own arm; a command line names the arm alone."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Explanation:
@@ -45,10 +51,11 @@ def explain(frame: pd.DataFrame, rows: pd.DataFrame, table: str, scale: Scale, r
     _known("row", row, frame["row_id"])
     _known("column", column, frame.loc[frame["row_id"] == row, "task"])
     cell = frame[(frame["row_id"] == row) & (frame["task"] == column)]
-    keys = [key for key in CELL_KEYS if key in frame]
-    behind = rows.merge(cell[keys].drop_duplicates(), on=keys)
+    behind = _rows_behind(cell, rows)
     if behind.empty:
-        raise UserError(f"Nothing was measured for {row} / {column}; measure it: {_command(table, scale, cell)}")
+        raise UserError(
+            f"Nothing was measured for {row} / {column}; measure it: {_command(table, scale, cell, column)}"
+        )
     runs = behind.drop_duplicates("run_id")
     suite = runs["suite"].iloc[0]
     return Explanation(
@@ -66,7 +73,7 @@ def explain(frame: pd.DataFrame, rows: pd.DataFrame, table: str, scale: Scale, r
         ),
         departures=departures(suite, runs["config"].iloc[0]),
         knows_protocol=suite in PROTOCOLS,
-        command=_command(table, scale, runs),
+        command=_command(table, scale, runs, column),
     )
 
 
@@ -75,11 +82,27 @@ def _known(kind: str, name: str, there: "pd.Series[str]") -> None:
         raise UserError(f"There is no {kind} {name!r}; choose one of {', '.join(dict.fromkeys(there))}.")
 
 
-def _command(table: str, scale: Scale, lines: pd.DataFrame) -> str:
+def _rows_behind(cell: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
+    for column, name in OTHERWISE.items():
+        if column in cell:
+            cell = cell.assign(**{name: cell[column].str.split(";")}).explode(name)
+    keys = [key for key in CELL_KEYS if key in cell]
+    lines = cell[keys].drop_duplicates()
+    behind = rows.merge(lines, on=keys)
+    # Full fine-tuning is PAINT at alpha = 1 where it was not run by itself.
+    return rows.merge(lines.replace({"method": {"finetune": "paint"}}), on=keys) if behind.empty else behind
+
+
+def _command(table: str, scale: Scale, lines: pd.DataFrame, column: str) -> str:
     """Command that measures the cell again; results go elsewhere, for what is measured is never overwritten."""
     first = lines.iloc[0]
-    variant = f":{first['variant']}" if first["variant"] else ""
-    task = f"imagefolder:{first['task']}" if scale == "local" else first["task"]
-    words = ["nox", "-s", table, "--", "--scale", scale, "--arch", first["architecture"], "--task", task]
+    arm = first["variant"] if "variant" in lines else ""
+    for end in BESIDE:
+        arm = arm.removesuffix(end)
+    task = f"imagefolder:{column}" if scale == "local" else column
+    words = ["nox", "-s", table, "--", "--scale", scale, "--arch", first["architecture"]]
+    words += [] if table == "ablation" else ["--task", task]  # its columns are means over all tasks
+    words += ["--method", f"{first['method']}:{arm}" if arm else first["method"]]
+    seeds = ["--seeds", str(lines["seed"].max() + 1)] if "seed" in lines else []
     own = ["--weights", "WEIGHTS", "--data-root", "DATA"] if scale == "local" else []
-    return shlex.join([*words, "--method", f"{first['method']}{variant}", *own, "--results", "elsewhere"])
+    return shlex.join([*words, *seeds, *own, "--results", "elsewhere"])

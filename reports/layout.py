@@ -1,53 +1,26 @@
-"""Tidy frame -> page: blocks of cell text, the best cells, caption, footnotes and the commands that fill blanks."""
+"""Tables of `reports.tables`: tidy frame -> page, with cell text, the best cells, footnotes and commands."""
 
 import itertools
-import shlex
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import pandas as pd
 
 from benchmarks.record import Scale
 from reports import paper
-from reports.reduce import MATCH_POINTS
+from reports.commands import fill_commands, whole_table
+from reports.page import Block, Page, printed_block
 from reports.tables import Table, TableRow
+from reports.verdicts import MATCH_POINTS, difference_blocks
 
 FACTS = ("params M", "printed M", "base before", "base after", "base frozen", "alpha")
 """Columns that describe a method rather than a task; one that is blank for every method is not shown."""
 
 
-Source = Literal["ours", "paper", "difference"]
-"""Where the numbers of a block come from; `difference` is ours minus the paper's, in points."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Block:
-    """A grid of plain text, not yet escaped for any format."""
-
-    title: str
-    cells: pd.DataFrame
-    best: pd.DataFrame
-    """Same shape, True where the text is to be set bold."""
-    source: Source = "ours"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Page:
-    """Everything a reader of one table sees, in any format."""
-
-    name: str
-    title: str
-    caption: str
-    blocks: tuple[Block, ...]
-    notes: tuple[str, ...]
-    commands: tuple[str, ...]
-
-
 def page(frame: pd.DataFrame, table: Table, scale: Scale) -> Page:
     """Lay out a table frame of one scale; without lines it holds the printed numbers alone.
 
-    At scale `paper` a cell holds ours and (printed); else the printed table stands apart.
+    The printed table stands apart; at scale `paper` a cell holds ours and (printed), and verdicts have blocks.
     """
     usual_n = frame.loc[frame["n"] > 0, "n"].mode()
     blocks = [
@@ -55,41 +28,23 @@ def page(frame: pd.DataFrame, table: Table, scale: Scale) -> Page:
         for architecture, part in frame.groupby("architecture", sort=False)
         if scale == "paper" or part["selection"].notna().any()
     ]
-    marks = set(frame["erratum"].dropna()) | set(frame["params_erratum"].dropna())
-    if scale != "paper":
-        printed = paper.printed(table.number)
-        shown = printed[printed["architecture"].isin(frame["architecture"])]
-        shown = printed if shown.empty else shown
-        blocks.append(_printed_block(shown))
-        marks |= set(shown["erratum"]) | set(shown["params_erratum"])
-    else:
-        blocks += [_difference_block(str(name), part) for name, part in frame.groupby("architecture", sort=False)]
+    printed = paper.printed(table.number)
+    blocks.append(_printed_block(printed, scale))
+    lined = frame.assign(line=[_label(record) for record in _records(frame)], column=frame["task"])
+    blocks += difference_blocks((str(name), part) for name, part in lined.groupby("architecture", sort=False))
+    marks = set(printed["erratum"]) | set(printed["params_erratum"])
     return Page(
         name=table.name,
         title=f"Table {table.number}. {table.title}",
         caption=_caption(frame, scale, usual_n) if frame["n"].any() else f"Scale {scale}: not run.",
         blocks=tuple(blocks),
         notes=(*_notes(frame), *paper.footnotes(marks)),
-        commands=tuple(fill_commands(frame, table.name, scale)),
+        commands=(
+            (whole_table(table.name, scale),)
+            if frame.empty
+            else fill_commands(frame[frame["status"] == "missing"], table.name, scale)
+        ),
     )
-
-
-def fill_commands(frame: pd.DataFrame, name: str, scale: str) -> list[str]:
-    """One command per group of architectures that lack the same tasks."""
-    if frame.empty:
-        return [shlex.join(["nox", "-s", name, "--", "--scale", scale])]
-    missing = frame[frame["status"] == "missing"]
-    lacking: dict[tuple[str, ...], list[str]] = {}
-    for architecture, part in missing.groupby("architecture", sort=False):
-        lacking.setdefault(tuple(part["task"].unique()), []).append(str(architecture))
-    # A user's own data: the table knows the names of weights and folders, the user knows where they lie.
-    own = ["--weights", "WEIGHTS", "--data-root", "DATA"] if scale == "local" else []
-    kind = "imagefolder:" if scale == "local" else ""
-    fixed = ["nox", "-s", name, "--", "--scale", scale, *own]
-    return [
-        shlex.join([*fixed, *_repeated("--arch", architectures), *_repeated("--task", [kind + task for task in tasks])])
-        for tasks, architectures in lacking.items()
-    ]
 
 
 def _value_text(mean: float, sd: float) -> str:
@@ -117,15 +72,13 @@ def _cell_text(numbers: list[dict[str, Any]], usual_n: int) -> str:
     return f"{ours} ({' / '.join(printed)})".lstrip() if printed else ours
 
 
-def _repeated(flag: str, names: Iterable[str]) -> list[str]:
-    return [word for name in names for word in (flag, name)]
-
-
 def _block(architecture: str, part: pd.DataFrame, usual_n: int) -> Block:
     """One architecture: rows are methods, columns are facts about the method, then the tasks."""
     lines = []
     best = []
     for numbers in _groups(_records(part), "row_id"):
+        if all(number["status"] == "not_asked" for number in numbers):
+            continue  # it joined the table by name, on other architectures
         by_task = {cell[0]["task"]: cell for cell in _groups(numbers, "task")}
         texts = {task: _cell_text(cell, usual_n) for task, cell in by_task.items()}
         lines.append({"method": _label(numbers[0])} | _facts(numbers) | texts)
@@ -180,7 +133,7 @@ def _facts(numbers: list[dict[str, Any]]) -> dict[str, str]:
     return dict(zip(FACTS, texts, strict=True))
 
 
-def _printed_block(printed: pd.DataFrame) -> Block:
+def _printed_block(printed: pd.DataFrame, scale: Scale) -> Block:
     """The paper's own rows, tasks and numbers."""
     lines = []
     for numbers in _groups(_records(printed), "row_id"):
@@ -193,35 +146,7 @@ def _printed_block(printed: pd.DataFrame) -> Block:
         lines.append(names | {"printed M": first["params_printed"] + first["params_erratum"]} | texts)
     cells = pd.DataFrame(lines)
     cells = cells.drop(columns=[name for name in ("printed M",) if (cells[name] == "").all()])
-    return Block(
-        title="Printed in the paper (other data, other scale: not comparable cell by cell)",
-        cells=cells,
-        best=pd.DataFrame(False, index=cells.index, columns=cells.columns),
-        source="paper",
-    )
-
-
-def _difference_block(architecture: str, part: pd.DataFrame) -> Block:
-    """Ours held against the printed number in every cell."""
-    lines = []
-    for numbers in _groups(_records(part), "row_id"):
-        texts = {
-            cell[0]["task"]: " / ".join(_difference_text(number) for number in cell)
-            for cell in _groups(numbers, "task")
-        }
-        lines.append({"method": _label(numbers[0])} | texts)
-    cells = pd.DataFrame(lines)
-    best = pd.DataFrame(False, index=cells.index, columns=cells.columns)
-    return Block(title=f"{architecture}: ours minus printed", cells=cells, best=best, source="difference")
-
-
-def _difference_text(number: dict[str, Any]) -> str:
-    """The verdict, and behind `match` and `untrusted` the difference; blank where the paper prints nothing."""
-    verdict: str = number["verdict"]
-    if not verdict:
-        return ""
-    exact = "" if verdict.startswith("off") or pd.isna(number["difference"]) else f" ({number['difference']:+.2f})"
-    return f"{verdict}{exact}{number['erratum']}"
+    return printed_block(cells, scale)
 
 
 def _caption(frame: pd.DataFrame, scale: str, usual_n: "pd.Series[int]") -> str:
@@ -235,9 +160,11 @@ def _caption(frame: pd.DataFrame, scale: str, usual_n: "pd.Series[int]") -> str:
     cell = "Cells: ours (printed). " if scale == "paper" else ""
     if scale == "paper":
         cell += f"match: within {MATCH_POINTS:g} point or two of our standard deviations of the printed value. "
+    paint = "PAINT: alpha chosen per seed by harmonic mean on the validation splits. "
+    paint = paint if (frame["method"] == "paint").any() else ""
     return (
         f"Scale {scale}; protocol {names('protocol')}; base task {names('base_task')}; test split, {seeds}, "
-        f"unless a cell says [n=...]. {cell}PAINT: alpha chosen per seed by harmonic mean on the validation splits. "
+        f"unless a cell says [n=...]. {cell}{paint}"
         "Bold: highest harmonic mean per architecture and task, oracle and full fine-tuning excluded. Parameters: "
         "trained ones of the full-size architecture without the head, as the paper counts them."
     )

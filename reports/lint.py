@@ -11,7 +11,7 @@ import pandas as pd
 
 from benchmarks.record import Scale
 from reports import paper
-from reports.layout import Block, Page
+from reports.page import Page, plain_block
 from reports.paper import PrintedCell
 from reports.records import records
 
@@ -181,7 +181,7 @@ def lint_page(rows: pd.DataFrame, scale: Scale) -> tuple[pd.DataFrame, Page]:
         title="Lint: numbers that cannot all be right",
         caption=f"Checks on the paper's tables ({len(findings)} findings) and on {len(rows)} rows of scale {scale} "
         f"({len(ours)} findings).",
-        blocks=(Block(title="The paper", cells=frame, best=frame.map(lambda _: False)),),
+        blocks=(plain_block("The paper", frame),),
         notes=tuple(ours),
         commands=(),
     )

@@ -12,13 +12,11 @@ from benchmarks.record import Scale
 from reports import paper
 from reports.checks import RUN_CELL, check_comparable, check_one_run_per_seed
 from reports.tables import TABLE1_WEIGHTS, Table, TableRow
+from reports.verdicts import PRINTED, with_verdicts
 
 RUN = [*RUN_CELL, "seed", "run_id"]
 CELL = [*RUN_CELL, "role"]
 QUANTITIES = ["harmonic_mean", "base_top1", "patch_top1"]
-
-MATCH_POINTS = 1.0
-"""The paper prints one run without spread: ours matches within a point, or within two of our standard deviations."""
 
 Status = Literal["measured", "no_base", "not_applicable", "not_asked", "missing"]
 """`no_base`: run without base data, so no harmonic mean. `not_applicable`: the method does not exist for the net.
@@ -152,6 +150,8 @@ def table_frame(
     printed = paper.printed(table.number)
     # Slim embedded nets carry the paper's names; the paper's data sets exist at scale paper only.
     known_architectures = [] if scale == "local" else list(printed["architecture"])
+    if scale == "embedded":
+        known_architectures = [net for net in known_architectures if net not in table.large_architectures]
     rows_shown = _rows_shown(table, measured)
     known_tasks = list(printed["task"]) if scale == "paper" else []
     grid = pd.DataFrame(
@@ -187,6 +187,7 @@ def rows_of_table(rows: pd.DataFrame, table: Table, scale: Scale, tasks: tuple[s
         rows = rows[rows["task"].isin([*table.drawn_tasks, *tasks])]
     if scale == "paper":
         rows = rows[(rows["weights"] == TABLE1_WEIGHTS) == (table.number == 1)]
+        rows = rows[rows["task"].isin([*paper.printed(table.number)["task"], *tasks])]
     return rows[rows["architecture"].isin(table.architectures)] if table.architectures else rows
 
 
@@ -245,29 +246,6 @@ def _with_paper(tidy: pd.DataFrame, printed: pd.DataFrame, scale: Scale) -> pd.D
         ["architecture", "method", "n_delta_modules", "params_printed", "params_erratum"]
     ].drop_duplicates()
     tidy = tidy.merge(params, on=["architecture", "method", "n_delta_modules"], how="left")
-    values = printed[[*paper.PRINTED_KEY, "printed", "paper_value", "erratum"]].assign(role="method")
+    values = printed[[*paper.PRINTED_KEY, *PRINTED]].assign(role="method")
     tidy = tidy.merge(values if scale == "paper" else values.iloc[:0], on=[*paper.PRINTED_KEY, "role"], how="left")
-    tidy["difference"] = tidy["mean"] - tidy["paper_value"]
-    numbers = (tidy[name] for name in ("paper_value", "erratum", "mean", "sd", "difference"))
-    tidy["verdict"] = [verdict(*values) for values in zip(*numbers, strict=True)]
-    return tidy
-
-
-def verdict(printed: float, erratum: object, mean: float, sd: float, difference: float) -> str:
-    """`match` | `off by -1.20` | `untrusted` | `not run`; blank where the paper prints nothing to compare with.
-
-    >>> verdict(80.0, "", 80.6, float("nan"), 0.6), verdict(80.0, "", 78.0, 0.4, -2.0)
-    ('match', 'off by -2.00')
-    >>> verdict(80.0, "", 78.0, 1.1, -2.0)
-    'match'
-    >>> verdict(80.0, "[E1]", 78.0, 0.1, -2.0)
-    'untrusted'
-    """
-    if pd.isna(printed):
-        return ""
-    if erratum:
-        return "untrusted"
-    if pd.isna(mean):
-        return "not run"
-    close = max(MATCH_POINTS, 0.0 if pd.isna(sd) else 2 * sd)
-    return "match" if abs(difference) <= close else f"off by {difference:+.2f}"
+    return with_verdicts(tidy)

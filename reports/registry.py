@@ -9,8 +9,21 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from benchmarks.record import Scale
-from reports import ablation, claims, dense, domain_adaptation, domain_figures, lint, sequences, study, table9, transfer
-from reports.layout import Page, page
+from reports import (
+    ablation,
+    claims,
+    dense,
+    domain_adaptation,
+    domain_figures,
+    lint,
+    sequence_pages,
+    sequences,
+    study,
+    table9,
+    transfer,
+)
+from reports.layout import page
+from reports.page import Page
 from reports.reduce import table_frame
 from reports.scratch import SCRATCH_TABLES, ScratchTable, scratch_frame, scratch_page
 from reports.tables import TABLES, Table
@@ -56,6 +69,8 @@ class Report:
     """Whether the paper has it: then it answers without rows too, with the printed numbers alone."""
     needs_rows: bool = True
     """Whether it is empty without runs."""
+    has_cells: bool = True
+    """Whether its frame has lines (`row_id`, `task`) that runs measured, which `explain` can speak of."""
 
 
 def _patching(number: int) -> Report:
@@ -83,7 +98,7 @@ def _transfer(question: Question) -> Answer:
 
 
 def _scratch(table: ScratchTable, question: Question) -> Answer:
-    frame = scratch_frame(question.rows, table)
+    frame = scratch_frame(question.rows, table, question.scale)
     return Answer(frame=frame, page=scratch_page(frame, table, question.scale))
 
 
@@ -97,8 +112,8 @@ def _ablation(question: Question) -> Answer:
 
 
 def _table4(question: Question) -> Answer:
-    frame = sequences.table4_frame(question.rows)
-    return Answer(frame=frame, page=sequences.table4_page(frame, question.scale))
+    frame = sequences.table4_frame(question.rows, question.scale)
+    return Answer(frame=frame, page=sequence_pages.table4_page(frame, question.scale))
 
 
 def _table9(_: Question) -> Answer:
@@ -107,8 +122,8 @@ def _table9(_: Question) -> Answer:
 
 
 def _table11(question: Question) -> Answer:
-    frame = sequences.table11_frame(question.rows)
-    return Answer(frame=frame, page=sequences.table11_page(frame, question.scale))
+    frame = sequences.table11_frame(question.rows, question.scale)
+    return Answer(frame=frame, page=sequence_pages.table11_page(frame, question.scale))
 
 
 def _claims(question: Question) -> Answer:
@@ -131,7 +146,7 @@ def _domain_adaptation(question: Question) -> Answer:
 
 
 def _dense(question: Question) -> Answer:
-    frame = dense.dense_frame(question.rows)
+    frame = dense.dense_frame(question.rows, question.scale)
     return Answer(
         frame=frame,
         page=dense.dense_page(frame, question.scale),
@@ -148,13 +163,13 @@ REPORTS: dict[str, Report] = {
     domain_adaptation.NAME: Report(suites=(domain_adaptation.SUITE,), answer=_domain_adaptation),
     dense.NAME: Report(suites=(dense.SUITE,), answer=_dense),
     "table8": _patching(8),
-    "table9": Report(suites=(), answer=_table9, needs_rows=False),
+    "table9": Report(suites=(), answer=_table9, needs_rows=False, has_cells=False),
     "table10": _patching(10),
     "table11": Report(suites=sequences.SUITES, answer=_table11),
     **{table.name: Report(suites=(table.name,), answer=partial(_scratch, table)) for table in SCRATCH_TABLES},
-    "claims": Report(suites=sequences.SUITES, answer=_claims, printed=False, needs_rows=False),
-    "lint": Report(suites=sequences.SUITES, answer=_lint, printed=False, needs_rows=False),
+    "claims": Report(suites=sequences.SUITES, answer=_claims, printed=False, needs_rows=False, has_cells=False),
+    "lint": Report(suites=sequences.SUITES, answer=_lint, printed=False, needs_rows=False, has_cells=False),
     ablation.SUITE: Report(suites=(ablation.SUITE,), answer=_ablation, printed=False),
-    study.SUITE: Report(suites=(study.SUITE,), answer=_study, printed=False),
+    study.SUITE: Report(suites=(study.SUITE,), answer=_study, printed=False, has_cells=False),
 }
 """In the paper's order, then our own."""

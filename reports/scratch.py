@@ -8,7 +8,10 @@ import pandas as pd
 from benchmarks.record import Scale
 from reports import paper
 from reports.checks import check_comparable, check_one_run_per_seed
-from reports.layout import Block, Page
+from reports.commands import fill_commands, whole_table
+from reports.page import Block, Page, printed_block
+from reports.records import records
+from reports.verdicts import beside_printed, difference_blocks
 
 LABELS = {"standard": "from scratch", "delta_networks": "Delta (4) from scratch"}
 CELL = ["architecture", "method", "n_delta_modules", "task", "metric"]
@@ -33,14 +36,14 @@ SCRATCH_TABLES = (
 )
 
 
-def scratch_frame(rows: pd.DataFrame, table: ScratchTable) -> pd.DataFrame:
-    """Rows of a table's suite -> one line per cell.
+def scratch_frame(rows: pd.DataFrame, table: ScratchTable, scale: Scale) -> pd.DataFrame:
+    """Rows of a table's suite -> one line per cell; at scale `paper` also for printed cells that were not measured.
 
     A task that was measured in top-5 is shown in top-5, as the paper does for ImageNet. `gain` is what Delta-modules
     add, seed by seed.
 
     Returns:
-        Columns `CELL`, `row_id`, `mean`, `sd` (ddof = 1), `n`, `gain`, `gain_sd`, `printed` and `paper_value`.
+        Columns `CELL`, `row_id`, `mean`, `sd` (ddof = 1), `n`, `gain`, `gain_sd`, `PRINTED`, `difference`, `verdict`.
 
     Raises:
         UserError: if the rows must not be averaged.
@@ -62,24 +65,38 @@ def scratch_frame(rows: pd.DataFrame, table: ScratchTable) -> pd.DataFrame:
         gain=("gain", "mean"),
         gain_sd=("gain", "std"),
     ).reset_index()
-    found["row_id"] = found["architecture"] + "/" + found["method"].replace({"delta_networks": "delta4"})
-    printed = paper.printed(table.number)
-    keys = ["architecture", "method", "task"]
-    return found.merge(printed[[*keys, "printed", "paper_value"]], on=keys, how="left")
+    printed = _paper(table)
+    frame = beside_printed(found, printed if scale == "paper" else printed.iloc[:0], CELL)
+    return frame.assign(row_id=frame["architecture"] + "/" + frame["method"].replace({"delta_networks": "delta4"}))
 
 
 def scratch_page(frame: pd.DataFrame, table: ScratchTable, scale: Scale) -> Page:
     """One block per architecture: both ways and what Delta adds; then the printed table."""
-    blocks = [_block(str(name), part) for name, part in frame.groupby("architecture", sort=False)]
-    seeds = f"mean ±sd over n = {int(frame['n'].max())} seed(s)" if len(frame) else "not run"
+    lined = frame.assign(line=frame["method"].replace(LABELS), column=frame["task"])
+    by_architecture = [(str(name), part) for name, part in lined.groupby("architecture", sort=False)]
+    measured = frame[frame["n"] > 0]
+    seeds = f"mean ±sd over n = {int(measured['n'].max())} seed(s)" if len(measured) else "not run"
+    cell = " Cells: ours (printed)." if scale == "paper" else ""
     return Page(
         name=table.name,
         title=f"Table {table.number}. {table.title}",
-        caption=f"Scale {scale}; test split, {seeds}. Both start from the same weights; the paper gives no schedule.",
-        blocks=(*blocks, _printed(table)),
-        notes=("difference: Delta (4) minus plain net, paired by seed.",) if len(frame) else (),
-        commands=() if len(frame) else (f"nox -s {table.name} -- --scale {scale}",),
+        caption=f"Scale {scale}; test split, {seeds}.{cell} Both start from the same weights; the paper gives no "
+        "schedule.",
+        blocks=(
+            *(_block(name, part) for name, part in by_architecture),
+            _printed(table, scale),
+            *difference_blocks(by_architecture),
+        ),
+        notes=("difference: Delta (4) minus plain net, paired by seed.",) if len(measured) else (),
+        commands=fill_commands(_missing(frame), table.name, scale) if len(frame) else (whole_table(table.name, scale),),
     )
+
+
+def _missing(frame: pd.DataFrame) -> pd.DataFrame:
+    """Architectures and tasks that were not measured, or in one of the two ways alone."""
+    ways = frame[frame["n"] > 0].groupby(["architecture", "task"], sort=False)["method"].nunique().rename("ways")
+    cells = frame[["architecture", "task"]].drop_duplicates().join(ways, on=["architecture", "task"])
+    return cells[~cells["ways"].eq(len(LABELS))]
 
 
 def _block(title: str, part: pd.DataFrame) -> Block:
@@ -100,26 +117,29 @@ def _block(title: str, part: pd.DataFrame) -> Block:
 
 
 def _text(cells: pd.DataFrame, task: str, value: str, sd: str, sign: str) -> str:
-    """`81.20 ±0.45`; blank where not measured, no spread for one seed."""
-    lines: dict[Any, dict[Any, Any]] = cells[[value, sd]].to_dict("index")
+    """`81.20 ±0.45 (81.5)`; blank where not measured, no spread for one seed, no printed number beside a gain."""
+    lines: dict[Any, dict[Any, Any]] = cells[[value, sd, "printed"]].to_dict("index")
     line = lines.get(task)
-    if line is None or pd.isna(line[value]):
+    if line is None:
         return ""
-    return f"{line[value]:{sign}.2f}" + ("" if pd.isna(line[sd]) else f" ±{line[sd]:.2f}")
+    ours = "" if pd.isna(line[value]) else f"{line[value]:{sign}.2f}"
+    ours += "" if pd.isna(line[sd]) else f" ±{line[sd]:.2f}"
+    return ours if sign or pd.isna(line["printed"]) else f"{ours} ({line['printed']})".lstrip()
 
 
 def _heading(task: str, metric: str) -> str:
     return f"{task} top-5" if metric == "top5" else task
 
 
-def _printed(table: ScratchTable) -> Block:
+def _paper(table: ScratchTable) -> pd.DataFrame:
     printed = paper.printed(table.number)
-    wide = printed.pivot(index=["architecture", "method"], columns="task", values="printed").fillna("").reset_index()
-    wide = wide[["architecture", "method", *printed["task"].unique()]].rename_axis(columns=None)
-    wide["method"] = wide["method"].replace(LABELS)
-    return Block(
-        title="Printed in the paper (other data, other scale: not comparable cell by cell)",
-        cells=wide,
-        best=pd.DataFrame(False, index=wide.index, columns=wide.columns),
-        source="paper",
-    )
+    return printed.assign(metric=printed["quantity"].replace({"patch_top1": "top1"}))
+
+
+def _printed(table: ScratchTable, scale: Scale) -> Block:
+    printed = _paper(table)
+    lines = pd.MultiIndex.from_frame(printed[["architecture", "method"]].drop_duplicates())
+    wide = printed.pivot(index=["architecture", "method"], columns="task", values="printed")
+    cells = wide.reindex(index=lines, columns=printed["task"].unique()).fillna("").rename_axis(columns=None)
+    headings = {line.task: _heading(line.task, line.metric) for line in records(printed)}
+    return printed_block(cells.rename(columns=headings).reset_index().replace({"method": LABELS}), scale)

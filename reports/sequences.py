@@ -5,44 +5,42 @@ its single-task runs.
 """
 
 import itertools
-import shlex
 
 import pandas as pd
 
 from benchmarks.record import Scale
 from reports import paper
-from reports.checks import check_comparable
-from reports.layout import Block, Page
-from reports.records import records
+from reports.checks import check_suites
 from reports.reduce import harmonic_mean_of
 from reports.tables import TableRow
+from reports.verdicts import beside_printed
 
 SUITES = ("sequence", "patching")
-RULES = {"harmonic_mean": "alpha by harmonic mean", "mean": "alpha by mean", "end": "alpha = 1"}
-"""How the last step's alpha was found; `end` is what Table 4 prints for PAINT."""
 LINE = ["architecture", "method", "variant", "n_delta_modules", "rule"]
+SEED = [*LINE, "task", "seed", "alpha"]
 
 
 def sequence_curves(rows: pd.DataFrame) -> pd.DataFrame:
     """PAINT after the last step: one line per sequence, arm, rule, seed and alpha.
 
     Returns:
-        `LINE`, `task`, `seed`, `alpha`, and per split the columns of accuracies as a tuple (base first, if measured).
+        `SEED`, `names` (columns of accuracies: base first, if measured, then the tasks) and the accuracies in per cent
+        as tuples in that order, `val` and `test`.
     """
     taken = rows[(rows["suite"] == "sequence") & rows["alpha"].notna() & ~rows["variant"].str.contains("after=")]
     if taken.empty:
-        return pd.DataFrame(columns=[*LINE, "task", "seed", "alpha", "val", "test", "names"])
+        return pd.DataFrame(columns=[*SEED, "val", "test", "names"])
     arm = taken["variant"].str.split(",", expand=True)
-    taken = taken.assign(variant=arm[0], rule=arm[1])
-    lines = []
-    for keys, part in taken.groupby([*LINE, "task", "seed", "alpha"], sort=False):
-        names = _names(part)
-        by_split = {
-            split: tuple(part[part["split"] == split].set_index("column")["value"].reindex(names))
-            for split in ("val", "test")
-        }
-        lines.append(dict(zip([*LINE, "task", "seed", "alpha"], keys, strict=True)) | by_split | {"names": names})
-    return pd.DataFrame(lines)
+    parts = []
+    for task, part in taken.assign(variant=arm[0], rule=arm[1]).groupby("task", sort=False):
+        names = _names(str(task), part)
+        wide = part.pivot(index=SEED, columns=["split", "column"], values="value")
+        lines = part[SEED].drop_duplicates(ignore_index=True)
+        for split in ("val", "test"):
+            values = wide.reindex(pd.MultiIndex.from_frame(lines), columns=pd.MultiIndex.from_product([[split], names]))
+            lines[split] = list(values.itertuples(index=False, name=None))
+        parts.append(lines.assign(names=pd.Series([names] * len(lines))))
+    return pd.concat(parts, ignore_index=True)
 
 
 def chosen_ends(curves: pd.DataFrame) -> pd.DataFrame:
@@ -60,199 +58,158 @@ def chosen_ends(curves: pd.DataFrame) -> pd.DataFrame:
 
 
 def single_task_means(rows: pd.DataFrame, sequences: list[str]) -> pd.DataFrame:
-    """Methods that left the base bit-identical: base accuracy and that of every task of a sequence, seed by seed."""
+    """Methods that left the base bit-identical: base accuracy and that of every task of a sequence, seed by seed.
+
+    Returns:
+        `SEED`, `names` and `test` as in `sequence_curves`; `alpha` and `rule` are blank.
+    """
     taken = rows[(rows["suite"] == "patching") & (rows["split"] == "test") & (rows["phase"] == "after")]
     taken = taken[taken["base_logits_equal"].fillna(False).astype(bool)]
     keys = ["architecture", "method", "variant", "n_delta_modules", "seed"]
-    own = taken[taken["column"] == taken["task"]].set_index([*keys, "task"])["value"]
-    base = taken[taken["column"] != taken["task"]].groupby([*keys, "column"])["value"].first().reset_index("column")
+    on_base = taken["column"] != taken["task"]
+    learned = taken.loc[~on_base, [*keys, "task", "value"]]
+    own = {tuple(place): top1 for *place, top1 in learned.itertuples(index=False, name=None)}
+    untouched = taken[on_base].drop_duplicates(keys)[[*keys, "column", "value"]]
+    base = {tuple(place): (name, top1) for *place, name, top1 in untouched.itertuples(index=False, name=None)}
     lines = []
-    for cell, sequence in itertools.product(dict.fromkeys(index[:-1] for index in own.index), sequences):
-        names = sequence.split("+")
-        values = [own.get((*cell, name), float("nan")) for name in names]
-        if any(pd.isna(values)):
+    for cell, sequence in itertools.product(dict.fromkeys(place[:-1] for place in own), sequences):
+        values = [own.get((*cell, task)) for task in sequence.split("+")]
+        if None in values:
             continue  # a mean over a part would compare it on other tasks
-        if cell in base.index:
-            names, values = [base.loc[cell, "column"], *names], [base.loc[cell, "value"], *values]
+        before = [base[cell]] if cell in base else []
+        names, test = zip(*before, *zip(sequence.split("+"), values, strict=True), strict=True)
         line = dict(zip(keys, cell, strict=True)) | {"rule": "", "task": sequence, "alpha": None}
-        lines.append(line | {"test": tuple(values), "names": tuple(names)})
-    return pd.DataFrame(lines, columns=[*LINE, "task", "seed", "alpha", "test", "names"])
+        lines.append(line | {"test": test, "names": names})
+    return pd.DataFrame(lines, columns=[*SEED, "test", "names"])
 
 
-def table4_frame(rows: pd.DataFrame) -> pd.DataFrame:
+def table4_frame(rows: pd.DataFrame, scale: Scale) -> pd.DataFrame:
     """One line per architecture, method, rule and sequence: mean over base and tasks, averaged over seeds.
+
+    PAINT's printed numbers are those of the last step taken whole: they stand beside the rule `end`.
+
+    Returns:
+        `LINE`, `task`, `row_id`, `measured_on` and `measured_as` (see `reports.explain`), `mean`, `sd` (ddof = 1),
+        `n`, `base` and `first` (top-1 on the base and on the first task, at the end), `alpha` (of every seed), and
+        what `beside_printed` adds.
 
     Raises:
         UserError: if the rows must not be compared.
     """
-    check_comparable(rows[rows["suite"] == "patching"])
+    check_suites(rows)
     curves = sequence_curves(rows)
-    sequences = list(dict.fromkeys(curves["task"]))
-    ends = chosen_ends(curves)
-    parts = [part for part in (ends, single_task_means(rows, sequences)) if len(part)]
-    if not parts:
-        return pd.DataFrame(columns=[*LINE, "task", "mean", "sd", "n", "base", "first", "alpha"])
-    lines = pd.concat(parts, ignore_index=True)
+    lines = _whole(chosen_ends(curves), _means_beside(rows, curves, scale))
     lines["value"] = [sum(test) / len(test) for test in lines["test"]]
-    lines["base"] = [_at(test, names, -1 - names_of_tasks(task)) for test, names, task in _zip(lines)]
-    lines["first"] = [_at(test, names, -names_of_tasks(task)) for test, names, task in _zip(lines)]
-    grouped = lines.groupby([*LINE, "task"], sort=False)
-    return grouped.agg(
+    ends = list(zip(lines["test"], lines["names"], lines["task"], strict=True))
+    lines["base"] = [_from_end(test, names, 2 + task.count("+")) for test, names, task in ends]
+    lines["first"] = [_from_end(test, names, 1 + task.count("+")) for test, names, task in ends]
+    found = lines.groupby([*LINE, "task"], sort=False).agg(
         mean=("value", "mean"),
         sd=("value", "std"),
         n=("value", "count"),
         base=("base", "mean"),
         first=("first", "mean"),
         alpha=("alpha", lambda alphas: ";".join(f"{alpha:g}" for alpha in alphas.dropna())),
-    ).reset_index()
-
-
-def table4_page(frame: pd.DataFrame, scale: Scale) -> Page:
-    """A block per architecture: methods by sequences; then the paper's."""
-    blocks = [_block4(str(name), part) for name, part in frame.groupby("architecture", sort=False)]
-    printed = paper.printed(4)
-    return Page(
-        name="table4",
-        title="Table 4. Patching one task after the other: mean of base and all tasks' top-1 (%)",
-        caption=f"Scale {scale}; test split; {_seeds(frame)}. PAINT goes from interpolated to interpolated weights; "
-        "alpha is chosen at every step on the validation splits of the base and all tasks so far, by harmonic mean "
-        "(Section 3.1) or by mean (Section 7.2). In parentheses: base top-1 / top-1 on the first task, at the end.",
-        blocks=(*blocks, _printed(printed)),
-        notes=(
-            "alpha = 1: the last step taken whole, which is what the paper prints for PAINT.",
-            "FC-only, Delta and adapters: means of single-task runs whose base logits stayed bit-identical; what is "
-            "learned later cannot reach what was learned before.",
-            *paper.footnotes(set(printed["erratum"])),
-        ),
-        commands=_commands(frame, "table4", scale),
     )
+    printed = _printed(4, scale)
+    printed["rule"] = printed["method"].map({"paint": "end"}).fillna("")
+    return _named(beside_printed(found.reset_index(), printed, [*_KEY, "rule"]))
 
 
-def table11_frame(rows: pd.DataFrame) -> pd.DataFrame:
-    """One line per architecture, sequence, method, rule, alpha and column (base, tasks, `mean`); mean over seeds."""
+def table11_frame(rows: pd.DataFrame, scale: Scale) -> pd.DataFrame:
+    """One line per architecture, sequence, method, rule, alpha and column (base, tasks, `mean`); mean over seeds.
+
+    Returns:
+        `LINE`, `task`, `row_id`, `measured_on`, `measured_as`, `alpha`, `column`, `mean`, `sd` (ddof = 1), `n`, and
+        what `beside_printed` adds.
+
+    Raises:
+        UserError: if the rows must not be compared.
+    """
+    check_suites(rows)
     curves = sequence_curves(rows)
-    sequences = list(dict.fromkeys(curves["task"]))
-    parts = [part for part in (curves, single_task_means(rows, sequences)) if len(part)]
-    lines = [
-        {name: record[name] for name in [*LINE, "task", "seed", "alpha"]} | {"column": column, "value": value}
-        for part in parts
-        for record in part.to_dict("records")
-        for column, value in [
-            *zip(record["names"], record["test"], strict=True),
-            ("mean", sum(record["test"]) / len(record["test"])),
-        ]
-    ]
-    columns = [*LINE, "task", "alpha", "column"]
-    if not lines:
-        return pd.DataFrame(columns=[*columns, "mean", "sd", "n"])
-    grouped = pd.DataFrame(lines).groupby(columns, sort=False, dropna=False)["value"]
-    return grouped.agg(mean="mean", sd="std", n="count").reset_index()
+    whole = _whole(curves, _means_beside(rows, curves, scale))
+    whole["column"] = [(*names, "mean") for names in whole["names"]]
+    whole["value"] = [(*test, sum(test) / len(test)) for test in whole["test"]]
+    lines = whole.explode(["column", "value"], ignore_index=True).astype({"column": "str", "value": float})
+    grouped = lines.groupby([*LINE, "task", "alpha", "column"], sort=False, dropna=False)["value"]
+    found = grouped.agg(mean="mean", sd="std", n="count").reset_index()
+    return _named(beside_printed(found, _printed(11, scale), [*_KEY, "alpha", "column"]))
 
 
-def table11_page(frame: pd.DataFrame, scale: Scale) -> Page:
-    """A block per architecture and sequence: alphas by columns; the best mean of each arm bold."""
-    blocks = [
-        _block11(f"{architecture}: {str(task).replace('+', ', then ')}", part)
-        for (architecture, task), part in frame.groupby(["architecture", "task"], sort=False)
+def missing(frame: pd.DataFrame, scale: Scale) -> pd.DataFrame:
+    """Nets and sequences on which an arm of the table was not measured that was measured on another.
+
+    Arms are those that `nox -s table4` runs; a method that joined by name leaves no blanks.
+
+    Returns:
+        Columns `architecture` and `task`.
+    """
+    measured = frame[frame["n"] > 0]
+    asked = measured[measured["method"].isin(["fc_only", "paint"]) | (measured["variant"] == "default")]
+    have = set(asked[[*LINE, "task"]].itertuples(index=False, name=None))
+    arms = dict.fromkeys(line[1:-1] for line in have)
+    nets = dict.fromkeys([*_paper_nets(scale), *asked["architecture"]])
+    lacking = [
+        (net, task)
+        for net, task in itertools.product(nets, frame["task"].unique())
+        if any((net, *arm, task) not in have for arm in arms)
     ]
-    return Page(
-        name="table11",
-        title="Table 11. After the last task of a sequence, at every alpha of the last step: top-1 (%)",
-        caption=f"Scale {scale}; test split; {_seeds(frame)}. Earlier steps stand at the alpha that their rule chose "
-        "on validation splits. Bold: highest mean of an arm.",
-        blocks=tuple(blocks),
-        notes=(
-            "In the paper's Table 11 every alpha, 0 too, has about 0.1 on ImageNet: alpha mixes the last step alone, "
-            "and earlier steps had given the base up. Its numbers: reports/targets/table11.csv.",
-        ),
-        commands=_commands(frame, "table11", scale),
+    return pd.DataFrame(lacking, columns=["architecture", "task"])
+
+
+_KEY = ["architecture", "method", "n_delta_modules", "task"]
+"""What ours and a printed number must agree in, beside what a table adds."""
+
+
+def _paper_nets(scale: Scale) -> list[str]:
+    return [] if scale == "local" else list(paper.printed(4)["architecture"].unique())
+
+
+def _means_beside(rows: pd.DataFrame, curves: pd.DataFrame, scale: Scale) -> pd.DataFrame:
+    """Single-task means on the sequences that PAINT walked, of its nets and the paper's."""
+    nets = {*curves["architecture"], *_paper_nets(scale)}
+    return single_task_means(rows[rows["architecture"].isin(nets)], list(curves["task"].unique()))
+
+
+def _whole(*parts: pd.DataFrame) -> pd.DataFrame:
+    """Parts under each other; typed, also if there is nothing."""
+    found = pd.concat([part for part in parts if len(part)] or [parts[0]], ignore_index=True)
+    texts = dict.fromkeys(("architecture", "method", "variant", "rule", "task"), "str")
+    return found.astype(texts | {"n_delta_modules": "Int64", "alpha": "float64"})
+
+
+def _printed(table: int, scale: Scale) -> pd.DataFrame:
+    printed = paper.printed(table)
+    return printed if scale == "paper" else printed.iloc[:0]
+
+
+def _named(frame: pd.DataFrame) -> pd.DataFrame:
+    """Table order, `row_id` and what leads to the runs; a printed number that nobody measured belongs to no arm."""
+    frame = frame.fillna({"variant": "", "rule": ""})
+    rows = [
+        TableRow(method=method, variant=variant, n_delta_modules=int(n)).row_id(architecture) + (rule and f"/{rule}")
+        for architecture, method, variant, n, rule in frame[LINE].itertuples(index=False, name=None)
+    ]
+    walked = frame["rule"] != ""
+    frame = frame.assign(
+        row_id=rows,
+        measured_on=frame["task"].where(walked, frame["task"].str.replace("+", ";")),
+        measured_as=frame["variant"].where(~walked, frame["variant"] + "," + frame["rule"].replace({"end": "mean"})),
+        net=pd.factorize(frame["architecture"])[0],
+        rank=frame["method"].map({"fc_only": 0, "paint": 1, "delta_networks": 3}).fillna(2),  # 2: what joined by name
     )
+    order = ["net", "rank", "n_delta_modules", "variant"]
+    return frame.sort_values(order, kind="stable", ignore_index=True).drop(columns=["net", "rank"])
 
 
-def names_of_tasks(sequence: str) -> int:
-    """Number of tasks in a sequence."""
-    return sequence.count("+") + 1
-
-
-def _names(part: pd.DataFrame) -> tuple[str, ...]:
+def _names(sequence: str, part: pd.DataFrame) -> tuple[str, ...]:
     """Columns in the order base, first task, ..., last task."""
-    tasks = part["task"].iloc[0].split("+")
-    base = [name for name in dict.fromkeys(part["column"]) if name not in tasks]
+    tasks = sequence.split("+")
+    base = [name for name in part["column"].unique() if name not in tasks]
     return (*base, *tasks)
 
 
-def _zip(lines: pd.DataFrame) -> "zip[tuple[tuple[float, ...], tuple[str, ...], str]]":
-    return zip(lines["test"], lines["names"], lines["task"], strict=True)
-
-
-def _at(values: tuple[float, ...], names: tuple[str, ...], index: int) -> float:
-    """Value counted from the end, blank if there are not so many (no base data)."""
-    return values[index] if -index <= len(names) else float("nan")
-
-
-def _label(line: pd.Series) -> str:
-    name = TableRow(method=line["method"], variant=line["variant"], n_delta_modules=int(line["n_delta_modules"])).label
-    return f"{name}, {RULES[line['rule']]}" if line["rule"] else name
-
-
-def _number(mean: float, sd: float) -> str:
-    return f"{mean:.2f}" + ("" if pd.isna(sd) else f" ±{sd:.2f}")
-
-
-def _block4(title: str, part: pd.DataFrame) -> Block:
-    text = [
-        _number(line.mean_, line.sd)
-        + (f" ({line.first:.1f})" if pd.isna(line.base) else f" ({line.base:.1f} / {line.first:.1f})")
-        for line in records(part.rename(columns={"mean": "mean_"}))
-    ]
-    part = part.assign(text=text, label=[_label(line) for _, line in part.iterrows()])
-    order = list(dict.fromkeys(part["label"]))
-    wide = part.pivot(index="label", columns="task", values="text").reindex(index=order).fillna("")
-    means = part.pivot(index="label", columns="task", values="mean").reindex(index=order)
-    cells = wide.rename_axis(columns=None).reset_index().rename(columns={"label": "method"})
-    best = (means == means.max()).reset_index(drop=True)
-    best.insert(0, "method", False)
-    return Block(title=title, cells=cells, best=best.rename_axis(columns=None))
-
-
-def _block11(title: str, part: pd.DataFrame) -> Block:
-    alphas = ["" if pd.isna(alpha) else f"{alpha:.1f}" for alpha in part["alpha"]]
-    part = part.assign(label=[_label(line) for _, line in part.iterrows()], at=alphas)
-    part["text"] = [_number(mean, sd) for mean, sd in zip(part["mean"], part["sd"], strict=True)]
-    columns = list(dict.fromkeys(part["column"]))
-    keys = list(dict.fromkeys(zip(part["label"], part["at"], strict=True)))
-    wide = part.pivot(index=["label", "at"], columns="column", values="text").reindex(keys)[columns].fillna("")
-    means = part[part["column"] == "mean"].set_index(["label", "at"])["mean"].reindex(keys)
-    is_best = means == means.groupby(level=0).transform("max")
-    cells = wide.rename_axis(columns=None).reset_index().rename(columns={"label": "method", "at": "alpha"})
-    best = pd.DataFrame(False, index=cells.index, columns=cells.columns)
-    best["mean"] = is_best.to_numpy()
-    return Block(title=title, cells=cells, best=best)
-
-
-def _printed(printed: pd.DataFrame) -> Block:
-    """The paper's Table 4."""
-    texts = printed.assign(text=printed["printed"] + printed["erratum"])
-    wide = texts.pivot(index="row_id", columns="task", values="text").reindex(list(dict.fromkeys(texts["row_id"])))
-    cells = wide.rename_axis(columns=None).reset_index().rename(columns={"row_id": "method"})
-    return Block(
-        title="Printed in the paper (other data, other scale: not comparable cell by cell)",
-        cells=cells,
-        best=pd.DataFrame(False, index=cells.index, columns=cells.columns),
-    )
-
-
-def _seeds(frame: pd.DataFrame) -> str:
-    n = int(frame["n"].max()) if len(frame) else 0
-    return f"mean ± sample standard deviation (ddof=1) over n = {n} seeds" if n > 1 else f"n = {n} seed, no spread"
-
-
-def _commands(frame: pd.DataFrame, name: str, scale: Scale) -> tuple[str, ...]:
-    """One command for what is not there: a method of one sequence that another lacks."""
-    wanted = set(itertools.product(*(frame[key].unique() for key in ("architecture", "task"))))
-    counts = frame.groupby(["architecture", "task"])["method"].count().to_dict()
-    lacking = [cell for cell in sorted(wanted) if counts.get(cell, 0) < max(counts.values()) * 0.5]
-    if len(frame) and not lacking:
-        return ()
-    flags = [word for architecture, task in lacking for word in ("--arch", architecture, "--task", task)]
-    return (shlex.join(["nox", "-s", name, "--", "--scale", scale, *flags]),)
+def _from_end(values: tuple[float, ...], names: tuple[str, ...], place: int) -> float:
+    """Value counted from the end, 1 = last; blank if there are not so many (no base data)."""
+    return values[-place] if place <= len(names) else float("nan")

@@ -3,7 +3,7 @@
 import pandas as pd
 
 from reports import paper
-from reports.layout import Block, Page
+from reports.page import Page, plain_block
 
 OURS = "delta_patching"
 
@@ -44,9 +44,7 @@ def table9_page(frame: pd.DataFrame) -> Page:
         name="table9",
         title="Table 9. What each setting allows",
         caption="The paper's judgements. Those of Delta-Patching are tested; each footnote names the tests.",
-        blocks=(
-            Block(title="Settings", cells=cells, best=pd.DataFrame(False, index=cells.index, columns=cells.columns)),
-        ),
+        blocks=(plain_block("Settings", cells, source="paper"),),
         notes=tuple(f"{sign} {', '.join(TESTS[column])}" for column, sign in signs.items()),
         commands=(),
     )

@@ -13,7 +13,9 @@ import pandas as pd
 from benchmarks.record import Scale
 from reports import paper
 from reports.checks import RUN_CELL, check_comparable, check_one_run_per_seed
-from reports.layout import Block, Page
+from reports.commands import whole_table
+from reports.page import Block, Page, printed_block
+from reports.verdicts import PRINTED, difference_blocks, with_verdicts
 
 SUITE = "transfer"
 NAME = "table5"
@@ -45,7 +47,7 @@ NOTES = (
 )
 COLUMNS = [
     *("table", "scale", "row_id", "architecture", *LINE, "task", "rate", "selection", "mean", "sd", "n", "best"),
-    *("protocol", "weights", "paper_value", "printed", "erratum"),
+    *("protocol", "weights", *PRINTED, "difference", "verdict"),
 ]
 
 
@@ -94,30 +96,32 @@ def transfer_frame(rows: pd.DataFrame, scale: Scale) -> pd.DataFrame:
     modules = frame["n_delta_modules"].map(lambda count: str(count) if count else "")
     parts = zip(frame["architecture"], frame["method"] + modules, frame["variant"], strict=True)
     frame["row_id"] = ["/".join(part for part in found if part) for found in parts]
-    return frame[COLUMNS].reset_index(drop=True)
+    return with_verdicts(frame)[COLUMNS].reset_index(drop=True)
 
 
 def transfer_page(frame: pd.DataFrame, scale: Scale, tasks: tuple[str, ...] = ()) -> Page:
-    """A block for each architecture and selection; at scale `paper` a cell holds ours and (printed)."""
+    """A block for each architecture and selection, at scale `paper` with (printed) numbers, then the paper's own."""
     blocks = [
         _block(f"{architecture}: {SELECTIONS[str(selection)]}", part, tasks, text=_text)
         for (architecture, selection), part in frame.groupby(["architecture", "selection"], sort=False)
     ]
-    if scale != "paper":
-        title = "Printed in the paper (other data, other scale: not comparable cell by cell)"
-        alone = _printed().assign(mean=float("nan"), sd=float("nan"), n=0, best=False)
-        blocks.append(_block(title, alone, (), text=_printed_text))
+    alone = _printed().assign(mean=float("nan"), sd=float("nan"), n=0, best=False)
+    blocks.append(printed_block(_block("", alone, (), text=_printed_text).cells, scale))
+    blocks += difference_blocks(
+        (f"{architecture}, {SELECTIONS[str(selection)]}", _lined(part))
+        for (architecture, selection), part in frame.groupby(["architecture", "selection"], sort=False)
+    )
     measured = frame[frame["n"] > 0]
     protocols = measured["protocol"].dropna().str.replace(r"=\d+%$", "", regex=True).unique()
     n = int(measured["n"].max()) if len(measured) else 0
     seeds = f"mean ± sample standard deviation (ddof=1) over n = {n} seeds" if n > 1 else f"n = {n} seed, no spread"
+    run = f"protocol {' | '.join(protocols)}; test split, {seeds}, unless a cell says [n=...]" if n else "not run"
     cell = "Cells: ours (printed). " if scale == "paper" else ""
     return Page(
         name=NAME,
         title="Table 5. Transfer learning: top-1 (%) by share of the training images",
         caption=(
-            f"Scale {scale}; protocol {' | '.join(protocols)}; test split, {seeds}, unless a cell says [n=...]. {cell}"
-            "Bold: highest of a column. avg: mean over the rates shown, seed by seed."
+            f"Scale {scale}; {run}. {cell}Bold: highest of a column. avg: mean over the rates shown, seed by seed."
         ),
         blocks=tuple(blocks),
         notes=(*NOTES, *paper.footnotes(_printed()["erratum"])),
@@ -127,6 +131,8 @@ def transfer_page(frame: pd.DataFrame, scale: Scale, tasks: tuple[str, ...] = ()
 
 def _fill_commands(frame: pd.DataFrame, scale: str) -> tuple[str, ...]:
     """The command that measures what the frame, in which every line has all its tasks and rates, lacks."""
+    if not frame["n"].any():
+        return (whole_table(NAME, scale),)
     asked = frame[frame["selection"] == "last"]
     whole = asked[["architecture", *LINE]].drop_duplicates()
     cells = whole.merge(asked[["architecture", "task", "rate"]].drop_duplicates(), on="architecture")
@@ -151,7 +157,7 @@ def _printed() -> pd.DataFrame:
     frame["erratum"] = [marks.get(address, "") for address in addresses]
     frame["n_delta_modules"] = frame["n_delta_modules"].astype("Int64")
     frame["paper_value"] = frame["printed"].astype(float)
-    return frame[["architecture", *LINE, "task", "rate", "printed", "paper_value", "erratum"]]
+    return frame[["architecture", *LINE, "task", "rate", *PRINTED]]
 
 
 def _block(
@@ -172,6 +178,13 @@ def _block(
         best.append({name: key in cells and bool(cells[key]["best"]) for name, key in columns.items()})
     frame = pd.DataFrame(lines)
     return Block(title=title, cells=frame, best=pd.DataFrame(best).reindex(columns=frame.columns).eq(True))
+
+
+def _lined(part: pd.DataFrame) -> pd.DataFrame:
+    names = zip(part["method"], part["variant"], part["n_delta_modules"], strict=True)
+    places = zip(part["task"], part["rate"], strict=True)
+    columns = [f"{task} {_rate(rate)}" for task, rate in places]
+    return part.assign(line=[_label(*name) for name in names], column=columns)
 
 
 def _label(method: str, variant: str, modules: int) -> str:

@@ -272,40 +272,44 @@ def row(variant: str = "", *, value: float = 50.0, **changes: Any) -> Row:
     return one_row(**given | changes)
 
 
-def test_ours_stand_beside_the_printed_numbers_with_the_gain() -> None:
+def test_ours_have_their_gain_and_what_is_missing_its_command() -> None:
     rows = [row(), row("default", value=53.5), row("frozen_stages=1", value=60.0)]
-    page = dense_page(dense_frame(to_frame(rows)), "embedded")
+    page = dense_page(dense_frame(to_frame(rows), "embedded"), "embedded")
     lines = page.blocks[0].cells.set_index("method")
     resnet18 = lines[lines["architecture"] == "resnet18"]
     assert list(resnet18["value"]) == ["50.00", "53.50", "60.00"]
     assert list(resnet18["gain"]) == ["", "+3.50", "+10.00"]
-    assert list(resnet18["printed"]) == ["59.72", "61.33", ""]
     assert list(resnet18["base frozen"]) == ["yes", "yes", ""]
-    assert page.commands == ("nox -s table7 -- --scale embedded",), "resnet34 and resnet50 are missing"
+    assert page.blocks[0].best["value"].tolist() == [False, True, False, False, False], "the reference does not compete"
+    assert page.blocks[-1].cells["detection"].tolist() == ["59.72", "61.33", "64.40", "67.80", "", ""]
+    assert page.commands == (
+        "nox -s table7 -- --scale embedded --arch resnet34 --task detection",
+        "nox -s table7 -- --scale embedded --arch resnet50 --task segmentation",
+    )
 
 
 def test_seeds_are_averaged_and_a_changed_base_is_shouted() -> None:
     rows = [row(), row(seed=1, value=52.0, run_id="b", backbone_sha_after="changed")]
-    page = dense_page(dense_frame(to_frame(rows)), "embedded")
+    page = dense_page(dense_frame(to_frame(rows), "embedded"), "embedded")
     assert page.blocks[0].cells.loc[0, "value"] == "51.00 ±1.41"
     assert page.blocks[0].cells.loc[0, "base frozen"] == "NO"
     assert "WARNING" in page.notes[0]
 
 
 def test_without_rows_the_printed_numbers_stand_alone() -> None:
-    frame = dense_frame(to_frame([]))
+    frame = dense_frame(to_frame([]), "paper")
     assert sorted(frame["paper_value"]) == [59.72, 61.33, 64.4, 67.8, 70.02, 70.8]
-    assert "70.80" in dense_page(frame, "paper").blocks[1].cells["printed"].tolist()
+    assert dense_page(frame, "paper").blocks[1].cells["value"].tolist() == ["(70.02)", "(70.80)"]
 
 
 def test_ones_own_data_have_a_block_of_their_own() -> None:
     rows = [row(task="detection:bccd", column="detection:bccd", scale="local", architecture="lite0")]
-    page = dense_page(dense_frame(to_frame(rows)), "local")
-    assert [block.title.partition(" ")[0] for block in page.blocks] == ["detection:bccd"]
+    page = dense_page(dense_frame(to_frame(rows), "local"), "local")
+    assert [block.title.partition(" ")[0] for block in page.blocks] == ["detection:bccd", "Printed"]
 
 
 def test_pictures_show_truth_baseline_and_delta(tmp_path: Path) -> None:
-    frame = dense_frame(to_frame([row(), row("default")]))
+    frame = dense_frame(to_frame([row(), row("default")]), "embedded")
     assert dense_figure(frame, tmp_path) is None
     arrays: dict[str, Any] = {}
     for index in range(2):

@@ -72,8 +72,9 @@ def test_at_scale_paper_the_printed_number_stands_beside_ours() -> None:
     frame = transfer_frame(to_frame([replace(row, scale="paper") for row in rows("mnist->usps")]), "paper")
     page = transfer_page(frame, "paper")
     assert list(page.blocks[0].cells.columns) == ["method", "setting", "mnist->usps", "usps->mnist", "svhn->mnist"]
-    assert page.blocks[0].cells.loc[0].tolist() == ["Vanilla", "zero-shot", "41.00 ±1.00 (49)", "(42.81)", "(69.7)"]
-    assert len(page.blocks) == 2
+    assert page.blocks[0].cells.loc[0].tolist() == ["Vanilla", "zero-shot", "41.00 ±1.00 (49.0)", "(42.81)", "(69.7)"]
+    assert page.blocks[3].cells["mnist->usps"].tolist()[:3] == ["off by -8.00", "off by -10.50", "not run"]
+    assert [block.source for block in page.blocks] == ["ours", "ours", "paper", "difference", "difference"]
 
 
 @pytest.mark.parametrize(("adda", "verdict"), [(70.0, "a->b: holds"), (39.0, "a->b: DOES NOT HOLD")])

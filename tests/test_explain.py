@@ -10,7 +10,10 @@ import pytest
 from fake_rows import fake_table2
 
 from benchmarks.errors import UserError
+from benchmarks.options import Options
+from benchmarks.perf.synthetic_rows import synthetic_rows
 from benchmarks.record import to_frame
+from benchmarks.tables import TABLES, runs_of
 from reports.__main__ import main
 from reports.explain import explain
 from reports.protocol import PATCHING, departures
@@ -61,6 +64,41 @@ def test_what_cannot_be_explained_is_one_sentence(row: str, column: str, words: 
     with pytest.raises(UserError) as error:
         explain(FRAME, ROWS, "table2", "embedded", row, column)
     assert str(error.value).startswith(words)
+
+
+SYNTHETIC = to_frame(synthetic_rows(1))
+
+
+@pytest.mark.parametrize("table", [name for name, report in REPORTS.items() if report.has_cells])
+def test_every_measured_cell_of_every_table_can_be_explained_and_measured_again(table: str) -> None:
+    """One cell of each arm; the command names runs that the table has, among them those behind the cell."""
+    rows = SYNTHETIC[SYNTHETIC["suite"].isin(REPORTS[table].suites)]
+    frame = REPORTS[table].answer(Question(rows=rows, scale="embedded")).frame
+    arms = [name for name in ("method", "variant", "rule", "picked", "arm") if name in frame]
+    measured = frame[frame["n"] > 0].drop_duplicates(arms)
+    assert len(measured)
+    for cell in measured.itertuples():
+        found = explain(frame, rows, table, "embedded", cell.row_id, cell.task)
+        assert set(rows.loc[rows["run_id"].isin(found.runs["run"]), "architecture"]) == {cell.architecture}
+        words = shlex.split(found.command)
+        asked = {flag: (words[words.index(flag) + 1],) for flag in ("--arch", "--task", "--method") if flag in words}
+        options = Options(table=table, dry_run=True, **{flag[2:]: value for flag, value in asked.items()})
+        world = TABLES[table].open_world(options, TABLES[table].tasks)
+        again = {run.run_id for run in runs_of(options, world)}
+        assert set(found.runs["run"]) <= again, found.command
+
+
+def test_a_report_without_runs_is_told_in_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("table9", "claims", "lint", "study_defaults"):
+        monkeypatch.setattr(sys, "argv", ["delta-report", "explain", name, "a", "b", "--results", str(tmp_path)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        out, err = capsys.readouterr()
+        assert (ended.value.code, out, err.count("\n")) == (2, "", 1)
+        assert err.startswith(f"{name} has no cell that is the mean of some runs; choose one of table1, table2, ")
+        assert "table9," not in err and "lint," not in err
 
 
 def test_the_command_prints_it(

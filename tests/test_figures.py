@@ -238,7 +238,7 @@ def test_scratch_table_pairs_seeds_and_shows_the_large_task_in_top5() -> None:
             large = plain_run(**same, task="glyphs62", column="glyphs62", patch=30 + more)
             rows += [*large, *(replace(row, metric="top5", value=row.value + 40) for row in large)]
     table = SCRATCH_TABLES[1]
-    frame = scratch_frame(to_frame(rows), table)
+    frame = scratch_frame(to_frame(rows), table, "embedded")
     found = frame.set_index(["method", "task"])
     assert found.loc[("delta_networks", "shapes"), ["mean", "gain", "gain_sd"]].tolist() == pytest.approx(
         [52.5, 2.5, 0.5**0.5]
@@ -249,3 +249,12 @@ def test_scratch_table_pairs_seeds_and_shows_the_large_task_in_top5() -> None:
     assert page.blocks[0].cells["shapes"].tolist() == ["50.00 ±0.00", "52.50 ±0.71", "+2.50 ±0.71"]
     assert page.blocks[0].best["shapes"].tolist() == [False, True, False]
     assert page.blocks[-1].cells.shape == (4, 5)
+    assert page.commands == ()
+
+
+def test_scratch_table_names_what_was_measured_in_one_way_alone() -> None:
+    same = {"suite": "table12", "weights": "scratch", "base": None}
+    rows = [row for task in ("a", "b") for row in plain_run(**same, method="standard", task=task, column=task, patch=5)]
+    rows += plain_run(**same, method="delta_networks", n_delta_modules=4, task="a", column="a", patch=6)
+    page = scratch_page(scratch_frame(to_frame(rows), SCRATCH_TABLES[0], "embedded"), SCRATCH_TABLES[0], "embedded")
+    assert page.commands == ("nox -s table12 -- --scale embedded --arch resnet18 --task b",)

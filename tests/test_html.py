@@ -1,5 +1,6 @@
 """The HTML report: valid ids and links, what is escaped, and how it behaves in a real browser."""
 
+import re
 import shutil
 import sys
 from collections import Counter
@@ -10,10 +11,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from fake_rows import fake_table2
-from matplotlib.figure import Figure
+from test_figures import write_world
 
+from benchmarks.perf.synthetic_rows import synthetic_rows
 from benchmarks.record import to_frame
 from reports.__main__ import main
+from reports.figures.index import all_figures
 from reports.html.grid import html_table
 from reports.html.index import index_html
 from reports.layout import Block
@@ -35,17 +38,24 @@ class Seen(HTMLParser):
         return [value for _, attributes in self.attributes if (value := attributes.get(name)) is not None]
 
 
-def picture() -> Figure:
-    figure = Figure()
-    axes = figure.subplots()
-    axes.plot([1, 2], [3, 4], label="a line")
-    axes.legend()
-    return figure
-
-
 @pytest.fixture(scope="module")
-def report() -> str:
-    return index_html(to_frame(fake_table2()), "embedded", Path("nothing"), {"one": picture(), "two": picture()})
+def report(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Every table with rows, all figures."""
+    folder = tmp_path_factory.mktemp("embedded")
+    write_world(folder)
+    drawn, _ = all_figures(folder, "embedded")
+    return index_html(to_frame(synthetic_rows(1)), "embedded", folder, {one.caption: one.figure for one in drawn})
+
+
+def test_all_tables_and_figures_are_there(report: str) -> None:
+    assert "not run</span>" not in report
+    assert [name for name in REPORTS if f'<section id="{name}"' not in report] == []
+    captions = re.findall(r"<figcaption>(Figure \d)\.", report)
+    assert captions == [f"Figure {number}" for number in range(1, 7)]
+    assert report.count("<figcaption>Variance by depth") == 1
+    for name in list(REPORTS)[:13]:
+        section = report[report.index(f'<section id="{name}"') :]
+        assert 'data-source="paper"' in section[: section.index("</section>")], name
 
 
 def test_every_id_is_unique_and_every_link_resolves(report: str) -> None:

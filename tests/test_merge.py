@@ -50,3 +50,20 @@ def test_other_scales_and_empty_folders_are_refused(tmp_path: Path) -> None:
         merge(tmp_path / "here", "embedded", [paper])
     with pytest.raises(UserError, match="holds neither"):
         merge(tmp_path / "here", "embedded", [tmp_path / "nothing"])
+
+
+def test_rows_of_another_schema_version_are_refused_in_records_and_tables(tmp_path: Path) -> None:
+    said = r"rows of schema version 2, and this checkout reads version 1; read it with the checkout that wrote it"
+    newer = folder(tmp_path / "newer", [one_row(run_id="a", schema_version=2)])
+    with pytest.raises(UserError, match=said):
+        merge(tmp_path / "here", "embedded", [newer])
+    here = folder(tmp_path / "here", [one_row(run_id="x")])
+    collect(here)
+    path = here / "runs.csv"
+    other = path.read_text().splitlines()[1].removesuffix(",1") + ",2\n"
+    path.write_text(path.read_text() + other)
+    with pytest.raises(UserError, match=said):
+        read_rows(path)
+    path.write_text(other.replace(",2\n", "\n"))
+    with pytest.raises(UserError, match="not a result file of schema version 1"):
+        read_rows(path)

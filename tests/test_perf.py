@@ -12,13 +12,25 @@ import torch
 from PIL import Image
 
 from benchmarks.errors import UserError
-from benchmarks.perf import command, forward_patches, inference, peers, pixels, skip_sums, time_to_accuracy, training
+from benchmarks.memory import peak_resident_mb
+from benchmarks.perf import (
+    command,
+    forward_patches,
+    inference,
+    peers,
+    pixels,
+    reports,
+    skip_sums,
+    time_to_accuracy,
+    training,
+)
 from benchmarks.perf.arms import ARMS, Arm, build
 from benchmarks.perf.figure import draw_curves
 from benchmarks.perf.paired import in_fresh_process, interleaved_seconds
 from benchmarks.perf.rows import PerfRow, perf_row, write_rows
+from benchmarks.perf.synthetic_rows import synthetic_rows
 from benchmarks.perf.time_to_accuracy import Kind, Point, rows_of
-from benchmarks.provenance import peak_resident_mb
+from benchmarks.record import row_schema, to_frame
 
 
 @pytest.fixture(scope="module")
@@ -139,6 +151,24 @@ def test_only_what_an_arm_trains_takes_gradients(arm: Arm) -> None:
 def test_sums_are_compared_with_plain_ones_and_with_the_limit() -> None:
     rows = skip_sums.measure(repetitions=1, k=3, batch=1, channels=4, size_px=4)
     assert [row.name.split(" / ")[1] for row in rows] == ["one kernel a skip", "reading the nodes"]
+
+
+def test_all_reports_are_rendered_in_a_process_of_their_own() -> None:
+    rows = reports.measure(repetitions=1, at_least=1)
+    assert [row.unit for row in rows] == ["s", "MiB"]
+    assert all(row.ours > 0 and row.reference > 0 for row in rows)
+    suites = json.loads(rows[0].setting)["suites"]
+    assert {"patching", "sequence", "transfer", "domain_adaptation", "dense"} <= set(suites)
+    assert {"table8", "table12", "table13", "ablation", "study_defaults"} <= set(suites)
+    with pytest.raises(subprocess.CalledProcessError):
+        reports._run("import no_such_module")
+
+
+def test_synthetic_rows_are_valid_and_as_many_as_asked_for() -> None:
+    one_seed = to_frame(synthetic_rows(1))
+    row_schema().validate(one_seed)
+    assert set(one_seed["seed"]) == {0}
+    assert len(synthetic_rows(len(one_seed) + 1)) >= len(one_seed) + 1
 
 
 def test_time_to_a_goal_is_taken_where_both_get_there() -> None:

@@ -89,7 +89,9 @@ def test_at_paper_scale_printed_numbers_stand_beside_ours_and_blanks_name_their_
     rows = [row for row in fake("paper", 1, ("aircraft",)) if row.method == "vanilla"]
     frame = transfer_frame(to_frame(rows), "paper")
     page = transfer_page(frame, "paper")
-    (last, _) = page.blocks
+    last, _, printed, verdicts, _ = page.blocks
+    assert printed.cells.set_index("method").loc["LWF", "aircraft 15 %"] == "44.1"
+    assert verdicts.cells.set_index("method").loc["Vanilla", "aircraft 15 %"] == "off by -41.60"
     cells = last.cells.set_index("method")
     assert cells.loc["Vanilla", "aircraft 15 %"] == "0.00 (41.6)"
     assert cells.loc["LWF", "aircraft 15 %"] == "(44.1)"
@@ -107,7 +109,7 @@ def test_a_missing_cell_names_its_command() -> None:
     assert page.commands == (f"nox -s table5 -- --scale embedded --task planes {rates}",)
 
 
-@pytest.mark.parametrize(("scale", "blocks"), [("embedded", 1), ("paper", 2)])
+@pytest.mark.parametrize(("scale", "blocks"), [("embedded", 1), ("paper", 5)])
 def test_without_rows_the_printed_numbers_stand_alone(scale: Scale, blocks: int) -> None:
     page = transfer_page(transfer_frame(to_frame([]), scale), scale)
     assert len(page.blocks) == blocks

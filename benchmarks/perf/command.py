@@ -8,7 +8,7 @@ import torch
 import tyro
 
 from benchmarks.errors import UserError
-from benchmarks.perf import forward_patches, inference, peers, pixels, skip_sums, time_to_accuracy, training
+from benchmarks.perf import forward_patches, inference, peers, pixels, reports, skip_sums, time_to_accuracy, training
 from benchmarks.perf.figure import draw_curves, draw_ratios
 from benchmarks.perf.rows import PerfRow, write_rows
 
@@ -19,6 +19,7 @@ MEASUREMENTS: dict[str, Callable[..., list[PerfRow]]] = {
     "memory": training.measure_memory,
     "latency": inference.measure_latency,
     "peers": peers.measure,
+    "reports": reports.measure,
     "skip_sums": skip_sums.measure,
 }
 ON_DEVICE = ("epoch", "step", "memory", "latency", "peers")

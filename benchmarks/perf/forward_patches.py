@@ -12,9 +12,9 @@ import timm
 import torch
 from torch import Tensor, nn
 
+from benchmarks.memory import peak_resident_mb
 from benchmarks.perf.paired import in_fresh_process, interleaved_seconds
 from benchmarks.perf.rows import PerfRow, perf_row
-from benchmarks.provenance import peak_resident_mb
 from delta_core import DeltaConfig, DeltaModel
 
 Kind = Literal["ours", "models", "finetuned"]

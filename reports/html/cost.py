@@ -4,11 +4,11 @@ import json
 
 import pandas as pd
 
-from reports.layout import Block
+from reports.page import Block, plain_block
 
 
 def cost_blocks(rows: pd.DataFrame) -> list[Block]:
-    """Runs, hours and peak memory by suite and by method; a run counts once, whatever it measured."""
+    """Runs, hours, memory and parameters by suite, net and method; a run counts once, whatever it measured."""
     runs = rows.drop_duplicates("run_id")
     return [_cost(runs, by, f"by {by}") for by in ("suite", "architecture", "method")]
 
@@ -25,9 +25,15 @@ def provenance_blocks(rows: pd.DataFrame) -> list[Block]:
 
 def _cost(runs: pd.DataFrame, by: str, title: str) -> Block:
     hours = (runs["train_s"] + runs["eval_s"]) / 3600
-    grouped = runs.assign(hours=hours, train_h=runs["train_s"] / 3600).groupby(by, sort=False)
-    table = grouped.agg(
-        runs=("run_id", "count"), hours=("hours", "sum"), training=("train_h", "sum"), peak=("peak_mem_mb", "max")
+    params = runs["params_delta_full_size"].fillna(runs["params_delta"]) / 1e6
+    runs = runs.assign(hours=hours, train_h=runs["train_s"] / 3600, params=params)
+    table = runs.groupby(by, sort=False).agg(
+        runs=("run_id", "count"),
+        hours=("hours", "sum"),
+        training=("train_h", "sum"),
+        peak=("peak_mem_mb", "max"),
+        fewest=("params", "min"),
+        most=("params", "max"),
     )
     cells = pd.DataFrame(
         {
@@ -36,15 +42,16 @@ def _cost(runs: pd.DataFrame, by: str, title: str) -> Block:
             "hours": table["hours"].map("{:.2f}".format).to_numpy(),
             "of these training": table["training"].map("{:.2f}".format).to_numpy(),
             "peak memory MiB": table["peak"].map("{:.0f}".format).to_numpy(),
+            "trained M, full size": [_range(*ends) for ends in zip(table["fewest"], table["most"], strict=True)],
         }
     )
-    return _plain(title, cells)
+    return plain_block(title, cells)
+
+
+def _range(fewest: float, most: float) -> str:
+    return f"{fewest:.2f}" if fewest == most else f"{fewest:.2f} to {most:.2f}"
 
 
 def _counted(values: pd.Series, name: str) -> Block:
     counts = values.value_counts(sort=False)
-    return _plain(name, pd.DataFrame({name: counts.index.astype(str), "runs": counts.astype(str).to_numpy()}))
-
-
-def _plain(title: str, cells: pd.DataFrame) -> Block:
-    return Block(title=title, cells=cells, best=pd.DataFrame(False, index=cells.index, columns=cells.columns))
+    return plain_block(name, pd.DataFrame({name: counts.index.astype(str), "runs": counts.astype(str).to_numpy()}))

@@ -4,7 +4,7 @@ from html import escape
 
 from pandas.io.formats.style import Styler
 
-from reports.layout import Block
+from reports.page import Block
 from reports.render import NAME_COLUMNS
 
 

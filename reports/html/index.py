@@ -16,7 +16,7 @@ from benchmarks.record import Scale
 from reports import paper
 from reports.html.cost import cost_blocks, provenance_blocks
 from reports.html.grid import html_table
-from reports.layout import Block, Page
+from reports.page import Block, Page
 from reports.registry import REPORTS, Answer, Question
 
 if TYPE_CHECKING:
@@ -83,6 +83,7 @@ def index_html(rows: pd.DataFrame, scale: Scale, results: Path, figures: Mapping
         figures: caption -> figure, shown after the tables.
     """
     found = answers(rows, scale, results)
+    found = {"claims": found["claims"]} | found  # the overview comes first
     sections = [
         *(_of_page(answer.page, answer, rows) for answer in found.values()),
         *_figure_section(figures),

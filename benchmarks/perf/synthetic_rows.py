@@ -1,0 +1,159 @@
+"""Rows of every embedded table whose values are made by arithmetic: the runs are planned as ever, and never trained."""
+
+import math
+import zlib
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from benchmarks.dense.run import DenseRun
+from benchmarks.domain_adaptation.spec import DomainSpec
+from benchmarks.groups import members
+from benchmarks.methods import DeltaArm, DeltaGates, Measurement, Paint, Scratch
+from benchmarks.methods.base import EVAL_SPLITS
+from benchmarks.methods.paint import ALPHAS
+from benchmarks.methods.skips import MEAN_GATES
+from benchmarks.options import Options
+from benchmarks.record import Row
+from benchmarks.spec import Run, RunSpec, SequenceSpec
+from benchmarks.tables import TABLES, runs_of
+from benchmarks.transfer.method import Transfer
+
+BASE_TOP1 = 90.0
+"""Of every untouched net, in per cent."""
+
+
+def synthetic_rows(at_least: int) -> list[Row]:
+    """Rows of all embedded tables, of as many seeds as it takes."""
+    one_seed = sum(len(_rows(run)) for run in _planned(seeds=1))
+    return [row for run in _planned(math.ceil(at_least / one_seed)) for row in _rows(run)]
+
+
+def _planned(seeds: int) -> list[Run]:
+    """Every run of every table once; the folders of the options are never opened."""
+    found: dict[str, Run] = {}
+    for name, table in TABLES.items():
+        options = Options(table=name, scale="embedded", seeds=seeds, results=Path("none"), cache=Path("none"))
+        world = table.open_world(replace(options, dry_run=True), table.tasks)
+        found |= {run.run_id: run for run in runs_of(options, world)}
+    return list(found.values())
+
+
+def _rows(run: Run) -> list[Row]:
+    method, run_id = run.method, run.run_id
+    return [
+        Row(
+            run_id=run_id,
+            suite=run.suite,
+            scale=run.scale,
+            protocol=run.protocol,
+            architecture=run.architecture,
+            weights=run.weights,
+            method=method.name,
+            variant=found.variant or method.variant,
+            n_delta_modules=method.n_delta_modules,
+            task=run.task,
+            seed=run.seed,
+            column=found.column,
+            phase=found.phase,
+            split=found.split,
+            alpha=found.alpha,
+            metric=found.metric,
+            value=found.value,
+            n_examples=found.n_examples,
+            selection=found.selection,
+            params_delta=30_000,
+            params_head=130,
+            params_backbone=700_000,
+            params_delta_full_size=400_000,
+            steps=100,
+            global_batch=method.recipe.batch_size,
+            world_size=1,
+            train_s=1.0,
+            eval_s=0.1,
+            peak_mem_mb=100.0,
+            backbone_sha_before="same",
+            backbone_sha_after="same",
+            base_logits_equal=None if isinstance(method, Paint | Scratch | Transfer) else True,
+            data_sha=run.task,
+            transform="none",
+            config="{}",
+            git_sha="0" * 40,
+            git_dirty=False,
+            versions="{}",
+            device="none",
+            precision="32-true",
+            deterministic=True,
+            measured_at="2000-01-01T00:00:00+00:00",
+        )
+        for found in _measurements(run)
+    ]
+
+
+def _measurements(run: Run) -> Iterator[Measurement]:
+    """What a run of this kind measures, the earlier steps of a sequence left out."""
+    match run:
+        case SequenceSpec():
+            yield from _along_alphas(run, [f"{run.method.variant},{run.rule}"], members(run.task))
+        case RunSpec(method=Paint()):
+            plain = run.method.variant
+            arms = [plain] if run.architecture.startswith("convnext") else [plain, f"{plain}+bn"]
+            yield from _along_alphas(run, arms, (run.task,))
+        case DomainSpec():
+            yield _measured(run, run.target)
+            yield _measured(run, run.target, variant=f"{run.method.variant}, validated", selection="val")
+            yield _measured(run, run.source)
+        case DenseRun():
+            yield _measured(run, run.task, metric="mAP" if run.kind == "detection" else "mIoU")
+        case RunSpec(method=Scratch()):
+            for metric in ("top1", "top5") if run.task == "glyphs62" else ("top1",):
+                yield from (_measured(run, run.task, split=split, metric=metric) for split in EVAL_SPLITS)
+        case RunSpec():
+            yield from _of_frozen_net(run)
+        case _:  # Table 5
+            yield from (_measured(run, run.task, split=split) for split in EVAL_SPLITS)
+            yield _measured(run, run.task, selection="oracle")
+
+
+def _of_frozen_net(run: RunSpec) -> Iterator[Measurement]:
+    variants = ["", f"{run.method.variant}, {MEAN_GATES}"] if isinstance(run.method, DeltaGates) else [""]
+    for variant in variants:
+        yield from (_measured(run, run.task, split=split, variant=variant) for split in EVAL_SPLITS)
+        if run.base_task:
+            yield _on_base(run, BASE_TOP1, variant=variant)
+    if run.base_task:
+        yield _on_base(run, BASE_TOP1, phase="before")
+    if isinstance(run.method, DeltaArm):
+        yield _measured(run, run.task, split="val", metric="added_gmac")
+
+
+def _along_alphas(run: RunSpec | SequenceSpec, arms: list[str], tasks: tuple[str, ...]) -> Iterator[Measurement]:
+    yield _on_base(run, BASE_TOP1, phase="before")
+    for arm in arms:
+        for alpha in ALPHAS:
+            for split in EVAL_SPLITS:
+                where = {"split": split, "variant": arm, "alpha": alpha}
+                yield from (_measured(run, task, **where) for task in tasks)
+                yield _on_base(run, BASE_TOP1 - 80 * alpha**2, **where)
+
+
+def _measured(run: Run, column: str, **where: object) -> Measurement:
+    """A value from 40 to 90 that follows from run and place."""
+    place = (
+        run.suite,
+        run.architecture,
+        run.method.name,
+        run.method.variant,
+        run.method.n_delta_modules,
+        run.task,
+        run.seed,
+        column,
+        *where.values(),
+    )
+    value = 40 + zlib.crc32(repr(place).encode()) % 5000 / 100
+    return Measurement(**{"column": column, "split": "test", "value": value, "n_examples": 1000} | where)  # type: ignore[arg-type]
+
+
+def _on_base(run: RunSpec | SequenceSpec, value: float, **where: object) -> Measurement:
+    at = {"column": run.base_task, "split": "test", "value": value, "n_examples": 1000}
+    return Measurement(**at | where)  # type: ignore[arg-type]

@@ -1,0 +1,150 @@
+"""Tables 4 and 11, laid out."""
+
+import pandas as pd
+
+from benchmarks.record import Scale
+from reports import paper, sequences
+from reports.commands import fill_commands, whole_table
+from reports.page import Block, Page, printed_block
+from reports.records import records
+from reports.tables import TableRow
+from reports.verdicts import difference_blocks
+
+RULES = {"harmonic_mean": "alpha by harmonic mean", "mean": "alpha by mean", "end": "alpha = 1"}
+"""How the last step's alpha was found; `end` is what Table 4 prints for PAINT."""
+
+
+def table4_page(frame: pd.DataFrame, scale: Scale) -> Page:
+    """A block per architecture: methods by sequences; then the paper's."""
+    measured = frame[frame["n"] > 0]
+    printed = paper.printed(4)
+    lined = frame.assign(line=_labels(frame), column=frame["task"])
+    return Page(
+        name="table4",
+        title="Table 4. Patching one task after the other: mean of base and all tasks' top-1 (%)",
+        caption=f"Scale {scale}; test split; {_seeds(measured)}. PAINT goes from interpolated to interpolated weights; "
+        "alpha is chosen at every step on the validation splits of the base and all tasks so far, by harmonic mean "
+        "(Section 3.1) or by mean (Section 7.2). In parentheses: base top-1 / top-1 on the first task, at the end.",
+        blocks=(
+            *(_block4(str(name), part) for name, part in measured.groupby("architecture", sort=False)),
+            _printed4(printed, scale),
+            *difference_blocks((str(name), part) for name, part in lined.groupby("architecture", sort=False)),
+        ),
+        notes=(
+            "alpha = 1: the last step taken whole, which is what the paper prints for PAINT.",
+            "FC-only, Delta and adapters: means of single-task runs whose base logits stayed bit-identical; what is "
+            "learned later cannot reach what was learned before.",
+            *paper.footnotes(set(printed["erratum"])),
+        ),
+        commands=_commands(frame, "table4", scale),
+    )
+
+
+def table11_page(frame: pd.DataFrame, scale: Scale) -> Page:
+    """A block per architecture and sequence: alphas by columns, the best mean of each arm bold; then the paper's."""
+    measured = frame[frame["n"] > 0]
+    keys = ["architecture", "task"]
+    lined = frame.assign(line=[f"{label} {at}".rstrip() for label, at in zip(_labels(frame), _at(frame), strict=True)])
+    return Page(
+        name="table11",
+        title="Table 11. After the last task of a sequence, at every alpha of the last step: top-1 (%)",
+        caption=f"Scale {scale}; test split; {_seeds(measured)}. Earlier steps stand at the alpha that their rule "
+        "chose on validation splits. Bold: highest mean of an arm.",
+        blocks=(
+            *(_block11(_title(*map(str, key)), part) for key, part in measured.groupby(keys, sort=False)),
+            *(
+                _printed11(_title(*map(str, key)), part, scale)
+                for key, part in paper.printed(11).groupby(keys, sort=False)
+            ),
+            *difference_blocks((_title(*map(str, key)), part) for key, part in lined.groupby(keys, sort=False)),
+        ),
+        notes=(
+            "In the paper's Table 11 every alpha, 0 too, has about 0.1 on ImageNet: alpha mixes the last step alone, "
+            "and earlier steps had given the base up.",
+        ),
+        commands=_commands(frame, "table11", scale),
+    )
+
+
+def _title(architecture: str, sequence: str) -> str:
+    return f"{architecture}: {sequence.replace('+', ', then ')}"
+
+
+def _labels(frame: pd.DataFrame) -> list[str]:
+    names = frame[["method", "variant", "n_delta_modules", "rule"]].itertuples(index=False, name=None)
+    return [
+        TableRow(method=method, variant=variant, n_delta_modules=int(n)).label + (rule and f", {RULES[rule]}")
+        for method, variant, n, rule in names
+    ]
+
+
+def _at(frame: pd.DataFrame) -> list[str]:
+    return ["" if pd.isna(alpha) else f"{alpha:.1f}" for alpha in frame["alpha"]]
+
+
+def _number(mean: float, sd: float) -> str:
+    return f"{mean:.2f}" + ("" if pd.isna(sd) else f" ±{sd:.2f}")
+
+
+def _block4(title: str, part: pd.DataFrame) -> Block:
+    text = [
+        _number(line.mean_, line.sd)
+        + (f" ({line.first:.1f})" if pd.isna(line.base) else f" ({line.base:.1f} / {line.first:.1f})")
+        for line in records(part.rename(columns={"mean": "mean_"}))
+    ]
+    part = part.assign(text=text, label=_labels(part))
+    order = list(dict.fromkeys(part["label"]))
+    wide = part.pivot(index="label", columns="task", values="text").reindex(index=order).fillna("")
+    means = part.pivot(index="label", columns="task", values="mean").reindex(index=order)
+    cells = wide.rename_axis(columns=None).reset_index().rename(columns={"label": "method"})
+    best = (means == means.max()).reset_index(drop=True)
+    best.insert(0, "method", False)
+    return Block(title=title, cells=cells, best=best.rename_axis(columns=None))
+
+
+def _block11(title: str, part: pd.DataFrame) -> Block:
+    part = part.assign(label=_labels(part), at=_at(part))
+    part["text"] = [_number(mean, sd) for mean, sd in zip(part["mean"], part["sd"], strict=True)]
+    cells, keys = _grid11(part)
+    means = part[part["column"] == "mean"].set_index(["label", "at"])["mean"].reindex(keys)
+    best = pd.DataFrame(False, index=cells.index, columns=cells.columns)
+    arms = means.groupby(level=0)
+    best["mean"] = ((means == arms.transform("max")) & (arms.transform("size") > 1)).to_numpy()
+    return Block(title=title, cells=cells, best=best)
+
+
+def _grid11(part: pd.DataFrame) -> tuple[pd.DataFrame, pd.MultiIndex]:
+    """Columns `label`, `at`, `column`, `text` -> the grid of texts, and its lines."""
+    keys = pd.MultiIndex.from_frame(part[["label", "at"]].drop_duplicates())
+    wide = part.pivot(index=["label", "at"], columns="column", values="text")
+    wide = wide.reindex(index=keys, columns=part["column"].unique()).fillna("").rename_axis(columns=None)
+    return wide.reset_index().rename(columns={"label": "method", "at": "alpha"}), keys
+
+
+def _printed4(printed: pd.DataFrame, scale: Scale) -> Block:
+    texts = printed.assign(
+        method=_labels(printed.assign(variant="", rule="")), text=printed["printed"] + printed["erratum"]
+    )
+    lines = pd.MultiIndex.from_frame(texts[["architecture", "method"]].drop_duplicates())
+    wide = texts.pivot(index=["architecture", "method"], columns="task", values="text")
+    wide = wide.reindex(index=lines, columns=texts["task"].unique())
+    return printed_block(wide.rename_axis(columns=None).reset_index(), scale)
+
+
+def _printed11(title: str, printed: pd.DataFrame, scale: Scale) -> Block:
+    labels = _labels(printed.assign(variant="", rule=""))
+    cells, _ = _grid11(printed.assign(label=labels, at=_at(printed), text=printed["printed"]))
+    return printed_block(cells, scale, of=title)
+
+
+def _seeds(measured: pd.DataFrame) -> str:
+    if measured.empty:
+        return "not run"
+    n = int(measured["n"].max())
+    return f"mean ± sample standard deviation (ddof=1) over n = {n} seeds" if n > 1 else f"n = {n} seed, no spread"
+
+
+def _commands(frame: pd.DataFrame, name: str, scale: Scale) -> tuple[str, ...]:
+    if frame["n"].any():
+        return fill_commands(sequences.missing(frame, scale), name, scale)
+    return (whole_table(name, scale),)
