@@ -35,7 +35,7 @@ class AddaObjective(Objective):
         self._draws = torch.Generator().manual_seed(seed)
 
     def loss(self, module: nn.Module, inputs: Tensor, labels: Tensor, index: Tensor) -> Tensor:  # noqa: ARG002
-        """One step of the discriminator on source and target, then what the target encoder pays for being told apart."""
+        """One step of the discriminator on both domains, then what the target encoder pays for being told apart."""
         with self.fabric.autocast():
             seen = self.target.embed(inputs)
             if self.on_logits:
