@@ -3,7 +3,7 @@
 They are drawn from the arrays that a run leaves beside its record, for the lowest seed that has them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,10 +12,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from benchmarks.record import diagnostics_path
+from reports import paper
+from reports.figures.style import BLACK, BLUE, VERMILION
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
 
 Arrays = Mapping[str, NDArray[Any]]
 Found = dict[tuple[str, str], Arrays]
@@ -41,8 +44,14 @@ def figures(rows: pd.DataFrame, results: Path) -> dict[str, "Figure"]:
         return {}
     return {
         "curves": curves_figure(found),
-        "embeddings": _panels(found, _plane),
-        "confusion": _panels(found, _confusion),
+        "embeddings": _panels(
+            found,
+            _plane,
+            "Embeddings of test images, two principal components: dots source, crosses target, a colour a digit",
+        ),
+        "confusion": _panels(
+            found, _confusion, "Target test images: true digit down, predicted digit across, white 0 to dark 1"
+        ),
     }
 
 
@@ -53,27 +62,46 @@ def curves_figure(found: Found) -> "Figure":
     tasks = list(dict.fromkeys(task for task, _ in found))
     figure = Figure(figsize=(11, 3.2 * len(tasks)), layout="constrained")
     axes = figure.subplots(len(tasks), 2, squeeze=False)
+    lines: dict[str, Line2D] = {}
     for line, task in zip(axes, tasks, strict=True):
         for (of, method), arrays in found.items():
             if of == task:
                 for panel, curve in zip(line, ("curve_target_top1", "curve_discriminator_top1"), strict=True):
                     if np.isfinite(arrays[curve]).any():
-                        panel.plot(arrays["curve_step"], arrays[curve], label=method, linewidth=1)
+                        (lines[method],) = panel.plot(
+                            arrays["curve_step"], arrays[curve], label=method, linewidth=1.5, **line_style(method)
+                        )
         for panel, name in zip(line, ("target top-1 (%)", "discriminator top-1 (%)"), strict=True):
             panel.set_title(f"{task}: {name}", loc="left", fontsize="small")
             panel.set_xlabel("step of the last training")
             panel.grid(alpha=0.3)
-        line[0].legend(fontsize="xx-small")
+    shown = [lines[method] for method in methods_of(found) if method in lines]
+    figure.legend(handles=shown, loc="outside right upper", fontsize="small", handlelength=3)
     return figure
 
 
-def _panels(found: Found, draw: Any) -> "Figure":
+def methods_of(found: Found) -> list[str]:
+    """Methods that left arrays, in the table's order."""
+    listed = list(dict.fromkeys(paper.printed(6)["method"]))
+    methods = dict.fromkeys(method for _, method in found)
+    return sorted(methods, key=lambda method: listed.index(method) if method in listed else len(listed))
+
+
+def line_style(method: str) -> dict[str, str]:
+    """Colour: what is trained. Dashes: what joined it."""
+    first, *joined = method.split("+")
+    colour = {"vanilla": BLUE, "adda": VERMILION}.get(first, BLACK)
+    dashes = {(): "-", ("delta_networks",): "--", ("uniform_prior",): ":"}.get(tuple(joined), "-.")
+    return {"color": colour, "linestyle": dashes}
+
+
+def _panels(found: Found, draw: Callable[["Axes", Arrays], None], says: str) -> "Figure":
     """A grid of panels: one line per transfer, one column per method."""
     from matplotlib.figure import Figure
 
-    tasks = list(dict.fromkeys(task for task, _ in found))
-    methods = list(dict.fromkeys(method for _, method in found))
-    figure = Figure(figsize=(1.9 * len(methods), 2.1 * len(tasks)), layout="constrained", dpi=150)
+    tasks, methods = list(dict.fromkeys(task for task, _ in found)), methods_of(found)
+    figure = Figure(figsize=(1.9 * len(methods), 2.1 * len(tasks) + 0.4), layout="constrained", dpi=150)
+    figure.suptitle(says, fontsize=9)
     axes = figure.subplots(len(tasks), len(methods), squeeze=False)
     for line, task in zip(axes, tasks, strict=True):
         for panel, method in zip(line, methods, strict=True):
@@ -87,7 +115,7 @@ def _panels(found: Found, draw: Any) -> "Figure":
 
 
 def _plane(panel: "Axes", arrays: Arrays) -> None:
-    """First two principal components; colour = class, dots = source, crosses = target."""
+    """First two principal components, without the outermost hundredth on every side."""
     for is_target, marker in ((False, "."), (True, "x")):
         points = arrays["plane"][arrays["is_target"] == is_target]
         labels = arrays["labels"][arrays["is_target"] == is_target]
@@ -95,6 +123,11 @@ def _plane(panel: "Axes", arrays: Arrays) -> None:
         panel.scatter(
             points[:, 0], points[:, 1], c=labels, cmap="tab10", marker=marker, s=5, linewidths=0.4, rasterized=True
         )
+    # A few far points would leave the others a speck.
+    (left, bottom), (right, top) = np.percentile(arrays["plane"], [1, 99], axis=0)
+    if left < right and bottom < top:
+        panel.set_xlim(left, right)
+        panel.set_ylim(bottom, top)
 
 
 def _confusion(panel: "Axes", arrays: Arrays) -> None:

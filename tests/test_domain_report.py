@@ -11,6 +11,7 @@ from benchmarks.errors import UserError
 from benchmarks.record import Row, collect, diagnostics_path, to_frame, write_record
 from reports import __main__ as command
 from reports.domain_adaptation import SUITE, transfer_frame, transfer_page
+from reports.domain_figures import curves_figure, methods_of
 
 TOP1 = {"vanilla": 40.0, "vanilla+delta_networks": 45.0, "adda": 70.0, "target_only": 95.0}
 SETTING = {"vanilla": "zero-shot", "adda": "unsupervised DA", "target_only": "target labels"}
@@ -123,3 +124,19 @@ def test_command_writes_tables_and_the_pictures_of_runs_that_left_arrays(
     command.main()
     pictures = {path.name for path in (results / "tables").glob("*.svg")}
     assert pictures == {"table6_curves.svg", "table6_embeddings.svg", "table6_confusion.svg"}
+
+
+def test_a_method_looks_the_same_in_every_panel_and_stands_in_the_tables_order() -> None:
+    curves = arrays() | {"curve_discriminator_top1": np.array([60.0, 55.0])}
+    methods = ("adda", "target_only", "vanilla+delta_networks", "vanilla")
+    found = {(task, method): curves for task in ("a->b", "b->a") for method in methods}
+    assert methods_of(found) == ["vanilla", "vanilla+delta_networks", "adda", "target_only"]
+    figure = curves_figure(found)
+    looks: dict[str, set[tuple[str, str]]] = {method: set() for method in methods}
+    for axes in figure.axes:
+        for line in axes.lines:
+            looks[str(line.get_label())].add((line.get_color(), line.get_linestyle()))
+    assert all(len(look) == 1 for look in looks.values())
+    assert len(set().union(*looks.values())) == len(methods)
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == methods_of(found)
