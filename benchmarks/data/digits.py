@@ -11,6 +11,7 @@ from torchvision.transforms.v2 import functional as TF
 from benchmarks.data.catalogue import data_set
 from benchmarks.data.catalogue.check import open_splits
 from benchmarks.data.catalogue.entry import Examples
+from benchmarks.data.catalogue.held_out import held_and_kept
 from benchmarks.data.catalogue.readers import Pixels
 from benchmarks.data.splits import TaskData, TensorSplit
 from benchmarks.errors import UserError
@@ -65,7 +66,7 @@ def load_digits(name: str, root: Path, preprocessing: Preprocessing, *, full: bo
     for part in (images, labels, test_images, test_labels):
         sha.update(part.numpy().tobytes())
     listed = entry.held_list() if full else None
-    val, train = _drawn(name, len(labels)) if listed is None else _listed(listed, len(labels))
+    val, train = _drawn(name, len(labels)) if listed is None else held_and_kept(listed, len(labels))
 
     def split(images: Tensor, labels: Tensor) -> TensorSplit:
         size = [preprocessing.image_size] * 2
@@ -88,13 +89,6 @@ def _drawn(name: str, count: int) -> tuple[Tensor, Tensor]:
     order = torch.randperm(count, generator=torch.Generator().manual_seed(derive_seed("val", name)))
     held, kept = order.tensor_split([round(VAL_SHARE * count)])
     return held, kept
-
-
-def _listed(held: list[int], count: int) -> tuple[Tensor, Tensor]:
-    """Indices of a list, and of the others."""
-    kept = torch.ones(count, dtype=torch.bool)
-    kept[held] = False
-    return torch.tensor(held), torch.nonzero(kept)[:, 0]
 
 
 def _pixels(examples: Examples) -> Tensor:

@@ -9,7 +9,7 @@ from torch.utils.data import ConcatDataset, Dataset, Subset
 
 from benchmarks.data.catalogue.check import data_sha, open_splits
 from benchmarks.data.catalogue.entry import DataSet, Examples
-from benchmarks.data.catalogue.held_out import held_tracks
+from benchmarks.data.catalogue.held_out import held_and_kept, held_tracks
 from benchmarks.data.pixels import PixelStore
 from benchmarks.data.splits import LazySplit, Split, TaskData, seen_in_views
 from benchmarks.errors import UserError
@@ -81,10 +81,8 @@ def parts_of(entry: DataSet, data_root: Path) -> dict[str, Part]:
     train = found[entry.train]
     if entry.val is None:
         listed = entry.held_list()
-        held = torch.tensor(held_tracks(train.names, train.labels) if listed is None else listed)
-        mask = torch.zeros(len(train), dtype=torch.bool)
-        mask[held] = True
-        kept = torch.nonzero(~mask)[:, 0]
+        out = held_tracks(train.names, train.labels) if listed is None else listed
+        held, kept = held_and_kept(out, len(train))
         return {"train": (train, kept), "val": (train, held), "test": (found[entry.test], everything[entry.test])}
     used = {"train": entry.train, "val": entry.val, "test": entry.test}
     return {part: (found[split], everything[split]) for part, split in used.items()}

@@ -52,5 +52,16 @@ def held_tracks(names: Sequence[str], labels: Tensor) -> list[int]:
     return [index for index, track in enumerate(tracks) if track in held]
 
 
+def held_and_kept(held: Sequence[int], count: int) -> tuple[Tensor, Tensor]:
+    """Indices that are held out of `count` images, as they come, and the others, ascending.
+
+    >>> held_and_kept([3, 1], 5)
+    (tensor([3, 1]), tensor([0, 2, 4]))
+    """
+    kept = torch.ones(count, dtype=torch.bool)
+    kept[held] = False
+    return torch.tensor(held), torch.nonzero(kept)[:, 0]
+
+
 def _rank(name: str) -> str:
     return hashlib.sha256(name.encode()).hexdigest()
