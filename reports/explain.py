@@ -51,7 +51,7 @@ def explain(frame: pd.DataFrame, rows: pd.DataFrame, table: str, scale: Scale, r
     _known("row", row, frame["row_id"])
     _known("column", column, frame.loc[frame["row_id"] == row, "task"])
     cell = frame[(frame["row_id"] == row) & (frame["task"] == column)]
-    behind = _rows_behind(cell, rows)
+    behind = rows_behind(cell, rows)
     if behind.empty:
         raise UserError(
             f"Nothing was measured for {row} / {column}; measure it: {_command(table, scale, cell, column)}"
@@ -82,7 +82,13 @@ def _known(kind: str, name: str, there: "pd.Series[str]") -> None:
         raise UserError(f"There is no {kind} {name!r}; choose one of {', '.join(dict.fromkeys(there))}.")
 
 
-def _rows_behind(cell: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
+def rows_behind(cell: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows that some lines of a tidy frame were made of.
+
+    Args:
+        cell: the lines.
+        rows: rows that the frame was made of.
+    """
     for column, name in OTHERWISE.items():
         if column in cell:
             cell = cell.assign(**{name: cell[column].str.split(";")}).explode(name)

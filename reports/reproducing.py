@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from benchmarks.record import SCALES
-from reports.registry import REPORTS, Report
+from benchmarks.record import SCALES, Scale
+from reports.explain import rows_behind
+from reports.registry import REPORTS, Question, Report
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,19 +67,31 @@ def _section(name: str, report: Report, rows_by_scale: Mapping[str, pd.DataFrame
     needs = NEEDS[name]
     lines = []
     for scale in SCALES:
-        rows = rows_by_scale.get(scale)
-        runs = None if rows is None else rows[rows["suite"].isin(report.suites)].drop_duplicates("run_id")
-        if not report.needs_rows:
-            state, hours = "needs no runs", ""
-        elif runs is None or runs.empty:
-            state, hours = "not run", ""
-        else:
-            seeds = runs["seed"].nunique()
-            state = f"{len(runs)} runs, {seeds} seed{'s' if seeds > 1 else ''}"
-            hours = f"{(runs['train_s'] + runs['eval_s']).sum() / 3600:.2f}"
+        state, hours = _record(report, rows_by_scale.get(scale), scale)
         lines.append(f"| {scale} | `nox -s {name} -- --scale {scale}` | {state} | {hours} |")
     table = "| scale | command | on record | hours |\n|---|---|---|---|\n" + "\n".join(lines)
     return (
         f"## Table {name.removeprefix('table')}\n\nAt scale paper: {needs.data}; {needs.nets}; about {needs.gpu_hours} "
         f"H100-hours a seed (estimate).\n\n{table}"
     )
+
+
+def _record(report: Report, rows: pd.DataFrame | None, scale: Scale) -> tuple[str, str]:
+    """How far a table is, and the hours behind it: of the runs that its cells show, not of all that its suites hold."""
+    if not report.needs_rows:
+        return "needs no runs", ""
+    rows = pd.DataFrame() if rows is None or rows.empty else rows[rows["suite"].isin(report.suites)]
+    if rows.empty:
+        return "not run", ""
+    frame = report.answer(Question(rows=rows, scale=scale)).frame
+    runs = rows_behind(frame, rows).drop_duplicates("run_id")
+    if runs.empty:
+        return "not run", ""
+    blanks = int((frame["status"] == "missing").sum()) if "status" in frame else 0
+    state = _counted(len(runs), "run") + ", " + _counted(runs["seed"].nunique(), "seed")
+    state += ", " + _counted(blanks, "blank") if blanks else ""
+    return state, f"{(runs['train_s'] + runs['eval_s']).sum() / 3600:.2f}"
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

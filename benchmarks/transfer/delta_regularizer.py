@@ -31,7 +31,7 @@ class DeltaRegularizer(Transfer):
     """
 
     name: ClassVar[str] = "delta_regularizer"
-    trade_off: float = 0.01
+    trade_off: float
     trade_off_head: float = 0.01
     attention_recipe: Recipe
     attention_batches: int = 10
