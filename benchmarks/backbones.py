@@ -9,14 +9,11 @@ from benchmarks.bases import load_pretrained
 from benchmarks.embedded_backbones import PREPROCESSING, slim_backbone
 from benchmarks.env import Env
 from benchmarks.identity import derive_seed
-from benchmarks.record import Scale
+from benchmarks.record import SCRATCH, Scale
 from benchmarks.spec import Run
 from delta_core.weights import Preprocessing, load_backbone, preprocessing_of
 
 EMBEDDED_BASE_CLASSES = 62
-
-SCRATCH = "scratch"
-"""Weights of a net without pre-training: drawn by the run's seed."""
 
 
 def open_backbone(run: Run, env: Env) -> nn.Module:

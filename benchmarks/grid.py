@@ -27,9 +27,9 @@ from benchmarks.data.embedded import ALL_TASKS, load_embedded
 from benchmarks.env import Env
 from benchmarks.errors import UserError
 from benchmarks.fabric import devices_of
-from benchmarks.record import Row, atomic_text, read_rows, record_path, write_record
+from benchmarks.record import SCRATCH, Row, atomic_text, read_rows, record_path, write_record
 from benchmarks.runners import execute
-from benchmarks.spec import SCRATCH, Run
+from benchmarks.spec import Run
 from benchmarks.worlds import World
 
 Job = str | BaseSpec | Run

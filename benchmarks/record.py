@@ -22,6 +22,9 @@ from benchmarks.errors import UserError
 
 SCHEMA_VERSION = 1
 
+SCRATCH = "scratch"
+"""Weights of a run that starts from no pre-trained net: they are drawn by the run's seed."""
+
 Scale = Literal["embedded", "local", "paper"]
 SCALES: tuple[Scale, ...] = ("embedded", "local", "paper")
 

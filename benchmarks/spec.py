@@ -11,9 +11,6 @@ from benchmarks.identity import content_id, derive_seed
 from benchmarks.methods import Method, Paint
 from benchmarks.record import Scale
 
-SCRATCH = "scratch"
-"""Weights of a run that starts from no pre-trained net."""
-
 
 class BatchSize(Protocol):
     """A recipe, as rows know it."""

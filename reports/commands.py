@@ -24,12 +24,27 @@ def fill_commands(missing: pd.DataFrame, name: str, scale: str) -> tuple[str, ..
         lacking.setdefault(tuple(part["task"].unique()), []).append(str(architecture))
     # A user's own data: the table knows the names of weights and folders, the user knows where they lie.
     own = ["--weights", "WEIGHTS", "--data-root", "DATA"] if scale == "local" else []
-    kind = "imagefolder:" if scale == "local" else ""
     fixed = ["nox", "-s", name, "--", "--scale", scale, *own]
     return tuple(
-        shlex.join([*fixed, *_repeated("--arch", architectures), *_repeated("--task", [kind + task for task in tasks])])
+        shlex.join(
+            [
+                *fixed,
+                *_repeated("--arch", architectures),
+                *_repeated("--task", [task_argument(task, scale) for task in tasks]),
+            ]
+        )
         for tasks, architectures in lacking.items()
     )
+
+
+def task_argument(task: str, scale: str) -> str:
+    """What --task calls a task of a row. Own folders of images need their kind; scenes and pairs of digits tell theirs.
+
+    Example:
+        >>> [task_argument(task, "local") for task in ("flowers17", "detection:bccd", "mnist->usps")]
+        ['imagefolder:flowers17', 'detection:bccd', 'mnist->usps']
+    """
+    return f"imagefolder:{task}" if scale == "local" and ":" not in task and "->" not in task else task
 
 
 def _repeated(flag: str, names: Iterable[str]) -> list[str]:

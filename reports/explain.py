@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import pandas as pd
 
 from benchmarks.errors import UserError
-from benchmarks.record import Scale
+from benchmarks.record import SCRATCH, Scale
+from reports.commands import task_argument
 from reports.protocol import PROTOCOLS, departures
 
 CELL_KEYS = ("architecture", "method", "n_delta_modules", "variant", "task")
@@ -105,10 +106,12 @@ def _command(table: str, scale: Scale, lines: pd.DataFrame, column: str) -> str:
     arm = first["variant"] if "variant" in lines else ""
     for end in BESIDE:
         arm = arm.removesuffix(end)
-    task = f"imagefolder:{column}" if scale == "local" else column
     words = ["nox", "-s", table, "--", "--scale", scale, "--arch", first["architecture"]]
-    words += [] if table == "ablation" else ["--task", task]  # its columns are means over all tasks
+    words += (
+        [] if table == "ablation" else ["--task", task_argument(column, scale)]
+    )  # its columns are means over all tasks
     words += ["--method", f"{first['method']}:{arm}" if arm else first["method"]]
     seeds = ["--seeds", str(lines["seed"].max() + 1)] if "seed" in lines else []
-    own = ["--weights", "WEIGHTS", "--data-root", "DATA"] if scale == "local" else []
+    weights = ["--weights", "WEIGHTS"] if scale == "local" and first.get("weights") != SCRATCH else []
+    own = [*weights, "--data-root", "DATA"] if scale == "local" else []
     return shlex.join([*words, *seeds, *own, "--results", "elsewhere"])

@@ -13,7 +13,7 @@ import pandas as pd
 from benchmarks.record import Scale
 from reports import paper
 from reports.checks import RUN_CELL, check_comparable, check_one_run_per_seed
-from reports.commands import whole_table
+from reports.commands import task_argument, whole_table
 from reports.page import Block, Page, printed_block
 from reports.verdicts import PRINTED, difference_blocks, with_verdicts
 
@@ -140,9 +140,8 @@ def _fill_commands(frame: pd.DataFrame, scale: str) -> tuple[str, ...]:
     if len(cells) == len(have):
         return ()
     own = ["--arch", "ARCH", "--weights", "WEIGHTS", "--data-root", "DATA"] if scale == "local" else []
-    kind = "imagefolder:" if scale == "local" else ""
     lacking = cells.merge(have, how="left", indicator=True).query("_merge == 'left_only'")["task"].unique()
-    tasks = [word for task in sorted(lacking) for word in ("--task", kind + task)]
+    tasks = [word for task in sorted(lacking) for word in ("--task", task_argument(task, scale))]
     rates = [rate for rate in RATES if rate in set(asked["rate"])]
     some = [word for rate in rates for word in ("--train-percent", rate)] if len(rates) < len(RATES) else []
     return (shlex.join(["nox", "-s", NAME, "--", "--scale", scale, *own, *tasks, *some]),)

@@ -4,6 +4,7 @@ import json
 import shlex
 import sys
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -86,6 +87,22 @@ def test_every_measured_cell_of_every_table_can_be_explained_and_measured_again(
         world = TABLES[table].open_world(options, TABLES[table].tasks)
         again = {run.run_id for run in runs_of(options, world)}
         assert set(found.runs["run"]) <= again, found.command
+
+
+@pytest.mark.parametrize(
+    ("table", "task", "wanted"),
+    [
+        ("table2", "signs", {"--task": "imagefolder:signs", "--weights": "WEIGHTS", "--data-root": "DATA"}),
+        ("table6", "mnist5k->optdigits", {"--task": "mnist5k->optdigits", "--data-root": "DATA"}),
+    ],
+)
+def test_own_data_are_named_as_the_table_takes_them(table: str, task: str, wanted: dict[str, str]) -> None:
+    rows = SYNTHETIC[SYNTHETIC["suite"].isin(REPORTS[table].suites)]
+    frame = REPORTS[table].answer(Question(rows=rows, scale="embedded")).frame
+    cell = frame[(frame["n"] > 0) & (frame["task"] == task)].iloc[0]
+    words = shlex.split(explain(frame, rows, table, "local", cell["row_id"], task).command)
+    told = {flag: value for flag, value in pairwise(words) if flag in ("--task", "--weights", "--data-root")}
+    assert told == wanted
 
 
 def test_a_report_without_runs_is_told_in_one_sentence(

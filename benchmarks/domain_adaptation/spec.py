@@ -6,8 +6,7 @@ from typing import Literal
 
 from benchmarks.identity import content_id, derive_seed
 from benchmarks.recipe import Recipe
-from benchmarks.record import Scale
-from benchmarks.spec import SCRATCH
+from benchmarks.record import SCRATCH, Scale
 from delta_core import DeltaConfig
 
 Setting = Literal["zero-shot", "unsupervised DA", "target labels"]

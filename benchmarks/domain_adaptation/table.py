@@ -17,8 +17,7 @@ from benchmarks.domain_adaptation.spec import (
 )
 from benchmarks.errors import UserError
 from benchmarks.options import Options
-from benchmarks.record import Scale
-from benchmarks.spec import SCRATCH
+from benchmarks.record import SCRATCH, Scale
 from benchmarks.worlds import DATA_ROOT, TaskSet, World, chosen, env_of, what_is_missing
 from delta_core import DeltaConfig
 

@@ -42,9 +42,9 @@ SCRIPTS = Recipe(
 """Recipe of thuml/Transfer-Learning-Library's scripts (image_classification/*.sh): the same for every rate."""
 
 DELTA_TRADE_OFF = 0.01
-"""DELTA's at the scripts' rate (delta.sh). The small scales divide it by how much faster they learn, so that the pull of
-a step stays the scripts': it is a sum over batch and channels, too stiff for more. tf_efficientnet_lite0 at ten times
-the rate and this trade-off has a loss of 20 in the first step and of 5,071 in the fifth."""
+"""DELTA's, at the scripts' rate (delta.sh). The small scales divide it by how much faster they learn, so that the pull
+of a step stays the scripts': it is a sum over batch and channels, too stiff for more. tf_efficientnet_lite0 at ten
+times the rate and this trade-off has a loss of 20 in the first step and of 5,071 in the fifth."""
 
 
 @dataclass(frozen=True, kw_only=True)
