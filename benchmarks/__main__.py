@@ -74,7 +74,7 @@ def run(options: tyro.conf.OmitArgPrefixes[Options]) -> int:
         return show_plan(options)
     world, planned = _planned(options)
     devices_of(options.device)
-    check_inputs(world, [item.run for item in planned])
+    check_inputs(world, [item.run for item in planned if item.state == "todo"])
     console = _console()
     _print_totals(console, world, planned, options.table)
     try:

@@ -91,11 +91,16 @@ def plan(world: World, runs: list[Run]) -> list[Planned]:
 def check_inputs(world: World, runs: list[Run]) -> None:
     """Open every backbone and result table that exists already and probe the folders, before anything is written.
 
+    Args:
+        world: where the runs come from.
+        runs: those that are to do.
+
     Raises:
         UserError, DeltaError: for weights or results that cannot be read, or a folder that cannot be written.
     """
+    needed = {run.weights for run in runs}
     for base in world.bases:
-        if checkpoint_path(world.env.cache, base.run_id).exists():
+        if base.weights in needed and checkpoint_path(world.env.cache, base.run_id).exists():
             load_pretrained(base.architecture, base.run_id, world.env.cache, num_classes=EMBEDDED_BASE_CLASSES)
     if world.scale == "local" and runs and runs[0].weights != SCRATCH:
         open_backbone(runs[0], world.env)

@@ -180,7 +180,7 @@ def write_record(results: Path, rows: Iterable[Row]) -> Path:
 
 def to_frame(rows: Iterable[Row]) -> pd.DataFrame:
     """Rows as a typed data frame in schema order (not validated)."""
-    return pd.DataFrame([asdict(row) for row in rows], columns=list(DTYPES)).astype(DTYPES)
+    return pd.DataFrame([vars(row) for row in rows], columns=list(DTYPES)).astype(DTYPES)
 
 
 def read_rows(path: Path) -> pd.DataFrame:

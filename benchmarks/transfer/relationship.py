@@ -3,12 +3,16 @@
 Shape legend: N images, S source classes, T target classes.
 """
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 from torch.nn import functional as F
+
+if TYPE_CHECKING:
+    from sklearn.linear_model import LogisticRegression
 
 STRENGTHS = tuple(sorted(step * 10.0**exponent for exponent in range(-4, 4) for step in (1, 3)))
 """Inverse regularisation strengths tried for the calibrated relationship (thuml/CoTuning, relationship_learning.py)."""
@@ -38,6 +42,8 @@ def calibrated_relationship(
         held_probabilities: (M, S) of the images that choose its strength and scale.
         held_labels: (M,).
     """
+    from sklearn.linear_model import LogisticRegression  # takes a second to import, and one method needs it
+
     held, targets = held_probabilities.double(), held_labels.numpy()
     fits = [
         LogisticRegression(C=strength, fit_intercept=False, max_iter=1000).fit(probabilities.numpy(), labels.numpy())
@@ -52,7 +58,7 @@ def calibrated_relationship(
     return (joint / joint.sum(1, keepdim=True)).float()
 
 
-def _weights_of_all_classes(fitted: LogisticRegression) -> NDArray[np.float64]:
+def _weights_of_all_classes(fitted: "LogisticRegression") -> NDArray[np.float64]:
     """Weights (T, S); of two classes scikit-learn gives the second's alone."""
     return np.concatenate([-fitted.coef_, fitted.coef_]) / 2 if len(fitted.coef_) == 1 else fitted.coef_
 

@@ -10,7 +10,6 @@ from xml.etree import ElementTree
 
 import numpy as np
 from PIL import Image
-from scipy.io import loadmat
 from torchvision import datasets
 
 from benchmarks.data.catalogue.entry import NO_LABELS, DataSet, Download, Examples
@@ -40,6 +39,8 @@ def segmentation(root: Path, split: str, *, year: str) -> Examples:
 
 def sbd(root: Path, split: str) -> Examples:
     """Images with SBD's masks."""
+    from scipy.io import loadmat  # takes half a second to import, and this data set alone needs it
+
     found = datasets.SBDataset(root / SBD_FOLDER, image_set=split, mode="segmentation")
 
     def classes(path: Path) -> set[int]:
