@@ -11,6 +11,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torchmetrics.functional.classification import multiclass_stat_scores
 
 from benchmarks.checkpoint import LoopState
 from benchmarks.data.splits import Split, split_in_epoch
@@ -194,10 +195,6 @@ def predict(module: nn.Module, batches: Iterable[Tensor]) -> Tensor:
 
 def top1(logits: Tensor, labels: Tensor) -> float:
     """Top-1 accuracy in per cent: right answers over all answers (micro average), logits (N, C), labels (N,)."""
-    from torchmetrics.functional.classification import (
-        multiclass_stat_scores,
-    )  # takes a second to import, and a table that is all there measures nothing
-
     counts = multiclass_stat_scores(logits, labels, num_classes=logits.shape[1], average="micro")
     right, answers = counts[0].item(), counts[4].item()
     return 100 * right / answers
