@@ -164,7 +164,7 @@ def reproduce_sample(
 def _planned(options: Options) -> tuple[World, list[Planned]]:
     table = table_of(options.table)
     world = table.open_world(options, table.tasks)
-    return world, plan(world, runs_of(options, world))
+    return world, plan(world, runs_of(options, world), table.on_record(world.env.results))
 
 
 def _console() -> Console:

@@ -86,6 +86,11 @@ def read_gates(results: Path) -> pd.DataFrame:
     return _read(path) if path.exists() else _frame([])
 
 
+def runs_with_gates(results: Path) -> frozenset[str]:
+    """Ids of the runs in `gates.csv` of a scale."""
+    return frozenset(read_gates(results)["run_id"])
+
+
 def _frame(rows: list[GateRow]) -> pd.DataFrame:
     return pd.DataFrame([asdict(row) for row in rows], columns=COLUMNS).astype(DTYPES)
 

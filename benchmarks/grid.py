@@ -9,7 +9,7 @@ import os
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
@@ -76,11 +76,11 @@ class Tally:
         return self.busy_s / (self.wall_s * self.workers)
 
 
-def plan(world: World, runs: list[Run]) -> list[Planned]:
-    """State of every run, without starting anything."""
+def plan(world: World, runs: list[Run], on_record: Collection[str] = ()) -> list[Planned]:
+    """State of every run, without starting anything; runs `on_record` (ids) are done without a record of their own."""
 
     def planned(run: Run) -> Planned:
-        if record_path(world.env.results, run.run_id).exists():
+        if run.run_id in on_record or record_path(world.env.results, run.run_id).exists():
             return Planned(run=run, state="done")
         reasons = [world.blocked[name] for name in run.data_names if name in world.blocked]
         return Planned(run=run, state="blocked" if reasons else "todo", reason="; ".join(reasons))

@@ -11,6 +11,7 @@ from benchmarks.ablations import ablation_arms
 from benchmarks.flops import added_gmac
 from benchmarks.gate_record import GateRow, collect_gates, read_gates, write_gates
 from benchmarks.gates import gates_of, recorded_gates, skip_gates, with_mean_gates
+from benchmarks.grid import plan
 from benchmarks.methods import DeltaGates, Scratch, ScratchDelta, table8_policies
 from benchmarks.methods.scratch import top5
 from benchmarks.methods.skips import MEAN_GATES
@@ -51,6 +52,23 @@ def test_figures_share_their_runs_with_table8(tmp_path: Path) -> None:
     shared = {run.run_id for run in runs("table8", tmp_path)}
     assert len(wanted) == 5
     assert len(wanted & shared) == 4, "all but the third task"
+
+
+def test_figures_of_a_fresh_clone_are_drawn_from_committed_gates_and_tables_are_measured(tmp_path: Path) -> None:
+    scale_folder = tmp_path / "results" / "embedded"
+    committed = runs("figures", tmp_path)[0].run_id
+    write_gates(scale_folder, [gate_row(committed, 0.25)])
+    collect_gates(scale_folder)
+    (scale_folder / "records" / f"{committed}.gates.csv").unlink()
+
+    def done(table: str) -> set[str]:
+        on_record = TABLES[table].on_record(scale_folder)
+        chosen = Options(table=table, results=tmp_path / "results", cache=tmp_path / "cache")
+        world = open_world(chosen, TABLES[table].tasks)
+        return {item.run.run_id for item in plan(world, runs_of(chosen, world), on_record) if item.state == "done"}
+
+    assert done("figures") == {committed}
+    assert done("table8") == set()
 
 
 def test_arms_depart_from_the_default_in_one_thing() -> None:
