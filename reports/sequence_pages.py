@@ -17,6 +17,7 @@ RULES = {"harmonic_mean": "alpha by harmonic mean", "mean": "alpha by mean", "en
 def table4_page(frame: pd.DataFrame, scale: Scale) -> Page:
     """A block per architecture: methods by sequences; then the paper's."""
     measured = frame[frame["n"] > 0]
+    usual_n = int(measured["n"].max()) if len(measured) else 0
     printed = paper.printed(4)
     lined = frame.assign(line=_labels(frame), column=frame["task"])
     return Page(
@@ -26,7 +27,7 @@ def table4_page(frame: pd.DataFrame, scale: Scale) -> Page:
         "alpha is chosen at every step on the validation splits of the base and all tasks so far, by harmonic mean "
         "(Section 3.1) or by mean (Section 7.2). In parentheses: base top-1 / top-1 on the first task, at the end.",
         blocks=(
-            *(_block4(str(name), part) for name, part in measured.groupby("architecture", sort=False)),
+            *(_block4(str(name), part, usual_n) for name, part in measured.groupby("architecture", sort=False)),
             _printed4(printed, scale),
             *difference_blocks((str(name), part) for name, part in lined.groupby("architecture", sort=False)),
         ),
@@ -43,6 +44,7 @@ def table4_page(frame: pd.DataFrame, scale: Scale) -> Page:
 def table11_page(frame: pd.DataFrame, scale: Scale) -> Page:
     """A block per architecture and sequence: alphas by columns, the best mean of each arm bold; then the paper's."""
     measured = frame[frame["n"] > 0]
+    usual_n = int(measured["n"].max()) if len(measured) else 0
     keys = ["architecture", "task"]
     lined = frame.assign(line=[f"{label} {at}".rstrip() for label, at in zip(_labels(frame), _at(frame), strict=True)])
     return Page(
@@ -51,7 +53,7 @@ def table11_page(frame: pd.DataFrame, scale: Scale) -> Page:
         caption=f"Scale {scale}; test split; {_seeds(measured)}. Earlier steps stand at the alpha that their rule "
         "chose on validation splits. Bold: highest mean of an arm.",
         blocks=(
-            *(_block11(_title(*map(str, key)), part) for key, part in measured.groupby(keys, sort=False)),
+            *(_block11(_title(*map(str, key)), part, usual_n) for key, part in measured.groupby(keys, sort=False)),
             *(
                 _printed11(_title(*map(str, key)), part, scale)
                 for key, part in paper.printed(11).groupby(keys, sort=False)
@@ -82,13 +84,13 @@ def _at(frame: pd.DataFrame) -> list[str]:
     return ["" if pd.isna(alpha) else f"{alpha:.1f}" for alpha in frame["alpha"]]
 
 
-def _number(mean: float, sd: float) -> str:
-    return f"{mean:.2f}" + ("" if pd.isna(sd) else f" ±{sd:.2f}")
+def _number(mean: float, sd: float, n: int, usual_n: int) -> str:
+    return f"{mean:.2f}" + ("" if pd.isna(sd) else f" ±{sd:.2f}") + (f" [n={n}]" if n != usual_n else "")
 
 
-def _block4(title: str, part: pd.DataFrame) -> Block:
+def _block4(title: str, part: pd.DataFrame, usual_n: int) -> Block:
     text = [
-        _number(line.mean_, line.sd)
+        _number(line.mean_, line.sd, line.n, usual_n)
         + (f" ({line.first:.1f})" if pd.isna(line.base) else f" ({line.base:.1f} / {line.first:.1f})")
         for line in records(part.rename(columns={"mean": "mean_"}))
     ]
@@ -102,9 +104,10 @@ def _block4(title: str, part: pd.DataFrame) -> Block:
     return Block(title=title, cells=cells, best=best.rename_axis(columns=None))
 
 
-def _block11(title: str, part: pd.DataFrame) -> Block:
+def _block11(title: str, part: pd.DataFrame, usual_n: int) -> Block:
     part = part.assign(label=_labels(part), at=_at(part))
-    part["text"] = [_number(mean, sd) for mean, sd in zip(part["mean"], part["sd"], strict=True)]
+    numbers = part[["mean", "sd", "n"]].itertuples(index=False, name=None)
+    part["text"] = [_number(mean, sd, int(n), usual_n) for mean, sd, n in numbers]
     cells, keys = _grid11(part)
     means = part[part["column"] == "mean"].set_index(["label", "at"])["mean"].reindex(keys)
     best = pd.DataFrame(False, index=cells.index, columns=cells.columns)
@@ -141,7 +144,8 @@ def _seeds(measured: pd.DataFrame) -> str:
     if measured.empty:
         return "not run"
     n = int(measured["n"].max())
-    return f"mean ± sample standard deviation (ddof=1) over n = {n} seeds" if n > 1 else f"n = {n} seed, no spread"
+    spread = f"mean ± sample standard deviation (ddof=1) over n = {n} seeds" if n > 1 else f"n = {n} seed, no spread"
+    return f"{spread}, unless a cell says [n=...]" if measured["n"].nunique() > 1 else spread
 
 
 def _commands(frame: pd.DataFrame, name: str, scale: Scale) -> tuple[str, ...]:

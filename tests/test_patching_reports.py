@@ -109,6 +109,18 @@ def test_delta_is_a_mean_over_single_task_runs_and_needs_all_of_them() -> None:
     assert (line["mean"], line["base"], line["first"]) == (60.0, 90.0, 60.0)
 
 
+def test_a_cell_of_fewer_seeds_than_the_others_says_so() -> None:
+    rows = valid(walked("mean") + walked("mean", seed=1) + single("a", 60.0) + single("b", 30.0))
+    page4 = sequence_pages.table4_page(sequences.table4_frame(rows, "embedded"), "embedded")
+    page11 = sequence_pages.table11_page(sequences.table11_frame(rows, "embedded"), "embedded")
+    texts4 = page4.blocks[0].cells.set_index("method")["a+b"]
+    assert texts4["PAINT lr=0.001, alpha by mean"] == "14.00 ±0.00 (4.0 / 14.0)"
+    assert texts4["Delta (1)"] == "60.00 [n=1] (90.0 / 60.0)"
+    assert "60.00 [n=1]" in set(page11.blocks[0].cells["mean"])
+    for shown in (page4, page11):
+        assert "over n = 2 seeds, unless a cell says [n=...]" in shown.caption
+
+
 def test_a_method_whose_base_moved_has_no_mean() -> None:
     rows = walked("mean") + single("a", 60.0) + single("b", 30.0, base_logits_equal=False)
     assert set(sequences.table4_frame(valid(rows), "embedded")["method"]) == {"paint"}
