@@ -3,13 +3,15 @@
 import pickle
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from lightning_fabric.plugins import Precision
 from torch import Tensor, nn
 
 from benchmarks.errors import UserError
+
+if TYPE_CHECKING:
+    from lightning_fabric.plugins import Precision
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,7 +23,7 @@ class LoopState:
     schedule: torch.optim.lr_scheduler.LRScheduler
     shuffle: torch.Generator
     """Draws the order of the batches."""
-    precision: Precision
+    precision: "Precision"
     """Fabric's plugin, which holds the gradient scale of 16-mixed."""
 
     def save(self, path: Path, *, epoch: int) -> None:

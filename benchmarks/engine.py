@@ -6,16 +6,18 @@ Device and precision come from Lightning Fabric; the loop is ours.
 import math
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torchmetrics.functional.classification import multiclass_stat_scores
 
 from benchmarks.checkpoint import LoopState
 from benchmarks.data.splits import Split, split_in_epoch
 from benchmarks.recipe import Recipe
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 OnEpoch = Callable[[int, float], None]
 """Told after each epoch: its number, from 1, and the mean training loss over its images."""
@@ -69,7 +71,7 @@ def fit(
     head: nn.Module,
     split: Split,
     recipe: Recipe,
-    fabric: Fabric,
+    fabric: "Fabric",
     *,
     seed: int,
     objective: Objective | None = None,
@@ -152,7 +154,7 @@ def _order(count: int, batch_size: int, steps: int | None, shuffle: torch.Genera
     return torch.cat(passes)[: steps * batch_size]
 
 
-def _clip(fabric: Fabric, module: nn.Module, optimizer: torch.optim.Optimizer, max_norm: float) -> Tensor:
+def _clip(fabric: "Fabric", module: nn.Module, optimizer: torch.optim.Optimizer, max_norm: float) -> Tensor:
     """Clip gradients in place; returns their norm before."""
     norm = fabric.clip_gradients(module, optimizer, max_norm=max_norm, error_if_nonfinite=False)
     assert norm is not None  # Fabric returns None only when clipping by value
@@ -195,6 +197,8 @@ def predict(module: nn.Module, batches: Iterable[Tensor]) -> Tensor:
 
 def top1(logits: Tensor, labels: Tensor) -> float:
     """Top-1 accuracy in per cent: right answers over all answers (micro average), logits (N, C), labels (N,)."""
+    from torchmetrics.functional.classification import multiclass_stat_scores  # see `benchmarks.fabric.make_fabric`
+
     counts = multiclass_stat_scores(logits, labels, num_classes=logits.shape[1], average="micro")
     right, answers = counts[0].item(), counts[4].item()
     return 100 * right / answers

@@ -1,10 +1,14 @@
 """Which device there is, and one Lightning Fabric per run: device, precision and deterministic kernels."""
 
+from typing import TYPE_CHECKING
+
 import torch
-from lightning_fabric import Fabric
 from torch import nn
 
 from benchmarks.errors import UserError
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 
 def devices_of(device: str) -> list[str]:
@@ -24,8 +28,10 @@ def devices_of(device: str) -> list[str]:
     return [device]
 
 
-def make_fabric(device: str, precision: str) -> Fabric:
+def make_fabric(device: str, precision: str) -> "Fabric":
     """Fabric on one device (`cpu`, `cuda:1`, `mps`). Runs are independent, so each process uses one device."""
+    from lightning_fabric import Fabric  # takes seconds to import, which a table that is all there need not wait for
+
     kind, _, index = device.partition(":")
     # warn_only: a few CUDA kernels have no deterministic form; rows made on CUDA say deterministic = False.
     torch.use_deterministic_algorithms(True, warn_only=kind != "cpu")

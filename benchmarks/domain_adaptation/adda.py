@@ -1,15 +1,18 @@
 """ADDA: a target encoder that a discriminator cannot tell from the fixed source encoder (Tzeng et al., CVPR 2017)."""
 
 import copy
+from typing import TYPE_CHECKING
 
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from benchmarks.domain_adaptation.discriminator import Adversary
 from benchmarks.domain_adaptation.encoder import Classifier
 from benchmarks.domain_adaptation.spec import AddaConfig
 from benchmarks.engine import Objective
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 
 class AddaObjective(Objective):
@@ -23,7 +26,7 @@ class AddaObjective(Objective):
         seed: of the discriminator and of the order of source examples.
     """
 
-    def __init__(self, target: Classifier, source: Tensor, config: AddaConfig, fabric: Fabric, *, seed: int) -> None:
+    def __init__(self, target: Classifier, source: Tensor, config: AddaConfig, fabric: "Fabric", *, seed: int) -> None:
         self.betas = (config.beta1, 0.999)
         self.target = target
         self.source = source

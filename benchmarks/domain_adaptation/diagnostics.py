@@ -14,7 +14,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torchmetrics.functional.classification import multiclass_confusion_matrix
 
 from benchmarks.data.splits import Split, eval_batches
 from benchmarks.domain_adaptation.data import Seen
@@ -92,6 +91,9 @@ def diagnostics_of(
         curves: of the monitor.
     """
     from sklearn.decomposition import PCA  # a second of import that workers of other tables do not need
+    from torchmetrics.functional.classification import (
+        multiclass_confusion_matrix,
+    )  # see `benchmarks.fabric.make_fabric`
 
     device = next(net.parameters()).device
     confusion = multiclass_confusion_matrix(

@@ -3,12 +3,16 @@
 Shape legend: B batch, F features.
 """
 
+from typing import TYPE_CHECKING
+
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from benchmarks.engine import DivergedError
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 
 class Discriminator(nn.Module):
@@ -35,7 +39,7 @@ class Discriminator(nn.Module):
 class Adversary:
     """A discriminator that learns to tell `real` from `fake`, one step a batch. It never moves who it judges."""
 
-    def __init__(self, features: int, *, lr: float, beta1: float, fabric: Fabric, seed: int) -> None:
+    def __init__(self, features: int, *, lr: float, beta1: float, fabric: "Fabric", seed: int) -> None:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             net = Discriminator(features).to(fabric.device)

@@ -3,8 +3,8 @@
 import math
 import time
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from lightning_fabric import Fabric
 from torch import nn
 
 from benchmarks.data.splits import Split, eval_batches
@@ -32,6 +32,9 @@ from benchmarks.record import Row, diagnostics_path
 from benchmarks.rows import rows_of
 from delta_core import assert_frozen, backbone_fingerprint
 from delta_core.freeze import freeze
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +86,7 @@ def execute(spec: DomainSpec, env: Env) -> list[Row]:
     )
 
 
-def _on_labels(spec: DomainSpec, env: Env, domains: Domains, seen: Seen, fabric: Fabric) -> _Found:
+def _on_labels(spec: DomainSpec, env: Env, domains: Domains, seen: Seen, fabric: "Fabric") -> _Found:
     """Train on the labels of the source, or of the target for the upper reference."""
     net = new_net(spec.start, domains.source.classes, fabric)
     sha_before = backbone_fingerprint(net)
@@ -93,7 +96,7 @@ def _on_labels(spec: DomainSpec, env: Env, domains: Domains, seen: Seen, fabric:
     return _Found(trained=trained, source_net=trained.net, sha_before=sha_before, monitor=monitor)
 
 
-def _by_adda(spec: DomainSpec, env: Env, domains: Domains, seen: Seen, fabric: Fabric) -> _Found:
+def _by_adda(spec: DomainSpec, env: Env, domains: Domains, seen: Seen, fabric: "Fabric") -> _Found:
     """Start from the net of the zero-shot row of the same seed and adapt a copy to unlabelled target images."""
     adda, images = spec.method.adda, seen.unlabelled
     assert adda is not None and images is not None
@@ -133,11 +136,11 @@ def _by_adda(spec: DomainSpec, env: Env, domains: Domains, seen: Seen, fabric: F
     return _Found(trained=trained, source_net=source_net, sha_before=sha_before, monitor=monitor)
 
 
-def _monitor(net: Classifier, spec: DomainSpec, domains: Domains, seen: Seen, fabric: Fabric) -> Monitor:
+def _monitor(net: Classifier, spec: DomainSpec, domains: Domains, seen: Seen, fabric: "Fabric") -> Monitor:
     return Monitor(net, VALIDATORS[spec.method.setting], seen, domains.target.test, fabric.device)
 
 
-def _measurements(spec: DomainSpec, domains: Domains, found: _Found, fabric: Fabric) -> list[Measurement]:
+def _measurements(spec: DomainSpec, domains: Domains, found: _Found, fabric: "Fabric") -> list[Measurement]:
     """Top-1 on the target's test split, of the last weights and of those the validator picked, and on the source's."""
 
     def measured(net: Classifier, name: str, test: Split, **where: str) -> Measurement:

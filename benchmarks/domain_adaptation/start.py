@@ -5,9 +5,9 @@ import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
-from lightning_fabric import Fabric
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
@@ -18,6 +18,9 @@ from benchmarks.domain_adaptation.spec import StartSpec
 from benchmarks.domain_adaptation.uniform_prior import UniformPriorObjective
 from benchmarks.engine import fit
 from benchmarks.fabric import to_device
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +34,7 @@ class Trained:
     """Part of `train_s` that an earlier run spent."""
 
 
-def new_net(spec: StartSpec, classes: int, fabric: Fabric) -> Classifier:
+def new_net(spec: StartSpec, classes: int, fabric: "Fabric") -> Classifier:
     """A net with fresh weights on the device."""
     net = new_classifier(spec, classes)
     to_device(net, fabric.device)
@@ -39,7 +42,7 @@ def new_net(spec: StartSpec, classes: int, fabric: Fabric) -> Classifier:
 
 
 def train_start(
-    net: Classifier, spec: StartSpec, train: Split, fabric: Fabric, monitor: Monitor | None = None
+    net: Classifier, spec: StartSpec, train: Split, fabric: "Fabric", monitor: Monitor | None = None
 ) -> Trained:
     """Train a fresh net on a labelled split, under a uniform prior where the spec has one.
 
@@ -90,7 +93,7 @@ def load_start(path: Path, net: Classifier) -> Trained | None:
     return Trained(net=net.eval(), steps=int(metadata["steps"]), train_s=train_s, borrowed_s=train_s)
 
 
-def start_of(spec: StartSpec, classes: int, train: Split, fabric: Fabric, cache: Path) -> Trained:
+def start_of(spec: StartSpec, classes: int, train: Split, fabric: "Fabric", cache: Path) -> Trained:
     """The trained net of a spec: from the cache, else trained now and left there."""
     path = checkpoint_path(cache, spec)
     found = load_start(path, new_net(spec, classes, fabric))

@@ -4,8 +4,9 @@ min_E max_D  L_task + weight * (log D(u) + log(1 - D(E(x)))), u ~ U(-1, 1)^F, wi
 own code is not public; tanh embedding, loss and numbers are those of URM (TMLR 2024), which builds on it.
 """
 
+from typing import TYPE_CHECKING
+
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -14,11 +15,14 @@ from benchmarks.domain_adaptation.encoder import Classifier
 from benchmarks.domain_adaptation.spec import PriorConfig
 from benchmarks.engine import Objective
 
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
 
 class UniformPriorObjective(Objective):
     """Cross-entropy plus the price of embeddings that can be told from uniform samples."""
 
-    def __init__(self, classifier: Classifier, config: PriorConfig, fabric: Fabric, *, seed: int) -> None:
+    def __init__(self, classifier: Classifier, config: PriorConfig, fabric: "Fabric", *, seed: int) -> None:
         self.classifier = classifier
         self.weight = config.weight
         self.fabric = fabric

@@ -3,10 +3,9 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from benchmarks.data.splits import TaskData, eval_batches
@@ -15,6 +14,9 @@ from benchmarks.feature_store import FeatureStore
 from benchmarks.gate_record import SkipGate
 from benchmarks.recipe import Recipe
 from benchmarks.record import Selection
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 EvalSplit = Literal["val", "test"]
 EVAL_SPLITS: tuple[EvalSplit, ...] = ("val", "test")
@@ -67,7 +69,7 @@ class Cell:
     """Logits (N, C) of the untouched net on the base task's test split, measured before."""
     store: FeatureStore
     """Where features of the frozen net are kept between runs."""
-    fabric: Fabric
+    fabric: "Fabric"
     order_seed: int
     init_seed: int
 

@@ -3,10 +3,9 @@
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from lightning_fabric import Fabric
 from torch import nn
 
 from benchmarks.data.splits import eval_batches
@@ -15,6 +14,9 @@ from benchmarks.features import PrefixFeatures
 from benchmarks.methods.base import EVAL_SPLITS, Cell, Measurement, Outcome
 from benchmarks.recipe import Recipe
 from delta_core import DeltaConfig, DeltaModel, backbone_fingerprint
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 TASK = "task"
 
@@ -84,7 +86,7 @@ def train_patch(
     model: DeltaModel,
     features: PrefixFeatures,
     recipe: Recipe,
-    fabric: Fabric,
+    fabric: "Fabric",
     *,
     seed: int,
     on_epoch: OnEpoch | None = None,
