@@ -43,6 +43,8 @@ class GateRow(SkipGate):
     scale: Scale
     architecture: str
     task: str
+    variant: str
+    """Reading of the paper that the run followed; gates of two readings are never averaged."""
     seed: int
 
 
@@ -70,7 +72,7 @@ def collect_gates(results: Path) -> pd.DataFrame:
     known = read_gates(results)
     kept = known[~known["run_id"].isin(frame["run_id"])]
     frame = pd.concat([frame, kept], ignore_index=True) if len(kept) else frame
-    order = ["architecture", "task", "seed", "run_id", "sample", "block", "target", "source"]
+    order = ["architecture", "task", "variant", "seed", "run_id", "sample", "block", "target", "source"]
     frame = frame.sort_values(order, ignore_index=True)
     _write(results / "gates.csv", frame)
     return frame

@@ -76,6 +76,7 @@ def _gate_row(spec: RunSpec, gate: SkipGate) -> GateRow:
         scale=spec.scale,
         architecture=spec.architecture,
         task=spec.task,
+        variant=spec.method.variant,
         seed=spec.seed,
     )
 

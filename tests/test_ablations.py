@@ -202,7 +202,7 @@ def gate_row(run_id: str, value: float, sample: int | None = None) -> GateRow:
     return GateRow(
         block=1, source=0, target=1, existing=True, sample=sample, label=sample, value=value,
         sd=None if sample is not None else 0.1, n_examples=4, run_id=run_id, scale="embedded", architecture="resnet18",
-        task="signs", seed=0,
+        task="signs", variant="default", seed=0,
     )  # fmt: skip
 
 

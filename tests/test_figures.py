@@ -44,7 +44,7 @@ def gate(net: str, task: str, block: int, source: int, target: int, value: float
     row = GateRow(
         block=block, source=source, target=target, existing=source == target - 1, sample=None, label=None,
         value=value, sd=0.1, n_examples=800, run_id=f"{net}-{task}-0", scale="embedded", architecture=net, task=task,
-        seed=0,
+        variant="default", seed=0,
     )  # fmt: skip
     return replace(row, **changes)
 
@@ -95,7 +95,18 @@ def test_mean_gates_average_runs_and_leave_single_images_out(tmp_path: Path) -> 
     found = mean_gates(frame_of([*gates_of("resnet18", "signs", 0.2), *single, *second], tmp_path), "resnet18")
     assert len(found) == 4 * 3
     assert found["value"].tolist() == pytest.approx([0.4] * 12)
-    assert set(found["n_runs"]) == {2} and set(found["n_examples"]) == {800}
+    assert set(found["n_seeds"]) == {2} and set(found["n_examples"]) == {800}
+
+
+def test_readings_are_never_averaged(tmp_path: Path) -> None:
+    """Table 8 leaves gates of two readings of the paper for one net, task and seed."""
+    ours = gates_of("resnet18", "signs", 0.2) + gates_of("resnet18", "signs", 0.3, sample=3, label=1)
+    literal = [replace(row, value=0.9, run_id="0literal", variant="paper") for row in ours]
+    gates = frame_of([*literal, *ours], tmp_path)
+    assert mean_gates(gates, "resnet18")["value"].tolist() == pytest.approx([0.2] * 12)
+    assert set(mean_gates(gates, "resnet18")["n_seeds"]) == {1}
+    assert mean_gates(gates, "resnet18", "paper")["value"].tolist() == pytest.approx([0.9] * 12)
+    assert sample_gates(gates, "resnet18", "signs")["value"].tolist() == pytest.approx([0.3] * 12)
 
 
 def test_samples_are_those_of_one_run(tmp_path: Path) -> None:

@@ -10,21 +10,27 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def mean_gates(gates: pd.DataFrame, architecture: str) -> pd.DataFrame:
-    """Mean gate of every skip over the test images of each task, averaged over runs (paper, Figure 3).
+READING = "default"
+"""Whose gates the figures show: this library's default, as the session of the figures trains it."""
+
+
+def mean_gates(gates: pd.DataFrame, architecture: str, reading: str = READING) -> pd.DataFrame:
+    """Mean gate of every skip over the test images of each task, averaged over seeds (paper, Figure 3).
 
     Args:
         gates: `gates.csv`.
         architecture: net to show.
+        reading: variant of Delta-Networks to show.
 
     Returns:
-        Columns `task`, `block`, `source`, `target`, `existing`, `value`, `sd` (over test images, averaged over runs),
-        `n_examples` and `n_runs`.
+        Columns `task`, `block`, `source`, `target`, `existing`, `value`, `sd` (over test images, averaged over seeds),
+        `n_examples` and `n_seeds`.
     """
-    taken = gates[(gates["architecture"] == architecture) & gates["sample"].isna()]
+    of_net = (gates["architecture"] == architecture) & (gates["variant"] == reading)
+    taken = gates[of_net & gates["sample"].isna()]
     grouped = taken.groupby(["task", "block", "target", "source", "existing"], sort=False)
     found = grouped.agg(
-        value=("value", "mean"), sd=("sd", "mean"), n_examples=("n_examples", "first"), n_runs=("run_id", "nunique")
+        value=("value", "mean"), sd=("sd", "mean"), n_examples=("n_examples", "first"), n_seeds=("seed", "nunique")
     )
     return found.reset_index()
 
@@ -32,7 +38,8 @@ def mean_gates(gates: pd.DataFrame, architecture: str) -> pd.DataFrame:
 def figure_mean_gates(frame: pd.DataFrame, architecture: str) -> "Figure":
     """Figure 3: one row of triangles per task of `mean_gates`."""
     labels = {
-        task: f"{task}: mean over n = {part['n_examples'].iloc[0]} test images, {part['n_runs'].iloc[0]} seed(s)"
+        task: f"{task}: mean over n = {part['n_examples'].iloc[0]} test images, "
+        f"{part['n_seeds'].iloc[0]} seed{'s' if part['n_seeds'].iloc[0] > 1 else ''}"
         for task, part in frame.groupby("task", sort=False)
     }
     return draw_gates(
@@ -44,8 +51,9 @@ def figure_mean_gates(frame: pd.DataFrame, architecture: str) -> "Figure":
 
 def sample_gates(gates: pd.DataFrame, architecture: str, task: str) -> pd.DataFrame:
     """Gates of single test images of one task, first seed (paper, Figures 4 to 6)."""
-    taken = gates[(gates["architecture"] == architecture) & (gates["task"] == task) & gates["sample"].notna()]
-    return taken[taken["run_id"] == taken["run_id"].iloc[0]] if len(taken) else taken
+    of_net = (gates["architecture"] == architecture) & (gates["variant"] == READING)
+    taken = gates[of_net & (gates["task"] == task) & gates["sample"].notna()]
+    return taken[taken["seed"] == taken["seed"].min()]
 
 
 def figure_sample_gates(frame: pd.DataFrame, architecture: str, task: str) -> "Figure":
