@@ -22,7 +22,8 @@ def page(frame: pd.DataFrame, table: Table, scale: Scale) -> Page:
 
     The printed table stands apart; at scale `paper` a cell holds ours and (printed), and verdicts have blocks.
     """
-    usual_n = frame.loc[frame["n"] > 0, "n"].mode()
+    counts = frame["n"].where(frame["status"] != "no_base", frame["patch_top1_n"])
+    usual_n = counts[counts > 0].mode()
     blocks = [
         _block(str(architecture), part, usual_n=int(usual_n.iloc[0]) if len(usual_n) else 0)
         for architecture, part in frame.groupby("architecture", sort=False)
@@ -36,7 +37,7 @@ def page(frame: pd.DataFrame, table: Table, scale: Scale) -> Page:
     return Page(
         name=table.name,
         title=f"Table {table.number}. {table.title}",
-        caption=_caption(frame, scale, usual_n) if frame["n"].any() else f"Scale {scale}: not run.",
+        caption=_caption(frame, scale, usual_n) if len(usual_n) else f"Scale {scale}: not run.",
         blocks=tuple(blocks),
         notes=(*_notes(frame), *paper.footnotes(marks)),
         commands=(
@@ -61,7 +62,9 @@ def _cell_text(numbers: list[dict[str, Any]], usual_n: int) -> str:
         case "not_applicable":
             ours = "n/a"
         case "no_base" if pd.notna(first["patch_top1"]):
-            ours = f"top-1 {first['patch_top1']:.2f}"
+            ours = "top-1 " + _value_text(first["patch_top1"], first["patch_top1_sd"])
+            if first["patch_top1_n"] != usual_n:
+                ours += f" [n={first['patch_top1_n']:.0f}]"
         case "measured":
             ours = " / ".join(_value_text(number["mean"], number["sd"]) for number in numbers)
             if first["n"] != usual_n:

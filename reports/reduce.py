@@ -24,7 +24,8 @@ Status = Literal["measured", "no_base", "not_applicable", "not_asked", "missing"
 
 TIDY = [
     *("table", "scale", "row_id", *CELL, "quantity", "status", "mean", "sd", "n", "best"),
-    *("base_before", "base_after", "patch_top1", "harmonic_mean", "alpha", "selection", "base_frozen"),
+    *("base_before", "base_after", "patch_top1", "patch_top1_sd", "patch_top1_n", "harmonic_mean", "alpha"),
+    *("selection", "base_frozen"),
     *("params_delta", "params_delta_full_size", "params_head", "base_task", "protocol", "weights"),
     *("paper_value", "difference", "erratum", "params_printed", "params_erratum", "printed", "verdict"),
 ]

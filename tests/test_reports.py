@@ -202,6 +202,20 @@ def test_without_base_data_the_harmonic_mean_is_blank_and_patch_top1_shown() -> 
         assert cell(laid, "resnet18", "full fine-tuning (lr 0.001)", "signs") == "top-1 94.00"
 
 
+def test_without_base_data_the_spread_and_number_of_seeds_are_shown_too() -> None:
+    rows = [
+        row
+        for task in ("signs", "textures")
+        for seed, patch in enumerate((79.0, 80.0, 81.0))
+        for row in delta(base=None, patch=patch, seed=seed, task=task, column=task)
+    ]
+    for table in (TABLE2, TABLE10):
+        laid = laid_out([*rows, *delta(base=None, patch=50.0, task="photos", column="photos")], table)
+        assert cell(laid, "resnet18", "Delta (1)", "signs") == "top-1 80.00 ±1.00"
+        assert cell(laid, "resnet18", "Delta (1)", "photos") == "top-1 50.00 [n=1]"
+        assert "over n = 3 seeds" in laid.caption
+
+
 def test_best_method_is_bold_and_neither_oracle_nor_reference() -> None:
     rows = delta(patch=55.0) + paint_run(base=(falling, falling), patch=(rising, lambda a: 99 - 10 * a))
     rows += plain_run(method="finetune", variant="lr=0.001", base=99.0, patch=99.0, base_logits_equal=None)

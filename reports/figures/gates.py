@@ -53,7 +53,8 @@ def sample_gates(gates: pd.DataFrame, architecture: str, task: str) -> pd.DataFr
     """Gates of single test images of one task, first seed (paper, Figures 4 to 6)."""
     of_net = (gates["architecture"] == architecture) & (gates["variant"] == READING)
     taken = gates[of_net & (gates["task"] == task) & gates["sample"].notna()]
-    return taken[taken["seed"] == taken["seed"].min()]
+    first: pd.DataFrame = taken[taken["seed"] == taken["seed"].min()]
+    return first
 
 
 def figure_sample_gates(frame: pd.DataFrame, architecture: str, task: str) -> "Figure":
