@@ -10,7 +10,7 @@ from benchmarks.record import Scale
 from reports import paper
 from reports.checks import check_comparable, check_one_run_per_seed
 from reports.commands import fill_commands, whole_table
-from reports.page import Block, Page, printed_block
+from reports.page import Block, Page, mean_over, printed_block
 from reports.verdicts import beside_printed, difference_blocks
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def dense_page(frame: pd.DataFrame, scale: Scale) -> Page:
         name=NAME,
         title="Table 7. Detection and segmentation on a frozen backbone",
         caption=(
-            f"Scale {scale}; protocol {protocols}; test split, n = {seeds} seed(s).{cell} Neck and heads are trained "
+            f"Scale {scale}; protocol {protocols}; test split, {mean_over(seeds)}.{cell} Neck and heads are trained "
             "in every row; the backbone is frozen as a whole, and Delta (4) adds four Delta-modules. "
             "'frozen_stages=1' fine-tunes the rest of it (the stock config), for reference. Bold: highest of a frozen "
             "backbone. Parameters: trained ones of the backbone."

@@ -8,7 +8,7 @@ from benchmarks.record import Scale
 from reports import paper
 from reports.checks import check_comparable, check_one_run_per_seed
 from reports.commands import whole_table
-from reports.page import Block, Page, printed_block
+from reports.page import Block, Page, mean_over, printed_block
 from reports.verdicts import PRINTED, difference_blocks, with_verdicts
 
 NAME = "table6"
@@ -80,7 +80,7 @@ def transfer_page(frame: pd.DataFrame, scale: Scale) -> Page:
     titles = {"last": "last weights", "validated": "weights picked without target labels"}
     parts = [(titles[str(picked)], part) for picked, part in frame.groupby("picked", sort=False)]
     protocols = " | ".join(frame["protocol"].dropna().unique())
-    seeds = f"mean ± sample standard deviation over n = {usual_n} seeds, unless a cell says [n=...]"
+    seeds = f"{mean_over(usual_n)}, unless a cell says [n=...]"
     run = f"protocol {protocols}; {seeds}" if usual_n else "not run"
     return Page(
         name=NAME,

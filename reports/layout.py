@@ -9,7 +9,7 @@ import pandas as pd
 from benchmarks.record import Scale
 from reports import paper
 from reports.commands import fill_commands, whole_table
-from reports.page import Block, Page, printed_block
+from reports.page import Block, Page, mean_over, printed_block
 from reports.tables import Table, TableRow
 from reports.verdicts import MATCH_POINTS, difference_blocks
 
@@ -159,7 +159,7 @@ def _caption(frame: pd.DataFrame, scale: str, usual_n: "pd.Series[int]") -> str:
         return " | ".join(map(str, frame[column].dropna().unique())) or "none"
 
     n = int(usual_n.iloc[0]) if len(usual_n) else 0
-    seeds = f"mean ± sample standard deviation (ddof=1) over n = {n} seeds" if n > 1 else f"n = {n} seed, no spread"
+    seeds = mean_over(n)
     cell = "Cells: ours (printed). " if scale == "paper" else ""
     if scale == "paper":
         cell += f"match: within {MATCH_POINTS:g} point or two of our standard deviations of the printed value. "

@@ -34,6 +34,17 @@ class Page:
     commands: tuple[str, ...]
 
 
+def mean_over(n: int) -> str:
+    """What a caption says of the numbers in cells of n seeds.
+
+    >>> mean_over(1)
+    'n = 1 seed, no spread'
+    """
+    if n > 1:
+        return f"mean ± sample standard deviation (ddof=1) over n = {n} seeds"
+    return f"n = {n} seed, no spread" if n else "not run"
+
+
 def plain_block(title: str, cells: pd.DataFrame, source: Source = "ours") -> Block:
     """A block in which nothing is bold."""
     return Block(

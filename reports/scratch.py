@@ -9,7 +9,7 @@ from benchmarks.record import Scale
 from reports import paper
 from reports.checks import check_comparable, check_one_run_per_seed
 from reports.commands import fill_commands, whole_table
-from reports.page import Block, Page, printed_block
+from reports.page import Block, Page, mean_over, printed_block
 from reports.records import records
 from reports.verdicts import beside_printed, difference_blocks
 
@@ -75,7 +75,7 @@ def scratch_page(frame: pd.DataFrame, table: ScratchTable, scale: Scale) -> Page
     lined = frame.assign(line=frame["method"].replace(LABELS), column=frame["task"])
     by_architecture = [(str(name), part) for name, part in lined.groupby("architecture", sort=False)]
     measured = frame[frame["n"] > 0]
-    seeds = f"mean ±sd over n = {int(measured['n'].max())} seed(s)" if len(measured) else "not run"
+    seeds = mean_over(int(measured["n"].max()) if len(measured) else 0)
     cell = " Cells: ours (printed)." if scale == "paper" else ""
     return Page(
         name=table.name,

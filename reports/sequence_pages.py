@@ -5,7 +5,7 @@ import pandas as pd
 from benchmarks.record import Scale
 from reports import paper, sequences
 from reports.commands import fill_commands, whole_table
-from reports.page import Block, Page, printed_block
+from reports.page import Block, Page, mean_over, printed_block
 from reports.records import records
 from reports.tables import TableRow
 from reports.verdicts import difference_blocks
@@ -144,7 +144,7 @@ def _seeds(measured: pd.DataFrame) -> str:
     if measured.empty:
         return "not run"
     n = int(measured["n"].max())
-    spread = f"mean ± sample standard deviation (ddof=1) over n = {n} seeds" if n > 1 else f"n = {n} seed, no spread"
+    spread = mean_over(n)
     return f"{spread}, unless a cell says [n=...]" if measured["n"].nunique() > 1 else spread
 
 

@@ -14,7 +14,7 @@ from benchmarks.record import Scale
 from reports import paper
 from reports.checks import RUN_CELL, check_comparable, check_one_run_per_seed
 from reports.commands import task_argument, whole_table
-from reports.page import Block, Page, printed_block
+from reports.page import Block, Page, mean_over, printed_block
 from reports.verdicts import PRINTED, difference_blocks, with_verdicts
 
 SUITE = "transfer"
@@ -114,7 +114,7 @@ def transfer_page(frame: pd.DataFrame, scale: Scale, tasks: tuple[str, ...] = ()
     measured = frame[frame["n"] > 0]
     protocols = measured["protocol"].dropna().str.replace(r"=\d+%$", "", regex=True).unique()
     n = int(measured["n"].max()) if len(measured) else 0
-    seeds = f"mean ± sample standard deviation (ddof=1) over n = {n} seeds" if n > 1 else f"n = {n} seed, no spread"
+    seeds = mean_over(n)
     run = f"protocol {' | '.join(protocols)}; test split, {seeds}, unless a cell says [n=...]" if n else "not run"
     cell = "Cells: ours (printed). " if scale == "paper" else ""
     return Page(
