@@ -82,8 +82,9 @@ def html(*, scale: Scale = "embedded", results: Path = Path("results"), out: Pat
     rows = read_rows(source)
     _check_scale(rows, source, scale)
     path = out or results / "report" / "index.html"
-    drawn, _ = all_figures(results / scale, scale)
-    _write(path, index_html(rows, scale, results / scale, {one.caption: one.figure for one in drawn}))
+    drawn, claims = all_figures(results / scale, scale)
+    pictures = {one.caption: one.figure for one in drawn}
+    _write(path, index_html(rows, scale, results / scale, pictures, [str(claim) for claim in claims]))
     print(path)
 
 
@@ -104,7 +105,7 @@ def figures(*, scale: Scale = "embedded", results: Path = Path("results"), out: 
     except OSError as error:
         raise UserError(f"Cannot write {out}: {error.strerror}; choose another folder with --out.") from error
     for claim in claims:
-        print(f"{'holds' if claim.holds else 'DOES NOT HOLD'}: {claim.name}, {claim.says}; {claim.measured}")
+        print(claim)
     print(*paths, sep="\n")
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from fake_rows import fake_table2
+from matplotlib.figure import Figure
 from test_figures import write_world
 
 from benchmarks.perf.synthetic_rows import synthetic_rows
@@ -45,6 +46,12 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> str:
     write_world(folder)
     drawn, _ = all_figures(folder, "embedded")
     return index_html(to_frame(synthetic_rows(1)), "embedded", folder, {one.caption: one.figure for one in drawn})
+
+
+def test_what_the_figures_show_stands_below_them() -> None:
+    text = index_html(to_frame([]), "embedded", Path("nothing"), {"Figure 1": Figure()}, ["some gates: 0 of 43"])
+    section = text[text.index('<section id="figures"') :]
+    assert "<li>some gates: 0 of 43</li>" in section[: section.index("</section>")]
 
 
 def test_all_tables_and_figures_are_there(report: str) -> None:

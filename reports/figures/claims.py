@@ -17,6 +17,10 @@ class Claim:
     holds: bool
     measured: str
 
+    def __str__(self) -> str:
+        """The claim as one sentence, with what was found."""
+        return f"{'holds' if self.holds else 'DOES NOT HOLD'}: {self.name}, {self.says}; {self.measured}"
+
 
 def gate_claims(means: pd.DataFrame, architecture: str) -> list[Claim]:
     """Claims of Figure 3 and Section 9.1 on mean gates (`reports.figures.gates.mean_gates`) of one net, per task.

@@ -2,7 +2,7 @@
 
 import io
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -73,7 +73,9 @@ def answers(rows: pd.DataFrame, scale: Scale, results: Path) -> dict[str, Answer
     }
 
 
-def index_html(rows: pd.DataFrame, scale: Scale, results: Path, figures: Mapping[str, "Figure"]) -> str:
+def index_html(
+    rows: pd.DataFrame, scale: Scale, results: Path, figures: Mapping[str, "Figure"], findings: Sequence[str] = ()
+) -> str:
     """The whole report as one HTML document.
 
     Args:
@@ -81,12 +83,13 @@ def index_html(rows: pd.DataFrame, scale: Scale, results: Path, figures: Mapping
         scale: scale of the rows.
         results: results folder of the scale, where runs leave arrays to be drawn.
         figures: caption -> figure, shown after the tables.
+        findings: sentences on what the figures show, below them.
     """
     found = answers(rows, scale, results)
     found = {"claims": found["claims"]} | found  # the overview comes first
     sections = [
         *(_of_page(answer.page, answer, rows) for answer in found.values()),
-        *_figure_section(figures),
+        *_figure_section(figures, findings),
         _of_blocks("cost", "Cost", "What the runs cost", cost_blocks(rows)),
         _of_blocks("provenance", "Provenance", "Where the numbers come from", provenance_blocks(rows)),
         Section(
@@ -144,14 +147,14 @@ def _of_page(page: Page, answer: Answer, rows: pd.DataFrame) -> Section:
     )
 
 
-def _figure_section(figures: Mapping[str, "Figure"]) -> list[Section]:
+def _figure_section(figures: Mapping[str, "Figure"], findings: Sequence[str]) -> list[Section]:
     if not figures:
         return []
     pictures = [
         Picture(svg=_own_ids(inline_svg(figure), f"figure{place}"), caption=caption)
         for place, (caption, figure) in enumerate(figures.items())
     ]
-    return [Section(name="figures", short="Figures", title="Figures", pictures=tuple(pictures))]
+    return [Section(name="figures", short="Figures", title="Figures", pictures=tuple(pictures), notes=tuple(findings))]
 
 
 def _of_blocks(name: str, short: str, title: str, blocks: Iterable[Block]) -> Section:
