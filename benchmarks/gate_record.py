@@ -49,7 +49,13 @@ class GateRow(SkipGate):
 
 
 COLUMNS = [field.name for field in fields(GateRow)]
-DTYPES = {"sample": "Int64", "label": "Int64", "sd": "float64", "existing": "bool"}
+DTYPES = {
+    "sample": "Int64",
+    "label": "Int64",
+    "sd": "float64",
+    "existing": "bool",
+    **dict.fromkeys(("run_id", "scale", "architecture", "task", "variant"), "str"),  # a run id may look like 12e345
+}
 
 
 def gates_path(results: Path, run_id: str) -> Path:

@@ -206,6 +206,14 @@ def gate_row(run_id: str, value: float, sample: int | None = None) -> GateRow:
     )  # fmt: skip
 
 
+def test_a_run_id_that_looks_like_a_number_stays_as_it_is(tmp_path: Path) -> None:
+    for run_id in ("12e345678901", "123456789012"):
+        write_gates(tmp_path, [gate_row(run_id, 0.25)])
+    collect_gates(tmp_path)
+    assert set(collect_gates(tmp_path)["run_id"]) == {"12e345678901", "123456789012"}
+    assert len(read_gates(tmp_path)) == 2, "collecting twice adds nothing"
+
+
 def test_gates_are_collected_and_kept(tmp_path: Path) -> None:
     assert read_gates(tmp_path).empty
     write_gates(tmp_path, [gate_row("a", 0.25), gate_row("a", 0.5, sample=3)])
