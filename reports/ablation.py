@@ -6,7 +6,7 @@ import pandas as pd
 
 from reports.checks import check_comparable, check_one_run_per_seed
 from reports.figures.style import MARKERS, PALETTE
-from reports.page import Block, Page, mean_over
+from reports.page import Block, Page, mean_over, with_spread
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -61,7 +61,7 @@ def ablation_page(frame: pd.DataFrame, scale: str) -> Page:
     cells = pd.DataFrame(
         {
             "method": order["arm"],
-            "gain": [_text(gain, sd) for gain, sd in zip(order["gain"], order["sd"], strict=True)],
+            "gain": [with_spread(gain, sd, sign="+") for gain, sd in zip(order["gain"], order["sd"], strict=True)],
             "params M": [f"{params / 1e6:.3f}" for params in order["params"]],
             "added GMAC": [f"{gmac:.3f}" for gmac in order["gmac"]],
         }
@@ -118,7 +118,3 @@ def pareto(frame: pd.DataFrame, cost: str) -> pd.DataFrame:
     """Lines that no other line beats in gain at the same or a lower cost, cheapest first."""
     ordered = frame.sort_values([cost, "gain"], ascending=[True, False])
     return ordered[ordered["gain"] > ordered["gain"].cummax().shift(fill_value=float("-inf"))]
-
-
-def _text(gain: float, sd: float) -> str:
-    return f"{gain:+.2f}" + ("" if pd.isna(sd) else f" ±{sd:.2f}")

@@ -10,7 +10,7 @@ from benchmarks.record import Scale
 from reports import paper
 from reports.checks import check_comparable, check_one_run_per_seed
 from reports.commands import fill_commands, whole_table
-from reports.page import Block, Page, mean_over, printed_block
+from reports.page import Block, Page, mean_over, printed_block, with_spread
 from reports.verdicts import beside_printed, difference_blocks
 
 if TYPE_CHECKING:
@@ -147,8 +147,7 @@ def _label(row: dict[Any, Any]) -> str:
 
 
 def _text(mean: float, sd: float, printed: str | float) -> str:
-    ours = "" if pd.isna(mean) else f"{mean:.2f}"
-    ours += "" if pd.isna(sd) else f" ±{sd:.2f}"
+    ours = with_spread(mean, sd)
     return ours if pd.isna(printed) else f"{ours} ({printed})".lstrip()
 
 

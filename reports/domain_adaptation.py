@@ -8,7 +8,7 @@ from benchmarks.record import Scale
 from reports import paper
 from reports.checks import check_comparable, check_one_run_per_seed
 from reports.commands import whole_table
-from reports.page import Block, Page, mean_over, printed_block
+from reports.page import Block, Page, mean_over, printed_block, with_spread
 from reports.verdicts import PRINTED, difference_blocks, with_verdicts
 
 NAME = "table6"
@@ -161,7 +161,7 @@ def _label(method: str) -> str:
 
 
 def _text(mean: float, sd: float, n: int, printed: str | float, usual_n: int) -> str:
-    ours = ""
-    if not pd.isna(mean):
-        ours = f"{mean:.2f}" + ("" if pd.isna(sd) else f" ±{sd:.2f}") + (f" [n={n}]" if n != usual_n else "")
+    ours = with_spread(mean, sd)
+    if ours and n != usual_n:
+        ours += f" [n={n}]"
     return ours if pd.isna(printed) else f"{ours} ({printed})".lstrip()

@@ -107,9 +107,8 @@ def _command(table: str, scale: Scale, lines: pd.DataFrame, column: str) -> str:
     for end in BESIDE:
         arm = arm.removesuffix(end)
     words = ["nox", "-s", table, "--", "--scale", scale, "--arch", first["architecture"]]
-    words += (
-        [] if table == "ablation" else ["--task", task_argument(column, scale)]
-    )  # its columns are means over all tasks
+    if table != "ablation":  # its columns are means over all tasks
+        words += ["--task", task_argument(column, scale)]
     words += ["--method", f"{first['method']}:{arm}" if arm else first["method"]]
     seeds = ["--seeds", str(lines["seed"].max() + 1)] if "seed" in lines else []
     weights = ["--weights", "WEIGHTS"] if scale == "local" and first.get("weights") != SCRATCH else []

@@ -9,7 +9,7 @@ import pandas as pd
 from benchmarks.record import Scale
 from reports import paper
 from reports.commands import fill_commands, whole_table
-from reports.page import Block, Page, mean_over, printed_block
+from reports.page import Block, Page, mean_over, printed_block, with_spread
 from reports.tables import Table, TableRow
 from reports.verdicts import MATCH_POINTS, difference_blocks
 
@@ -48,13 +48,6 @@ def page(frame: pd.DataFrame, table: Table, scale: Scale) -> Page:
     )
 
 
-def _value_text(mean: float, sd: float) -> str:
-    """`81.23 ±0.45`; no spread for one seed, blank when not measured."""
-    if pd.isna(mean):
-        return ""
-    return f"{mean:.2f}" + ("" if pd.isna(sd) else f" ±{sd:.2f}")
-
-
 def _cell_text(numbers: list[dict[str, Any]], usual_n: int) -> str:
     """Text of one cell from its tidy lines (one per quantity): ours, then the printed value in parentheses."""
     first = numbers[0]
@@ -62,11 +55,11 @@ def _cell_text(numbers: list[dict[str, Any]], usual_n: int) -> str:
         case "not_applicable":
             ours = "n/a"
         case "no_base" if pd.notna(first["patch_top1"]):
-            ours = "top-1 " + _value_text(first["patch_top1"], first["patch_top1_sd"])
+            ours = "top-1 " + with_spread(first["patch_top1"], first["patch_top1_sd"])
             if first["patch_top1_n"] != usual_n:
                 ours += f" [n={first['patch_top1_n']:.0f}]"
         case "measured":
-            ours = " / ".join(_value_text(number["mean"], number["sd"]) for number in numbers)
+            ours = " / ".join(with_spread(number["mean"], number["sd"]) for number in numbers)
             if first["n"] != usual_n:
                 ours += f" [n={first['n']}]"
         case _:

@@ -45,6 +45,17 @@ def mean_over(n: int) -> str:
     return f"n = {n} seed, no spread" if n else "not run"
 
 
+def with_spread(mean: float, sd: float, *, sign: str = "") -> str:
+    """A number over seeds as it stands in a cell: no spread for one seed, blank where not measured.
+
+    >>> with_spread(81.234, 0.45), with_spread(1.5, float("nan"), sign="+"), with_spread(float("nan"), float("nan"))
+    ('81.23 ±0.45', '+1.50', '')
+    """
+    if pd.isna(mean):
+        return ""
+    return f"{mean:{sign}.2f}" + ("" if pd.isna(sd) else f" ±{sd:.2f}")
+
+
 def plain_block(title: str, cells: pd.DataFrame, source: Source = "ours") -> Block:
     """A block in which nothing is bold."""
     return Block(

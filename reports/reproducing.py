@@ -80,9 +80,9 @@ def _record(report: Report, rows: pd.DataFrame | None, scale: Scale) -> tuple[st
     """How far a table is, and the hours behind it: of the runs that its cells show, not of all that its suites hold."""
     if not report.needs_rows:
         return "needs no runs", ""
-    rows = pd.DataFrame() if rows is None or rows.empty else rows[rows["suite"].isin(report.suites)]
-    if rows.empty:
+    if rows is None or not rows["suite"].isin(report.suites).any():
         return "not run", ""
+    rows = rows[rows["suite"].isin(report.suites)]
     frame = report.answer(Question(rows=rows, scale=scale)).frame
     runs = rows_behind(frame, rows).drop_duplicates("run_id")
     if runs.empty:

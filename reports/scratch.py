@@ -9,7 +9,7 @@ from benchmarks.record import Scale
 from reports import paper
 from reports.checks import check_comparable, check_one_run_per_seed
 from reports.commands import fill_commands, whole_table
-from reports.page import Block, Page, mean_over, printed_block
+from reports.page import Block, Page, mean_over, printed_block, with_spread
 from reports.records import records
 from reports.verdicts import beside_printed, difference_blocks
 
@@ -122,8 +122,7 @@ def _text(cells: pd.DataFrame, task: str, value: str, sd: str, sign: str) -> str
     line = lines.get(task)
     if line is None:
         return ""
-    ours = "" if pd.isna(line[value]) else f"{line[value]:{sign}.2f}"
-    ours += "" if pd.isna(line[sd]) else f" ±{line[sd]:.2f}"
+    ours = with_spread(line[value], line[sd], sign=sign)
     return ours if sign or pd.isna(line["printed"]) else f"{ours} ({line['printed']})".lstrip()
 
 

@@ -5,7 +5,7 @@ import pandas as pd
 from benchmarks.record import Scale
 from reports import paper, sequences
 from reports.commands import fill_commands, whole_table
-from reports.page import Block, Page, mean_over, printed_block
+from reports.page import Block, Page, mean_over, printed_block, with_spread
 from reports.records import records
 from reports.tables import TableRow
 from reports.verdicts import difference_blocks
@@ -17,7 +17,7 @@ RULES = {"harmonic_mean": "alpha by harmonic mean", "mean": "alpha by mean", "en
 def table4_page(frame: pd.DataFrame, scale: Scale) -> Page:
     """A block per architecture: methods by sequences; then the paper's."""
     measured = frame[frame["n"] > 0]
-    usual_n = int(measured["n"].max()) if len(measured) else 0
+    usual_n = _usual_n(measured)
     printed = paper.printed(4)
     lined = frame.assign(line=_labels(frame), column=frame["task"])
     return Page(
@@ -44,7 +44,7 @@ def table4_page(frame: pd.DataFrame, scale: Scale) -> Page:
 def table11_page(frame: pd.DataFrame, scale: Scale) -> Page:
     """A block per architecture and sequence: alphas by columns, the best mean of each arm bold; then the paper's."""
     measured = frame[frame["n"] > 0]
-    usual_n = int(measured["n"].max()) if len(measured) else 0
+    usual_n = _usual_n(measured)
     keys = ["architecture", "task"]
     lined = frame.assign(line=[f"{label} {at}".rstrip() for label, at in zip(_labels(frame), _at(frame), strict=True)])
     return Page(
@@ -85,7 +85,7 @@ def _at(frame: pd.DataFrame) -> list[str]:
 
 
 def _number(mean: float, sd: float, n: int, usual_n: int) -> str:
-    return f"{mean:.2f}" + ("" if pd.isna(sd) else f" ±{sd:.2f}") + (f" [n={n}]" if n != usual_n else "")
+    return with_spread(mean, sd) + (f" [n={n}]" if n != usual_n else "")
 
 
 def _block4(title: str, part: pd.DataFrame, usual_n: int) -> Block:
@@ -140,11 +140,13 @@ def _printed11(title: str, printed: pd.DataFrame, scale: Scale) -> Block:
     return printed_block(cells, scale, of=title)
 
 
+def _usual_n(measured: pd.DataFrame) -> int:
+    """Seeds of a cell that says nothing else."""
+    return int(measured["n"].max()) if len(measured) else 0
+
+
 def _seeds(measured: pd.DataFrame) -> str:
-    if measured.empty:
-        return "not run"
-    n = int(measured["n"].max())
-    spread = mean_over(n)
+    spread = mean_over(_usual_n(measured))
     return f"{spread}, unless a cell says [n=...]" if measured["n"].nunique() > 1 else spread
 
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from reports.checks import check_comparable, check_one_run_per_seed
-from reports.page import Block, Page
+from reports.page import Block, Page, with_spread
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -97,14 +97,12 @@ def _averaged(lines: pd.DataFrame, keys: list[str], *, over: str) -> pd.DataFram
 
 def _block(title: str, part: pd.DataFrame, by: str, arms: list[str]) -> Block:
     columns = [*part.loc[part[by] != OVERALL, by].drop_duplicates(), OVERALL]
-    texts = part.assign(text=[_text(gain, sd) for gain, sd in zip(part["gain"], part["sd"], strict=True)])
+    texts = part.assign(
+        text=[with_spread(gain, sd, sign="+") for gain, sd in zip(part["gain"], part["sd"], strict=True)]
+    )
     wide = texts.pivot(index="arm", columns=by, values="text").reindex(index=arms, columns=columns).fillna("")
     gains = part.pivot(index="arm", columns=by, values="gain").reindex(index=arms, columns=columns)
     cells = wide.rename_axis(columns=None).reset_index().rename(columns={"arm": "method"})
     best = (gains == gains.max()).reset_index(drop=True)
     best.insert(0, "method", False)
     return Block(title=title, cells=cells, best=best.rename_axis(columns=None))
-
-
-def _text(gain: float, sd: float) -> str:
-    return f"{gain:+.2f}" + ("" if pd.isna(sd) else f" ±{sd:.2f}")

@@ -14,7 +14,7 @@ from benchmarks.record import Scale
 from reports import paper
 from reports.checks import RUN_CELL, check_comparable, check_one_run_per_seed
 from reports.commands import task_argument, whole_table
-from reports.page import Block, Page, mean_over, printed_block
+from reports.page import Block, Page, mean_over, printed_block, with_spread
 from reports.verdicts import PRINTED, difference_blocks, with_verdicts
 
 SUITE = "transfer"
@@ -198,7 +198,7 @@ def _rate(rate: str) -> str:
 def _text(cell: Mapping[Hashable, Any], usual_n: int) -> str:
     """`41.20 ±0.45 (41.6)`: ours, its spread if there are seeds, and the printed number with its footnote sign."""
     mean, sd, printed = cell["mean"], cell["sd"], cell["printed"]
-    ours = "" if pd.isna(mean) else f"{mean:.2f}" + ("" if pd.isna(sd) else f" ±{sd:.2f}")
+    ours = with_spread(mean, sd)
     if cell["n"] and cell["n"] != usual_n:
         ours += f" [n={cell['n']}]"
     return ours if pd.isna(printed) else f"{ours} ({printed}{cell['erratum']})".lstrip()

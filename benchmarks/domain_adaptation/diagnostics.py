@@ -91,9 +91,9 @@ def diagnostics_of(
         curves: of the monitor.
     """
     from sklearn.decomposition import PCA  # a second of import that workers of other tables do not need
-    from torchmetrics.functional.classification import (
-        multiclass_confusion_matrix,
-    )  # see `benchmarks.fabric.make_fabric`
+
+    # Slow to import, see `benchmarks.fabric.make_fabric`.
+    from torchmetrics.functional.classification import multiclass_confusion_matrix
 
     device = next(net.parameters()).device
     confusion = multiclass_confusion_matrix(
