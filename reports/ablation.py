@@ -6,7 +6,7 @@ import pandas as pd
 
 from reports.checks import check_comparable, check_one_run_per_seed
 from reports.figures.style import MARKERS, PALETTE
-from reports.page import Block, Page, mean_over, with_spread
+from reports.page import Block, Page, over_seeds, with_spread
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -73,7 +73,7 @@ def ablation_page(frame: pd.DataFrame, scale: str) -> Page:
         title="Our own ablations of Delta (4)",
         caption=(
             f"Scale {scale}. Points of test top-1 above FC-only, averaged over {order['task'].iloc[0]}; "
-            f"{mean_over(int(order['n'].max()))}; parameters and multiply-adds of the full-size net at 224 px."
+            f"{over_seeds(order['n'])}; parameters and multiply-adds of the full-size net at 224 px."
         ),
         blocks=(Block(title=", ".join(order["architecture"].unique()), cells=cells, best=best),),
         notes=("default: what all other arms depart from in what their name says.",),
@@ -109,7 +109,7 @@ def ablation_figure(frame: pd.DataFrame, scale: str) -> "Figure":
     figure.legend(handles, labels, loc="outside right upper", fontsize=8)
     figure.suptitle(
         f"{', '.join(frame['architecture'].unique())}, {frame['task'].iloc[0]}, scale {scale}, "
-        f"{mean_over(int(frame['n'].max()))}", fontsize=10,
+        f"{over_seeds(frame['n'])}", fontsize=10,
     )  # fmt: skip
     return figure
 

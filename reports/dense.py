@@ -10,7 +10,7 @@ from benchmarks.record import Scale
 from reports import paper
 from reports.checks import check_comparable, check_one_run_per_seed
 from reports.commands import fill_commands, whole_table
-from reports.page import Block, Page, mean_over, printed_block, with_spread
+from reports.page import Block, Page, cell_text, over_seeds, printed_block, usual_n, with_spread
 from reports.verdicts import beside_printed, difference_blocks
 
 if TYPE_CHECKING:
@@ -78,12 +78,12 @@ def _printed() -> pd.DataFrame:
 def dense_page(frame: pd.DataFrame, scale: Scale) -> Page:
     """One block for each task, with the gain over the frozen baseline; then the printed table."""
     measured = frame[frame["n"] > 0]
-    seeds = int(measured["n"].max()) if len(measured) else 0
+    usual = usual_n(frame["n"])
     protocols = " | ".join(measured["protocol"].unique()) or "none"
     tasks = [(str(name), part) for name, part in frame.groupby("task", sort=False)]
     cell = " Cells: ours (printed)." if scale == "paper" else ""
     blocks = [
-        *(_block(name, part, scale) for name, part in tasks),
+        *(_block(name, part, scale, usual) for name, part in tasks),
         printed_block(_printed_cells(), scale),
         *difference_blocks((name, _lined(part)) for name, part in tasks),
     ]
@@ -91,10 +91,10 @@ def dense_page(frame: pd.DataFrame, scale: Scale) -> Page:
         name=NAME,
         title="Table 7. Detection and segmentation on a frozen backbone",
         caption=(
-            f"Scale {scale}; protocol {protocols}; test split, {mean_over(seeds)}.{cell} Neck and heads are trained "
-            "in every row; the backbone is frozen as a whole, and Delta (4) adds four Delta-modules. "
-            "'frozen_stages=1' fine-tunes the rest of it (the stock config), for reference. Bold: highest of a frozen "
-            "backbone. Parameters: trained ones of the backbone."
+            f"Scale {scale}; protocol {protocols}; test split, {over_seeds(frame['n'])}.{cell} "
+            "Neck and heads are trained in every row; the backbone is frozen as a whole, and Delta (4) adds four "
+            "Delta-modules. 'frozen_stages=1' fine-tunes the rest of it (the stock config), for reference. Bold: "
+            "highest of a frozen backbone. Parameters: trained ones of the backbone."
         ),
         blocks=tuple(blocks),
         notes=_notes(frame),
@@ -113,13 +113,13 @@ def _notes(frame: pd.DataFrame) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _block(task: str, part: pd.DataFrame, scale: Scale) -> Block:
+def _block(task: str, part: pd.DataFrame, scale: Scale, usual: int) -> Block:
     lines: list[dict[str, str]] = []
     best: list[bool] = []
     for architecture, rows in part.groupby("architecture", sort=False):
         baseline = rows.loc[rows["variant"] == "", "mean"]
         base = float(baseline.iloc[0]) if len(baseline) else np.nan
-        lines += [_line(str(architecture), row, base, scale) for row in rows.to_dict("records")]
+        lines += [_line(str(architecture), row, base, scale, usual) for row in rows.to_dict("records")]
         contest = rows["mean"].where(~rows["variant"].str.startswith(REFERENCE))
         best += list(contest == contest.max())
     cells = pd.DataFrame(lines)
@@ -127,7 +127,7 @@ def _block(task: str, part: pd.DataFrame, scale: Scale) -> Block:
     return Block(title=f"{task} ({KINDS[task.partition(':')[0]]})", cells=cells, best=is_best)
 
 
-def _line(architecture: str, row: dict[Any, Any], base: float, scale: Scale) -> dict[str, str]:
+def _line(architecture: str, row: dict[Any, Any], base: float, scale: Scale, usual: int) -> dict[str, str]:
     gain = row["mean"] - base
     params = row["params_delta_full_size"] if scale == "embedded" and row["n_delta_modules"] else row["params_delta"]
     return {
@@ -135,7 +135,7 @@ def _line(architecture: str, row: dict[Any, Any], base: float, scale: Scale) -> 
         "method": _label(row),
         "params M": "" if pd.isna(params) else f"{params / 1e6:.2f}",
         "base frozen": row["frozen"] if isinstance(row["frozen"], str) else "",
-        "value": _text(row["mean"], row["sd"], row["printed"]),
+        "value": cell_text(with_spread(row["mean"], row["sd"]), row["n"], usual, row["printed"]),
         "gain": f"{gain:+.2f}" if row["variant"] and pd.notna(gain) else "",
     }
 
@@ -144,11 +144,6 @@ def _label(row: dict[Any, Any]) -> str:
     modules = int(row["n_delta_modules"])
     arm = f"+ Delta ({modules})" if modules else row["variant"] or "frozen"
     return f"{str(row['method']).partition('+')[0]} {arm}"
-
-
-def _text(mean: float, sd: float, printed: str | float) -> str:
-    ours = with_spread(mean, sd)
-    return ours if pd.isna(printed) else f"{ours} ({printed})".lstrip()
 
 
 def _printed_cells() -> pd.DataFrame:

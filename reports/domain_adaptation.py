@@ -8,7 +8,7 @@ from benchmarks.record import Scale
 from reports import paper
 from reports.checks import check_comparable, check_one_run_per_seed
 from reports.commands import whole_table
-from reports.page import Block, Page, mean_over, printed_block, with_spread
+from reports.page import Block, Page, cell_text, over_seeds, printed_block, usual_n, with_spread
 from reports.verdicts import PRINTED, difference_blocks, with_verdicts
 
 NAME = "table6"
@@ -76,18 +76,17 @@ def transfer_frame(rows: pd.DataFrame, scale: Scale, tasks: tuple[str, ...] = ()
 
 def transfer_page(frame: pd.DataFrame, scale: Scale) -> Page:
     """Last weights, then those that a validator picked, then the printed table."""
-    usual_n = int(frame.loc[frame["n"] > 0, "n"].mode().max()) if frame["n"].any() else 0
+    usual = usual_n(frame["n"])
     titles = {"last": "last weights", "validated": "weights picked without target labels"}
     parts = [(titles[str(picked)], part) for picked, part in frame.groupby("picked", sort=False)]
     protocols = " | ".join(frame["protocol"].dropna().unique())
-    seeds = f"{mean_over(usual_n)}, unless a cell says [n=...]"
-    run = f"protocol {protocols}; {seeds}" if usual_n else "not run"
+    run = f"protocol {protocols}; {over_seeds(frame['n'])}" if usual else "not run"
     return Page(
         name=NAME,
         title="Table 6. Domain adaptation: top-1 (%) on the target's test split",
         caption=(f"Scale {scale}; {run}. Nets are trained from scratch. Bold: best row that sees no target labels."),
         blocks=(
-            *(_block(f"ResNet-18, {title}", part, usual_n) for title, part in parts),
+            *(_block(f"ResNet-18, {title}", part, usual) for title, part in parts),
             _printed(scale),
             *difference_blocks((title, _lined(part)) for title, part in parts),
         ),
@@ -126,9 +125,9 @@ def _commands(frame: pd.DataFrame, scale: Scale) -> tuple[str, ...]:
     )
 
 
-def _block(title: str, part: pd.DataFrame, usual_n: int) -> Block:
+def _block(title: str, part: pd.DataFrame, usual: int) -> Block:
     numbers = zip(part["mean"], part["sd"], part["n"], part["printed"], strict=True)
-    texts = part.assign(text=[_text(mean, sd, n, printed, usual_n) for mean, sd, n, printed in numbers])
+    texts = part.assign(text=[cell_text(with_spread(mean, sd), n, usual, printed) for mean, sd, n, printed in numbers])
     wide = texts.set_index(["method", "setting", "task"])["text"].unstack("task", sort=False)
     means = part.set_index(["method", "setting", "task"])["mean"].unstack("task", sort=False)
     contest = means[means.index.get_level_values("setting") != "target labels"]
@@ -158,10 +157,3 @@ def _label(method: str) -> str:
     names = {"vanilla": "Vanilla", "adda": "ADDA", "target_only": "Target only"}
     more = {"uniform_prior": "uniform prior", "delta_networks": "Delta (4)"}
     return " + ".join([names.get(first, first), *(more.get(name, name) for name in added)])
-
-
-def _text(mean: float, sd: float, n: int, printed: str | float, usual_n: int) -> str:
-    ours = with_spread(mean, sd)
-    if ours and n != usual_n:
-        ours += f" [n={n}]"
-    return ours if pd.isna(printed) else f"{ours} ({printed})".lstrip()

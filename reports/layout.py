@@ -9,7 +9,7 @@ import pandas as pd
 from benchmarks.record import Scale
 from reports import paper
 from reports.commands import fill_commands, whole_table
-from reports.page import Block, Page, mean_over, printed_block, with_spread
+from reports.page import Block, Page, cell_text, over_seeds, printed_block, usual_n, with_spread
 from reports.tables import Table, TableRow
 from reports.verdicts import MATCH_POINTS, difference_blocks
 
@@ -23,9 +23,9 @@ def page(frame: pd.DataFrame, table: Table, scale: Scale) -> Page:
     The printed table stands apart; at scale `paper` a cell holds ours and (printed), and verdicts have blocks.
     """
     counts = frame["n"].where(frame["status"] != "no_base", frame["patch_top1_n"])
-    usual_n = counts[counts > 0].mode()
+    usual = usual_n(counts)
     blocks = [
-        _block(str(architecture), part, usual_n=int(usual_n.iloc[0]) if len(usual_n) else 0)
+        _block(str(architecture), part, usual)
         for architecture, part in frame.groupby("architecture", sort=False)
         if scale == "paper" or part["selection"].notna().any()
     ]
@@ -37,7 +37,7 @@ def page(frame: pd.DataFrame, table: Table, scale: Scale) -> Page:
     return Page(
         name=table.name,
         title=f"Table {table.number}. {table.title}",
-        caption=_caption(frame, scale, usual_n) if len(usual_n) else f"Scale {scale}: not run.",
+        caption=_caption(frame, scale, over_seeds(counts)) if usual else f"Scale {scale}: not run.",
         blocks=tuple(blocks),
         notes=(*_notes(frame), *paper.footnotes(marks)),
         commands=(
@@ -48,27 +48,23 @@ def page(frame: pd.DataFrame, table: Table, scale: Scale) -> Page:
     )
 
 
-def _cell_text(numbers: list[dict[str, Any]], usual_n: int) -> str:
+def _cell_text(numbers: list[dict[str, Any]], usual: int) -> str:
     """Text of one cell from its tidy lines (one per quantity): ours, then the printed value in parentheses."""
-    first = numbers[0]
+    first, n = numbers[0], usual
     match first["status"]:
         case "not_applicable":
             ours = "n/a"
         case "no_base" if pd.notna(first["patch_top1"]):
-            ours = "top-1 " + with_spread(first["patch_top1"], first["patch_top1_sd"])
-            if first["patch_top1_n"] != usual_n:
-                ours += f" [n={first['patch_top1_n']:.0f}]"
+            ours, n = "top-1 " + with_spread(first["patch_top1"], first["patch_top1_sd"]), first["patch_top1_n"]
         case "measured":
-            ours = " / ".join(with_spread(number["mean"], number["sd"]) for number in numbers)
-            if first["n"] != usual_n:
-                ours += f" [n={first['n']}]"
+            ours, n = " / ".join(with_spread(number["mean"], number["sd"]) for number in numbers), first["n"]
         case _:
             ours = ""
     printed = [number["printed"] + number["erratum"] for number in numbers if pd.notna(number["printed"])]
-    return f"{ours} ({' / '.join(printed)})".lstrip() if printed else ours
+    return cell_text(ours, n, usual, " / ".join(printed))
 
 
-def _block(architecture: str, part: pd.DataFrame, usual_n: int) -> Block:
+def _block(architecture: str, part: pd.DataFrame, usual: int) -> Block:
     """One architecture: rows are methods, columns are facts about the method, then the tasks."""
     lines = []
     best = []
@@ -76,7 +72,7 @@ def _block(architecture: str, part: pd.DataFrame, usual_n: int) -> Block:
         if all(number["status"] == "not_asked" for number in numbers):
             continue  # it joined the table by name, on other architectures
         by_task = {cell[0]["task"]: cell for cell in _groups(numbers, "task")}
-        texts = {task: _cell_text(cell, usual_n) for task, cell in by_task.items()}
+        texts = {task: _cell_text(cell, usual) for task, cell in by_task.items()}
         lines.append({"method": _label(numbers[0])} | _facts(numbers) | texts)
         best.append({task: cell[0]["best"] for task, cell in by_task.items()})
     cells = pd.DataFrame(lines)
@@ -145,22 +141,20 @@ def _printed_block(printed: pd.DataFrame, scale: Scale) -> Block:
     return printed_block(cells, scale)
 
 
-def _caption(frame: pd.DataFrame, scale: str, usual_n: "pd.Series[int]") -> str:
+def _caption(frame: pd.DataFrame, scale: str, seeds: str) -> str:
     """Scale, protocol, base task, seeds and spread, how alpha was selected, what bold and the counts mean."""
 
     def names(column: str) -> str:
         return " | ".join(map(str, frame[column].dropna().unique())) or "none"
 
-    n = int(usual_n.iloc[0]) if len(usual_n) else 0
-    seeds = mean_over(n)
     cell = "Cells: ours (printed). " if scale == "paper" else ""
     if scale == "paper":
         cell += f"match: within {MATCH_POINTS:g} point or two of our standard deviations of the printed value. "
     paint = "PAINT: alpha chosen per seed by harmonic mean on the validation splits. "
     paint = paint if (frame["method"] == "paint").any() else ""
     return (
-        f"Scale {scale}; protocol {names('protocol')}; base task {names('base_task')}; test split, {seeds}, "
-        f"unless a cell says [n=...]. {cell}{paint}"
+        f"Scale {scale}; protocol {names('protocol')}; base task {names('base_task')}; test split, {seeds}. "
+        f"{cell}{paint}"
         "Bold: highest harmonic mean per architecture and task, oracle and full fine-tuning excluded. Parameters: "
         "trained ones of the full-size architecture without the head, as the paper counts them."
     )

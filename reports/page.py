@@ -34,15 +34,25 @@ class Page:
     commands: tuple[str, ...]
 
 
-def mean_over(n: int) -> str:
-    """What a caption says of the numbers in cells of n seeds.
+def usual_n(counts: "pd.Series[int]") -> int:
+    """Seeds of a cell that says nothing else: what most measured cells have, of a tie the more; 0 if none has any."""
+    common = counts[counts > 0].mode()
+    return int(common.max()) if len(common) else 0
 
-    >>> mean_over(1)
-    'n = 1 seed, no spread'
+
+def over_seeds(counts: "pd.Series[int]") -> str:
+    """What a caption says of numbers over these counts of seeds, one count a cell.
+
+    >>> over_seeds(pd.Series([1, 1, 0])), over_seeds(pd.Series([0]))
+    ('n = 1 seed, no spread', 'not run')
+    >>> over_seeds(pd.Series([3, 3, 2]))
+    'mean ± sample standard deviation (ddof=1) over n = 3 seeds, unless a cell says [n=...]'
     """
-    if n > 1:
-        return f"mean ± sample standard deviation (ddof=1) over n = {n} seeds"
-    return f"n = {n} seed, no spread" if n else "not run"
+    n = usual_n(counts)
+    if not n:
+        return "not run"
+    seeds = f"mean ± sample standard deviation (ddof=1) over n = {n} seeds" if n > 1 else "n = 1 seed, no spread"
+    return seeds + (", unless a cell says [n=...]" if (counts[counts > 0] != n).any() else "")
 
 
 def with_spread(mean: float, sd: float, *, sign: str = "") -> str:
@@ -54,6 +64,16 @@ def with_spread(mean: float, sd: float, *, sign: str = "") -> str:
     if pd.isna(mean):
         return ""
     return f"{mean:{sign}.2f}" + ("" if pd.isna(sd) else f" ±{sd:.2f}")
+
+
+def cell_text(ours: str, n: float, usual: int, printed: str | float = "") -> str:
+    """A measured number, marked if it has not the usual number of seeds, and the printed one (text or NaN) beside it.
+
+    >>> cell_text("81.23", 2, usual=3, printed="81.5"), cell_text("81.23", 3, usual=3), cell_text("", 0, 3, "81.5")
+    ('81.23 [n=2] (81.5)', '81.23', '(81.5)')
+    """
+    marked = ours + (f" [n={n:.0f}]" if ours and n != usual else "")
+    return f"{marked} ({printed})".lstrip() if isinstance(printed, str) and printed else marked
 
 
 def plain_block(title: str, cells: pd.DataFrame, source: Source = "ours") -> Block:

@@ -9,7 +9,7 @@ from benchmarks.record import Scale
 from reports import paper
 from reports.checks import check_comparable, check_one_run_per_seed
 from reports.commands import fill_commands, whole_table
-from reports.page import Block, Page, mean_over, printed_block, with_spread
+from reports.page import Block, Page, cell_text, over_seeds, printed_block, usual_n, with_spread
 from reports.records import records
 from reports.verdicts import beside_printed, difference_blocks
 
@@ -43,7 +43,8 @@ def scratch_frame(rows: pd.DataFrame, table: ScratchTable, scale: Scale) -> pd.D
     add, seed by seed.
 
     Returns:
-        Columns `CELL`, `row_id`, `mean`, `sd` (ddof = 1), `n`, `gain`, `gain_sd`, `PRINTED`, `difference`, `verdict`.
+        Columns `CELL`, `row_id`, `mean`, `sd` (ddof = 1), `n`, `gain`, `gain_sd`, `gain_n`, `PRINTED`, `difference`,
+        `verdict`.
 
     Raises:
         UserError: if the rows must not be averaged.
@@ -64,6 +65,7 @@ def scratch_frame(rows: pd.DataFrame, table: ScratchTable, scale: Scale) -> pd.D
         n=("value", "count"),
         gain=("gain", "mean"),
         gain_sd=("gain", "std"),
+        gain_n=("gain", "count"),
     ).reset_index()
     printed = _paper(table)
     frame = beside_printed(found, printed if scale == "paper" else printed.iloc[:0], CELL)
@@ -75,15 +77,15 @@ def scratch_page(frame: pd.DataFrame, table: ScratchTable, scale: Scale) -> Page
     lined = frame.assign(line=frame["method"].replace(LABELS), column=frame["task"])
     by_architecture = [(str(name), part) for name, part in lined.groupby("architecture", sort=False)]
     measured = frame[frame["n"] > 0]
-    seeds = mean_over(int(measured["n"].max()) if len(measured) else 0)
+    usual = usual_n(frame["n"])
     cell = " Cells: ours (printed)." if scale == "paper" else ""
     return Page(
         name=table.name,
         title=f"Table {table.number}. {table.title}",
-        caption=f"Scale {scale}; test split, {seeds}.{cell} Both start from the same weights; the paper gives no "
-        "schedule.",
+        caption=f"Scale {scale}; test split, {over_seeds(frame['n'])}.{cell} "
+        "Both start from the same weights; the paper gives no schedule.",
         blocks=(
-            *(_block(name, part) for name, part in by_architecture),
+            *(_block(name, part, usual) for name, part in by_architecture),
             _printed(table, scale),
             *difference_blocks(by_architecture),
         ),
@@ -99,7 +101,7 @@ def _missing(frame: pd.DataFrame) -> pd.DataFrame:
     return cells[~cells["ways"].eq(len(LABELS))]
 
 
-def _block(title: str, part: pd.DataFrame) -> Block:
+def _block(title: str, part: pd.DataFrame, usual: int) -> Block:
     tasks = list(part["task"].unique())
     names = {task: _heading(task, metric) for task, metric in zip(part["task"], part["metric"], strict=True)}
     lines = []
@@ -107,23 +109,29 @@ def _block(title: str, part: pd.DataFrame) -> Block:
     top = part.groupby("task")["mean"].max()
     for method, label in LABELS.items():
         cells = part[part["method"] == method].set_index("task")
-        lines.append({"method": label} | {names[t]: _text(cells, t, "mean", "sd", "") for t in tasks})
+        lines.append({"method": label} | {names[t]: _text(cells, t, usual) for t in tasks})
         best.append({names[t]: t in cells.index and cells.loc[t, "mean"] == top[t] for t in tasks})
     gains = part[part["method"] == "delta_networks"].set_index("task")
-    lines.append({"method": "difference"} | {names[t]: _text(gains, t, "gain", "gain_sd", "+") for t in tasks})
+    lines.append({"method": "difference"} | {names[t]: _gain(gains, t, usual) for t in tasks})
     best.append({names[task]: False for task in tasks})
     cells = pd.DataFrame(lines)
     return Block(title=title, cells=cells, best=pd.DataFrame(best).reindex(columns=cells.columns, fill_value=False))
 
 
-def _text(cells: pd.DataFrame, task: str, value: str, sd: str, sign: str) -> str:
-    """`81.20 ±0.45 (81.5)`; blank where not measured, no spread for one seed, no printed number beside a gain."""
-    lines: dict[Any, dict[Any, Any]] = cells[[value, sd, "printed"]].to_dict("index")
-    line = lines.get(task)
+def _text(cells: pd.DataFrame, task: str, usual: int) -> str:
+    """`81.20 ±0.45 (81.5)`; blank where not measured."""
+    line: dict[Any, Any] | None = cells.to_dict("index").get(task)
     if line is None:
         return ""
-    ours = with_spread(line[value], line[sd], sign=sign)
-    return ours if sign or pd.isna(line["printed"]) else f"{ours} ({line['printed']})".lstrip()
+    return cell_text(with_spread(line["mean"], line["sd"]), line["n"], usual, line["printed"])
+
+
+def _gain(cells: pd.DataFrame, task: str, usual: int) -> str:
+    """`+1.20 ±0.45`, over the seeds that have both ways."""
+    line: dict[Any, Any] | None = cells.to_dict("index").get(task)
+    if line is None:
+        return ""
+    return cell_text(with_spread(line["gain"], line["gain_sd"], sign="+"), line["gain_n"], usual)
 
 
 def _heading(task: str, metric: str) -> str:

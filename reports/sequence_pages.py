@@ -5,7 +5,7 @@ import pandas as pd
 from benchmarks.record import Scale
 from reports import paper, sequences
 from reports.commands import fill_commands, whole_table
-from reports.page import Block, Page, mean_over, printed_block, with_spread
+from reports.page import Block, Page, cell_text, over_seeds, printed_block, usual_n, with_spread
 from reports.records import records
 from reports.tables import TableRow
 from reports.verdicts import difference_blocks
@@ -17,17 +17,18 @@ RULES = {"harmonic_mean": "alpha by harmonic mean", "mean": "alpha by mean", "en
 def table4_page(frame: pd.DataFrame, scale: Scale) -> Page:
     """A block per architecture: methods by sequences; then the paper's."""
     measured = frame[frame["n"] > 0]
-    usual_n = _usual_n(measured)
+    usual = usual_n(measured["n"])
     printed = paper.printed(4)
     lined = frame.assign(line=_labels(frame), column=frame["task"])
     return Page(
         name="table4",
         title="Table 4. Patching one task after the other: mean of base and all tasks' top-1 (%)",
-        caption=f"Scale {scale}; test split; {_seeds(measured)}. PAINT goes from interpolated to interpolated weights; "
-        "alpha is chosen at every step on the validation splits of the base and all tasks so far, by harmonic mean "
-        "(Section 3.1) or by mean (Section 7.2). In parentheses: base top-1 / top-1 on the first task, at the end.",
+        caption=f"Scale {scale}; test split; {over_seeds(measured['n'])}. "
+        "PAINT goes from interpolated to interpolated weights; alpha is chosen at every step on the validation splits "
+        "of the base and all tasks so far, by harmonic mean (Section 3.1) or by mean (Section 7.2). In parentheses: "
+        "base top-1 / top-1 on the first task, at the end.",
         blocks=(
-            *(_block4(str(name), part, usual_n) for name, part in measured.groupby("architecture", sort=False)),
+            *(_block4(str(name), part, usual) for name, part in measured.groupby("architecture", sort=False)),
             _printed4(printed, scale),
             *difference_blocks((str(name), part) for name, part in lined.groupby("architecture", sort=False)),
         ),
@@ -44,16 +45,16 @@ def table4_page(frame: pd.DataFrame, scale: Scale) -> Page:
 def table11_page(frame: pd.DataFrame, scale: Scale) -> Page:
     """A block per architecture and sequence: alphas by columns, the best mean of each arm bold; then the paper's."""
     measured = frame[frame["n"] > 0]
-    usual_n = _usual_n(measured)
+    usual = usual_n(measured["n"])
     keys = ["architecture", "task"]
     lined = frame.assign(line=[f"{label} {at}".rstrip() for label, at in zip(_labels(frame), _at(frame), strict=True)])
     return Page(
         name="table11",
         title="Table 11. After the last task of a sequence, at every alpha of the last step: top-1 (%)",
-        caption=f"Scale {scale}; test split; {_seeds(measured)}. Earlier steps stand at the alpha that their rule "
-        "chose on validation splits. Bold: highest mean of an arm.",
+        caption=f"Scale {scale}; test split; {over_seeds(measured['n'])}. "
+        "Earlier steps stand at the alpha that their rule chose on validation splits. Bold: highest mean of an arm.",
         blocks=(
-            *(_block11(_title(*map(str, key)), part, usual_n) for key, part in measured.groupby(keys, sort=False)),
+            *(_block11(_title(*map(str, key)), part, usual) for key, part in measured.groupby(keys, sort=False)),
             *(
                 _printed11(_title(*map(str, key)), part, scale)
                 for key, part in paper.printed(11).groupby(keys, sort=False)
@@ -84,13 +85,9 @@ def _at(frame: pd.DataFrame) -> list[str]:
     return ["" if pd.isna(alpha) else f"{alpha:.1f}" for alpha in frame["alpha"]]
 
 
-def _number(mean: float, sd: float, n: int, usual_n: int) -> str:
-    return with_spread(mean, sd) + (f" [n={n}]" if n != usual_n else "")
-
-
-def _block4(title: str, part: pd.DataFrame, usual_n: int) -> Block:
+def _block4(title: str, part: pd.DataFrame, usual: int) -> Block:
     text = [
-        _number(line.mean_, line.sd, line.n, usual_n)
+        cell_text(with_spread(line.mean_, line.sd), line.n, usual)
         + (f" ({line.first:.1f})" if pd.isna(line.base) else f" ({line.base:.1f} / {line.first:.1f})")
         for line in records(part.rename(columns={"mean": "mean_"}))
     ]
@@ -104,10 +101,10 @@ def _block4(title: str, part: pd.DataFrame, usual_n: int) -> Block:
     return Block(title=title, cells=cells, best=best.rename_axis(columns=None))
 
 
-def _block11(title: str, part: pd.DataFrame, usual_n: int) -> Block:
+def _block11(title: str, part: pd.DataFrame, usual: int) -> Block:
     part = part.assign(label=_labels(part), at=_at(part))
     numbers = part[["mean", "sd", "n"]].itertuples(index=False, name=None)
-    part["text"] = [_number(mean, sd, int(n), usual_n) for mean, sd, n in numbers]
+    part["text"] = [cell_text(with_spread(mean, sd), n, usual) for mean, sd, n in numbers]
     cells, keys = _grid11(part)
     means = part[part["column"] == "mean"].set_index(["label", "at"])["mean"].reindex(keys)
     best = pd.DataFrame(False, index=cells.index, columns=cells.columns)
@@ -138,16 +135,6 @@ def _printed11(title: str, printed: pd.DataFrame, scale: Scale) -> Block:
     labels = _labels(printed.assign(variant="", rule=""))
     cells, _ = _grid11(printed.assign(label=labels, at=_at(printed), text=printed["printed"]))
     return printed_block(cells, scale, of=title)
-
-
-def _usual_n(measured: pd.DataFrame) -> int:
-    """Seeds of a cell that says nothing else."""
-    return int(measured["n"].max()) if len(measured) else 0
-
-
-def _seeds(measured: pd.DataFrame) -> str:
-    spread = mean_over(_usual_n(measured))
-    return f"{spread}, unless a cell says [n=...]" if measured["n"].nunique() > 1 else spread
 
 
 def _commands(frame: pd.DataFrame, name: str, scale: Scale) -> tuple[str, ...]:

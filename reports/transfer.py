@@ -6,6 +6,7 @@ test split. So both are shown: weights after the last epoch, which is the honest
 
 import shlex
 from collections.abc import Callable, Hashable, Mapping
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -14,7 +15,7 @@ from benchmarks.record import Scale
 from reports import paper
 from reports.checks import RUN_CELL, check_comparable, check_one_run_per_seed
 from reports.commands import task_argument, whole_table
-from reports.page import Block, Page, mean_over, printed_block, with_spread
+from reports.page import Block, Page, cell_text, over_seeds, printed_block, usual_n, with_spread
 from reports.verdicts import PRINTED, difference_blocks, with_verdicts
 
 SUITE = "transfer"
@@ -101,21 +102,21 @@ def transfer_frame(rows: pd.DataFrame, scale: Scale) -> pd.DataFrame:
 
 def transfer_page(frame: pd.DataFrame, scale: Scale, tasks: tuple[str, ...] = ()) -> Page:
     """A block for each architecture and selection, at scale `paper` with (printed) numbers, then the paper's own."""
+    text = partial(_text, usual=usual_n(frame["n"]))
     blocks = [
-        _block(f"{architecture}: {SELECTIONS[str(selection)]}", part, tasks, text=_text)
+        _block(f"{architecture}: {SELECTIONS[str(selection)]}", part, tasks, text)
         for (architecture, selection), part in frame.groupby(["architecture", "selection"], sort=False)
     ]
     alone = _printed().assign(mean=float("nan"), sd=float("nan"), n=0, best=False)
-    blocks.append(printed_block(_block("", alone, (), text=_printed_text).cells, scale))
+    blocks.append(printed_block(_block("", alone, (), _printed_text).cells, scale))
     blocks += difference_blocks(
         (f"{architecture}, {SELECTIONS[str(selection)]}", _lined(part))
         for (architecture, selection), part in frame.groupby(["architecture", "selection"], sort=False)
     )
     measured = frame[frame["n"] > 0]
     protocols = measured["protocol"].dropna().str.replace(r"=\d+%$", "", regex=True).unique()
-    n = int(measured["n"].max()) if len(measured) else 0
-    seeds = mean_over(n)
-    run = f"protocol {' | '.join(protocols)}; test split, {seeds}, unless a cell says [n=...]" if n else "not run"
+    seeds = over_seeds(frame["n"])
+    run = f"protocol {' | '.join(protocols)}; test split, {seeds}" if len(measured) else "not run"
     cell = "Cells: ours (printed). " if scale == "paper" else ""
     return Page(
         name=NAME,
@@ -160,11 +161,9 @@ def _printed() -> pd.DataFrame:
 
 
 def _block(
-    title: str, part: pd.DataFrame, tasks: tuple[str, ...], text: Callable[[Mapping[Hashable, Any], int], str]
+    title: str, part: pd.DataFrame, tasks: tuple[str, ...], text: Callable[[Mapping[Hashable, Any]], str]
 ) -> Block:
     """Lines are methods; columns are rates and their average, task by task."""
-    usual_n = part.loc[part["n"] > 0, "n"].mode()
-    usual = int(usual_n.iloc[0]) if len(usual_n) else 0
     shown = [(task, rate) for task in tasks or part["task"].unique() for rate in (*RATES, AVERAGE)]
     known = set(zip(part["task"], part["rate"], strict=True))
     columns = {f"{task} {_rate(rate)}": (task, rate) for task, rate in shown if (task, rate) in known}
@@ -172,7 +171,7 @@ def _block(
     for _, line in part.groupby(LINE, sort=False):
         cells = {(cell["task"], cell["rate"]): cell for cell in line.to_dict("records")}
         first = next(iter(cells.values()))
-        texts = {name: text(cells[key], usual) if key in cells else "" for name, key in columns.items()}
+        texts = {name: text(cells[key]) if key in cells else "" for name, key in columns.items()}
         lines.append({"method": _label(first["method"], first["variant"], first["n_delta_modules"])} | texts)
         best.append({name: key in cells and bool(cells[key]["best"]) for name, key in columns.items()})
     frame = pd.DataFrame(lines)
@@ -195,14 +194,11 @@ def _rate(rate: str) -> str:
     return rate if rate == AVERAGE else f"{rate} %"
 
 
-def _text(cell: Mapping[Hashable, Any], usual_n: int) -> str:
+def _text(cell: Mapping[Hashable, Any], *, usual: int) -> str:
     """`41.20 ±0.45 (41.6)`: ours, its spread if there are seeds, and the printed number with its footnote sign."""
-    mean, sd, printed = cell["mean"], cell["sd"], cell["printed"]
-    ours = with_spread(mean, sd)
-    if cell["n"] and cell["n"] != usual_n:
-        ours += f" [n={cell['n']}]"
-    return ours if pd.isna(printed) else f"{ours} ({printed}{cell['erratum']})".lstrip()
+    printed = "" if pd.isna(cell["printed"]) else _printed_text(cell)
+    return cell_text(with_spread(cell["mean"], cell["sd"]), cell["n"], usual, printed)
 
 
-def _printed_text(cell: Mapping[Hashable, Any], _: int) -> str:
+def _printed_text(cell: Mapping[Hashable, Any]) -> str:
     return f"{cell['printed']}{cell['erratum']}"

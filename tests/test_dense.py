@@ -296,6 +296,13 @@ def test_seeds_are_averaged_and_a_changed_base_is_shouted() -> None:
     assert "WARNING" in page.notes[0]
 
 
+def test_a_cell_of_fewer_seeds_says_so() -> None:
+    rows = [row(seed=seed, run_id=f"r{seed}") for seed in (0, 1)] + [row("default")]
+    page = dense_page(dense_frame(to_frame(rows), "embedded"), "embedded")
+    assert page.blocks[0].cells["value"].tolist()[:2] == ["50.00 ±0.00", "50.00 [n=1]"]
+    assert "over n = 2 seeds, unless a cell says [n=...]" in page.caption
+
+
 def test_without_rows_the_printed_numbers_stand_alone() -> None:
     frame = dense_frame(to_frame([]), "paper")
     assert sorted(frame["paper_value"]) == [59.72, 61.33, 64.4, 67.8, 70.02, 70.8]

@@ -263,6 +263,14 @@ def test_scratch_table_pairs_seeds_and_shows_the_large_task_in_top5() -> None:
     assert page.commands == ()
 
 
+def test_scratch_gains_are_of_the_seeds_that_have_both_ways() -> None:
+    same = {"suite": "table12", "weights": "scratch", "base": None, "task": "a", "column": "a"}
+    rows = [row for seed in (0, 1) for row in plain_run(**same, method="standard", seed=seed, patch=5)]
+    rows += plain_run(**same, method="delta_networks", n_delta_modules=4, patch=6)
+    page = scratch_page(scratch_frame(to_frame(rows), SCRATCH_TABLES[0], "embedded"), SCRATCH_TABLES[0], "embedded")
+    assert page.blocks[0].cells["a"].tolist() == ["5.00 ±0.00", "6.00 [n=1]", "+1.00 [n=1]"]
+
+
 def test_scratch_table_names_what_was_measured_in_one_way_alone() -> None:
     same = {"suite": "table12", "weights": "scratch", "base": None}
     rows = [row for task in ("a", "b") for row in plain_run(**same, method="standard", task=task, column=task, patch=5)]
