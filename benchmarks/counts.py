@@ -5,6 +5,7 @@ from functools import cache
 import timm
 import torch
 
+from benchmarks.dense.run import DenseArm
 from benchmarks.domain_adaptation.spec import DomainMethod
 from benchmarks.methods import AdaptedMethod, BatchNormAdapt, DeltaNetworks, FcOnly, ScratchDelta, Skips
 from benchmarks.methods.adapted import trainable
@@ -43,9 +44,16 @@ def backbone_params(architecture: str) -> int:
     return sum(parameter.numel() for parameter in backbone.parameters()) - head
 
 
-def full_size_params(architecture: str, method: MethodFacts) -> int:
-    """Trainable parameters, head left out, of a method on the full-size architecture of that name."""
+def full_size_params(architecture: str, method: MethodFacts) -> int | None:
+    """Trainable parameters, head left out, of a method on the full-size architecture of that name.
+
+    None where only a part of the backbone is fine-tuned: Table 7's reference, which the paper does not count.
+    """
     match method:
+        case DenseArm(frozen_stages=int()):
+            return None
+        case DenseArm(n_delta_modules=count):
+            return delta_params(architecture, DeltaConfig(n_modules=count)) if count else 0
         case DeltaNetworks(config=config) | Skips(config=config):
             return delta_params(architecture, config)
         case AdaptedMethod():

@@ -13,9 +13,10 @@ from fake_rows import one_row
 from lookalikes import write
 from PIL import Image
 
+from benchmarks.counts import delta_params, full_size_params
 from benchmarks.dense import configs, worlds
 from benchmarks.dense.data import VOC_CLASSES, count_images, detection_data, drawn_data, segmentation_data
-from benchmarks.dense.run import DenseRun
+from benchmarks.dense.run import DenseRun, arms
 from benchmarks.dense.scenes import CLASS_NAMES, SIDE, scenes, scenes_folder
 from benchmarks.dense.worlds import DENSE_TASKS, open_dense_world, table7
 from benchmarks.errors import UserError
@@ -23,7 +24,7 @@ from benchmarks.grid import plan
 from benchmarks.options import Options
 from benchmarks.record import Row, to_frame
 from benchmarks.worlds import World
-from delta_core import DeltaError
+from delta_core import DeltaConfig, DeltaError
 from reports.dense import dense_figure, dense_frame, dense_page
 
 
@@ -294,6 +295,13 @@ def test_seeds_are_averaged_and_a_changed_base_is_shouted() -> None:
     assert page.blocks[0].cells.loc[0, "value"] == "51.00 ±1.41"
     assert page.blocks[0].cells.loc[0, "base frozen"] == "NO"
     assert "WARNING" in page.notes[0]
+
+
+def test_full_size_parameters_are_those_of_the_delta_modules() -> None:
+    baseline, delta, reference = arms("detection", "embedded")
+    assert full_size_params("resnet18", baseline) == 0
+    assert full_size_params("resnet18", delta) == delta_params("resnet18", DeltaConfig(n_modules=4)) > 0
+    assert full_size_params("resnet18", reference) is None, "the paper does not count what the stock config trains"
 
 
 def test_a_cell_of_fewer_seeds_says_so() -> None:

@@ -15,14 +15,14 @@ from mmengine.runner import Runner
 from PIL import Image
 from torch import Tensor, nn
 
-from benchmarks.counts import delta_params
 from benchmarks.data.folders import folder_identity
 from benchmarks.dense.run import DenseRun
 from benchmarks.env import Env
-from benchmarks.identity import canonical_json
+from benchmarks.methods import Measurement, Outcome
 from benchmarks.provenance import provenance
 from benchmarks.record import Row
-from delta_core import DeltaConfig, backbone_fingerprint
+from benchmarks.rows import rows_of
+from delta_core import backbone_fingerprint
 
 PROJECT = Path(__file__).parents[2]
 METRICS = {"detection": ("mAP", "pascal_voc/mAP", 100.0), "segmentation": ("mIoU", "mIoU", 1.0)}
@@ -58,48 +58,35 @@ def measure(run: DenseRun, env: Env) -> list[Row]:
     frozen = run.method.frozen_stages is None
     sha_after = backbone_fingerprint(backbone.model.backbone)
     _keep_pictures(runner, run, env)
-    params_backbone = _count(backbone.model.backbone)
-    trainable = sum(p.numel() for p in backbone.parameters() if p.requires_grad)
-    elapsed_s = time.perf_counter() - started
     equal = all(torch.equal(*pair) for pair in zip(levels_before, _levels(backbone), strict=True))
-    return [
-        Row(
-            run_id=run.run_id,
-            suite=run.suite,
-            scale=run.scale,
-            protocol=run.protocol,
-            architecture=run.architecture,
-            weights=run.weights,
-            method=run.method.name,
-            variant=run.method.variant,
-            n_delta_modules=run.method.n_delta_modules,
-            task=run.task,
-            seed=run.seed,
-            column=run.task,
-            phase="after",
-            split="test",
-            alpha=None,
-            metric=metric,
-            value=value,
-            n_examples=len(runner.test_dataloader.dataset),
-            selection="last",
-            params_delta=trainable,
-            params_head=_count(runner.model) - _count(backbone),
-            params_backbone=params_backbone,
-            params_delta_full_size=_full_size(run) if frozen else None,
-            steps=runner.max_iters,
-            global_batch=run.method.recipe.batch_size,
-            train_s=train_s,
-            eval_s=elapsed_s - train_s,
-            backbone_sha_before=sha_before,
-            backbone_sha_after=sha_after,
-            base_logits_equal=equal if frozen else None,
-            data_sha=folder_identity(Path(_test_set(config).data_root)),
-            transform=" ".join(str(step) for step in _test_set(config).pipeline if step["type"] == "Resize"),
-            config=canonical_json(run),
-            **provenance(next(runner.model.parameters()).device, env.precision),
-        )
-    ]
+    tested = _test_set(config)
+    outcome = Outcome(
+        measurements=(
+            Measurement(
+                column=run.task,
+                split="test",
+                metric=metric,
+                value=value,
+                n_examples=len(runner.test_dataloader.dataset),
+            ),
+        ),
+        params_delta=sum(p.numel() for p in backbone.parameters() if p.requires_grad),
+        params_head=_count(runner.model) - _count(backbone),
+        steps=runner.max_iters,
+        train_s=train_s,
+        backbone_sha_after=sha_after,
+        base_logits_equal=equal if frozen else None,
+    )
+    return rows_of(
+        run,
+        outcome,
+        backbone_sha_before=sha_before,
+        params_backbone=_count(backbone.model.backbone),
+        data_sha=folder_identity(Path(tested.data_root)),
+        transform=" ".join(str(step) for step in tested.pipeline if step["type"] == "Resize"),
+        elapsed_s=time.perf_counter() - started,
+        origin=provenance(next(runner.model.parameters()).device, env.precision),
+    )
 
 
 def config_of(run: DenseRun, env: Env) -> Config:
@@ -165,11 +152,6 @@ def _test_set(config: Config) -> Any:
 
 def _count(module: nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
-
-
-def _full_size(run: DenseRun) -> int:
-    n_modules = run.method.n_delta_modules
-    return delta_params(run.architecture, DeltaConfig(n_modules=n_modules)) if n_modules else 0
 
 
 @torch.no_grad()
