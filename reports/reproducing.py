@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from benchmarks.record import SCALES, Scale
+from reports.commands import whole_table
 from reports.explain import rows_behind
 from reports.registry import REPORTS, Question, Report
 
@@ -67,8 +68,9 @@ def _section(name: str, report: Report, rows_by_scale: Mapping[str, pd.DataFrame
     needs = NEEDS[name]
     lines = []
     for scale in SCALES:
-        state, hours = _record(report, rows_by_scale.get(scale), scale)
-        lines.append(f"| {scale} | `nox -s {name} -- --scale {scale}` | {state} | {hours} |")
+        state, hours, seeds = _record(report, rows_by_scale.get(scale), scale)
+        command = whole_table(name, scale) + (f" --seeds {seeds}" if seeds > 1 else "")
+        lines.append(f"| {scale} | `{command}` | {state} | {hours} |")
     table = "| scale | command | on record | hours |\n|---|---|---|---|\n" + "\n".join(lines)
     return (
         f"## Table {name.removeprefix('table')}\n\nAt scale paper: {needs.data}; {needs.nets}; about {needs.gpu_hours} "
@@ -76,21 +78,24 @@ def _section(name: str, report: Report, rows_by_scale: Mapping[str, pd.DataFrame
     )
 
 
-def _record(report: Report, rows: pd.DataFrame | None, scale: Scale) -> tuple[str, str]:
-    """How far a table is, and the hours behind it: of the runs that its cells show, not of all that its suites hold."""
+def _record(report: Report, rows: pd.DataFrame | None, scale: Scale) -> tuple[str, str, int]:
+    """How far a table is, the hours behind it, and `--seeds` of the command that measures as much.
+
+    Of the runs that its cells show, not of all that its suites hold.
+    """
     if not report.needs_rows:
-        return "needs no runs", ""
+        return "needs no runs", "", 0
     if rows is None or not rows["suite"].isin(report.suites).any():
-        return "not run", ""
+        return "not run", "", 0
     rows = rows[rows["suite"].isin(report.suites)]
     frame = report.answer(Question(rows=rows, scale=scale)).frame
     runs = rows_behind(frame, rows).drop_duplicates("run_id")
     if runs.empty:
-        return "not run", ""
+        return "not run", "", 0
     blanks = int((frame["status"] == "missing").sum()) if "status" in frame else 0
     state = _counted(len(runs), "run") + ", " + _counted(runs["seed"].nunique(), "seed")
     state += ", " + _counted(blanks, "blank") if blanks else ""
-    return state, f"{(runs['train_s'] + runs['eval_s']).sum() / 3600:.2f}"
+    return state, f"{(runs['train_s'] + runs['eval_s']).sum() / 3600:.2f}", int(runs["seed"].max()) + 1
 
 
 def _counted(count: int, noun: str) -> str:

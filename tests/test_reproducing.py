@@ -23,7 +23,9 @@ def test_runs_seeds_hours_and_blanks_are_counted() -> None:
     text = reproducing({"embedded": rows})
     runs = rows.drop_duplicates("run_id")
     hours = (runs["train_s"] + runs["eval_s"]).sum() / 3600
-    assert f"`nox -s table2 -- --scale embedded` | {len(runs)} runs, 3 seeds, 72 blanks | {hours:.2f} |" in text
+    assert (
+        f"`nox -s table2 -- --scale embedded --seeds 3` | {len(runs)} runs, 3 seeds, 72 blanks | {hours:.2f} |" in text
+    )
     assert "`nox -s table2 -- --scale paper` | not run" in text
 
 
