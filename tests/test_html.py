@@ -41,11 +41,12 @@ class Seen(HTMLParser):
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Every table with rows, all figures."""
+    """Every table with rows of two seeds, all figures."""
     folder = tmp_path_factory.mktemp("embedded")
     write_world(folder)
     drawn, _ = all_figures(folder, "embedded")
-    return index_html(to_frame(synthetic_rows(1)), "embedded", folder, {one.caption: one.figure for one in drawn})
+    rows = synthetic_rows(len(synthetic_rows(1)) + 1)
+    return index_html(to_frame(rows), "embedded", folder, {one.caption: one.figure for one in drawn})
 
 
 def test_what_the_figures_show_stands_below_them() -> None:
@@ -185,6 +186,19 @@ def test_the_switch_shows_one_kind_of_numbers(page: object) -> None:
         page.locator(f"input[value={value}]").check()
         assert visible() == {value}
     page.locator("input[value=all]").check()
+
+
+def test_every_table_fits_on_a_printed_page(page: object) -> None:
+    """A4 across, less the margins: 277 mm, in pixels of 1/96 inch."""
+    page.emulate_media(media="print")
+    page.set_viewport_size({"width": 1047, "height": 718})
+    wide = page.evaluate(
+        "[...document.querySelectorAll('table')].filter(t => t.getBoundingClientRect().right > window.innerWidth)"
+        ".map(t => t.closest('section').id)"
+    )
+    page.emulate_media(media="screen")
+    page.set_viewport_size({"width": 390, "height": 844})
+    assert wide == []
 
 
 def test_dark_is_dark(page: object) -> None:

@@ -18,10 +18,15 @@ def html_table(block: Block, *, name: str) -> str:
     names = [column for column in block.cells.columns if column in NAME_COLUMNS] or [block.cells.columns[0]]
     headings = {row: " · ".join(map(str, key)) for row, key in enumerate(block.cells[names].to_numpy())}
     # Styler wants unique rows, and two lines of the paper may share their name: rows are numbers, named when shown.
-    cells = block.cells.drop(columns=names).reset_index(drop=True)
+    cells = block.cells.drop(columns=names).reset_index(drop=True).map(_unbroken)
     best = block.best.drop(columns=names).reset_index(drop=True)
     styler = Styler(cells, uuid=name, uuid_len=0, cell_ids=False, escape="html")
     styler = styler.set_td_classes(best.map(lambda is_best: "best" if is_best else ""))
     styler = styler.format_index(lambda row: escape(headings[int(str(row))]), axis="index")
     styler = styler.format_index(escape="html", axis="columns")
     return styler.set_table_attributes(f'class="sortable" aria-label="{escape(block.title)}"').to_html()
+
+
+def _unbroken(cell: str) -> str:
+    """The text with every spread kept on the line of its number."""
+    return cell.replace(" ±", "\N{NO-BREAK SPACE}±")
