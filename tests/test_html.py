@@ -188,10 +188,13 @@ def test_the_switch_shows_one_kind_of_numbers(page: object) -> None:
     page.locator("input[value=all]").check()
 
 
-def test_every_table_fits_on_a_printed_page(page: object) -> None:
-    """A4 across, less the margins: 277 mm, in pixels of 1/96 inch."""
-    page.emulate_media(media="print")
-    page.set_viewport_size({"width": 1047, "height": 718})
+@pytest.mark.parametrize(
+    ("media", "width"),
+    [("screen", 1400), ("print", 1047)],  # A4 across, less the margins: 277 mm, in pixels of 1/96 inch
+)
+def test_every_table_fits_on_a_desktop_and_on_a_printed_page(page: object, media: str, width: int) -> None:
+    page.emulate_media(media=media)
+    page.set_viewport_size({"width": width, "height": 718})
     wide = page.evaluate(
         "[...document.querySelectorAll('table')].filter(t => t.getBoundingClientRect().right > window.innerWidth)"
         ".map(t => t.closest('section').id)"

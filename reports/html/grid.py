@@ -23,8 +23,13 @@ def html_table(block: Block, *, name: str) -> str:
     styler = Styler(cells, uuid=name, uuid_len=0, cell_ids=False, escape="html")
     styler = styler.set_td_classes(best.map(lambda is_best: "best" if is_best else ""))
     styler = styler.format_index(lambda row: escape(headings[int(str(row))]), axis="index")
-    styler = styler.format_index(escape="html", axis="columns")
+    styler = styler.format_index(_breakable, axis="columns")
     return styler.set_table_attributes(f'class="sortable" aria-label="{escape(block.title)}"').to_html()
+
+
+def _breakable(heading: object) -> str:
+    """A heading as HTML; a long name may go on in the next line behind an underscore."""
+    return escape(str(heading)).replace("_", "_<wbr>")
 
 
 def _unbroken(cell: str) -> str:

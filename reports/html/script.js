@@ -22,7 +22,7 @@ for (const table of document.querySelectorAll("table.sortable")) {
   headings.forEach((heading, column) => {
     const button = document.createElement("button");
     button.type = "button";
-    button.textContent = heading.textContent.trim() || "name";
+    button.append(...(heading.textContent.trim() ? heading.childNodes : ["name"]));
     heading.replaceChildren(button);
     heading.scope = "col";
     button.addEventListener("click", () => {
