@@ -113,7 +113,7 @@ def table4_frame(rows: pd.DataFrame, scale: Scale) -> pd.DataFrame:
     )
     printed = _printed(4, scale)
     printed["rule"] = printed["method"].map({"paint": "end"}).fillna("")
-    return _named(beside_printed(found.reset_index(), printed, [*_KEY, "rule"]))
+    return _named(beside_printed(found.reset_index(), printed, [*_KEY, "rule"]), 4)
 
 
 def table11_frame(rows: pd.DataFrame, scale: Scale) -> pd.DataFrame:
@@ -134,7 +134,7 @@ def table11_frame(rows: pd.DataFrame, scale: Scale) -> pd.DataFrame:
     lines = whole.explode(["column", "value"], ignore_index=True).astype({"column": "str", "value": float})
     grouped = lines.groupby([*LINE, "task", "alpha", "column"], sort=False, dropna=False)["value"]
     found = grouped.agg(mean="mean", sd="std", n="count").reset_index()
-    return _named(beside_printed(found, _printed(11, scale), [*_KEY, "alpha", "column"]))
+    return _named(beside_printed(found, _printed(11, scale), [*_KEY, "alpha", "column"]), 11)
 
 
 def missing(frame: pd.DataFrame, scale: Scale) -> pd.DataFrame:
@@ -184,19 +184,20 @@ def _printed(table: int, scale: Scale) -> pd.DataFrame:
     return printed if scale == "paper" else printed.iloc[:0]
 
 
-def _named(frame: pd.DataFrame) -> pd.DataFrame:
-    """Table order, `row_id` and what leads to the runs; a printed number that nobody measured belongs to no arm."""
+def _named(frame: pd.DataFrame, table: int) -> pd.DataFrame:
+    """The table's order, `row_id` and what leads to the runs; a printed number that nobody measured has no arm."""
     frame = frame.fillna({"variant": "", "rule": ""})
     rows = [
         TableRow(method=method, variant=variant, n_delta_modules=int(n)).row_id(architecture) + (rule and f"/{rule}")
         for architecture, method, variant, n, rule in frame[LINE].itertuples(index=False, name=None)
     ]
     walked = frame["rule"] != ""
+    nets = list(dict.fromkeys([*paper.printed(table)["architecture"], *frame["architecture"]]))
     frame = frame.assign(
         row_id=rows,
         measured_on=frame["task"].where(walked, frame["task"].str.replace("+", ";")),
         measured_as=frame["variant"].where(~walked, frame["variant"] + "," + frame["rule"].replace({"end": "mean"})),
-        net=pd.factorize(frame["architecture"])[0],
+        net=frame["architecture"].map(nets.index),
         rank=frame["method"].map({"fc_only": 0, "paint": 1, "delta_networks": 3}).fillna(2),  # 2: what joined by name
     )
     order = ["net", "rank", "n_delta_modules", "variant"]

@@ -14,6 +14,7 @@ from matplotlib.text import Text
 
 from benchmarks.gate_record import GateRow, write_gates
 from benchmarks.gate_record import collect_gates as collect
+from benchmarks.perf.synthetic_rows import synthetic_rows
 from benchmarks.record import Row, to_frame
 from benchmarks.variance.derived import net_variances
 from benchmarks.variance.record import CorrelationRow, VarianceRow, correlation_path, variance_path, write_rows
@@ -228,6 +229,13 @@ def test_pareto_front_holds_what_nothing_beats() -> None:
         "modules: last 1",
         "BN: none",
     ]
+
+
+def test_no_two_arms_look_the_same() -> None:
+    frame = ablation_frame(to_frame([row for row in synthetic_rows(1) if row.suite == "ablation"]))
+    left = ablation_figure(frame, "embedded").axes[0]
+    looks = {(str(dots.get_facecolor()), str(dots.get_paths()[0].vertices)) for dots in left.collections}
+    assert len(looks) == len(left.collections) == len(frame) > 10
 
 
 # --- from scratch ------------------------------------------------------------------------------------------------

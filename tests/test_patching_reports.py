@@ -73,14 +73,14 @@ def test_printed_numbers_stand_beside_ours_at_scale_paper(number: int, values: i
 # --- Tables 4 and 11 -----------------------------------------------------------------------------------------------
 
 
-def walked(rule: str, *, seed: int = 0, best: float = 0.4) -> list[Row]:
+def walked(rule: str, *, seed: int = 0, best: float = 0.4, architecture: str = "resnet18") -> list[Row]:
     """PAINT's last step: on val everything is best at `best`; on test values say their alpha."""
     rows = []
     for alpha in ALPHAS:
         for column, shift in (("glyphs62", 0.0), ("a", 10.0), ("b", 20.0)):
             at = one_row(
-                suite="sequence", run_id=f"{rule}{seed}", method="paint", variant=f"lr=0.001,{rule}", task="a+b",
-                column=column, alpha=alpha, seed=seed, base_logits_equal=None,
+                suite="sequence", run_id=f"{rule}{seed}{architecture}", architecture=architecture, method="paint",
+                variant=f"lr=0.001,{rule}", task="a+b", column=column, alpha=alpha, seed=seed, base_logits_equal=None,
             )  # fmt: skip
             rows.append(replace(at, split="val", value=60 - 50 * abs(alpha - best)))
             rows.append(replace(at, value=10 * alpha + shift))
@@ -119,6 +119,15 @@ def test_a_cell_of_fewer_seeds_than_the_others_says_so() -> None:
     assert "60.00 [n=1]" in set(page11.blocks[0].cells["mean"])
     for shown in (page4, page11):
         assert "over n = 2 seeds, unless a cell says [n=...]" in shown.caption
+
+
+def test_nets_stand_in_the_order_of_each_printed_table() -> None:
+    rows = valid([row for net in ("convnext_tiny", "own", "resnet18") for row in walked("mean", architecture=net)])
+    frames = (sequences.table4_frame(rows, "embedded"), sequences.table11_frame(rows, "embedded"))
+    assert [list(frame["architecture"].unique()) for frame in frames] == [
+        ["resnet18", "convnext_tiny", "own"],
+        ["convnext_tiny", "resnet18", "own"],
+    ]
 
 
 def test_a_method_whose_base_moved_has_no_mean() -> None:

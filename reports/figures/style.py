@@ -1,4 +1,4 @@
-"""Colours that every figure shares, told apart by colour-blind readers (Okabe and Ito, 2008)."""
+"""Colours that every figure shares, told apart by colour-blind readers (Okabe and Ito, 2008; grey for their yellow)."""
 
 BLACK = "#000000"
 ORANGE = "#e69f00"
@@ -7,6 +7,7 @@ GREEN = "#009e73"
 BLUE = "#0072b2"
 VERMILION = "#d55e00"
 PURPLE = "#cc79a7"
+GREY = "#999999"
 
-PALETTE = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, BLACK)
+PALETTE = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, BLACK, GREY)
 MARKERS = "osD^vP*X"
