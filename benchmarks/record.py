@@ -7,6 +7,7 @@ can read rows without it.
 
 import json
 import os
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
@@ -226,7 +227,11 @@ def _read_record(path: Path) -> list[Row]:
 
 def read_records(results: Path) -> pd.DataFrame:
     """Rows of all records below `results` (the folder of one scale), typed and in schema order."""
-    return to_frame(row for path in sorted((results / "records").glob("*.jsonl")) for row in _read_record(path))
+    return to_frame(row for path in _records(results) for row in _read_record(path))
+
+
+def _records(results: Path) -> list[Path]:
+    return sorted((results / "records").glob("*.jsonl"))
 
 
 def write_rows(results: Path, frame: pd.DataFrame) -> pd.DataFrame:
@@ -242,10 +247,28 @@ def collect(results: Path) -> pd.DataFrame:
     """Gather all records below `results` (the folder of one scale) into `results/runs.csv`, sorted, and return them.
 
     Rows already in `runs.csv` whose record is not here (committed results, another machine) are kept; a run that has
-    both is taken from its record.
+    both is taken from its record. Without a record that `runs.csv` lacks the file is left as it is.
     """
-    frame = read_records(results)
     known = read_rows(results / "runs.csv")
+    taken = _stamps(known)
+    new = [path for path in _records(results) if _stamp(path) != taken.get(path.stem)]
+    if not new:
+        return known
+    frame = to_frame(row for path in new for row in _read_record(path))
     kept = known[~known["run_id"].isin(frame["run_id"])]
-    frame = pd.concat([part for part in (kept, frame) if len(part)] or [frame], ignore_index=True)
-    return write_rows(results, frame) if len(frame) else frame
+    return write_rows(results, pd.concat([part for part in (kept, frame) if len(part)], ignore_index=True))
+
+
+Stamp = tuple[int, str]
+"""Rows of a run, and when the first of them was measured: two measurements of a run differ in it."""
+
+
+def _stamps(rows: pd.DataFrame) -> dict[str, Stamp]:
+    runs = rows.groupby("run_id")["measured_at"].agg(["count", "min"])
+    return {str(run_id): (int(count), first) for run_id, count, first in runs.itertuples(name=None)}
+
+
+def _stamp(record: Path) -> Stamp:
+    """That of a record, without parsing all of it: there are thousands, and most are in runs.csv."""
+    moments = re.findall(r'"measured_at": "([^"]*)"', record.read_text(encoding="utf-8", errors="replace"))
+    return len(moments), min(moments, default="")

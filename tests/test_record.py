@@ -93,6 +93,30 @@ def test_collect_prefers_the_record_of_a_run_that_has_both(tmp_path: Path) -> No
     assert collect(tmp_path)["value"].tolist() == [3.0]
 
 
+def test_a_run_measured_again_replaces_its_rows(tmp_path: Path) -> None:
+    write_record(tmp_path, [one_row(value=1.0, measured_at="2026-01-01T00:00:00+00:00")])
+    collect(tmp_path)
+    write_record(tmp_path, [one_row(value=2.0, measured_at="2026-01-01T00:00:01+00:00")])
+    assert collect(tmp_path)["value"].tolist() == [2.0]
+
+
+def test_a_table_that_lacks_nothing_is_left_as_it_is(tmp_path: Path) -> None:
+    write_record(tmp_path, [one_row(), one_row(split="val")])
+    collect(tmp_path)
+    before = (tmp_path / "runs.csv").stat()
+    assert len(collect(tmp_path)) == 2
+    after = (tmp_path / "runs.csv").stat()
+    assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+
+
+def test_a_record_that_is_not_text_is_told(tmp_path: Path) -> None:
+    write_record(tmp_path, [one_row()])
+    collect(tmp_path)
+    record_path(tmp_path, one_row().run_id).write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(UserError, match="cannot be read"):
+        collect(tmp_path)
+
+
 def test_collect_of_nothing_writes_nothing(tmp_path: Path) -> None:
     assert len(collect(tmp_path / "new")) == 0
     assert files(tmp_path) == []
