@@ -80,6 +80,8 @@ def write_figures(drawn: Iterable[Drawn], out: Path) -> list[Path]:
     """Write every figure as png and pdf, and its data as csv, the same bytes on every call."""
     paths = []
     for one in drawn:
+        one.figure.draw_without_rendering()
+        one.figure.set_layout_engine("none")  # laid out once, not once for each kind
         kinds: tuple[Literal["png", "pdf"], ...] = ("png", "pdf")
         for kind in kinds:
             content = BytesIO()
