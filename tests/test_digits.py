@@ -10,7 +10,7 @@ import torch
 from lookalikes import write
 from scipy.io import savemat
 
-from benchmarks.__main__ import main
+from benchmarks.cli import main
 from benchmarks.data import digits
 from benchmarks.data.catalogue import data_set, entry
 from benchmarks.data.catalogue.check import is_there

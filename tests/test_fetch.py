@@ -8,7 +8,7 @@ import pytest
 from lookalikes import write
 from test_download import packed
 
-from benchmarks import __main__ as command
+from benchmarks import cli as command
 from benchmarks import fetch
 from benchmarks.data.catalogue import CATALOGUE
 from benchmarks.data.catalogue.download import by_hand

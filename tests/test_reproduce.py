@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from test_run import write_tiny_task
 
-from benchmarks.__main__ import main
+from benchmarks.cli import main
 from benchmarks.record import collect, read_rows
 
 RUN = ["run", "table2", "--arch", "resnet18", "--task", "optdigits", "--method", "fc_only"]

@@ -20,8 +20,8 @@ from fake_rows import one_row
 from PIL import Image
 
 from benchmarks import grid
-from benchmarks.__main__ import main
 from benchmarks.bases import BaseSpec, checkpoint_path
+from benchmarks.cli import main
 from benchmarks.data import embedded
 from benchmarks.data.images import ImageSplit, ImageTask
 from benchmarks.options import Options
@@ -425,7 +425,7 @@ def nothing_trains(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(world: World, *_: object, **__: object) -> int:
         raise AssertionError(f"bad input reached the workers at scale {world.scale}")
 
-    monkeypatch.setattr("benchmarks.__main__.run_all", refuse)
+    monkeypatch.setattr("benchmarks.cli.run_all", refuse)
 
 
 @pytest.mark.usefixtures("nothing_trains")

@@ -1,0 +1,212 @@
+"""Command line of the runners: plan, run, status, collect, and fetch for their data."""
+
+import sys
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import tyro
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from benchmarks.bases import BaseSpec
+from benchmarks.cost import cost_of
+from benchmarks.errors import UserError
+from benchmarks.fabric import devices_of
+from benchmarks.feature_store import FeatureStore
+from benchmarks.fetch import fetch_data
+from benchmarks.gate_record import collect_gates
+from benchmarks.grid import Planned, Result, check_inputs, plan, run_all
+from benchmarks.merge import merge
+from benchmarks.options import Options, check_counts
+from benchmarks.record import Row, Scale, collect
+from benchmarks.reproduce import reproduce
+from benchmarks.spec import Run
+from benchmarks.tables import TABLES, runs_of, table_of
+from benchmarks.worlds import World
+from delta_core import DeltaError
+
+
+def main() -> None:
+    """What `delta-bench` does; bad input gives one sentence and exit code 2."""
+    commands: dict[str, Callable[..., int]] = {
+        "plan": show_plan,
+        "run": run,
+        "status": status,
+        "collect": collect_rows,
+        "reproduce": reproduce_sample,
+        "fetch": fetch_data,
+    }
+    try:
+        sys.exit(tyro.extras.subcommand_cli_from_dict(commands, prog="delta-bench", description=__doc__))
+    except (UserError, DeltaError) as error:
+        print(f"delta-bench: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("delta-bench: interrupted; finished runs are kept, start again to go on.", file=sys.stderr)
+        sys.exit(130)
+
+
+def show_plan(options: tyro.conf.OmitArgPrefixes[Options]) -> int:
+    """List the runs of a table, or of `all`: done, to do, or blocked with what unblocks them."""
+    console = _console()
+    options = replace(options, dry_run=True)
+    todo: dict[str, Run] = {}
+    for name in TABLES if options.table == "all" else (options.table,):
+        world, planned = _planned(replace(options, table=name))
+        for item in planned:
+            console.print(f"{item.state:8}{item.run.run_id}  {_describe(item.run)}", highlight=False)
+        _print_totals(console, world, planned, name)
+        todo |= {item.run.run_id: item.run for item in planned if item.state != "done"}
+    if options.table == "all" and options.scale == "paper":
+        console.print(f"all tables, shared runs once: {cost_of(todo.values())}", highlight=False)
+    kept = FeatureStore(root=options.cache / "features", limit_gb=options.cache_gb).size_bytes()
+    if kept:
+        console.print(f"{kept / 10**9:.2f} GB of decoded images and features in {options.cache / 'features'}")
+    return 0
+
+
+def run(options: tyro.conf.OmitArgPrefixes[Options]) -> int:
+    """Measure what is missing of a table, then collect all rows."""
+    if options.dry_run:
+        return show_plan(options)
+    world, planned = _planned(options)
+    devices_of(options.device)
+    check_inputs(world, [item.run for item in planned if item.state == "todo"])
+    console = _console()
+    _print_totals(console, world, planned, options.table)
+    try:
+        failures = _measure(console, world, planned, options.workers)
+    finally:  # what was measured before an interruption counts too
+        frame = collect(world.env.results)
+        collect_gates(world.env.results)
+    console.print(f"{len(frame)} rows in {world.env.results / 'runs.csv'}", highlight=False)
+    return 1 if failures else 0
+
+
+def _measure(console: Console, world: World, planned: list[Planned], workers: int | None) -> int:
+    """Execute what is to do, one line for each run as it ends, and what it cost; returns the number of failures."""
+    todo = sum(item.state == "todo" for item in planned)
+    if not todo:
+        return 0
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress:
+        bar = progress.add_task("runs", total=todo)
+        done = Counter[str]()
+
+        def report(result: Result) -> None:
+            done["runs"] += not isinstance(result.job, str | BaseSpec)
+            progress.update(bar, completed=done["runs"])
+            console.print(f"[{done['runs']}/{todo}] {_line(result)}", markup=False, highlight=False)
+
+        tally = run_all(world, planned, workers=workers, report=report)
+    console.print(
+        f"{tally.busy_s:.0f} s of work in {tally.wall_s:.0f} s on {tally.workers} worker(s): "
+        f"grid efficiency {tally.efficiency:.2f}",
+        highlight=False,
+    )
+    return tally.failures
+
+
+def status(options: tyro.conf.OmitArgPrefixes[Options]) -> int:
+    """Count the runs of a table by state and show what failed."""
+    world, planned = _planned(options)
+    console = _console()
+    _print_totals(console, world, planned, options.table)
+    for path in sorted((world.env.results / "failed").glob("*.json")):
+        console.print(f"failed  {path}", highlight=False)
+    return 0
+
+
+def collect_rows(
+    sources: tyro.conf.Positional[tuple[Path, ...]] = (), *, scale: Scale, results: Path = Path("results")
+) -> int:
+    """Gather the records of one scale into its runs.csv, with rows from results folders of other machines.
+
+    Args:
+        sources: folders with records/ or runs.csv of the same scale.
+        scale: scale of the rows.
+        results: where rows go.
+    """
+    frame = merge(results / scale, scale, sources)
+    collect_gates(results / scale)
+    _console().print(f"{len(frame)} rows in {results / scale / 'runs.csv'}", highlight=False)
+    return 0
+
+
+def reproduce_sample(
+    *, sample: int = 4, salt: str = "", results: Path = Path("results"), cache: Path = Path(".cache")
+) -> int:
+    """Repeat a sample of the embedded runs on record and compare every value bit for bit.
+
+    Args:
+        sample: number of runs.
+        salt: draws the sample, e.g. a commit.
+        results: folder that holds embedded/runs.csv.
+        cache: where drawn data and pre-trained slim nets are kept.
+    """
+    check_counts(sample=sample)
+    console = _console()
+    with TemporaryDirectory() as scratch:
+
+        def report(result: Result) -> None:
+            console.print(_line(result), markup=False, highlight=False)
+
+        differing = reproduce(results, cache, Path(scratch), sample=sample, salt=salt, report=report)
+    for row in differing.itertuples():
+        console.print(f"{row.run_id} {row.column} {row.split}: {row.value} on record, {row.value_now} now")
+    console.print("nothing differs" if differing.empty else f"{len(differing)} values differ", highlight=False)
+    return 0 if differing.empty else 1
+
+
+def _planned(options: Options) -> tuple[World, list[Planned]]:
+    table = table_of(options.table)
+    world = table.open_world(options, table.tasks)
+    return world, plan(world, runs_of(options, world), table.on_record(world.env.results))
+
+
+def _console() -> Console:
+    return Console(width=None if sys.stdout.isatty() else 160)
+
+
+def _print_totals(console: Console, world: World, planned: list[Planned], table: str) -> None:
+    states = Counter(item.state for item in planned)
+    counts = ", ".join(f"{states[state]} {state}" for state in ("done", "todo", "blocked"))
+    console.print(f"{len(planned)} runs at scale {world.scale}: {counts}", highlight=False)
+    if world.scale == "paper":
+        console.print(f"{table}, not yet done: {cost_of(i.run for i in planned if i.state != 'done')}", highlight=False)
+    for reason in dict.fromkeys(item.reason for item in planned if item.state == "blocked"):
+        console.print(f"blocked: {reason}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _describe(run: Run) -> str:
+    modules = f" ({run.method.n_delta_modules})" if run.method.n_delta_modules else ""
+    arm = f" {run.method.variant}" if run.method.variant else ""
+    return f"{run.architecture} {run.task} {run.method.name}{modules}{arm} seed {run.seed}"
+
+
+def _line(result: Result) -> str:
+    """One line about a job that ended: what was measured, or why not."""
+    job = result.job
+    if isinstance(job, str):
+        return f"drew {job}"
+    name = f"pre-trained {job.architecture} on {job.task}" if isinstance(job, BaseSpec) else _describe(job)
+    if result.error:
+        return f"{name}: FAILED, {result.error}"
+    shown = [row for row in result.rows if row.split == "test" and row.alpha in (None, 0.5, 1.0)]
+    values = ", ".join(f"{_where(row)} {row.value:.2f}" for row in shown)
+    first = result.rows[0]
+    proof = ""
+    if not isinstance(job, BaseSpec) and first.base_logits_equal is not None:
+        frozen = first.base_logits_equal and first.backbone_sha_before == first.backbone_sha_after
+        proof = ", base bit-identical" if frozen else ", BASE CHANGED"
+    return f"{name}: {values}{proof} ({first.train_s + first.eval_s:.1f} s)"
+
+
+def _where(row: Row) -> str:
+    alpha = "" if row.alpha is None else f" at alpha {row.alpha:g}"
+    before = " before" if row.phase == "before" and row.suite != "base" else ""
+    plus = " +bn" if row.variant.endswith("+bn") else ""
+    return f"{row.column}{before}{alpha}{plus}"
