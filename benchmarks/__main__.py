@@ -1,19 +1,12 @@
-"""`delta-bench`: a start that is quick."""
+"""`delta-bench`."""
 
-import gc
+from benchmarks.quick_start import quick_start
 
 
 def main() -> None:
-    """Entry point: torch is imported with the garbage collector at rest, and what it brought is never searched again.
-
-    Its modules hold a million objects that live as long as the process; to walk them while more are imported, and once
-    more at the end, takes as long as the imports themselves.
-    """
-    gc.disable()
-    from benchmarks import cli
-
-    gc.freeze()
-    gc.enable()
+    """Entry point."""
+    with quick_start():
+        from benchmarks import cli
     cli.main()
 
 

@@ -19,7 +19,7 @@ from benchmarks.engine import fit
 from benchmarks.env import Env
 from benchmarks.errors import UserError
 from benchmarks.methods import frozen
-from benchmarks.patch_tool import __main__ as command_line
+from benchmarks.patch_tool import cli as command_line
 from benchmarks.patch_tool.accuracy import Accuracy, accuracy_of
 from benchmarks.patch_tool.base import open_net, put_on
 from benchmarks.patch_tool.confusion import draw_confusion

@@ -18,8 +18,8 @@ from benchmarks.data.folders import load_image_folder, load_listed_images
 from benchmarks.data.splits import Split, eval_batches
 from benchmarks.engine import predict, top1
 from benchmarks.fabric import to_device
-from benchmarks.patch_tool.__main__ import main
 from benchmarks.patch_tool.accuracy import accuracy_of
+from benchmarks.patch_tool.cli import main
 from delta_core import DeltaModel, load_patch
 from delta_core.patch import Patch
 from delta_core.weights import load_backbone, preprocessing_of

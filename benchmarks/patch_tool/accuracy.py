@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 from torch import Tensor
-from torchmetrics.functional.classification import multiclass_confusion_matrix
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +54,7 @@ class Accuracy:
 
 def accuracy_of(logits: Tensor, labels: Tensor, class_names: tuple[str, ...]) -> Accuracy:
     """Count the answers of logits (B, N) to labels (B,)."""
-    return Accuracy(
-        class_names=class_names, confusion=multiclass_confusion_matrix(logits, labels, num_classes=len(class_names))
-    )
+    from torchmetrics.functional.classification import multiclass_confusion_matrix  # a second that most commands save
+
+    confusion = multiclass_confusion_matrix(logits, labels, num_classes=len(class_names))
+    return Accuracy(class_names=class_names, confusion=confusion)
