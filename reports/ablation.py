@@ -6,7 +6,7 @@ import pandas as pd
 
 from reports.checks import check_comparable, check_one_run_per_seed
 from reports.figures.style import MARKERS, PALETTE
-from reports.page import Block, Page, over_seeds, with_spread
+from reports.page import Block, Page, cell_text, over_seeds, usual_n, with_spread
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -58,10 +58,14 @@ def ablation_frame(rows: pd.DataFrame) -> pd.DataFrame:
 def ablation_page(frame: pd.DataFrame, scale: str) -> Page:
     """Arms from best to worst."""
     order = frame.sort_values("gain", ascending=False, ignore_index=True)
+    usual = usual_n(order["n"])
     cells = pd.DataFrame(
         {
             "method": order["arm"],
-            "gain": [with_spread(gain, sd, sign="+") for gain, sd in zip(order["gain"], order["sd"], strict=True)],
+            "gain": [
+                cell_text(with_spread(gain, sd, sign="+"), n, usual)
+                for gain, sd, n in zip(order["gain"], order["sd"], order["n"], strict=True)
+            ],
             "params M": [f"{params / 1e6:.3f}" for params in order["params"]],
             "added GMAC": [f"{gmac:.3f}" for gmac in order["gmac"]],
         }
@@ -109,7 +113,7 @@ def ablation_figure(frame: pd.DataFrame, scale: str) -> "Figure":
     figure.legend(handles, labels, loc="outside right upper", fontsize=8)
     figure.suptitle(
         f"{', '.join(frame['architecture'].unique())}, {frame['task'].iloc[0]}, scale {scale}, "
-        f"{over_seeds(frame['n'])}", fontsize=10,
+        f"mean over n = {usual_n(frame['n'])} seed(s)", fontsize=10,
     )  # fmt: skip
     return figure
 

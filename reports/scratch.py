@@ -102,36 +102,31 @@ def _missing(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _block(title: str, part: pd.DataFrame, usual: int) -> Block:
-    tasks = list(part["task"].unique())
     names = {task: _heading(task, metric) for task, metric in zip(part["task"], part["metric"], strict=True)}
-    lines = []
-    best = []
-    top = part.groupby("task")["mean"].max()
+    found: dict[Any, dict[Any, Any]] = part.set_index(["method", "task"]).to_dict("index")
+    top = part.groupby("task")["mean"].max().rename(names)
+
+    def measured(method: str) -> dict[str, dict[Any, Any]]:
+        """Heading -> line of the frame, where there is one."""
+        return {name: found[method, task] for task, name in names.items() if (method, task) in found}
+
+    lines: list[dict[str, str]] = []
+    best: list[dict[str, bool]] = []
     for method, label in LABELS.items():
-        cells = part[part["method"] == method].set_index("task")
-        lines.append({"method": label} | {names[t]: _text(cells, t, usual) for t in tasks})
-        best.append({names[t]: t in cells.index and cells.loc[t, "mean"] == top[t] for t in tasks})
-    gains = part[part["method"] == "delta_networks"].set_index("task")
-    lines.append({"method": "difference"} | {names[t]: _gain(gains, t, usual) for t in tasks})
-    best.append({names[task]: False for task in tasks})
-    cells = pd.DataFrame(lines)
-    return Block(title=title, cells=cells, best=pd.DataFrame(best).reindex(columns=cells.columns, fill_value=False))
-
-
-def _text(cells: pd.DataFrame, task: str, usual: int) -> str:
-    """`81.20 ±0.45 (81.5)`; blank where not measured."""
-    line: dict[Any, Any] | None = cells.to_dict("index").get(task)
-    if line is None:
-        return ""
-    return cell_text(with_spread(line["mean"], line["sd"]), line["n"], usual, line["printed"])
-
-
-def _gain(cells: pd.DataFrame, task: str, usual: int) -> str:
-    """`+1.20 ±0.45`, over the seeds that have both ways."""
-    line: dict[Any, Any] | None = cells.to_dict("index").get(task)
-    if line is None:
-        return ""
-    return cell_text(with_spread(line["gain"], line["gain_sd"], sign="+"), line["gain_n"], usual)
+        texts = {
+            name: cell_text(with_spread(line["mean"], line["sd"]), line["n"], usual, line["printed"])
+            for name, line in measured(method).items()
+        }
+        lines.append({"method": label} | texts)
+        best.append({name: line["mean"] == top[name] for name, line in measured(method).items()})
+    gains = {
+        name: cell_text(with_spread(line["gain"], line["gain_sd"], sign="+"), line["gain_n"], usual)
+        for name, line in measured("delta_networks").items()
+    }
+    lines.append({"method": "difference"} | gains)
+    best.append({})
+    cells = pd.DataFrame(lines, columns=["method", *names.values()]).fillna("")
+    return Block(title=title, cells=cells, best=pd.DataFrame(best).reindex(columns=cells.columns).eq(True))
 
 
 def _heading(task: str, metric: str) -> str:

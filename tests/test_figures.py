@@ -231,6 +231,15 @@ def test_pareto_front_holds_what_nothing_beats() -> None:
     ]
 
 
+def test_an_arm_of_fewer_seeds_says_so() -> None:
+    rows = [row for row in ablation_rows() if (row.variant, row.seed) != ("BN: none", 1)]
+    page = ablation_page(ablation_frame(to_frame(rows)), "embedded")
+    gains = dict(zip(page.blocks[0].cells["method"], page.blocks[0].cells["gain"], strict=True))
+    assert gains["BN: none"] == "+2.00 [n=1]"
+    assert "[n=" not in gains["default"]
+    assert "unless a cell says [n=...]" in page.caption
+
+
 def test_no_two_arms_look_the_same() -> None:
     frame = ablation_frame(to_frame([row for row in synthetic_rows(1) if row.suite == "ablation"]))
     left = ablation_figure(frame, "embedded").axes[0]

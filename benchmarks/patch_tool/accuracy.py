@@ -54,7 +54,8 @@ class Accuracy:
 
 def accuracy_of(logits: Tensor, labels: Tensor, class_names: tuple[str, ...]) -> Accuracy:
     """Count the answers of logits (B, N) to labels (B,)."""
-    from torchmetrics.functional.classification import multiclass_confusion_matrix  # a second that most commands save
+    # Slow to import, see `benchmarks.fabric.make_fabric`.
+    from torchmetrics.functional.classification import multiclass_confusion_matrix
 
     confusion = multiclass_confusion_matrix(logits, labels, num_classes=len(class_names))
     return Accuracy(class_names=class_names, confusion=confusion)
