@@ -2,20 +2,31 @@
 
 import hashlib
 import json
-from dataclasses import fields, is_dataclass
+from dataclasses import Field, fields, is_dataclass
 from typing import Any
+
+NEW_SINCE_RECORDED = {"new since recorded": True}
+"""Metadata of a field that was added after runs were recorded: at its default it stays out of the identity, so that the
+old runs keep theirs."""
 
 
 def plain(value: Any) -> Any:
-    """Dataclasses as dictionaries that carry their type's name; paths are refused, they are not science."""
+    """Dataclasses as dictionaries that carry their type's name; paths are refused, they are not science.
+
+    A class that is renamed keeps its old name here by a class attribute `recorded_as`; see also `NEW_SINCE_RECORDED`.
+    """
     if is_dataclass(value):
-        named = {f.name: plain(getattr(value, f.name)) for f in fields(value)}
-        return {"type": type(value).__name__, **named}
+        named = {f.name: plain(getattr(value, f.name)) for f in fields(value) if not _is_new_and_unset(value, f)}
+        return {"type": type(value).__dict__.get("recorded_as", type(value).__name__), **named}
     if isinstance(value, tuple):
         return [plain(item) for item in value]
     if value is None or isinstance(value, str | int | float | bool):
         return value
     raise TypeError(f"{type(value).__name__} has no place in a run's identity.")
+
+
+def _is_new_and_unset(value: Any, field: Field[Any]) -> bool:
+    return "new since recorded" in field.metadata and getattr(value, field.name) == field.default
 
 
 def canonical_json(spec: Any) -> str:

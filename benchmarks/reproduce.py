@@ -39,7 +39,7 @@ def reproduce(
     recorded = recorded[recorded["suite"] != "base"]
     if recorded.empty:
         raise UserError(f"{results / 'embedded' / 'runs.csv'} has no rows; there is nothing to compare with.")
-    known = _known_runs(results, cache, seeds=int(recorded["seed"].max()) + 1)
+    known = known_runs(results, cache, seeds=int(recorded["seed"].max()) + 1)
     stale = sorted(set(recorded["run_id"]) - set(known))
     if stale:
         raise UserError(
@@ -59,7 +59,7 @@ def reproduce(
     return both[~same]
 
 
-def _known_runs(results: Path, cache: Path, *, seeds: int) -> dict[str, tuple[World, Run]]:
+def known_runs(results: Path, cache: Path, *, seeds: int) -> dict[str, tuple[World, Run]]:
     """Every embedded run of every table by its id, with the world it belongs to."""
     found: dict[str, tuple[World, Run]] = {}
     for name, table in TABLES.items():

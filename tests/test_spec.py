@@ -1,10 +1,11 @@
 """Identity of runs: what changes an id and what must not."""
 
+import dataclasses
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, is_dataclass, make_dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from hypothesis import given, settings
@@ -13,7 +14,7 @@ from tiny import basic_block_net, tiny_cell, tiny_task
 
 from benchmarks import patching, patching_tables
 from benchmarks.env import Env
-from benchmarks.identity import canonical_json, content_id, derive_seed
+from benchmarks.identity import NEW_SINCE_RECORDED, canonical_json, content_id, derive_seed
 from benchmarks.methods import Cell, DeltaNetworks, FcOnly, FineTune, Method, Outcome, Paint
 from benchmarks.options import Options
 from benchmarks.recipe import Recipe
@@ -141,6 +142,26 @@ def test_json_does_not_depend_on_the_order_of_fields() -> None:
     forward, backward = (make_dataclass("Spec", order) for order in (["a", "b"], ["b", "a"]))
     assert canonical_json(forward(a=1, b=2)) == canonical_json(backward(a=1, b=2))
     assert canonical_json(forward(a=1, b=2)) == '{"a":1,"b":2,"type":"Spec"}'
+
+
+def test_a_renamed_class_and_a_new_field_at_its_default_keep_the_identity() -> None:
+    @dataclass(frozen=True)
+    class Old:
+        a: int
+
+    @dataclass(frozen=True)
+    class New:
+        recorded_as: ClassVar[str] = "Old"
+        a: int
+        b: int = dataclasses.field(default=3, metadata=NEW_SINCE_RECORDED)
+
+    @dataclass(frozen=True)
+    class Derived(New):
+        pass
+
+    assert content_id(New(a=1)) == content_id(Old(a=1))
+    assert content_id(New(a=1, b=4)) != content_id(Old(a=1))
+    assert content_id(Derived(a=1)) != content_id(New(a=1)), "a name is kept by the class that had it, not by its heirs"
 
 
 def test_a_path_in_a_spec_is_refused() -> None:

@@ -1,0 +1,20 @@
+"""Recorded rows keep their identity: whatever moves or is renamed, today's tables describe every committed run."""
+
+from pathlib import Path
+
+from benchmarks.record import read_rows
+from benchmarks.reproduce import known_runs
+
+RESULTS = Path(__file__).parents[1] / "results"
+
+
+def test_every_recorded_run_is_described_by_todays_tables(tmp_path: Path) -> None:
+    recorded = read_rows(RESULTS / "embedded" / "runs.csv")
+    recorded = recorded[recorded["suite"] != "base"]  # checkpoints are named by a spec that runs only point to
+    seeds = int(recorded["seed"].max()) + 1
+    described = known_runs(RESULTS, tmp_path, seeds=seeds)
+    forgotten = recorded[~recorded["run_id"].isin(described)]
+    assert forgotten.empty, forgotten.groupby(["suite", "method"])["run_id"].nunique()
+    assert recorded["run_id"].nunique() > 1900, "a test over few rows would guard little"
+    weights = {run.weights for _, run in described.values()}
+    assert set(recorded["weights"]) <= weights, "bases that rows stand on are those that runs name today"
