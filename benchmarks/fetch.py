@@ -9,12 +9,11 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TransferSpeedColumn
 
 from benchmarks.data.catalogue import CATALOGUE, data_set
-from benchmarks.data.catalogue.check import check, is_there
+from benchmarks.data.catalogue.check import DATA_ROOT, check, is_there
 from benchmarks.data.catalogue.download import by_hand, fetch, is_cut_off
 from benchmarks.data.catalogue.entry import DataSet
 from benchmarks.errors import UserError
 from benchmarks.feature_store import FeatureStore
-from benchmarks.worlds import DATA_ROOT
 
 
 def fetch_data(

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from benchmarks.groups import members
+from benchmarks.data.groups import members
 from benchmarks.methods import (
     BatchNormAdapt,
     BitFit,

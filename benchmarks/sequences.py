@@ -14,12 +14,12 @@ from torch import nn
 
 from benchmarks.backbones import open_backbone, preprocessings
 from benchmarks.base_check import prove_base
+from benchmarks.data.groups import grouped, members
 from benchmarks.data.load import load_base_task, load_task
 from benchmarks.data.splits import TaskData
 from benchmarks.env import Env
 from benchmarks.fabric import make_fabric, to_device
 from benchmarks.feature_store import FeatureStore
-from benchmarks.groups import grouped, members
 from benchmarks.methods import Cell, Measurement, Outcome
 from benchmarks.methods.base import EvalSplit
 from benchmarks.methods.finetune import FineTuned, train_all

@@ -6,7 +6,7 @@ Only what changes the science is in a `RunSpec`; paths, devices and workers live
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from benchmarks.groups import members
+from benchmarks.data.groups import members
 from benchmarks.identity import content_id, derive_seed
 from benchmarks.methods import Method, Paint
 from benchmarks.record import Scale

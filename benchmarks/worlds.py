@@ -15,15 +15,14 @@ from typing import Any
 
 from benchmarks.bases import BaseSpec
 from benchmarks.data.catalogue import data_set
-from benchmarks.data.catalogue.check import is_there
-from benchmarks.data.catalogue.entry import DataSet
+from benchmarks.data.catalogue.check import DATA_ROOT, what_is_missing
 from benchmarks.data.embedded import BASE_TASK, CLASS_NAMES, DECATHLON_TASKS, PATCH_TASKS, data_version
 from benchmarks.data.folders import check_image_folder, folder_identity
+from benchmarks.data.groups import Grouping, check_group, grouped, members
 from benchmarks.data.image_files import class_folders
 from benchmarks.embedded_backbones import SLIM
 from benchmarks.env import Env
 from benchmarks.errors import UserError
-from benchmarks.groups import Grouping, check_group, grouped, members
 from benchmarks.options import Options
 from benchmarks.recipe import FeatureDtype, Recipe
 from benchmarks.record import Scale
@@ -77,9 +76,6 @@ SEQUENCES = TaskSet(embedded=JOINT_TASKS.embedded, paper=JOINT_TASKS.paper, grou
 """Tables 4 and 11: the same groups, one task after the other."""
 
 LOCAL_EPOCHS = 10
-
-DATA_ROOT = Path("data")
-"""Where official data sets lie if nothing is said."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -317,15 +313,6 @@ def _paper(options: Options, task_set: TaskSet) -> World:
         options=options,
         blocked=what_is_missing(entries.values(), data_root),
     )
-
-
-def what_is_missing(entries: Iterable[DataSet], data_root: Path) -> dict[str, str]:
-    """Data sets that are not below the data root -> their name and the command that fetches them."""
-    return {
-        entry.name: f"{entry.name}, run: delta-bench fetch {entry.name} --data-root {data_root}"
-        for entry in entries
-        if not is_there(entry, data_root)
-    }
 
 
 def _paper_recipes(options: Options) -> Recipes:

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from tiny import RECIPE, basic_block_net, images, tensor_split, tiny_cell, tiny_task
 
 from benchmarks.data.embedded import CLASS_NAMES
+from benchmarks.data.groups import check_group, members
 from benchmarks.data.joint import joint_task
 from benchmarks.data.splits import FixedViews, LazySplit, TaskData, TensorSplit
 from benchmarks.engine import fit, predict
 from benchmarks.errors import UserError
-from benchmarks.groups import check_group, members
 from benchmarks.methods import Paint
 from benchmarks.methods.paint import ALPHAS, interpolate_
 from benchmarks.options import Options

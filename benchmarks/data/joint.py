@@ -10,8 +10,8 @@ from torch import Tensor
 from torch.utils.data import ConcatDataset, Dataset
 from torchvision.transforms import v2
 
+from benchmarks.data.groups import grouped
 from benchmarks.data.splits import FixedViews, LazySplit, Split, TaskData, TensorSplit, ViewDataset
-from benchmarks.groups import grouped
 
 
 def joint_task(tasks: Sequence[TaskData]) -> TaskData:

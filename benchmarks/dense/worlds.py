@@ -7,29 +7,19 @@ from pathlib import Path
 
 from benchmarks.bases import BaseSpec
 from benchmarks.data.catalogue import data_set
-from benchmarks.data.catalogue.check import open_splits
+from benchmarks.data.catalogue.check import DATA_ROOT, open_splits, what_is_missing
 from benchmarks.data.catalogue.entry import DataSet
 from benchmarks.data.catalogue.voc import SBD_FOLDER
 from benchmarks.data.folders import folder_identity
+from benchmarks.data.groups import grouped
 from benchmarks.dense import scenes
 from benchmarks.dense.data import DenseData, count_images, detection_data, segmentation_data
 from benchmarks.dense.run import CONFIGS, DenseRun, arms
 from benchmarks.embedded_backbones import SLIM
 from benchmarks.errors import UserError
-from benchmarks.groups import grouped
 from benchmarks.options import Options
 from benchmarks.spec import Run
-from benchmarks.worlds import (
-    DATA_ROOT,
-    PAPER_WEIGHTS,
-    TaskSet,
-    World,
-    chosen,
-    embedded_base,
-    env_of,
-    weights_identity,
-    what_is_missing,
-)
+from benchmarks.worlds import PAPER_WEIGHTS, TaskSet, World, chosen, embedded_base, env_of, weights_identity
 
 READ: dict[str, Callable[[Path], DenseData]] = {"detection": detection_data, "segmentation": segmentation_data}
 OFFICIAL = {"detection": ("voc2007", "voc2012"), "segmentation": ("voc2012_seg", "sbd")}

@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.data.catalogue import data_set
+from benchmarks.data.catalogue.check import DATA_ROOT, what_is_missing
 from benchmarks.data.digits import digits_identity
 from benchmarks.data.embedded import data_version
 from benchmarks.domain_adaptation.spec import (
@@ -18,7 +19,7 @@ from benchmarks.domain_adaptation.spec import (
 from benchmarks.errors import UserError
 from benchmarks.options import Options
 from benchmarks.record import SCRATCH, Scale
-from benchmarks.worlds import DATA_ROOT, TaskSet, World, chosen, env_of, what_is_missing
+from benchmarks.worlds import TaskSet, World, chosen, env_of
 from delta_core import DeltaConfig
 
 ARCHITECTURE = "resnet18"

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from benchmarks.data.groups import members
 from benchmarks.dense.run import DenseRun
 from benchmarks.domain_adaptation.spec import DomainSpec
-from benchmarks.groups import members
 from benchmarks.identity import canonical_json
 from benchmarks.methods import DeltaArm, DeltaGates, Measurement, Paint, Scratch
 from benchmarks.methods.base import EVAL_SPLITS

@@ -169,3 +169,16 @@ def data_sha(entry: DataSet, data_root: Path, parts: dict[str, tuple[Examples, t
 def json_line(*values: str | int) -> bytes:
     """One unambiguous line of values."""
     return ("\t".join(map(repr, values)) + "\n").encode()
+
+
+DATA_ROOT = Path("data")
+"""Where official data sets lie if nothing is said."""
+
+
+def what_is_missing(entries: Iterable[DataSet], data_root: Path) -> dict[str, str]:
+    """Data sets that are not below the data root -> their name and the command that fetches them."""
+    return {
+        entry.name: f"{entry.name}, run: delta-bench fetch {entry.name} --data-root {data_root}"
+        for entry in entries
+        if not is_there(entry, data_root)
+    }
