@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from benchmarks.methods import DeltaArm, DeltaGates, FcOnly, Method, Scratch, ScratchDelta, table8_policies
 from benchmarks.recipe import Recipe
-from benchmarks.record import SCRATCH
+from benchmarks.records.rows import SCRATCH
 from benchmarks.spec import RunSpec
 from benchmarks.worlds import TaskSet, World
 from delta_core import DeltaConfig

@@ -16,7 +16,7 @@ from benchmarks.data.splits import TaskData, eval_batches
 from benchmarks.engine import predict, top1
 from benchmarks.env import Env
 from benchmarks.errors import UserError
-from benchmarks.record import atomic_text
+from benchmarks.records.files import atomic_text
 from benchmarks.spec import RunSpec, SequenceSpec
 from delta_core import backbone_fingerprint
 from delta_core.weights import preprocessing_of

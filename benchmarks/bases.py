@@ -21,7 +21,7 @@ from benchmarks.fabric import make_fabric, to_device
 from benchmarks.identity import canonical_json, content_id, derive_seed
 from benchmarks.provenance import provenance
 from benchmarks.recipe import Recipe
-from benchmarks.record import Row
+from benchmarks.records.rows import Row
 from delta_core import backbone_fingerprint
 from delta_core.families import base_head
 

@@ -17,11 +17,11 @@ from benchmarks.errors import UserError
 from benchmarks.fabric import devices_of
 from benchmarks.feature_store import FeatureStore
 from benchmarks.fetch import fetch_data
-from benchmarks.gate_record import collect_gates
 from benchmarks.grid import Planned, Result, check_inputs, plan, run_all
-from benchmarks.merge import merge
 from benchmarks.options import Options, check_counts
-from benchmarks.record import Row, Scale, collect
+from benchmarks.records.gates import collect_gates
+from benchmarks.records.merge import merge
+from benchmarks.records.rows import Row, Scale, collect
 from benchmarks.reproduce import reproduce
 from benchmarks.spec import Run
 from benchmarks.tables import TABLES, runs_of, table_of

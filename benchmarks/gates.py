@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.engine import predict
-from benchmarks.gate_record import SkipGate
+from benchmarks.records.gate_values import SkipGate
 from delta_core import DeltaModel
 from delta_core.families import Wiring
 from delta_core.gates import FixedGates, existing_skips

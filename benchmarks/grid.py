@@ -27,7 +27,8 @@ from benchmarks.data.embedded import ALL_TASKS, load_embedded
 from benchmarks.env import Env
 from benchmarks.errors import UserError
 from benchmarks.fabric import devices_of
-from benchmarks.record import SCRATCH, Row, atomic_text, read_rows, record_path, write_record
+from benchmarks.records.files import atomic_text
+from benchmarks.records.rows import SCRATCH, Row, read_rows, record_path, write_record
 from benchmarks.runners import execute
 from benchmarks.spec import Run
 from benchmarks.worlds import World

@@ -10,7 +10,7 @@ import tyro
 from benchmarks.env import CACHE_GB
 from benchmarks.errors import UserError
 from benchmarks.recipe import FeatureDtype
-from benchmarks.record import Scale
+from benchmarks.records.rows import Scale
 
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
 Names = tyro.conf.UseAppendAction[tuple[str, ...]]

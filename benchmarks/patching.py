@@ -17,10 +17,11 @@ from benchmarks.engine import predict
 from benchmarks.env import Env
 from benchmarks.fabric import make_fabric, to_device
 from benchmarks.feature_store import FeatureStore
-from benchmarks.gate_record import GateRow, SkipGate, write_gates
 from benchmarks.methods import Cell
 from benchmarks.provenance import provenance
-from benchmarks.record import Row
+from benchmarks.records.gate_values import SkipGate
+from benchmarks.records.gates import GateRow, write_gates
+from benchmarks.records.rows import Row
 from benchmarks.rows import rows_of
 from benchmarks.spec import RunSpec
 from delta_core import backbone_fingerprint

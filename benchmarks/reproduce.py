@@ -11,7 +11,7 @@ from benchmarks.dense.run import SUITE as DENSE
 from benchmarks.errors import UserError
 from benchmarks.grid import Result, plan, run_all
 from benchmarks.options import Options
-from benchmarks.record import KEY, read_records, read_rows
+from benchmarks.records.rows import KEY, read_records, read_rows
 from benchmarks.spec import Run
 from benchmarks.tables import TABLES, runs_of
 from benchmarks.worlds import World

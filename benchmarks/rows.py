@@ -3,7 +3,7 @@
 from benchmarks.counts import full_size_params
 from benchmarks.identity import canonical_json
 from benchmarks.methods import Outcome
-from benchmarks.record import Row
+from benchmarks.records.rows import Row
 from benchmarks.spec import Run
 
 

@@ -5,7 +5,7 @@ from benchmarks.dense.run import DenseRun
 from benchmarks.domain_adaptation import run as domain_adaptation
 from benchmarks.domain_adaptation.spec import DomainSpec
 from benchmarks.env import Env
-from benchmarks.record import Row
+from benchmarks.records.rows import Row
 from benchmarks.spec import Run, RunSpec, SequenceSpec
 from benchmarks.transfer import runner as transfer
 from benchmarks.transfer.spec import TransferSpec

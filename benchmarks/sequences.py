@@ -25,7 +25,7 @@ from benchmarks.methods.base import EvalSplit
 from benchmarks.methods.finetune import FineTuned, train_all
 from benchmarks.methods.paint import ALPHAS, interpolate_
 from benchmarks.provenance import provenance
-from benchmarks.record import Row
+from benchmarks.records.rows import Row
 from benchmarks.rows import rows_of
 from benchmarks.spec import Rule, SequenceSpec
 from delta_core import backbone_fingerprint

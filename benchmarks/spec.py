@@ -9,7 +9,7 @@ from typing import Literal, Protocol
 from benchmarks.data.groups import members
 from benchmarks.identity import content_id, derive_seed
 from benchmarks.methods import Method, Paint
-from benchmarks.record import Scale
+from benchmarks.records.rows import Scale
 
 
 class BatchSize(Protocol):

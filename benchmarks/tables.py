@@ -8,9 +8,9 @@ from benchmarks import ablations
 from benchmarks.dense.worlds import DENSE_TASKS, open_dense_world, table7
 from benchmarks.domain_adaptation.table import TRANSFERS, open_digits, table6
 from benchmarks.errors import UserError
-from benchmarks.gate_record import runs_with_gates
 from benchmarks.options import Options
 from benchmarks.patching_tables import more_for_table2, more_for_table4, table1, table2, table3, table4, table10
+from benchmarks.records.gates import runs_with_gates
 from benchmarks.spec import MethodFacts, Run
 from benchmarks.studies import study_defaults
 from benchmarks.transfer.runs import TRANSFER_TASKS, table5

@@ -25,7 +25,7 @@ from benchmarks.env import Env
 from benchmarks.errors import UserError
 from benchmarks.options import Options
 from benchmarks.recipe import FeatureDtype, Recipe
-from benchmarks.record import Scale
+from benchmarks.records.rows import Scale
 
 PAPER_WEIGHTS = {
     "resnet18": "timm:resnet18.tv_in1k",

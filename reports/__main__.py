@@ -12,7 +12,8 @@ import tyro
 from rich.console import Console
 
 from benchmarks.errors import UserError
-from benchmarks.record import SCALES, Scale, atomic_text, read_rows
+from benchmarks.records.files import atomic_text
+from benchmarks.records.rows import SCALES, Scale, read_rows
 from reports.explain import explain
 from reports.registry import REPORTS, Question
 from reports.render import to_latex, to_markdown, to_terminal

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from benchmarks.record import Scale
+from benchmarks.records.rows import Scale
 from reports.checks import check_suites
 from reports.page import Page, plain_block
 from reports.reduce import per_seed, rows_of_table

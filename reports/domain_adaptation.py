@@ -4,7 +4,7 @@ import shlex
 
 import pandas as pd
 
-from benchmarks.record import Scale
+from benchmarks.records.rows import Scale
 from reports import paper
 from reports.checks import check_comparable, check_one_run_per_seed
 from reports.commands import whole_table

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from benchmarks.errors import UserError
-from benchmarks.record import SCRATCH, Scale
+from benchmarks.records.rows import SCRATCH, Scale
 from reports.commands import task_argument
 from reports.protocol import PROTOCOLS, departures
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from benchmarks.record import Scale
+from benchmarks.records.rows import Scale
 from reports import paper
 from reports.commands import fill_commands, whole_table
 from reports.page import Block, Page, cell_text, over_seeds, printed_block, usual_n, with_spread

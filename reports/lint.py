@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from benchmarks.record import Scale
+from benchmarks.records.rows import Scale
 from reports import paper
 from reports.page import Page, plain_block
 from reports.paper import PrintedCell

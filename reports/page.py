@@ -5,7 +5,7 @@ from typing import Literal
 
 import pandas as pd
 
-from benchmarks.record import Scale
+from benchmarks.records.rows import Scale
 
 Source = Literal["ours", "paper", "difference"]
 """Where the numbers of a block come from; `difference` is ours minus the paper's, in points."""

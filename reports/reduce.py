@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from benchmarks.record import Scale
+from benchmarks.records.rows import Scale
 from reports import paper
 from reports.checks import RUN_CELL, check_comparable, check_one_run_per_seed
 from reports.tables import TABLE1_WEIGHTS, Table, TableRow

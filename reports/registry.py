@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from benchmarks.record import Scale
+from benchmarks.records.rows import Scale
 from reports import (
     ablation,
     claims,

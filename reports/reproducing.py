@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from benchmarks.record import SCALES, Scale
+from benchmarks.records.rows import SCALES, Scale
 from reports.commands import whole_table
 from reports.explain import rows_behind
 from reports.registry import REPORTS, Question, Report

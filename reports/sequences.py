@@ -8,7 +8,7 @@ import itertools
 
 import pandas as pd
 
-from benchmarks.record import Scale
+from benchmarks.records.rows import Scale
 from reports import paper
 from reports.checks import check_suites
 from reports.reduce import harmonic_mean_of

@@ -42,7 +42,7 @@ NAMES = {**TABLE8_LABELS, **ADAPTED_LABELS}
 
 @dataclass(frozen=True, kw_only=True)
 class TableRow:
-    """One line of a table, repeated for every architecture. Names are those of `benchmarks.record.Row`."""
+    """One line of a table, repeated for every architecture. Names are those of `benchmarks.records.rows.Row`."""
 
     method: str
     variant: str = ""

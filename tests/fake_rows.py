@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
-from benchmarks.record import Row, Scale
+from benchmarks.records.rows import Row, Scale
 
 ALPHAS = tuple(step / 10 for step in range(11))
 FAKE_TASKS = ("signs", "textures")

@@ -9,14 +9,14 @@ from tiny import RECIPE, basic_block_net, images, tiny_cell, tiny_task
 
 from benchmarks.ablations import ablation_arms
 from benchmarks.flops import added_gmac
-from benchmarks.gate_record import GateRow, collect_gates, read_gates, write_gates
 from benchmarks.gates import gates_of, recorded_gates, skip_gates, with_mean_gates
 from benchmarks.grid import plan
 from benchmarks.methods import DeltaGates, Scratch, ScratchDelta, table8_policies
 from benchmarks.methods.scratch import top5
 from benchmarks.methods.skips import MEAN_GATES
 from benchmarks.options import Options
-from benchmarks.record import SCALES
+from benchmarks.records.gates import GateRow, collect_gates, read_gates, write_gates
+from benchmarks.records.rows import SCALES
 from benchmarks.spec import RunSpec
 from benchmarks.tables import TABLES, runs_of
 from benchmarks.worlds import open_world

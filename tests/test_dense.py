@@ -22,7 +22,7 @@ from benchmarks.dense.worlds import DENSE_TASKS, open_dense_world, table7
 from benchmarks.errors import UserError
 from benchmarks.grid import plan
 from benchmarks.options import Options
-from benchmarks.record import Row, to_frame
+from benchmarks.records.rows import Row, to_frame
 from benchmarks.worlds import World
 from delta_core import DeltaConfig, DeltaError
 from reports.dense import dense_figure, dense_frame, dense_page

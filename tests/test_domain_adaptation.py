@@ -27,7 +27,7 @@ from benchmarks.embedded_backbones import PREPROCESSING
 from benchmarks.engine import DivergedError, fit, predict
 from benchmarks.env import Env
 from benchmarks.grid import _work
-from benchmarks.record import Row, diagnostics_path
+from benchmarks.records.rows import Row, diagnostics_path
 from delta_core import DeltaConfig, backbone_fingerprint
 
 FABRIC = Fabric(accelerator="cpu", devices=1)

@@ -12,12 +12,12 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from benchmarks.gate_record import GateRow, write_gates
-from benchmarks.gate_record import collect_gates as collect
 from benchmarks.perf.synthetic_rows import synthetic_rows
-from benchmarks.record import Row, to_frame
+from benchmarks.records.gates import GateRow, write_gates
+from benchmarks.records.gates import collect_gates as collect
+from benchmarks.records.rows import Row, to_frame
+from benchmarks.records.variance import CorrelationRow, VarianceRow, correlation_path, variance_path, write_rows
 from benchmarks.variance.derived import net_variances
-from benchmarks.variance.record import CorrelationRow, VarianceRow, correlation_path, variance_path, write_rows
 from reports.ablation import ablation_figure, ablation_frame, ablation_page, pareto
 from reports.figures.claims import gate_claims
 from reports.figures.gates import figure_mean_gates, mean_gates, sample_gates

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from test_figures import write_world
 
 from benchmarks.perf.synthetic_rows import synthetic_rows
-from benchmarks.record import to_frame
+from benchmarks.records.rows import to_frame
 from reports.__main__ import main
 from reports.figures.index import all_figures
 from reports.html.grid import html_table

@@ -9,7 +9,7 @@ import pytest
 from fake_rows import fake_table2
 
 from benchmarks.perf.synthetic_rows import synthetic_rows
-from benchmarks.record import Row, Scale, to_frame
+from benchmarks.records.rows import Row, Scale, to_frame
 from reports.page import Page
 from reports.registry import REPORTS, Question
 from reports.render import to_latex

@@ -6,8 +6,8 @@ import pytest
 from fake_rows import one_row
 
 from benchmarks.errors import UserError
-from benchmarks.merge import merge
-from benchmarks.record import Row, collect, read_rows, write_record
+from benchmarks.records.merge import merge
+from benchmarks.records.rows import Row, collect, read_rows, write_record
 
 
 def folder(path: Path, *runs: list[Row]) -> Path:

@@ -30,7 +30,7 @@ from benchmarks.dense.scenes import scenes_folder
 from benchmarks.dense.train import config_of, pictures_path, work_folder
 from benchmarks.env import Env
 from benchmarks.errors import UserError
-from benchmarks.record import collect, write_record
+from benchmarks.records.rows import collect, write_record
 from delta_core import DeltaError
 
 ROOT = Path(__file__).parents[1]

@@ -30,7 +30,7 @@ from benchmarks.perf.paired import in_fresh_process, interleaved_seconds
 from benchmarks.perf.rows import PerfRow, perf_row, write_rows
 from benchmarks.perf.synthetic_rows import synthetic_rows
 from benchmarks.perf.time_to_accuracy import Kind, Point, rows_of
-from benchmarks.record import row_schema, to_frame
+from benchmarks.records.rows import row_schema, to_frame
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import pytest
 from fake_rows import one_row
 
 from benchmarks.perf.synthetic_rows import synthetic_rows
-from benchmarks.record import Scale, to_frame
+from benchmarks.records.rows import Scale, to_frame
 from reports import paper
 from reports.page import Page
 from reports.registry import REPORTS, Question

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from benchmarks.record import read_rows
+from benchmarks.records.rows import read_rows
 from benchmarks.reproduce import known_runs
 
 RESULTS = Path(__file__).parents[1] / "results"

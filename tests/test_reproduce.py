@@ -7,7 +7,7 @@ import pytest
 from test_run import write_tiny_task
 
 from benchmarks.cli import main
-from benchmarks.record import collect, read_rows
+from benchmarks.records.rows import collect, read_rows
 
 RUN = ["run", "table2", "--arch", "resnet18", "--task", "optdigits", "--method", "fc_only"]
 

@@ -2,7 +2,7 @@
 
 from fake_rows import fake_table2
 
-from benchmarks.record import to_frame
+from benchmarks.records.rows import to_frame
 from reports.registry import REPORTS
 from reports.reproducing import NEEDS, reproducing
 

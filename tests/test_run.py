@@ -25,7 +25,7 @@ from benchmarks.cli import main
 from benchmarks.data import embedded
 from benchmarks.data.images import ImageSplit, ImageTask
 from benchmarks.options import Options
-from benchmarks.record import KEY, Row, read_rows, record_path
+from benchmarks.records.rows import KEY, Row, read_rows, record_path
 from benchmarks.spec import RunSpec
 from benchmarks.tables import TABLES, runs_of
 from benchmarks.worlds import World, open_world

@@ -8,7 +8,7 @@ import pytest
 from fake_rows import plain_run
 
 from benchmarks.errors import UserError
-from benchmarks.record import Row, to_frame, write_record
+from benchmarks.records.rows import Row, to_frame, write_record
 from reports import __main__ as command
 from reports.study import OVERALL, SUITE, study_figure, study_frame, study_page
 
@@ -99,7 +99,7 @@ def test_an_arm_that_was_not_measured_everywhere_has_no_average_and_stands_last(
 
 
 def test_command_writes_table_and_figure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from benchmarks.record import collect
+    from benchmarks.records.rows import collect
 
     for run_id in {row.run_id for row in rows()}:
         write_record(tmp_path / "embedded", [row for row in rows() if row.run_id == run_id])

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny import basic_block_net, images
 
+from benchmarks.records.variance import ARMS, VarianceRow, read_variances, variance_path, write_rows
 from benchmarks.variance.derived import growth_per_sub_block, net_variances, node_variances, rms_correlation
 from benchmarks.variance.measure import GATES, NORMS, correlations, measure_net, simulate
-from benchmarks.variance.record import ARMS, VarianceRow, read_variances, variance_path, write_rows
 
 
 def by_covariances(gates: list[float], k: int) -> list[float]:

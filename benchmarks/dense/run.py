@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from benchmarks.identity import content_id
-from benchmarks.record import Scale
+from benchmarks.records.rows import Scale
 
 Heads = Literal["stock", "narrow"]
 """Width of neck and heads: OpenMMLab's, or a quarter of it."""

@@ -20,7 +20,7 @@ from benchmarks.dense.run import DenseRun
 from benchmarks.env import Env
 from benchmarks.methods import Measurement, Outcome
 from benchmarks.provenance import provenance
-from benchmarks.record import Row
+from benchmarks.records.rows import Row
 from benchmarks.rows import rows_of
 from delta_core import backbone_fingerprint
 

@@ -28,7 +28,7 @@ from benchmarks.env import Env
 from benchmarks.fabric import make_fabric
 from benchmarks.methods import Measurement, Outcome
 from benchmarks.provenance import provenance
-from benchmarks.record import Row, diagnostics_path
+from benchmarks.records.rows import Row, diagnostics_path
 from benchmarks.rows import rows_of
 from delta_core import assert_frozen, backbone_fingerprint
 from delta_core.freeze import freeze

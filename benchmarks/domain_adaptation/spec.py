@@ -6,7 +6,7 @@ from typing import Literal
 
 from benchmarks.identity import content_id, derive_seed
 from benchmarks.recipe import Recipe
-from benchmarks.record import SCRATCH, Scale
+from benchmarks.records.rows import SCRATCH, Scale
 from delta_core import DeltaConfig
 
 Setting = Literal["zero-shot", "unsupervised DA", "target labels"]

@@ -18,7 +18,7 @@ from benchmarks.domain_adaptation.spec import (
 )
 from benchmarks.errors import UserError
 from benchmarks.options import Options
-from benchmarks.record import SCRATCH, Scale
+from benchmarks.records.rows import SCRATCH, Scale
 from benchmarks.worlds import TaskSet, World, chosen, env_of
 from delta_core import DeltaConfig
 

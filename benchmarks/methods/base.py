@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from benchmarks.data.splits import TaskData, eval_batches
 from benchmarks.engine import predict, top1
 from benchmarks.feature_store import FeatureStore
-from benchmarks.gate_record import SkipGate
 from benchmarks.recipe import Recipe
-from benchmarks.record import Selection
+from benchmarks.records.gate_values import SkipGate
+from benchmarks.records.rows import Selection
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric

@@ -9,13 +9,13 @@ from pathlib import Path
 from benchmarks.perf.paired import interleaved_seconds
 from benchmarks.perf.rows import PerfRow, perf_row
 from benchmarks.perf.synthetic_rows import synthetic_rows
-from benchmarks.record import to_frame, write_rows
+from benchmarks.records.rows import to_frame, write_rows
 
 ROOT = Path(__file__).parents[2]
 
 # `delta-report` is started by name: this package does not import reports, and a process of its own has its own peak.
 RENDER = "import runpy, sys; sys.argv[0] = 'delta-report'; runpy.run_module('reports', run_name='__main__')"
-READ = "import pathlib, sys; from benchmarks.record import read_rows; read_rows(pathlib.Path(sys.argv[1]))"
+READ = "import pathlib, sys; from benchmarks.records.rows import read_rows; read_rows(pathlib.Path(sys.argv[1]))"
 PRINT_PEAK = "; from benchmarks.memory import peak_resident_mb; print(peak_resident_mb())"
 
 

@@ -10,7 +10,7 @@ from statistics import median, quantiles
 import torch
 
 from benchmarks.provenance import provenance
-from benchmarks.record import atomic_text
+from benchmarks.records.files import atomic_text
 
 
 @dataclass(frozen=True, kw_only=True)

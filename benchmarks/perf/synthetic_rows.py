@@ -16,7 +16,7 @@ from benchmarks.methods.paint import ALPHAS
 from benchmarks.methods.skips import MEAN_GATES
 from benchmarks.options import Options
 from benchmarks.provenance import versions
-from benchmarks.record import Row
+from benchmarks.records.rows import Row
 from benchmarks.spec import Run, RunSpec, SequenceSpec
 from benchmarks.tables import TABLES, runs_of
 from benchmarks.transfer.method import Transfer

@@ -12,7 +12,7 @@ from benchmarks.fabric import make_fabric, to_device
 from benchmarks.feature_store import FeatureStore
 from benchmarks.methods import Cell
 from benchmarks.provenance import provenance
-from benchmarks.record import Row
+from benchmarks.records.rows import Row
 from benchmarks.rows import rows_of
 from benchmarks.transfer.data import load_rate
 from benchmarks.transfer.spec import TransferSpec

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from benchmarks.data.embedded import FINE_GRAINED_TASKS
 from benchmarks.errors import UserError
 from benchmarks.recipe import Recipe
-from benchmarks.record import Scale
+from benchmarks.records.rows import Scale
 from benchmarks.transfer.bi_tuning import BiTuning, BiTuningDelta
 from benchmarks.transfer.bss import Bss
 from benchmarks.transfer.co_tuning import CoTuning

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from benchmarks.identity import content_id, derive_seed
-from benchmarks.record import Scale
+from benchmarks.records.rows import Scale
 from benchmarks.transfer.method import Transfer
 
 SUITE = "transfer"

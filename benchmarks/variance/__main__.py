@@ -6,7 +6,7 @@ from pathlib import Path
 import tyro
 
 from benchmarks.errors import UserError
-from benchmarks.variance.record import correlation_path, read_variances, variance_path, write_rows
+from benchmarks.records.variance import correlation_path, read_variances, variance_path, write_rows
 
 
 def main(*, results: Path = Path("results"), cache: Path = Path(".cache")) -> None:

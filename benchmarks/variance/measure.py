@@ -20,8 +20,8 @@ from benchmarks.data.load import load_task
 from benchmarks.embedded_backbones import PREPROCESSING
 from benchmarks.env import Env
 from benchmarks.identity import derive_seed
+from benchmarks.records.variance import ARMS, Arm, CorrelationRow, Setting, VarianceRow
 from benchmarks.variance.derived import net_variances, rms_correlation
-from benchmarks.variance.record import ARMS, Arm, CorrelationRow, Setting, VarianceRow
 from delta_core import DeltaConfig, DeltaModel
 
 K, BLOCKS = 2, 4

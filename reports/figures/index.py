@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Literal
 
 import pandas as pd
 
-from benchmarks.gate_record import read_gates
-from benchmarks.record import Scale
-from benchmarks.variance.record import read_variances
+from benchmarks.records.gates import read_gates
+from benchmarks.records.rows import Scale
+from benchmarks.records.variance import read_variances
 from reports.block_figure import draw_block
 from reports.figures.claims import Claim, gate_claims
 from reports.figures.gates import figure_mean_gates, figure_sample_gates, mean_gates, sample_gates

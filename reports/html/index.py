@@ -12,7 +12,7 @@ import pandas as pd
 from jinja2 import Environment
 from markupsafe import Markup
 
-from benchmarks.record import Scale
+from benchmarks.records.rows import Scale
 from reports import paper
 from reports.html.cost import cost_blocks, provenance_blocks
 from reports.html.grid import html_table

@@ -7,7 +7,7 @@ from typing import Literal
 
 import pandas as pd
 
-from benchmarks.record import atomic_text
+from benchmarks.records.files import atomic_text
 
 Setting = Literal["derivation", "kaiming", "pretrained"]
 """The derivation's own model; ResNet-18 at Kaiming initialisation; the pre-trained slim ResNet-18."""

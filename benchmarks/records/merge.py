@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from benchmarks.errors import UserError
-from benchmarks.record import KEY, Scale, collect, read_records, read_rows, write_rows
+from benchmarks.records.rows import KEY, Scale, collect, read_records, read_rows, write_rows
 
 
 def merge(results: Path, scale: Scale, sources: Sequence[Path]) -> pd.DataFrame:

@@ -6,20 +6,17 @@ can read rows without it.
 """
 
 import json
-import os
 import re
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
-from io import TextIOWrapper
 from pathlib import Path
 from typing import Literal, get_args
-from uuid import uuid4
 
 import pandas as pd
 import pandera.pandas as pa
 
 from benchmarks.errors import UserError
+from benchmarks.records.files import atomic_text
 
 SCHEMA_VERSION = 1
 
@@ -134,22 +131,6 @@ def row_schema() -> pa.DataFrameSchema:
     }
     columns = {name: pa.Column(dtype, checks.get(name), nullable=name in nullable) for name, dtype in DTYPES.items()}
     return pa.DataFrameSchema(columns, unique=list(KEY), strict=True, ordered=True)
-
-
-@contextmanager
-def atomic_text(path: Path) -> Iterator[TextIOWrapper]:
-    """Open a temporary sibling of `path` for writing and rename it over `path` on success; on error leave no trace."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{uuid4().hex}.tmp")  # not by tempfile, whose files nobody else may read
-    try:
-        with partial.open("x", encoding="utf-8", newline="") as stream:
-            yield stream
-            stream.flush()
-            os.fsync(stream.fileno())
-        partial.replace(path)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
 
 
 def record_path(results: Path, run_id: str) -> Path:
