@@ -12,17 +12,18 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from benchmarks.bases import BaseSpec
-from benchmarks.cost import cost_of
 from benchmarks.errors import UserError
 from benchmarks.fabric import devices_of
 from benchmarks.feature_store import FeatureStore
 from benchmarks.fetch import fetch_data
-from benchmarks.grid import Planned, Result, check_inputs, plan, run_all
+from benchmarks.grid.cost import cost_of
+from benchmarks.grid.plan import Planned, check_inputs, plan
+from benchmarks.grid.pool import Result, run_all
+from benchmarks.grid.reproduce import reproduce
 from benchmarks.options import Options, check_counts
 from benchmarks.records.gates import collect_gates
 from benchmarks.records.merge import merge
 from benchmarks.records.rows import Row, Scale, collect
-from benchmarks.reproduce import reproduce
 from benchmarks.spec import Run
 from benchmarks.tables import TABLES, runs_of, table_of
 from benchmarks.worlds import World

@@ -10,7 +10,7 @@ from tiny import RECIPE, basic_block_net, images, tiny_cell, tiny_task
 from benchmarks.ablations import ablation_arms
 from benchmarks.flops import added_gmac
 from benchmarks.gates import gates_of, recorded_gates, skip_gates, with_mean_gates
-from benchmarks.grid import plan
+from benchmarks.grid.plan import plan
 from benchmarks.methods import DeltaGates, Scratch, ScratchDelta, table8_policies
 from benchmarks.methods.scratch import top5
 from benchmarks.methods.skips import MEAN_GATES

@@ -20,7 +20,7 @@ from benchmarks.dense.run import DenseRun, arms
 from benchmarks.dense.scenes import CLASS_NAMES, SIDE, scenes, scenes_folder
 from benchmarks.dense.worlds import DENSE_TASKS, open_dense_world, table7
 from benchmarks.errors import UserError
-from benchmarks.grid import plan
+from benchmarks.grid.plan import plan
 from benchmarks.options import Options
 from benchmarks.records.rows import Row, to_frame
 from benchmarks.worlds import World

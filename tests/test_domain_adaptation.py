@@ -26,7 +26,7 @@ from benchmarks.domain_adaptation.validators import VALIDATORS
 from benchmarks.embedded_backbones import PREPROCESSING
 from benchmarks.engine import DivergedError, fit, predict
 from benchmarks.env import Env
-from benchmarks.grid import _work
+from benchmarks.grid.pool import _work
 from benchmarks.records.rows import Row, diagnostics_path
 from delta_core import DeltaConfig, backbone_fingerprint
 

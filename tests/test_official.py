@@ -13,7 +13,6 @@ from lookalikes import FRAMES, write
 from PIL import Image
 from torch import Tensor
 
-from benchmarks import cost
 from benchmarks.data import load
 from benchmarks.data.catalogue import CATALOGUE, entry, readers
 from benchmarks.data.catalogue.entry import DataSet, list_of
@@ -24,6 +23,7 @@ from benchmarks.data.splits import FixedViews, LazySplit, Split, TaskData, Tenso
 from benchmarks.env import Env
 from benchmarks.errors import UserError
 from benchmarks.feature_store import FeatureStore
+from benchmarks.grid import cost
 from benchmarks.methods import DeltaNetworks, FcOnly
 from benchmarks.recipe import Recipe
 from benchmarks.spec import RunSpec

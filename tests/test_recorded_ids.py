@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from benchmarks.grid.reproduce import known_runs
 from benchmarks.records.rows import read_rows
-from benchmarks.reproduce import known_runs
 
 RESULTS = Path(__file__).parents[1] / "results"
 

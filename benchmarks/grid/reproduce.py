@@ -9,7 +9,8 @@ import pandas as pd
 
 from benchmarks.dense.run import SUITE as DENSE
 from benchmarks.errors import UserError
-from benchmarks.grid import Result, plan, run_all
+from benchmarks.grid.plan import plan
+from benchmarks.grid.pool import Result, run_all
 from benchmarks.options import Options
 from benchmarks.records.rows import KEY, read_records, read_rows
 from benchmarks.spec import Run

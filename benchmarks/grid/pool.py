@@ -1,4 +1,4 @@
-"""Plan a list of runs, execute what is missing, one process per core or device, resumable at any moment.
+"""Execute planned runs, one process per core or device, resumable at any moment.
 
 A run is done when its record exists. Workers write records themselves, so killing anything loses at most the runs
 that were under way.
@@ -9,41 +9,31 @@ import os
 import threading
 import time
 import traceback
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from multiprocessing import get_context, parent_process
 from multiprocessing.queues import Queue
 from pathlib import Path
-from typing import Literal
 
 import torch
 
 from benchmarks.allocator import keep_freed_memory
-from benchmarks.backbones import EMBEDDED_BASE_CLASSES, open_backbone
-from benchmarks.bases import BaseSpec, checkpoint_path, load_pretrained, pretrain
+from benchmarks.bases import BaseSpec, checkpoint_path, pretrain
 from benchmarks.data.embedded import ALL_TASKS, load_embedded
 from benchmarks.env import Env
 from benchmarks.errors import UserError
 from benchmarks.fabric import devices_of
+from benchmarks.grid.plan import Planned
 from benchmarks.records.files import atomic_text
-from benchmarks.records.rows import SCRATCH, Row, read_rows, record_path, write_record
+from benchmarks.records.rows import Row, record_path, write_record
 from benchmarks.runners import execute
 from benchmarks.spec import Run
 from benchmarks.worlds import World
 
 Job = str | BaseSpec | Run
 """A task to draw, a base to pre-train, or a run."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Planned:
-    """A run and what will happen to it."""
-
-    run: Run
-    state: Literal["done", "todo", "blocked"]
-    reason: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,41 +65,6 @@ class Tally:
         0.9
         """
         return self.busy_s / (self.wall_s * self.workers)
-
-
-def plan(world: World, runs: list[Run], on_record: Collection[str] = ()) -> list[Planned]:
-    """State of every run, without starting anything; runs `on_record` (ids) are done without a record of their own."""
-
-    def planned(run: Run) -> Planned:
-        if run.run_id in on_record or record_path(world.env.results, run.run_id).exists():
-            return Planned(run=run, state="done")
-        reasons = [world.blocked[name] for name in run.data_names if name in world.blocked]
-        return Planned(run=run, state="blocked" if reasons else "todo", reason="; ".join(reasons))
-
-    return [planned(run) for run in runs]
-
-
-def check_inputs(world: World, runs: list[Run]) -> None:
-    """Open every backbone and result table that exists already and probe the folders, before anything is written.
-
-    Args:
-        world: where the runs come from.
-        runs: those that are to do.
-
-    Raises:
-        UserError, DeltaError: for weights or results that cannot be read, or a folder that cannot be written.
-    """
-    needed = {run.weights for run in runs}
-    for base in world.bases:
-        if base.weights in needed and checkpoint_path(world.env.cache, base.run_id).exists():
-            load_pretrained(base.architecture, base.run_id, world.env.cache, num_classes=EMBEDDED_BASE_CLASSES)
-    if world.scale == "local" and runs and runs[0].weights != SCRATCH:
-        open_backbone(runs[0], world.env)
-    for folder in (world.env.results, world.env.cache):
-        existing = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
-        if not existing.is_dir() or not os.access(existing, os.W_OK):
-            raise UserError(f"Folder {str(folder)!r} cannot be written; choose another with --results or --cache.")
-    read_rows(world.env.results / "runs.csv")
 
 
 def run_all(world: World, planned: list[Planned], *, workers: int | None, report: Callable[[Result], None]) -> Tally:

@@ -1,0 +1,1 @@
+"""Many runs: planned, executed by a pool of processes, repeated."""

@@ -1,0 +1,57 @@
+"""What of a list of runs is done, to do, or blocked; and whether their inputs can be read before anything starts."""
+
+import os
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Literal
+
+from benchmarks.backbones import EMBEDDED_BASE_CLASSES, open_backbone
+from benchmarks.bases import checkpoint_path, load_pretrained
+from benchmarks.errors import UserError
+from benchmarks.records.rows import SCRATCH, read_rows, record_path
+from benchmarks.spec import Run
+from benchmarks.worlds import World
+
+
+@dataclass(frozen=True, kw_only=True)
+class Planned:
+    """A run and what will happen to it."""
+
+    run: Run
+    state: Literal["done", "todo", "blocked"]
+    reason: str = ""
+
+
+def plan(world: World, runs: list[Run], on_record: Collection[str] = ()) -> list[Planned]:
+    """State of every run, without starting anything; runs `on_record` (ids) are done without a record of their own."""
+
+    def planned(run: Run) -> Planned:
+        if run.run_id in on_record or record_path(world.env.results, run.run_id).exists():
+            return Planned(run=run, state="done")
+        reasons = [world.blocked[name] for name in run.data_names if name in world.blocked]
+        return Planned(run=run, state="blocked" if reasons else "todo", reason="; ".join(reasons))
+
+    return [planned(run) for run in runs]
+
+
+def check_inputs(world: World, runs: list[Run]) -> None:
+    """Open every backbone and result table that exists already and probe the folders, before anything is written.
+
+    Args:
+        world: where the runs come from.
+        runs: those that are to do.
+
+    Raises:
+        UserError, DeltaError: for weights or results that cannot be read, or a folder that cannot be written.
+    """
+    needed = {run.weights for run in runs}
+    for base in world.bases:
+        if base.weights in needed and checkpoint_path(world.env.cache, base.run_id).exists():
+            load_pretrained(base.architecture, base.run_id, world.env.cache, num_classes=EMBEDDED_BASE_CLASSES)
+    if world.scale == "local" and runs and runs[0].weights != SCRATCH:
+        open_backbone(runs[0], world.env)
+    for folder in (world.env.results, world.env.cache):
+        existing = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
+        if not existing.is_dir() or not os.access(existing, os.W_OK):
+            raise UserError(f"Folder {str(folder)!r} cannot be written; choose another with --results or --cache.")
+    read_rows(world.env.results / "runs.csv")
