@@ -11,7 +11,6 @@ import tyro
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from benchmarks.bases import BaseSpec
 from benchmarks.errors import UserError
 from benchmarks.fabric import devices_of
 from benchmarks.feature_store import FeatureStore
@@ -20,6 +19,7 @@ from benchmarks.grid.cost import cost_of
 from benchmarks.grid.plan import Planned, check_inputs, plan
 from benchmarks.grid.pool import Result, run_all
 from benchmarks.grid.reproduce import reproduce
+from benchmarks.nets.pretraining import BaseSpec
 from benchmarks.options import Options, check_counts
 from benchmarks.records.gates import collect_gates
 from benchmarks.records.merge import merge

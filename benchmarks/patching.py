@@ -9,8 +9,6 @@ from functools import lru_cache
 import torch
 from torch import Tensor, nn
 
-from benchmarks.backbones import open_backbone, preprocessings
-from benchmarks.base_check import prove_base
 from benchmarks.data.load import load_base_task, load_task
 from benchmarks.data.splits import TaskData, eval_batches
 from benchmarks.engine import predict
@@ -18,6 +16,8 @@ from benchmarks.env import Env
 from benchmarks.fabric import make_fabric, to_device
 from benchmarks.feature_store import FeatureStore
 from benchmarks.methods import Cell
+from benchmarks.nets.base_check import prove_base
+from benchmarks.nets.open import open_backbone, preprocessings
 from benchmarks.provenance import provenance
 from benchmarks.records.gate_values import SkipGate
 from benchmarks.records.gates import GateRow, write_gates

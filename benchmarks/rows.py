@@ -1,8 +1,8 @@
 """What a run measured -> its rows."""
 
-from benchmarks.counts import full_size_params
 from benchmarks.identity import canonical_json
 from benchmarks.methods import Outcome
+from benchmarks.nets.full_size import full_size_params
 from benchmarks.records.rows import Row
 from benchmarks.spec import Run
 

@@ -12,8 +12,6 @@ from dataclasses import dataclass, replace
 
 from torch import nn
 
-from benchmarks.backbones import open_backbone, preprocessings
-from benchmarks.base_check import prove_base
 from benchmarks.data.groups import grouped, members
 from benchmarks.data.load import load_base_task, load_task
 from benchmarks.data.splits import TaskData
@@ -24,6 +22,8 @@ from benchmarks.methods import Cell, Measurement, Outcome
 from benchmarks.methods.base import EvalSplit
 from benchmarks.methods.finetune import FineTuned, train_all
 from benchmarks.methods.paint import ALPHAS, interpolate_
+from benchmarks.nets.base_check import prove_base
+from benchmarks.nets.open import open_backbone, preprocessings
 from benchmarks.provenance import provenance
 from benchmarks.records.rows import Row
 from benchmarks.rows import rows_of

@@ -13,16 +13,16 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks.bases import BaseSpec
 from benchmarks.data.catalogue import data_set
 from benchmarks.data.catalogue.check import DATA_ROOT, what_is_missing
 from benchmarks.data.embedded import BASE_TASK, CLASS_NAMES, DECATHLON_TASKS, PATCH_TASKS, data_version
 from benchmarks.data.folders import check_image_folder, folder_identity
 from benchmarks.data.groups import Grouping, check_group, grouped, members
 from benchmarks.data.image_files import class_folders
-from benchmarks.embedded_backbones import SLIM
 from benchmarks.env import Env
 from benchmarks.errors import UserError
+from benchmarks.nets.pretraining import BaseSpec
+from benchmarks.nets.slim import SLIM
 from benchmarks.options import Options
 from benchmarks.recipe import FeatureDtype, Recipe
 from benchmarks.records.rows import Scale

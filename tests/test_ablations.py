@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from benchmarks.counts import added_gmac
 from tiny import RECIPE, basic_block_net, images, tiny_cell, tiny_task
 
 from benchmarks.ablations import ablation_arms
-from benchmarks.flops import added_gmac
 from benchmarks.gates import gates_of, recorded_gates, skip_gates, with_mean_gates
 from benchmarks.grid.plan import plan
 from benchmarks.methods import DeltaGates, Scratch, ScratchDelta, table8_policies

@@ -11,7 +11,6 @@ from tiny import RECIPE, basic_block_net, bottleneck_net, convnext_net, images, 
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from benchmarks.counts import full_size_params
 from benchmarks.errors import UserError
 from benchmarks.methods import (
     AdaptedMethod,
@@ -31,6 +30,7 @@ from benchmarks.methods.parallel_adapters import ParallelConv
 from benchmarks.methods.peft_layers import targets
 from benchmarks.methods.series_adapters import SeriesConv
 from benchmarks.methods.ssf import Scaled
+from benchmarks.nets.full_size import full_size_params
 from delta_core import backbone_fingerprint
 
 ADAPTED: list[AdaptedMethod] = [

@@ -10,12 +10,13 @@ import timm
 import torch
 from torch import Tensor, nn
 
-from benchmarks import base_check, patching, runners, sequences
-from benchmarks.base_check import BASE_TOP1, TIMM_TOP1, confirm_base, proof_path, prove_base
+from benchmarks import patching, runners, sequences
 from benchmarks.data.splits import TaskData, TensorSplit
 from benchmarks.env import Env
 from benchmarks.errors import UserError
 from benchmarks.methods import FcOnly, Paint
+from benchmarks.nets import base_check
+from benchmarks.nets.base_check import BASE_TOP1, TIMM_TOP1, confirm_base, proof_path, prove_base
 from benchmarks.patching_tables import TABLE1_WEIGHTS
 from benchmarks.recipe import Recipe
 from benchmarks.spec import Run, RunSpec, SequenceSpec

@@ -14,7 +14,7 @@ from tiny import NETS, basic_block_net, convnext_net, images
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from benchmarks.counts import backbone_params, delta_params
+from benchmarks.nets.full_size import backbone_params, delta_params
 from delta_core import DeltaConfig, DeltaError, DeltaModel, assert_frozen, backbone_fingerprint
 from delta_core.config import GateStart, Gating, ModuleInput, NormPlace, NormStart
 from delta_core.families import Block, Plain, stages_of

@@ -13,7 +13,6 @@ from fake_rows import one_row
 from lookalikes import write
 from PIL import Image
 
-from benchmarks.counts import delta_params, full_size_params
 from benchmarks.dense import configs, worlds
 from benchmarks.dense.data import VOC_CLASSES, count_images, detection_data, drawn_data, segmentation_data
 from benchmarks.dense.run import DenseRun, arms
@@ -21,6 +20,7 @@ from benchmarks.dense.scenes import CLASS_NAMES, SIDE, scenes, scenes_folder
 from benchmarks.dense.worlds import DENSE_TASKS, open_dense_world, table7
 from benchmarks.errors import UserError
 from benchmarks.grid.plan import plan
+from benchmarks.nets.full_size import delta_params, full_size_params
 from benchmarks.options import Options
 from benchmarks.records.rows import Row, to_frame
 from benchmarks.worlds import World

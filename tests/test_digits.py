@@ -19,8 +19,8 @@ from benchmarks.data.embedded import clutter_digits
 from benchmarks.data.embedded.draw import generator
 from benchmarks.data.splits import Split
 from benchmarks.domain_adaptation.table import TRANSFERS, open_digits
-from benchmarks.embedded_backbones import PREPROCESSING
 from benchmarks.errors import UserError
+from benchmarks.nets.slim import PREPROCESSING
 from benchmarks.options import Options
 
 COUNTS = {"train": 40, "test": 12}

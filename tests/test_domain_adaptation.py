@@ -23,10 +23,10 @@ from benchmarks.domain_adaptation.start import Trained, checkpoint_path, load_st
 from benchmarks.domain_adaptation.table import methods
 from benchmarks.domain_adaptation.uniform_prior import UniformPriorObjective
 from benchmarks.domain_adaptation.validators import VALIDATORS
-from benchmarks.embedded_backbones import PREPROCESSING
 from benchmarks.engine import DivergedError, fit, predict
 from benchmarks.env import Env
 from benchmarks.grid.pool import _work
+from benchmarks.nets.slim import PREPROCESSING
 from benchmarks.records.rows import Row, diagnostics_path
 from delta_core import DeltaConfig, backbone_fingerprint
 

@@ -19,11 +19,11 @@ import torch
 from fake_rows import one_row
 from PIL import Image
 
-from benchmarks.bases import BaseSpec, checkpoint_path
 from benchmarks.cli import main
 from benchmarks.data import embedded
 from benchmarks.data.images import ImageSplit, ImageTask
 from benchmarks.grid import pool as grid
+from benchmarks.nets.pretraining import BaseSpec, checkpoint_path
 from benchmarks.options import Options
 from benchmarks.records.rows import KEY, Row, read_rows, record_path
 from benchmarks.spec import RunSpec

@@ -17,12 +17,12 @@ from typing import Any
 import timm
 import torch
 
-from benchmarks.backbones import EMBEDDED_BASE_CLASSES
-from benchmarks.bases import checkpoint_path, pretrain
 from benchmarks.dense.data import DenseData, Split, detection_data, drawn_data, segmentation_data
-from benchmarks.embedded_backbones import PREPROCESSING, SLIM
 from benchmarks.env import Env
 from benchmarks.errors import UserError
+from benchmarks.nets.open import EMBEDDED_BASE_CLASSES
+from benchmarks.nets.pretraining import checkpoint_path, pretrain
+from benchmarks.nets.slim import PREPROCESSING, SLIM
 from benchmarks.worlds import embedded_base
 from delta_core import DeltaError
 from delta_core.weights import PYPI_WEIGHTS

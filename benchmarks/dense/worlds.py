@@ -5,7 +5,6 @@ from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
-from benchmarks.bases import BaseSpec
 from benchmarks.data.catalogue import data_set
 from benchmarks.data.catalogue.check import DATA_ROOT, open_splits, what_is_missing
 from benchmarks.data.catalogue.entry import DataSet
@@ -15,8 +14,9 @@ from benchmarks.data.groups import grouped
 from benchmarks.dense import scenes
 from benchmarks.dense.data import DenseData, count_images, detection_data, segmentation_data
 from benchmarks.dense.run import CONFIGS, DenseRun, arms
-from benchmarks.embedded_backbones import SLIM
 from benchmarks.errors import UserError
+from benchmarks.nets.pretraining import BaseSpec
+from benchmarks.nets.slim import SLIM
 from benchmarks.options import Options
 from benchmarks.spec import Run
 from benchmarks.worlds import PAPER_WEIGHTS, TaskSet, World, chosen, embedded_base, env_of, weights_identity

@@ -12,8 +12,8 @@ from benchmarks.data.digits import load_digits
 from benchmarks.data.load import load_task
 from benchmarks.data.splits import Split, TaskData
 from benchmarks.domain_adaptation.spec import DomainSpec, Setting
-from benchmarks.embedded_backbones import PREPROCESSING
 from benchmarks.env import Env
+from benchmarks.nets.slim import PREPROCESSING
 from delta_core.weights import Preprocessing
 
 

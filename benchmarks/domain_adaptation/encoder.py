@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.domain_adaptation.spec import StartSpec
-from benchmarks.embedded_backbones import slim_backbone
+from benchmarks.nets.slim import slim_backbone
 from delta_core import DeltaModel, JointDelta
 from delta_core.families import feature_size
 

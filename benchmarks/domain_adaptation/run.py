@@ -22,11 +22,11 @@ from benchmarks.domain_adaptation.start import (
     train_start,
 )
 from benchmarks.domain_adaptation.validators import VALIDATORS
-from benchmarks.embedded_backbones import PREPROCESSING
 from benchmarks.engine import fit, predict
 from benchmarks.env import Env
 from benchmarks.fabric import make_fabric
 from benchmarks.methods import Measurement, Outcome
+from benchmarks.nets.slim import PREPROCESSING
 from benchmarks.provenance import provenance
 from benchmarks.records.rows import Row, diagnostics_path
 from benchmarks.rows import rows_of

@@ -5,9 +5,9 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal
 
-from benchmarks.backbones import EMBEDDED_BASE_CLASSES, open_backbone
-from benchmarks.bases import checkpoint_path, load_pretrained
 from benchmarks.errors import UserError
+from benchmarks.nets.open import EMBEDDED_BASE_CLASSES, open_backbone
+from benchmarks.nets.pretraining import checkpoint_path, load_pretrained
 from benchmarks.records.rows import SCRATCH, read_rows, record_path
 from benchmarks.spec import Run
 from benchmarks.worlds import World

@@ -20,12 +20,12 @@ from pathlib import Path
 import torch
 
 from benchmarks.allocator import keep_freed_memory
-from benchmarks.bases import BaseSpec, checkpoint_path, pretrain
 from benchmarks.data.embedded import ALL_TASKS, load_embedded
 from benchmarks.env import Env
 from benchmarks.errors import UserError
 from benchmarks.fabric import devices_of
 from benchmarks.grid.plan import Planned
+from benchmarks.nets.pretraining import BaseSpec, checkpoint_path, pretrain
 from benchmarks.records.files import atomic_text
 from benchmarks.records.rows import Row, record_path, write_record
 from benchmarks.runners import execute

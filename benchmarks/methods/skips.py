@@ -6,11 +6,11 @@ from typing import ClassVar
 import torch
 
 from benchmarks.data.splits import eval_batches
-from benchmarks.flops import added_gmac
 from benchmarks.gates import gate_statistics, gates_of, with_mean_gates
 from benchmarks.methods.base import Cell, Measurement, Method, Outcome
 from benchmarks.methods.delta import DeltaNetworks
 from benchmarks.methods.frozen import Trained, measure_patch, outcome_of, train_cell
+from benchmarks.nets.full_size import added_gmac
 from benchmarks.recipe import Recipe
 from delta_core import DeltaConfig
 from delta_core.config import Gating

@@ -5,12 +5,12 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from benchmarks.backbones import open_backbone
-from benchmarks.embedded_backbones import PREPROCESSING
 from benchmarks.env import Env
 from benchmarks.fabric import make_fabric, to_device
 from benchmarks.feature_store import FeatureStore
 from benchmarks.methods import Cell
+from benchmarks.nets.open import open_backbone
+from benchmarks.nets.slim import PREPROCESSING
 from benchmarks.provenance import provenance
 from benchmarks.records.rows import Row
 from benchmarks.rows import rows_of

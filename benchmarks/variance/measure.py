@@ -14,12 +14,12 @@ import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from benchmarks.backbones import EMBEDDED_BASE_CLASSES
-from benchmarks.bases import load_pretrained
 from benchmarks.data.load import load_task
-from benchmarks.embedded_backbones import PREPROCESSING
 from benchmarks.env import Env
 from benchmarks.identity import derive_seed
+from benchmarks.nets.open import EMBEDDED_BASE_CLASSES
+from benchmarks.nets.pretraining import load_pretrained
+from benchmarks.nets.slim import PREPROCESSING
 from benchmarks.records.variance import ARMS, Arm, CorrelationRow, Setting, VarianceRow
 from benchmarks.variance.derived import net_variances, rms_correlation
 from delta_core import DeltaConfig, DeltaModel

@@ -1,9 +1,14 @@
-"""Parameter counts of full-size architectures, for comparison with the counts printed in Tables 2 and 10."""
+"""What methods cost on full-size architectures; embedded nets are slim and say little of them.
+
+Parameter counts are for comparison with those printed in Tables 2 and 10, multiply-adds for our ablations.
+"""
 
 from functools import cache
 
 import timm
 import torch
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.dense.run import DenseArm
 from benchmarks.domain_adaptation.spec import DomainMethod
@@ -11,9 +16,12 @@ from benchmarks.methods import AdaptedMethod, BatchNormAdapt, DeltaNetworks, FcO
 from benchmarks.methods.adapted import trainable
 from benchmarks.spec import MethodFacts
 from benchmarks.transfer.method import Transfer
-from delta_core import DeltaConfig
+from delta_core import DeltaConfig, DeltaModel
 from delta_core.families import Block, base_head, stages_of
-from delta_core.patch import Patch
+from delta_core.gates import n_skips
+from delta_core.patch import BlockPatch, Patch
+
+IMAGE_SIZE = 224
 
 
 @cache
@@ -68,3 +76,40 @@ def full_size_params(architecture: str, method: MethodFacts) -> int | None:
             return backbone_params(architecture) + delta_params(architecture, config)
         case _:
             return backbone_params(architecture)
+
+
+@cache
+def added_gmac(architecture: str, config: DeltaConfig) -> float:
+    """10^9 multiply-adds that a patch without head adds to one image of 224 px, skip sums included.
+
+    BatchNorms and activations are not counted, in the net as little as in the patch.
+    """
+    with torch.random.fork_rng(devices=[]):
+        model = _full_size(architecture)
+        model.add_patch("counted", num_classes=None, config=config)
+    in_sums = 0
+
+    def count_sums(part: BlockPatch, _: object, out: Tensor) -> None:
+        nonlocal in_sums
+        k = len(part.block.sub_blocks)
+        in_sums += (n_skips(k) - k) * out.numel()  # the k of the net itself are additions that it makes anyway
+
+    for block in model.blocks:
+        part = model.patch().of(block)
+        if part is not None:
+            part.register_forward_hook(count_sums)
+    patched = _flops(model)
+    model.delete_patch("counted")
+    return ((patched - _flops(model)) / 2 + in_sums) / 1e9
+
+
+@cache
+def _full_size(architecture: str) -> DeltaModel:
+    return DeltaModel(timm.create_model(architecture)).eval()
+
+
+@torch.no_grad()
+def _flops(model: DeltaModel) -> int:
+    with FlopCounterMode(display=False) as counter:
+        model.forward_features(torch.zeros(1, 3, IMAGE_SIZE, IMAGE_SIZE))
+    return int(counter.get_total_flops())

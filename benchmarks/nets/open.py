@@ -5,10 +5,10 @@ from dataclasses import replace
 import torch
 from torch import nn
 
-from benchmarks.bases import load_pretrained
-from benchmarks.embedded_backbones import PREPROCESSING, slim_backbone
 from benchmarks.env import Env
 from benchmarks.identity import derive_seed
+from benchmarks.nets.pretraining import load_pretrained
+from benchmarks.nets.slim import PREPROCESSING, slim_backbone
 from benchmarks.records.rows import SCRATCH, Scale
 from benchmarks.spec import Run
 from delta_core.weights import Preprocessing, load_backbone, preprocessing_of

@@ -13,12 +13,12 @@ from torch import nn
 from benchmarks.data.embedded import BASE_TASK, data_version
 from benchmarks.data.load import load_task
 from benchmarks.data.splits import eval_batches
-from benchmarks.embedded_backbones import PREPROCESSING, slim_backbone
 from benchmarks.engine import fit, predict, top1
 from benchmarks.env import Env
 from benchmarks.errors import UserError
 from benchmarks.fabric import make_fabric, to_device
 from benchmarks.identity import canonical_json, content_id, derive_seed
+from benchmarks.nets.slim import PREPROCESSING, slim_backbone
 from benchmarks.provenance import provenance
 from benchmarks.recipe import Recipe
 from benchmarks.records.rows import Row
