@@ -22,8 +22,8 @@ from benchmarks.provenance import provenance
 from benchmarks.records.gate_values import SkipGate
 from benchmarks.records.gates import GateRow, write_gates
 from benchmarks.records.rows import Row
-from benchmarks.rows import rows_of
 from benchmarks.spec import RunSpec
+from benchmarks.suites.to_rows import rows_of
 from delta_core import backbone_fingerprint
 
 

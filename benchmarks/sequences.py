@@ -26,8 +26,8 @@ from benchmarks.nets.base_check import prove_base
 from benchmarks.nets.open import open_backbone, preprocessings
 from benchmarks.provenance import provenance
 from benchmarks.records.rows import Row
-from benchmarks.rows import rows_of
 from benchmarks.spec import Rule, SequenceSpec
+from benchmarks.suites.to_rows import rows_of
 from delta_core import backbone_fingerprint
 
 

@@ -10,7 +10,7 @@ import timm
 import torch
 from torch import Tensor, nn
 
-from benchmarks import patching, runners, sequences
+from benchmarks import patching, sequences
 from benchmarks.data.splits import TaskData, TensorSplit
 from benchmarks.env import Env
 from benchmarks.errors import UserError
@@ -20,6 +20,7 @@ from benchmarks.nets.base_check import BASE_TOP1, TIMM_TOP1, confirm_base, proof
 from benchmarks.patching_tables import TABLE1_WEIGHTS
 from benchmarks.recipe import Recipe
 from benchmarks.spec import Run, RunSpec, SequenceSpec
+from benchmarks.suites import execute as runners
 from benchmarks.transfer.runs import PAPER_WEIGHTS as TABLE5_WEIGHTS
 from benchmarks.worlds import PAPER_WEIGHTS
 from delta_core.weights import Preprocessing

@@ -21,7 +21,7 @@ from benchmarks.env import Env
 from benchmarks.methods import Measurement, Outcome
 from benchmarks.provenance import provenance
 from benchmarks.records.rows import Row
-from benchmarks.rows import rows_of
+from benchmarks.suites.to_rows import rows_of
 from delta_core import backbone_fingerprint
 
 PROJECT = Path(__file__).parents[2]

@@ -29,7 +29,7 @@ from benchmarks.methods import Measurement, Outcome
 from benchmarks.nets.slim import PREPROCESSING
 from benchmarks.provenance import provenance
 from benchmarks.records.rows import Row, diagnostics_path
-from benchmarks.rows import rows_of
+from benchmarks.suites.to_rows import rows_of
 from delta_core import assert_frozen, backbone_fingerprint
 from delta_core.freeze import freeze
 

@@ -28,8 +28,8 @@ from benchmarks.grid.plan import Planned
 from benchmarks.nets.pretraining import BaseSpec, checkpoint_path, pretrain
 from benchmarks.records.files import atomic_text
 from benchmarks.records.rows import Row, record_path, write_record
-from benchmarks.runners import execute
 from benchmarks.spec import Run
+from benchmarks.suites.execute import execute
 from benchmarks.worlds import World
 
 Job = str | BaseSpec | Run

@@ -13,7 +13,7 @@ from benchmarks.nets.open import open_backbone
 from benchmarks.nets.slim import PREPROCESSING
 from benchmarks.provenance import provenance
 from benchmarks.records.rows import Row
-from benchmarks.rows import rows_of
+from benchmarks.suites.to_rows import rows_of
 from benchmarks.transfer.data import load_rate
 from benchmarks.transfer.spec import TransferSpec
 from delta_core import backbone_fingerprint
