@@ -2,4 +2,4 @@
 
 from importlib.util import find_spec
 
-collect_ignore = [] if find_spec("mmengine") else ["delta_core/openmmlab.py", "benchmarks/dense/train.py"]
+collect_ignore = [] if find_spec("mmengine") else ["delta_core/openmmlab.py", "benchmarks/suites/dense/runner.py"]

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks import ablations
-from benchmarks.dense.worlds import DENSE_TASKS, open_dense_world, table7
 from benchmarks.domain_adaptation.table import TRANSFERS, open_digits, table6
 from benchmarks.errors import UserError
 from benchmarks.options import Options
@@ -13,6 +12,8 @@ from benchmarks.patching_tables import more_for_table2, more_for_table4, table1,
 from benchmarks.records.gates import runs_with_gates
 from benchmarks.spec import MethodFacts, Run
 from benchmarks.studies import study_defaults
+from benchmarks.suites.dense.table import table7
+from benchmarks.suites.dense.world import DENSE_TASKS, open_dense_world
 from benchmarks.transfer.runs import TRANSFER_TASKS, table5
 from benchmarks.worlds import DECATHLON, JOINT_TASKS, PATCHING_TASKS, SEQUENCES, TaskSet, World, open_world
 

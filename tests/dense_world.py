@@ -5,10 +5,10 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
-from benchmarks.dense.scenes import scenes_folder
 from benchmarks.nets.open import EMBEDDED_BASE_CLASSES
 from benchmarks.nets.pretraining import checkpoint_path
 from benchmarks.nets.slim import slim_backbone
+from benchmarks.suites.dense.scenes import scenes_folder
 from benchmarks.worlds import embedded_base
 
 COUNTS = {"train": 6, "val": 2, "test": 3}

@@ -13,16 +13,18 @@ from fake_rows import one_row
 from lookalikes import write
 from PIL import Image
 
-from benchmarks.dense import configs, worlds
-from benchmarks.dense.data import VOC_CLASSES, count_images, detection_data, drawn_data, segmentation_data
-from benchmarks.dense.run import DenseRun, arms
-from benchmarks.dense.scenes import CLASS_NAMES, SIDE, scenes, scenes_folder
-from benchmarks.dense.worlds import DENSE_TASKS, open_dense_world, table7
 from benchmarks.errors import UserError
 from benchmarks.grid.plan import plan
 from benchmarks.nets.full_size import delta_params, full_size_params
 from benchmarks.options import Options
 from benchmarks.records.rows import Row, to_frame
+from benchmarks.suites.dense import configs
+from benchmarks.suites.dense import world as worlds
+from benchmarks.suites.dense.data import VOC_CLASSES, count_images, detection_data, drawn_data, segmentation_data
+from benchmarks.suites.dense.scenes import CLASS_NAMES, SIDE, scenes, scenes_folder
+from benchmarks.suites.dense.spec import DenseRun, arms
+from benchmarks.suites.dense.table import table7
+from benchmarks.suites.dense.world import DENSE_TASKS, open_dense_world
 from benchmarks.worlds import World
 from delta_core import DeltaConfig, DeltaError
 from reports.dense import dense_figure, dense_frame, dense_page

@@ -24,13 +24,13 @@ from mmengine.runner import Runner
 sys.path.append(str(Path(__file__).parents[1] / "tools"))
 from convert import to_checkpoint, to_patch
 
-from benchmarks.dense import train
-from benchmarks.dense.run import DenseRun, arms
-from benchmarks.dense.scenes import scenes_folder
-from benchmarks.dense.train import config_of, pictures_path, work_folder
 from benchmarks.env import Env
 from benchmarks.errors import UserError
 from benchmarks.records.rows import collect, write_record
+from benchmarks.suites.dense import runner as train
+from benchmarks.suites.dense.runner import config_of, pictures_path, work_folder
+from benchmarks.suites.dense.scenes import scenes_folder
+from benchmarks.suites.dense.spec import DenseRun, arms
 from delta_core import DeltaError
 
 ROOT = Path(__file__).parents[1]

@@ -19,8 +19,8 @@ from benchmarks.data.catalogue.check import check
 from benchmarks.data.catalogue.voc import detection, segmentation
 from benchmarks.data.digits import load_digits
 from benchmarks.data.folders import load_image_folder, load_listed_images
-from benchmarks.dense.data import DenseData, count_images, detection_data, segmentation_data
 from benchmarks.errors import UserError
+from benchmarks.suites.dense.data import DenseData, count_images, detection_data, segmentation_data
 from delta_core.weights import Preprocessing
 
 DATA = os.environ.get("DELTA_DATA_ROOT")

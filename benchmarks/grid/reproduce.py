@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from benchmarks.dense.run import SUITE as DENSE
 from benchmarks.errors import UserError
 from benchmarks.grid.plan import plan
 from benchmarks.grid.pool import Result, run_all
 from benchmarks.options import Options
 from benchmarks.records.rows import KEY, read_records, read_rows
 from benchmarks.spec import Run
+from benchmarks.suites.dense.spec import SUITE as DENSE
 from benchmarks.tables import TABLES, runs_of
 from benchmarks.worlds import World
 

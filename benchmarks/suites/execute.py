@@ -1,12 +1,12 @@
 """Which function measures which kind of run."""
 
 from benchmarks import patching, sequences
-from benchmarks.dense.run import DenseRun
 from benchmarks.domain_adaptation import run as domain_adaptation
 from benchmarks.domain_adaptation.spec import DomainSpec
 from benchmarks.env import Env
 from benchmarks.records.rows import Row
 from benchmarks.spec import Run, RunSpec, SequenceSpec
+from benchmarks.suites.dense.spec import DenseRun
 from benchmarks.transfer import runner as transfer
 from benchmarks.transfer.spec import TransferSpec
 
@@ -23,7 +23,9 @@ def execute(run: Run, env: Env) -> list[Row]:
         case DomainSpec():
             return domain_adaptation.execute(run, env)
         case DenseRun():
-            from benchmarks.dense import train  # needs OpenMMLab, which stands in an environment of its own
+            from benchmarks.suites.dense import (
+                runner as train,  # needs OpenMMLab, which stands in an environment of its own
+            )
 
             return train.measure(run, env)
     raise TypeError(f"Nothing measures a {type(run).__name__}.")

@@ -2,7 +2,7 @@
 
 _base_ = ["_base_/faster_rcnn.py"]
 
-from benchmarks.dense import configs
+from benchmarks.suites.dense import configs
 
 backbone = configs.backbone("resnet18", "timm:tv_in1k", _base_.is_drawn, _base_.project)
 

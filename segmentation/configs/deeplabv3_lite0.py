@@ -2,7 +2,7 @@
 
 _base_ = ["_base_/deeplabv3.py"]
 
-from benchmarks.dense import configs
+from benchmarks.suites.dense import configs
 
 backbone = configs.backbone("tf_efficientnet_lite0", "pypi:efficientnet-lite0", _base_.is_drawn, _base_.project)
 in_channels = configs.channels(backbone)

@@ -2,7 +2,7 @@
 
 _base_ = ["_base_/deeplabv3.py"]
 
-from benchmarks.dense import configs
+from benchmarks.suites.dense import configs
 
 backbone = configs.backbone("resnet50", "timm:a1_in1k", _base_.is_drawn, _base_.project)
 in_channels = configs.channels(backbone)

@@ -1,8 +1,8 @@
-"""What all Faster R-CNN configs share: mmdet's FPN base on the data that are there (benchmarks/dense/configs.py)."""
+"""What all Faster R-CNN configs share: mmdet's FPN base on the data that are there (benchmarks/suites/dense/configs.py)."""
 
 _base_ = ["mmdet::pascal_voc/faster-rcnn_r50_fpn_1x_voc0712.py"]
 
-from benchmarks.dense import configs
+from benchmarks.suites.dense import configs
 
 custom_imports = dict(imports=["delta_core.openmmlab"], allow_failed_imports=False)
 

@@ -1,11 +1,11 @@
-"""What all DeepLabV3 configs share: mmseg's own base on the data that are there (benchmarks/dense/configs.py)."""
+"""What all DeepLabV3 configs share: mmseg's own base on the data that are there (benchmarks/suites/dense/configs.py)."""
 
 _base_ = ["mmseg::deeplabv3/deeplabv3_r50-d8_4xb4-20k_voc12aug-512x512.py"]
 
 import os
 
-from benchmarks.dense import configs
-from benchmarks.dense.data import count_images
+from benchmarks.suites.dense import configs
+from benchmarks.suites.dense.data import count_images
 
 custom_imports = dict(imports=["delta_core.openmmlab"], allow_failed_imports=False)
 

@@ -4,7 +4,7 @@ A config of mmengine takes parameters from the environment alone:
 
 | variable | what it sets |
 |---|---|
-| DELTA_DATA | folder of the data, see `benchmarks.dense.data`, or `scenes`; default: data/VOCdevkit, else scenes |
+| DELTA_DATA | folder of the data, see `benchmarks.suites.dense.data`, or `scenes`; default: data/VOCdevkit, else scenes |
 | DELTA_HEADS | `stock` or `narrow` (a quarter of the channels); default: narrow on drawn scenes |
 | DELTA_CACHE | where drawn scenes and slim nets are kept; default: .cache of this project |
 """
@@ -17,12 +17,12 @@ from typing import Any
 import timm
 import torch
 
-from benchmarks.dense.data import DenseData, Split, detection_data, drawn_data, segmentation_data
 from benchmarks.env import Env
 from benchmarks.errors import UserError
 from benchmarks.nets.open import EMBEDDED_BASE_CLASSES
 from benchmarks.nets.pretraining import checkpoint_path, pretrain
 from benchmarks.nets.slim import PREPROCESSING, SLIM
+from benchmarks.suites.dense.data import DenseData, Split, detection_data, drawn_data, segmentation_data
 from benchmarks.worlds import embedded_base
 from delta_core import DeltaError
 from delta_core.weights import PYPI_WEIGHTS

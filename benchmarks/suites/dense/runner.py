@@ -16,11 +16,11 @@ from PIL import Image
 from torch import Tensor, nn
 
 from benchmarks.data.folders import folder_identity
-from benchmarks.dense.run import DenseRun
 from benchmarks.env import Env
 from benchmarks.methods import Measurement, Outcome
 from benchmarks.provenance import provenance
 from benchmarks.records.rows import Row
+from benchmarks.suites.dense.spec import DenseRun
 from benchmarks.suites.to_rows import rows_of
 from delta_core import backbone_fingerprint
 

@@ -11,14 +11,13 @@ from benchmarks.data.catalogue.entry import DataSet
 from benchmarks.data.catalogue.voc import SBD_FOLDER
 from benchmarks.data.folders import folder_identity
 from benchmarks.data.groups import grouped
-from benchmarks.dense import scenes
-from benchmarks.dense.data import DenseData, count_images, detection_data, segmentation_data
-from benchmarks.dense.run import CONFIGS, DenseRun, arms
 from benchmarks.errors import UserError
 from benchmarks.nets.pretraining import BaseSpec
 from benchmarks.nets.slim import SLIM
 from benchmarks.options import Options
-from benchmarks.spec import Run
+from benchmarks.suites.dense import scenes
+from benchmarks.suites.dense.data import DenseData, count_images, detection_data, segmentation_data
+from benchmarks.suites.dense.spec import CONFIGS
 from benchmarks.worlds import PAPER_WEIGHTS, TaskSet, World, chosen, embedded_base, env_of, weights_identity
 
 READ: dict[str, Callable[[Path], DenseData]] = {"detection": detection_data, "segmentation": segmentation_data}
@@ -27,28 +26,6 @@ OFFICIAL = {"detection": ("voc2007", "voc2012"), "segmentation": ("voc2012_seg",
 TRAINED_ON = {"detection": 5_011 + 11_540, "segmentation": 10_582}
 """Images to train on at scale paper: VOC07+12 trainval; VOC12 train with SBD's masks added."""
 DENSE_TASKS = TaskSet(embedded=tuple(READ), paper=tuple(READ))
-
-
-def table7(world: World, seeds: int) -> list[Run]:
-    """Table 7: Faster R-CNN and DeepLabV3 on a frozen backbone, with and without Delta (4), and the stock reading."""
-    return [
-        DenseRun(
-            scale=world.scale,
-            architecture=architecture,
-            weights=weights,
-            task=task,
-            data=data,
-            method=arm,
-            heads=world.options.heads or ("narrow" if world.scale == "embedded" else "stock"),
-            epochs=world.options.epochs,
-            seed=seed,
-        )
-        for task, data in world.tasks.items()
-        for architecture, weights in world.weights.items()
-        if (task.partition(":")[0], architecture) in CONFIGS
-        for arm in arms(task.partition(":")[0], world.scale)
-        for seed in range(seeds)
-    ]
 
 
 def open_dense_world(options: Options, tasks: TaskSet) -> World:
