@@ -18,10 +18,10 @@ from benchmarks.data.digits import DIGITS, digits_home, digits_identity, load_di
 from benchmarks.data.embedded import clutter_digits
 from benchmarks.data.embedded.draw import generator
 from benchmarks.data.splits import Split
-from benchmarks.domain_adaptation.table import TRANSFERS, open_digits
 from benchmarks.errors import UserError
 from benchmarks.nets.slim import PREPROCESSING
 from benchmarks.options import Options
+from benchmarks.suites.domain_adaptation.world import TRANSFERS, open_digits
 
 COUNTS = {"train": 40, "test": 12}
 

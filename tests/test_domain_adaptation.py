@@ -13,21 +13,28 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from benchmarks.data.splits import TaskData, TensorSplit
-from benchmarks.domain_adaptation import run as runner
-from benchmarks.domain_adaptation.adda import AddaObjective, target_encoder
-from benchmarks.domain_adaptation.data import Domains
-from benchmarks.domain_adaptation.discriminator import Adversary
-from benchmarks.domain_adaptation.encoder import Classifier, Embedding, new_classifier
-from benchmarks.domain_adaptation.spec import AddaConfig, DomainMethod, DomainSpec, PriorConfig, Schedule, StartSpec
-from benchmarks.domain_adaptation.start import Trained, checkpoint_path, load_start, save_start, train_start
-from benchmarks.domain_adaptation.table import methods
-from benchmarks.domain_adaptation.uniform_prior import UniformPriorObjective
-from benchmarks.domain_adaptation.validators import VALIDATORS
 from benchmarks.engine import DivergedError, fit, predict
 from benchmarks.env import Env
 from benchmarks.grid.pool import _work
 from benchmarks.nets.slim import PREPROCESSING
 from benchmarks.records.rows import Row, diagnostics_path
+from benchmarks.suites.domain_adaptation import runner
+from benchmarks.suites.domain_adaptation.adda import AddaObjective, target_encoder
+from benchmarks.suites.domain_adaptation.data import Domains
+from benchmarks.suites.domain_adaptation.discriminator import Adversary
+from benchmarks.suites.domain_adaptation.encoder import Classifier, Embedding, new_classifier
+from benchmarks.suites.domain_adaptation.spec import (
+    AddaConfig,
+    DomainMethod,
+    DomainSpec,
+    PriorConfig,
+    Schedule,
+    StartSpec,
+)
+from benchmarks.suites.domain_adaptation.start import Trained, checkpoint_path, load_start, save_start, train_start
+from benchmarks.suites.domain_adaptation.table import methods
+from benchmarks.suites.domain_adaptation.uniform_prior import UniformPriorObjective
+from benchmarks.suites.domain_adaptation.validators import VALIDATORS
 from delta_core import DeltaConfig, backbone_fingerprint
 
 FABRIC = Fabric(accelerator="cpu", devices=1)

@@ -4,9 +4,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from benchmarks.data.catalogue import CATALOGUE
-from benchmarks.domain_adaptation.spec import DomainSpec
 from benchmarks.spec import Run, RunSpec, SequenceSpec
 from benchmarks.suites.dense.spec import DenseRun
+from benchmarks.suites.domain_adaptation.spec import DomainSpec
 from benchmarks.transfer.spec import TransferSpec
 
 RTX3090_IMAGES_PER_S = {

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.domain_adaptation.spec import DomainMethod
 from benchmarks.methods import AdaptedMethod, BatchNormAdapt, DeltaNetworks, FcOnly, ScratchDelta, Skips
 from benchmarks.methods.adapted import trainable
 from benchmarks.spec import MethodFacts
 from benchmarks.suites.dense.spec import DenseArm
+from benchmarks.suites.domain_adaptation.spec import DomainMethod
 from benchmarks.transfer.method import Transfer
 from delta_core import DeltaConfig, DeltaModel
 from delta_core.families import Block, base_head, stages_of

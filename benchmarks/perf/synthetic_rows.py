@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.data.groups import members
-from benchmarks.domain_adaptation.spec import DomainSpec
 from benchmarks.identity import canonical_json
 from benchmarks.methods import DeltaArm, DeltaGates, Measurement, Paint, Scratch
 from benchmarks.methods.base import EVAL_SPLITS
@@ -18,6 +17,7 @@ from benchmarks.provenance import versions
 from benchmarks.records.rows import Row
 from benchmarks.spec import Run, RunSpec, SequenceSpec
 from benchmarks.suites.dense.spec import DenseRun
+from benchmarks.suites.domain_adaptation.spec import DomainSpec
 from benchmarks.tables import TABLES, runs_of
 from benchmarks.transfer.method import Transfer
 

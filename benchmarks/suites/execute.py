@@ -1,12 +1,12 @@
 """Which function measures which kind of run."""
 
 from benchmarks import patching, sequences
-from benchmarks.domain_adaptation import run as domain_adaptation
-from benchmarks.domain_adaptation.spec import DomainSpec
 from benchmarks.env import Env
 from benchmarks.records.rows import Row
 from benchmarks.spec import Run, RunSpec, SequenceSpec
 from benchmarks.suites.dense.spec import DenseRun
+from benchmarks.suites.domain_adaptation import runner as domain_adaptation
+from benchmarks.suites.domain_adaptation.spec import DomainSpec
 from benchmarks.transfer import runner as transfer
 from benchmarks.transfer.spec import TransferSpec
 

@@ -12,12 +12,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
 from benchmarks.data.splits import Split
-from benchmarks.domain_adaptation.diagnostics import Monitor
-from benchmarks.domain_adaptation.encoder import Classifier, new_classifier
-from benchmarks.domain_adaptation.spec import StartSpec
-from benchmarks.domain_adaptation.uniform_prior import UniformPriorObjective
 from benchmarks.engine import fit
 from benchmarks.fabric import to_device
+from benchmarks.suites.domain_adaptation.diagnostics import Monitor
+from benchmarks.suites.domain_adaptation.encoder import Classifier, new_classifier
+from benchmarks.suites.domain_adaptation.spec import StartSpec
+from benchmarks.suites.domain_adaptation.uniform_prior import UniformPriorObjective
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric

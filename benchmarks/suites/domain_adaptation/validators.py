@@ -9,9 +9,9 @@ from torch import nn
 from torch.nn import functional as F
 
 from benchmarks.data.splits import Split, eval_batches
-from benchmarks.domain_adaptation.data import Seen
-from benchmarks.domain_adaptation.spec import Setting
 from benchmarks.engine import predict, top1
+from benchmarks.suites.domain_adaptation.data import Seen
+from benchmarks.suites.domain_adaptation.spec import Setting
 
 Sight = Literal["val", "unlabelled"]
 """A field of `Seen`; target labels are not among them."""

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from benchmarks.domain_adaptation.discriminator import Adversary
-from benchmarks.domain_adaptation.encoder import Classifier
-from benchmarks.domain_adaptation.spec import AddaConfig
 from benchmarks.engine import Objective
+from benchmarks.suites.domain_adaptation.discriminator import Adversary
+from benchmarks.suites.domain_adaptation.encoder import Classifier
+from benchmarks.suites.domain_adaptation.spec import AddaConfig
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric

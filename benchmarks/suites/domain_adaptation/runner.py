@@ -8,20 +8,6 @@ from typing import TYPE_CHECKING
 from torch import nn
 
 from benchmarks.data.splits import Split, eval_batches
-from benchmarks.domain_adaptation.adda import AddaObjective, target_encoder
-from benchmarks.domain_adaptation.data import Domains, Seen, load_domains
-from benchmarks.domain_adaptation.diagnostics import Monitor, diagnostics_of, target_top1, write_arrays
-from benchmarks.domain_adaptation.encoder import Classifier, Embedding
-from benchmarks.domain_adaptation.spec import DomainSpec
-from benchmarks.domain_adaptation.start import (
-    Trained,
-    checkpoint_path,
-    new_net,
-    save_start,
-    start_of,
-    train_start,
-)
-from benchmarks.domain_adaptation.validators import VALIDATORS
 from benchmarks.engine import fit, predict
 from benchmarks.env import Env
 from benchmarks.fabric import make_fabric
@@ -29,6 +15,20 @@ from benchmarks.methods import Measurement, Outcome
 from benchmarks.nets.slim import PREPROCESSING
 from benchmarks.provenance import provenance
 from benchmarks.records.rows import Row, diagnostics_path
+from benchmarks.suites.domain_adaptation.adda import AddaObjective, target_encoder
+from benchmarks.suites.domain_adaptation.data import Domains, Seen, load_domains
+from benchmarks.suites.domain_adaptation.diagnostics import Monitor, diagnostics_of, target_top1, write_arrays
+from benchmarks.suites.domain_adaptation.encoder import Classifier, Embedding
+from benchmarks.suites.domain_adaptation.spec import DomainSpec
+from benchmarks.suites.domain_adaptation.start import (
+    Trained,
+    checkpoint_path,
+    new_net,
+    save_start,
+    start_of,
+    train_start,
+)
+from benchmarks.suites.domain_adaptation.validators import VALIDATORS
 from benchmarks.suites.to_rows import rows_of
 from delta_core import assert_frozen, backbone_fingerprint
 from delta_core.freeze import freeze

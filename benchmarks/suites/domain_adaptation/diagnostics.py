@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from benchmarks.data.splits import Split, eval_batches
-from benchmarks.domain_adaptation.data import Seen
-from benchmarks.domain_adaptation.encoder import Classifier, Embedding
-from benchmarks.domain_adaptation.validators import Validator
 from benchmarks.engine import predict, top1
+from benchmarks.suites.domain_adaptation.data import Seen
+from benchmarks.suites.domain_adaptation.encoder import Classifier, Embedding
+from benchmarks.suites.domain_adaptation.validators import Validator
 
 LOOKS = 8
 """Looks at the net during a training, about."""

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from benchmarks.domain_adaptation.discriminator import Adversary
-from benchmarks.domain_adaptation.encoder import Classifier
-from benchmarks.domain_adaptation.spec import PriorConfig
 from benchmarks.engine import Objective
+from benchmarks.suites.domain_adaptation.discriminator import Adversary
+from benchmarks.suites.domain_adaptation.encoder import Classifier
+from benchmarks.suites.domain_adaptation.spec import PriorConfig
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric

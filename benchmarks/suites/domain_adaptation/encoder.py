@@ -9,8 +9,8 @@ import timm
 import torch
 from torch import Tensor, nn
 
-from benchmarks.domain_adaptation.spec import StartSpec
 from benchmarks.nets.slim import slim_backbone
+from benchmarks.suites.domain_adaptation.spec import StartSpec
 from delta_core import DeltaModel, JointDelta
 from delta_core.families import feature_size
 
