@@ -34,6 +34,20 @@ class MethodFacts(Protocol):
     def n_delta_modules(self) -> int:
         """0 for methods without Delta-modules."""
 
+    def full_size_params(self, architecture: str) -> int | None:
+        """Trainable parameters, head left out, on the full-size architecture; None where the paper counts none."""
+
+    def training_images(self, in_task: int | None) -> int | None:
+        """Images that training reads, counted in every epoch, of a task with so many training images."""
+
+    @property
+    def share_of_full_training(self) -> float:
+        """Cost of a step over that of training the whole net."""
+
+    @property
+    def h100_hours(self) -> float | None:
+        """GPU-hours of a run at paper scale, where they are known otherwise than from its images."""
+
     @property
     def recipe(self) -> BatchSize: ...  # noqa: D102
 

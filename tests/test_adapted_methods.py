@@ -30,7 +30,6 @@ from benchmarks.methods.parallel_adapters import ParallelConv
 from benchmarks.methods.peft_layers import targets
 from benchmarks.methods.series_adapters import SeriesConv
 from benchmarks.methods.ssf import Scaled
-from benchmarks.nets.full_size import full_size_params
 from delta_core import backbone_fingerprint
 
 ADAPTED: list[AdaptedMethod] = [
@@ -133,12 +132,10 @@ def test_full_size_counts_follow_the_formulas_of_resnet18() -> None:
     convs = [(3, 64)] + [(64, 64)] * 4 + [(64, 128)] + [(128, 128)] * 3 + [(128, 256)] + [(256, 256)] * 3
     convs += [(256, 512)] + [(512, 512)] * 3
     norms = 9600
-    parallel, series = (
-        full_size_params("resnet18", kind(recipe=RECIPE)) for kind in (ParallelAdapters, SeriesAdapters)
-    )
+    parallel, series = (kind(recipe=RECIPE).full_size_params("resnet18") for kind in (ParallelAdapters, SeriesAdapters))
     assert parallel == norms + sum(a * b for a, b in convs)
     assert series == norms + sum(b * b + 2 * b for _, b in convs)
-    assert full_size_params("resnet18", BatchNormAdapt(recipe=RECIPE)) == 0
+    assert BatchNormAdapt(recipe=RECIPE).full_size_params("resnet18") == 0
 
 
 @settings(max_examples=20, deadline=None)

@@ -15,7 +15,7 @@ from PIL import Image
 
 from benchmarks.errors import UserError
 from benchmarks.grid.plan import plan
-from benchmarks.nets.full_size import delta_params, full_size_params
+from benchmarks.nets.full_size import delta_params
 from benchmarks.options import Options
 from benchmarks.records.rows import Row, to_frame
 from benchmarks.suites.dense import configs
@@ -301,9 +301,9 @@ def test_seeds_are_averaged_and_a_changed_base_is_shouted() -> None:
 
 def test_full_size_parameters_are_those_of_the_delta_modules() -> None:
     baseline, delta, reference = arms("detection", "embedded")
-    assert full_size_params("resnet18", baseline) == 0
-    assert full_size_params("resnet18", delta) == delta_params("resnet18", DeltaConfig(n_modules=4)) > 0
-    assert full_size_params("resnet18", reference) is None, "the paper does not count what the stock config trains"
+    assert baseline.full_size_params("resnet18") == 0
+    assert delta.full_size_params("resnet18") == delta_params("resnet18", DeltaConfig(n_modules=4)) > 0
+    assert reference.full_size_params("resnet18") is None, "the paper does not count what the stock config trains"
 
 
 def test_a_cell_of_fewer_seeds_says_so() -> None:

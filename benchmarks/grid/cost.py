@@ -4,10 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from benchmarks.data.catalogue import CATALOGUE
-from benchmarks.spec import Run, RunSpec, SequenceSpec
-from benchmarks.suites.dense.spec import DenseRun
-from benchmarks.suites.domain_adaptation.spec import DomainSpec
-from benchmarks.transfer.spec import TransferSpec
+from benchmarks.data.groups import members
+from benchmarks.spec import Run
 
 RTX3090_IMAGES_PER_S = {
     "resnet18": 3482,
@@ -27,17 +25,6 @@ SPEED_PX = 224
 
 H100_SPEEDUP = 2.5
 """Assumed."""
-
-DENSE_IMAGES = {"detection": 4 * 3 * 16_551, "segmentation": 20_000 * 16}
-"""Table 7: VOC07+12 trainval three times in each of 4 epochs (mmdet), 20,000 steps of 16 images (mmseg)."""
-
-DENSE_HOURS = 7 / 6
-"""H100-hours of a run of Table 7: six take 6 to 8, by the training times that mmdet and mmseg state; assumed."""
-
-SHARE_OF_FULL_TRAINING = {1: 0.42, 2: 0.50, 4: 0.75}
-"""Number of Delta-modules -> cost of a step: forward a third, backward down to the first module; assumed."""
-
-HEAD_ALONE = 1 / 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,35 +66,16 @@ def cost_of(runs: Iterable[Run]) -> Cost:
 
 def _training_images(run: Run) -> int | None:
     """Images that training reads, counted in every epoch."""
-    match run:
-        case DenseRun():
-            return DENSE_IMAGES[run.kind]
-        case DomainSpec(method=method):
-            adapting = 2 * method.adda.schedule.steps * method.adda.schedule.batch_size if method.adda else 0
-            return method.recipe.steps * method.recipe.batch_size + adapting
-        case TransferSpec(method=method) if method.recipe.steps_per_epoch:
-            return method.recipe.epochs * method.recipe.steps_per_epoch * method.recipe.batch_size
-        case RunSpec(method=method) | SequenceSpec(method=method) | TransferSpec(method=method):
-            parts = [CATALOGUE[name] for name in run.task.split("+") if name in CATALOGUE]
-            return method.recipe.epochs * sum(entry.train_images for entry in parts) if parts else None
-    return None
+    parts = [CATALOGUE[name] for name in members(run.task) if name in CATALOGUE]
+    return run.method.training_images(sum(entry.train_images for entry in parts) if parts else None)
 
 
 def _hours(run: Run, images: int) -> float | None:
     """H100-hours that training on so many images takes."""
-    if isinstance(run, DenseRun):
-        return DENSE_HOURS
+    if run.method.h100_hours is not None:
+        return run.method.h100_hours
     speed = RTX3090_IMAGES_PER_S.get(run.architecture)
     if speed is None:
         return None
     pixels = (getattr(run, "image_size", SPEED_PX) / SPEED_PX) ** 2
-    return images * pixels * _share(run) / (speed * H100_SPEEDUP) / 3600
-
-
-def _share(run: Run) -> float:
-    """Cost of a step over that of training the whole net."""
-    if isinstance(run, TransferSpec | DomainSpec):
-        return 1.0
-    if run.method.n_delta_modules:
-        return SHARE_OF_FULL_TRAINING.get(run.method.n_delta_modules, 1.0)
-    return HEAD_ALONE if run.method.name == "fc_only" else 1.0
+    return images * pixels * run.method.share_of_full_training / (speed * H100_SPEEDUP) / 3600

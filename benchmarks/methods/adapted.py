@@ -9,9 +9,11 @@ import time
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from itertools import chain
 from typing import Any, cast
 
+import timm
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -30,6 +32,10 @@ class AdaptedMethod(Method):
     @abstractmethod
     def adapt(self, net: nn.Module) -> None:
         """Add the task's parts to `net` in place; its tensors are frozen and shared, so replace what is to train."""
+
+    def full_size_params(self, architecture: str) -> int:
+        """What the method adds, or copies for the task."""
+        return adapted_params(architecture, self)
 
     def measure(self, cell: Cell) -> Outcome:
         """Train the parts and the head on the cell's task and measure task and base."""
@@ -126,3 +132,12 @@ def own_norms(net: nn.Module) -> None:
 
 def _tensors(module: nn.Module, *, recurse: bool = True) -> chain[Tensor]:
     return chain(module.parameters(recurse), module.buffers(recurse))
+
+
+@cache
+def adapted_params(architecture: str, method: AdaptedMethod) -> int:
+    """Trainable parameters that the method adds to the full-size timm net, or copies for the task, without the head."""
+    with torch.device("meta"):
+        net = timm.create_model(architecture).requires_grad_(False)
+        method.adapt(net)
+    return trainable(net)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from benchmarks.data.splits import TaskData, eval_batches
 from benchmarks.engine import predict, top1
 from benchmarks.feature_store import FeatureStore
+from benchmarks.nets.full_size import backbone_params
 from benchmarks.recipe import Recipe
 from benchmarks.records.gate_values import SkipGate
 from benchmarks.records.rows import Selection
@@ -126,6 +127,24 @@ class Method(ABC):
     def n_delta_modules(self) -> int:
         """0 for methods without Delta-modules."""
         return 0
+
+    def full_size_params(self, architecture: str) -> int | None:
+        """Trainable parameters, head left out, on the full-size architecture of that name."""
+        return backbone_params(architecture)
+
+    def training_images(self, in_task: int | None) -> int | None:
+        """Images that training reads, counted in every epoch, of a task with so many training images."""
+        return None if in_task is None else self.recipe.epochs * in_task
+
+    @property
+    def share_of_full_training(self) -> float:
+        """Cost of a step over that of training the whole net."""
+        return 1.0
+
+    @property
+    def h100_hours(self) -> float | None:
+        """GPU-hours of a run at paper scale, where they are known otherwise than from its images."""
+        return None
 
     @abstractmethod
     def measure(self, cell: Cell) -> Outcome:

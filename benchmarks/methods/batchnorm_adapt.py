@@ -44,6 +44,10 @@ class BatchNormAdapt(Method):
 
     name: ClassVar[str] = "batchnorm_adapt"
 
+    def full_size_params(self, architecture: str) -> int:  # noqa: ARG002
+        """Statistics are no parameters; the head alone trains."""
+        return 0
+
     def measure(self, cell: Cell) -> Outcome:
         """Adapt, train the head on the cell's task, and measure task and base.
 

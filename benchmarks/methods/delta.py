@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from benchmarks.methods.base import Cell, Method, Outcome
-from benchmarks.methods.frozen import measure_patch
+from benchmarks.methods.frozen import SHARE_OF_FULL_TRAINING, measure_patch
+from benchmarks.nets.full_size import delta_params
 from delta_core import DeltaConfig
 
 
@@ -27,6 +28,15 @@ class DeltaNetworks(Method):
     def n_delta_modules(self) -> int:
         """Number of gated blocks, counted from the last."""
         return self.config.n_modules
+
+    def full_size_params(self, architecture: str) -> int:
+        """Those of the modules and their BatchNorms."""
+        return delta_params(architecture, self.config)
+
+    @property
+    def share_of_full_training(self) -> float:
+        """Backward down to the first module."""
+        return SHARE_OF_FULL_TRAINING.get(self.n_delta_modules, 1.0)
 
     def measure(self, cell: Cell) -> Outcome:
         """Train a patch on the cell's task and measure task and base."""

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from benchmarks.methods.base import Cell, Method, Outcome
-from benchmarks.methods.frozen import measure_patch
+from benchmarks.methods.frozen import SHARE_OF_FULL_TRAINING, measure_patch
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -12,6 +12,15 @@ class FcOnly(Method):
     """Train the head alone; the backbone and its BatchNorm stay as they are."""
 
     name: ClassVar[str] = "fc_only"
+
+    def full_size_params(self, architecture: str) -> int:  # noqa: ARG002
+        """The head alone trains."""
+        return 0
+
+    @property
+    def share_of_full_training(self) -> float:
+        """No backward pass through the net."""
+        return SHARE_OF_FULL_TRAINING[0]
 
     def measure(self, cell: Cell) -> Outcome:
         """Train the head on the cell's task and measure task and base."""

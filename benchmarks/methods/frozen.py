@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 
 TASK = "task"
 
+SHARE_OF_FULL_TRAINING = {0: 1 / 3, 1: 0.42, 2: 0.50, 4: 0.75}
+"""Number of Delta-modules -> cost of a step over that of training the whole net: forward a third, backward down to the
+first module; assumed."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Trained:

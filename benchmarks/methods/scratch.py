@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from benchmarks.engine import fit
 from benchmarks.methods.base import EVAL_SPLITS, Cell, Measurement, Method, Outcome
 from benchmarks.methods.finetune import FineTuned
+from benchmarks.nets.full_size import backbone_params, delta_params
 from delta_core import DeltaConfig, DeltaModel, JointDelta, backbone_fingerprint
 
 TOP5_FROM_CLASSES = 50
@@ -75,6 +76,10 @@ class ScratchDelta(Scratch):
 
     name: ClassVar[str] = "delta_networks"
     config: DeltaConfig
+
+    def full_size_params(self, architecture: str) -> int:
+        """The whole net and its modules."""
+        return backbone_params(architecture) + delta_params(architecture, self.config)
 
 
 def top5(logits: Tensor, labels: Tensor) -> float:

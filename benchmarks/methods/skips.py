@@ -9,8 +9,8 @@ from benchmarks.data.splits import eval_batches
 from benchmarks.gates import gate_statistics, gates_of, with_mean_gates
 from benchmarks.methods.base import Cell, Measurement, Method, Outcome
 from benchmarks.methods.delta import DeltaNetworks
-from benchmarks.methods.frozen import Trained, measure_patch, outcome_of, train_cell
-from benchmarks.nets.full_size import added_gmac
+from benchmarks.methods.frozen import SHARE_OF_FULL_TRAINING, Trained, measure_patch, outcome_of, train_cell
+from benchmarks.nets.full_size import added_gmac, delta_params
 from benchmarks.recipe import Recipe
 from delta_core import DeltaConfig
 from delta_core.config import Gating
@@ -24,6 +24,15 @@ class Skips(Method):
     """A gating policy of delta_core on all four blocks; names are those of the paper's Table 8."""
 
     config: DeltaConfig
+
+    def full_size_params(self, architecture: str) -> int:
+        """Those of the policy's scalars and BatchNorms."""
+        return delta_params(architecture, self.config)
+
+    @property
+    def share_of_full_training(self) -> float:
+        """Backward down to the first block that the policy changes."""
+        return SHARE_OF_FULL_TRAINING.get(self.config.n_modules, 1.0)
 
     def measure(self, cell: Cell) -> Outcome:
         """Train the policy's scalars, its BatchNorms and the head on the cell's task."""

@@ -2,7 +2,6 @@
 
 from benchmarks.identity import canonical_json
 from benchmarks.methods import Outcome
-from benchmarks.nets.full_size import full_size_params
 from benchmarks.records.rows import Row
 from benchmarks.spec import Run
 
@@ -55,7 +54,7 @@ def rows_of(
             params_delta=outcome.params_delta,
             params_head=outcome.params_head,
             params_backbone=params_backbone,
-            params_delta_full_size=full_size_params(run.architecture, method),
+            params_delta_full_size=method.full_size_params(run.architecture),
             steps=outcome.steps,
             global_batch=method.recipe.batch_size,
             train_s=outcome.train_s,

@@ -12,6 +12,7 @@ import torch
 from benchmarks.data.splits import eval_batches
 from benchmarks.engine import Objective, fit
 from benchmarks.methods import Cell, Method, Outcome
+from benchmarks.nets.full_size import backbone_params, delta_params
 from benchmarks.transfer.data import PairedViews, as_they_are
 from delta_core import DeltaConfig, DeltaModel, JointDelta, backbone_fingerprint
 
@@ -39,6 +40,17 @@ class Transfer(Method):
     def n_delta_modules(self) -> int:
         """Number of gated blocks, counted from the last."""
         return self.config.n_modules if self.config else 0
+
+    def full_size_params(self, architecture: str) -> int:
+        """The whole net and its modules, if any."""
+        return backbone_params(architecture) + (delta_params(architecture, self.config) if self.config else 0)
+
+    def training_images(self, in_task: int | None) -> int | None:
+        """Images that training reads; by steps, where the recipe counts those."""
+        recipe = self.recipe
+        if recipe.steps_per_epoch:
+            return recipe.epochs * recipe.steps_per_epoch * recipe.batch_size
+        return super().training_images(in_task)
 
     @abstractmethod
     def prepare(self, net: JointDelta, cell: Cell) -> Objective:

@@ -4,7 +4,7 @@ A config of mmengine takes parameters from the environment alone:
 
 | variable | what it sets |
 |---|---|
-| DELTA_DATA | folder of the data, see `benchmarks.suites.dense.data`, or `scenes`; default: data/VOCdevkit, else scenes |
+| DELTA_DATA | folder of the data (see data.py here), or `scenes`; default: data/VOCdevkit, else scenes |
 | DELTA_HEADS | `stock` or `narrow` (a quarter of the channels); default: narrow on drawn scenes |
 | DELTA_CACHE | where drawn scenes and slim nets are kept; default: .cache of this project |
 """

@@ -1,4 +1,4 @@
-"""TODO benchmarks.suites.dense.table."""
+"""Table 7 as a function from a world to runs."""
 
 from benchmarks.spec import Run
 from benchmarks.suites.dense.spec import CONFIGS, DenseRun, arms

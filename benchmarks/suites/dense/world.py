@@ -1,4 +1,4 @@
-"""What each scale offers to Table 7, and its runs."""
+"""What each scale offers to Table 7."""
 
 from collections.abc import Callable
 from dataclasses import replace

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from benchmarks.identity import content_id, derive_seed
+from benchmarks.nets.full_size import backbone_params, delta_params
 from benchmarks.recipe import Recipe
 from benchmarks.records.rows import SCRATCH, Scale
 from delta_core import DeltaConfig
@@ -119,6 +120,24 @@ class DomainMethod:
     def n_delta_modules(self) -> int:
         """0 for rows without modules."""
         return self.delta.n_modules if self.delta else 0
+
+    def full_size_params(self, architecture: str) -> int:
+        """The whole net and its modules, if any."""
+        return backbone_params(architecture) + (delta_params(architecture, self.delta) if self.delta else 0)
+
+    def training_images(self, in_task: int | None) -> int:  # noqa: ARG002
+        """Images that training reads: steps count, and ADDA's are of source and target."""
+        adapting = 2 * self.adda.schedule.steps * self.adda.schedule.batch_size if self.adda else 0
+        return self.recipe.steps * self.recipe.batch_size + adapting
+
+    @property
+    def share_of_full_training(self) -> float:
+        """Everything trains."""
+        return 1.0
+
+    @property
+    def h100_hours(self) -> None:
+        """Not known otherwise than from images."""
 
 
 @dataclass(frozen=True, kw_only=True)

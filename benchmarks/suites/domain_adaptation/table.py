@@ -1,4 +1,4 @@
-"""Table 6 as a function from a world to runs, and its world: pairs of digit domains instead of patch tasks."""
+"""Table 6 as a function from a world to runs."""
 
 from dataclasses import replace
 

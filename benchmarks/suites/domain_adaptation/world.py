@@ -1,4 +1,4 @@
-"""TODO benchmarks.suites.domain_adaptation.world."""
+"""The world of Table 6: pairs of digit domains instead of patch tasks."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What all Faster R-CNN configs share: mmdet's FPN base on the data that are there (benchmarks/suites/dense/configs.py)."""
+"""What all Faster R-CNN configs share: mmdet's FPN base and the data of benchmarks/suites/dense/configs.py."""
 
 _base_ = ["mmdet::pascal_voc/faster-rcnn_r50_fpn_1x_voc0712.py"]
 

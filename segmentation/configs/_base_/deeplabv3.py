@@ -1,4 +1,4 @@
-"""What all DeepLabV3 configs share: mmseg's own base on the data that are there (benchmarks/suites/dense/configs.py)."""
+"""What all DeepLabV3 configs share: mmseg's base, on data that are there (benchmarks/suites/dense/configs.py)."""
 
 _base_ = ["mmseg::deeplabv3/deeplabv3_r50-d8_4xb4-20k_voc12aug-512x512.py"]
 
