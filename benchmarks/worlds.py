@@ -15,7 +15,7 @@ from typing import Any
 
 from benchmarks.data.catalogue import data_set
 from benchmarks.data.catalogue.check import DATA_ROOT, what_is_missing
-from benchmarks.data.embedded import BASE_TASK, CLASS_NAMES, DECATHLON_TASKS, PATCH_TASKS, data_version
+from benchmarks.data.embedded import BASE_TASK, CLASS_NAMES, DECATHLON_TASKS, data_version
 from benchmarks.data.folders import check_image_folder, folder_identity
 from benchmarks.data.groups import Grouping, check_group, grouped, members
 from benchmarks.data.image_files import class_folders
@@ -52,28 +52,6 @@ class TaskSet:
     grouping: Grouping = "single"
     """Whether a task is one, or several joined by `+`."""
 
-
-PATCHING_TASKS = TaskSet(embedded=PATCH_TASKS, paper=("stl10", "resisc45", "gtsrb", "flowers", "cars", "aircraft"))
-"""Tables 2 and 10."""
-
-DECATHLON = TaskSet(
-    embedded=DECATHLON_TASKS,
-    paper=tuple(
-        f"decathlon_{name}"
-        for name in ("flowers", "aircraft", "ucf101", "gtsrb", "dtd", "svhn", "cifar100", "omniglot", "daimler_ped")
-    ),
-)
-"""Table 1."""
-
-JOINT_TASKS = TaskSet(
-    embedded=("textures+photos+shapes", "signs+mnist5k+photos", "shapes+mnist5k+signs"),
-    paper=("aircraft+flowers+stl10", "gtsrb+cars+flowers", "stl10+cars+gtsrb"),
-    grouping="joint",
-)
-"""Table 3."""
-
-SEQUENCES = TaskSet(embedded=JOINT_TASKS.embedded, paper=JOINT_TASKS.paper, grouping="sequence")
-"""Tables 4 and 11: the same groups, one task after the other."""
 
 LOCAL_EPOCHS = 10
 
@@ -127,7 +105,7 @@ class World:
         return {name: self.weights[name] for name in architectures if name in self.weights}
 
 
-def open_world(options: Options, task_set: TaskSet = PATCHING_TASKS) -> World:
+def open_world(options: Options, task_set: TaskSet) -> World:
     """The world of `options.scale` for a table with these tasks, checked: everything it names exists and fits together.
 
     Raises:

@@ -8,7 +8,6 @@ import torch
 from benchmarks.counts import added_gmac
 from tiny import RECIPE, basic_block_net, images, tiny_cell, tiny_task
 
-from benchmarks.ablations import ablation_arms
 from benchmarks.gates import gates_of, recorded_gates, skip_gates, with_mean_gates
 from benchmarks.grid.plan import plan
 from benchmarks.methods import DeltaGates, Scratch, ScratchDelta, table8_policies
@@ -17,7 +16,8 @@ from benchmarks.methods.skips import MEAN_GATES
 from benchmarks.options import Options
 from benchmarks.records.gates import GateRow, collect_gates, read_gates, write_gates
 from benchmarks.records.rows import SCALES
-from benchmarks.spec import RunSpec
+from benchmarks.suites.patching.ablations import ablation_arms
+from benchmarks.suites.patching.spec import RunSpec
 from benchmarks.tables import TABLES, runs_of
 from benchmarks.worlds import open_world
 from delta_core import DeltaConfig, DeltaModel, JointDelta

@@ -10,17 +10,20 @@ import timm
 import torch
 from torch import Tensor, nn
 
-from benchmarks import patching, sequences
 from benchmarks.data.splits import TaskData, TensorSplit
 from benchmarks.env import Env
 from benchmarks.errors import UserError
 from benchmarks.methods import FcOnly, Paint
 from benchmarks.nets import base_check
 from benchmarks.nets.base_check import BASE_TOP1, TIMM_TOP1, confirm_base, proof_path, prove_base
-from benchmarks.patching_tables import TABLE1_WEIGHTS
 from benchmarks.recipe import Recipe
-from benchmarks.spec import Run, RunSpec, SequenceSpec
+from benchmarks.spec import Run
 from benchmarks.suites import execute as runners
+from benchmarks.suites.patching import runner as patching
+from benchmarks.suites.patching.spec import RunSpec
+from benchmarks.suites.patching.table import TABLE1_WEIGHTS
+from benchmarks.suites.sequence import runner as sequences
+from benchmarks.suites.sequence.spec import SequenceSpec
 from benchmarks.transfer.runs import PAPER_WEIGHTS as TABLE5_WEIGHTS
 from benchmarks.worlds import PAPER_WEIGHTS
 from delta_core.weights import Preprocessing
@@ -92,15 +95,15 @@ def test_a_base_is_measured_once_as_its_pinned_value_was(
     monkeypatch.setattr(base_check, "load_base_task", lambda _name, _env, preprocessing, **_: base_task(preprocessing))
     monkeypatch.setitem(BASE_TOP1, weights, 25.2)
     for _ in range(2):
-        prove_base(run, env, net, base)
+        prove_base(run.weights, env, net, base)
     assert net.seen == 24
     proof = json.loads(proof_path(tmp_path / "r", weights).read_text())
     assert (proof["top1"], proof["expected"], proof["data_sha"]) == (25.0, 25.2, "d")
     assert proof["transform"] == str(OWN if weights in TIMM_TOP1 else SMALL)
     monkeypatch.setitem(BASE_TOP1, weights, 26.0)
-    prove_base(run, env, net, base)
+    prove_base(run.weights, env, net, base)
     with pytest.raises(UserError, match=r"reaches 25\.00 %"):  # other bytes are measured anew
-        prove_base(run, env, AlwaysThree(2.0), base)
+        prove_base(run.weights, env, AlwaysThree(2.0), base)
 
 
 @pytest.mark.parametrize(

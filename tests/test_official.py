@@ -26,7 +26,7 @@ from benchmarks.feature_store import FeatureStore
 from benchmarks.grid import cost
 from benchmarks.methods import DeltaNetworks, FcOnly
 from benchmarks.recipe import Recipe
-from benchmarks.spec import RunSpec
+from benchmarks.suites.patching.spec import RunSpec
 from delta_core import DeltaConfig
 from delta_core.weights import Preprocessing
 

@@ -28,8 +28,8 @@ from benchmarks.patch_tool.fit import Listener
 from benchmarks.patch_tool.inspect import Inspection
 from benchmarks.patch_tool.options import FitOptions
 from benchmarks.patch_tool.record import read_data_sha
-from benchmarks.patching import execute
-from benchmarks.spec import RunSpec
+from benchmarks.suites.patching.runner import execute
+from benchmarks.suites.patching.spec import RunSpec
 from benchmarks.worlds import local_recipes, weights_identity
 from delta_core import DeltaModel, read_patch
 from delta_core.model import Suffix

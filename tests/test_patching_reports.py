@@ -8,11 +8,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from benchmarks.ablations import TABLE8_TASKS
 from benchmarks.data.embedded import DECATHLON_TASKS, PATCH_TASKS
 from benchmarks.errors import UserError
-from benchmarks.patching_tables import TABLE1_WEIGHTS, TABLE10_MORE_ARCHITECTURES
 from benchmarks.records.rows import Row, row_schema, to_frame
+from benchmarks.suites.patching.ablations import TABLE8_TASKS
+from benchmarks.suites.patching.table import TABLE1_WEIGHTS, TABLE10_MORE_ARCHITECTURES
 from reports import claims, lint, paper, sequence_pages, sequences, table9, tables
 from reports.layout import page
 from reports.reduce import table_frame

@@ -26,7 +26,8 @@ from benchmarks.grid import pool as grid
 from benchmarks.nets.pretraining import BaseSpec, checkpoint_path
 from benchmarks.options import Options
 from benchmarks.records.rows import KEY, Row, read_rows, record_path
-from benchmarks.spec import RunSpec
+from benchmarks.suites.patching.spec import RunSpec
+from benchmarks.suites.patching.table import PATCHING_TASKS
 from benchmarks.tables import TABLES, runs_of
 from benchmarks.worlds import World, open_world
 
@@ -79,11 +80,11 @@ def bench(*arguments: object) -> subprocess.CompletedProcess[str]:
 
 def run_ids(*, arch: str = "resnet18", task: str = "optdigits") -> dict[str, RunSpec]:
     options = Options(table="table2", arch=(arch,), task=(task,), epochs=1)
-    return {run.run_id: run for run in runs_of(options, open_world(options))}
+    return {run.run_id: run for run in runs_of(options, open_world(options, PATCHING_TASKS))}
 
 
 def base_spec() -> BaseSpec:
-    return open_world(Options(table="table2", arch=("resnet18",))).bases[0]
+    return open_world(Options(table="table2", arch=("resnet18",)), PATCHING_TASKS).bases[0]
 
 
 # --- measure, die, go on -----------------------------------------------------------------------------------------

@@ -19,8 +19,8 @@ from benchmarks.errors import UserError
 from benchmarks.methods import Paint
 from benchmarks.methods.paint import ALPHAS, interpolate_
 from benchmarks.options import Options
-from benchmarks.sequences import score, walk
-from benchmarks.spec import SequenceSpec
+from benchmarks.suites.sequence.runner import score, walk
+from benchmarks.suites.sequence.spec import SequenceSpec
 from benchmarks.tables import runs_of, table_of
 from benchmarks.worlds import open_world
 from delta_core import DeltaConfig, DeltaModel, backbone_fingerprint
@@ -118,7 +118,7 @@ def test_the_last_step_starts_where_the_one_before_ended(walked: list) -> None:
 
 def test_a_walk_interpolates_between_before_and_after_its_last_step(monkeypatch: pytest.MonkeyPatch) -> None:
     """The start of step t + 1 is the interpolated net of step t, at the alpha with the best score on val."""
-    from benchmarks import sequences
+    from benchmarks.suites.sequence import runner as sequences
 
     starts, chosen = [], []
     train = sequences.train_all

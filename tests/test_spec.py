@@ -12,14 +12,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny import basic_block_net, tiny_cell, tiny_task
 
-from benchmarks import patching, patching_tables
 from benchmarks.env import Env
 from benchmarks.identity import NEW_SINCE_RECORDED, canonical_json, content_id, derive_seed
 from benchmarks.methods import Cell, DeltaNetworks, FcOnly, FineTune, Method, Outcome, Paint
 from benchmarks.options import Options
 from benchmarks.recipe import Recipe
-from benchmarks.spec import RunSpec
-from benchmarks.tables import runs_of
+from benchmarks.suites.patching import runner as patching
+from benchmarks.suites.patching import table as patching_tables
+from benchmarks.suites.patching.spec import RunSpec
+from benchmarks.tables import runs_of, table_of
 from benchmarks.worlds import open_world
 from delta_core import DeltaConfig
 
@@ -90,7 +91,7 @@ def single_changes(value: Any) -> Iterator[Any]:
 
 def runs(table: str, folder: Path, **options: Any) -> list[RunSpec]:
     chosen = Options(table=table, results=folder / "results", cache=folder / "cache", **options)
-    return runs_of(chosen, open_world(chosen))
+    return runs_of(chosen, open_world(chosen, table_of(table).tasks))
 
 
 @given(specs)

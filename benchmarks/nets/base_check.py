@@ -17,7 +17,6 @@ from benchmarks.engine import predict, top1
 from benchmarks.env import Env
 from benchmarks.errors import UserError
 from benchmarks.records.files import atomic_text
-from benchmarks.spec import RunSpec, SequenceSpec
 from delta_core import backbone_fingerprint
 from delta_core.weights import preprocessing_of
 
@@ -68,22 +67,22 @@ def proof_path(results: Path, weights: str) -> Path:
     return results / "bases" / f"{weights.replace(':', '-')}.json"
 
 
-def prove_base(run: RunSpec | SequenceSpec, env: Env, backbone: nn.Module, base: TaskData) -> None:
-    """Measure the untouched base of a run at scale paper on ImageNet, once for the same bytes and images.
+def prove_base(weights: str, env: Env, backbone: nn.Module, base: TaskData) -> None:
+    """Measure an untouched base at scale paper on ImageNet, once for the same bytes and images.
 
     Raises:
         UserError: if its accuracy is more than TOLERANCE away from the pinned one; no proof is kept then.
     """
     fingerprint = backbone_fingerprint(backbone)
-    if _is_proven(env.results, run.weights, fingerprint, base.sha):
+    if _is_proven(env.results, weights, fingerprint, base.sha):
         return
-    if run.weights in TIMM_TOP1:
+    if weights in TIMM_TOP1:
         classes: int = backbone.num_classes  # type: ignore[assignment]
-        base = load_base_task(run.base_task, env, preprocessing_of(backbone), classes=classes)
+        base = load_base_task(base.name, env, preprocessing_of(backbone), classes=classes)
     logits = predict(backbone, eval_batches(base.test, next(backbone.parameters()).device))
     confirm_base(
         env.results,
-        run.weights,
+        weights,
         fingerprint=fingerprint,
         data_sha=base.sha,
         top1=top1(logits, base.test.labels),

@@ -27,7 +27,7 @@ from benchmarks.patch_tool.data import Photos, check_photos, load_photos
 from benchmarks.patch_tool.options import FitOptions
 from benchmarks.patch_tool.record import TrainingRecord
 from benchmarks.provenance import provenance
-from benchmarks.spec import RunSpec
+from benchmarks.suites.patching.spec import RunSpec
 from benchmarks.worlds import weights_identity
 from delta_core import DeltaModel, FrozenError, backbone_fingerprint, save_patch
 from delta_core.patch import check_patch_name

@@ -15,9 +15,11 @@ from benchmarks.methods.skips import MEAN_GATES
 from benchmarks.options import Options
 from benchmarks.provenance import versions
 from benchmarks.records.rows import Row
-from benchmarks.spec import Run, RunSpec, SequenceSpec
+from benchmarks.spec import Run
 from benchmarks.suites.dense.spec import DenseRun
 from benchmarks.suites.domain_adaptation.spec import DomainSpec
+from benchmarks.suites.patching.spec import RunSpec
+from benchmarks.suites.sequence.spec import SequenceSpec
 from benchmarks.tables import TABLES, runs_of
 from benchmarks.transfer.method import Transfer
 

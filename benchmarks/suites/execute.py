@@ -1,12 +1,15 @@
 """Which function measures which kind of run."""
 
-from benchmarks import patching, sequences
 from benchmarks.env import Env
 from benchmarks.records.rows import Row
-from benchmarks.spec import Run, RunSpec, SequenceSpec
+from benchmarks.spec import Run
 from benchmarks.suites.dense.spec import DenseRun
 from benchmarks.suites.domain_adaptation import runner as domain_adaptation
 from benchmarks.suites.domain_adaptation.spec import DomainSpec
+from benchmarks.suites.patching import runner as patching
+from benchmarks.suites.patching.spec import RunSpec
+from benchmarks.suites.sequence import runner as sequences
+from benchmarks.suites.sequence.spec import SequenceSpec
 from benchmarks.transfer import runner as transfer
 from benchmarks.transfer.spec import TransferSpec
 

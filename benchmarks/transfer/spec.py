@@ -16,7 +16,7 @@ class TransferSpec:
     scale: Scale
     architecture: str
     weights: str
-    """As in `benchmarks.spec.RunSpec`; the source head comes with them."""
+    """As in `benchmarks.suites.patching.spec.RunSpec`; the source head comes with them."""
     task: str
     data: str
     train_percent: int

@@ -22,7 +22,7 @@ from benchmarks.provenance import provenance
 from benchmarks.records.gate_values import SkipGate
 from benchmarks.records.gates import GateRow, write_gates
 from benchmarks.records.rows import Row
-from benchmarks.spec import RunSpec
+from benchmarks.suites.patching.spec import RunSpec
 from benchmarks.suites.to_rows import rows_of
 from delta_core import backbone_fingerprint
 
@@ -40,7 +40,7 @@ def execute(spec: RunSpec, env: Env) -> list[Row]:
     logits_before = None
     if base is not None:
         if spec.scale == "paper":
-            prove_base(spec, env, backbone, base)
+            prove_base(spec.weights, env, backbone, base)
         logits_before = _base_logits(
             _Untouched(sha=sha_before, data_sha=base.sha, device=fabric.device, backbone=backbone, base=base)
         )

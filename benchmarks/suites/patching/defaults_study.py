@@ -3,9 +3,9 @@
 from dataclasses import replace
 
 from benchmarks.methods import DeltaNetworks, FcOnly, Method
-from benchmarks.patching_tables import TABLE2_ARCHITECTURES
 from benchmarks.recipe import Recipe
-from benchmarks.spec import RunSpec
+from benchmarks.suites.patching.spec import RunSpec
+from benchmarks.suites.patching.table import TABLE2_ARCHITECTURES
 from benchmarks.worlds import World
 from delta_core import DeltaConfig
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from benchmarks.methods import DeltaArm, DeltaGates, FcOnly, Method, Scratch, ScratchDelta, table8_policies
 from benchmarks.recipe import Recipe
 from benchmarks.records.rows import SCRATCH
-from benchmarks.spec import RunSpec
+from benchmarks.suites.patching.spec import RunSpec
 from benchmarks.worlds import TaskSet, World
 from delta_core import DeltaConfig
 

