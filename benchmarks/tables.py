@@ -25,7 +25,7 @@ from benchmarks.suites.patching.table import (
     table10,
 )
 from benchmarks.suites.sequence.table import SEQUENCES, more_for_table4, table4
-from benchmarks.transfer.runs import TRANSFER_TASKS, table5
+from benchmarks.suites.transfer.table import TRANSFER_TASKS, table5
 from benchmarks.worlds import TaskSet, World, open_world
 
 

@@ -44,7 +44,7 @@ NOTES = (
     "StochNorm, Kou et al. 2020. Bi-Tuning, Zhong et al. 2020. Losses and schedule of Vanilla and these six follow the "
     "scripts of thuml/Transfer-Learning-Library. Delta and Bi-Tuning + Delta: the paper (Section 3.2).",
     "The backbone trains in every row, at a tenth of the rate of the head and of Delta-modules.",
-    "Which images a rate keeps: benchmarks/transfer/rates.py; the lists behind the printed numbers are not public.",
+    "Which images a rate keeps: suites/transfer/rates.py; the lists behind the printed numbers are not public.",
 )
 COLUMNS = [
     *("table", "scale", "row_id", "architecture", *LINE, "task", "rate", "selection", "mean", "sd", "n", "best"),

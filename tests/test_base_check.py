@@ -24,7 +24,7 @@ from benchmarks.suites.patching.spec import RunSpec
 from benchmarks.suites.patching.table import TABLE1_WEIGHTS
 from benchmarks.suites.sequence import runner as sequences
 from benchmarks.suites.sequence.spec import SequenceSpec
-from benchmarks.transfer.runs import PAPER_WEIGHTS as TABLE5_WEIGHTS
+from benchmarks.suites.transfer.table import PAPER_WEIGHTS as TABLE5_WEIGHTS
 from benchmarks.worlds import PAPER_WEIGHTS
 from delta_core.weights import Preprocessing
 

@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from benchmarks.errors import UserError
-from benchmarks.transfer import channel_attention
+from benchmarks.suites.transfer.methods import channel_attention
 from delta_core import DeltaModel, JointDelta
 
 CLASSES = 3

@@ -11,14 +11,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from benchmarks.engine import Objective
-from benchmarks.transfer import bi_tuning, channel_attention
-from benchmarks.transfer.bi_tuning import BiTuning, BiTuningObjective, KeyQueue, contrastive_loss
-from benchmarks.transfer.bss import BssObjective, smallest_energy
-from benchmarks.transfer.co_tuning import CoTuningObjective
-from benchmarks.transfer.delta_regularizer import DeltaRegularizerObjective, feature_distance
-from benchmarks.transfer.lwf import LwfObjective, distillation
-from benchmarks.transfer.relationship import calibrated_relationship, direct_relationship
-from benchmarks.transfer.stochnorm import StochasticNorm, replace_norms_
+from benchmarks.suites.transfer.methods import bi_tuning, channel_attention
+from benchmarks.suites.transfer.methods.bi_tuning import BiTuning, BiTuningObjective, KeyQueue, contrastive_loss
+from benchmarks.suites.transfer.methods.bss import BssObjective, smallest_energy
+from benchmarks.suites.transfer.methods.co_tuning import CoTuningObjective
+from benchmarks.suites.transfer.methods.delta_regularizer import DeltaRegularizerObjective, feature_distance
+from benchmarks.suites.transfer.methods.lwf import LwfObjective, distillation
+from benchmarks.suites.transfer.methods.relationship import calibrated_relationship, direct_relationship
+from benchmarks.suites.transfer.methods.stochnorm import StochasticNorm, replace_norms_
 from delta_core import DeltaModel, JointDelta
 from delta_core.families import base_head, pool
 

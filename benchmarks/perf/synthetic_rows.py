@@ -20,8 +20,8 @@ from benchmarks.suites.dense.spec import DenseRun
 from benchmarks.suites.domain_adaptation.spec import DomainSpec
 from benchmarks.suites.patching.spec import RunSpec
 from benchmarks.suites.sequence.spec import SequenceSpec
+from benchmarks.suites.transfer.methods.base import Transfer
 from benchmarks.tables import TABLES, runs_of
-from benchmarks.transfer.method import Transfer
 
 BASE_TOP1 = 90.0
 """Of every untouched net, in per cent."""

@@ -10,8 +10,8 @@ from benchmarks.suites.patching import runner as patching
 from benchmarks.suites.patching.spec import RunSpec
 from benchmarks.suites.sequence import runner as sequences
 from benchmarks.suites.sequence.spec import SequenceSpec
-from benchmarks.transfer import runner as transfer
-from benchmarks.transfer.spec import TransferSpec
+from benchmarks.suites.transfer import runner as transfer
+from benchmarks.suites.transfer.spec import TransferSpec
 
 
 def execute(run: Run, env: Env) -> list[Row]:

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from benchmarks.engine import Objective
 from benchmarks.methods import Cell
-from benchmarks.transfer.method import Transfer
+from benchmarks.suites.transfer.methods.base import Transfer
 from delta_core import DeltaConfig, JointDelta
 
 

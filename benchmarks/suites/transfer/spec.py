@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from benchmarks.identity import content_id, derive_seed
 from benchmarks.records.rows import Scale
-from benchmarks.transfer.method import Transfer
+from benchmarks.suites.transfer.methods.base import Transfer
 
 SUITE = "transfer"
 

@@ -14,8 +14,8 @@ from benchmarks.nets.slim import PREPROCESSING
 from benchmarks.provenance import provenance
 from benchmarks.records.rows import Row
 from benchmarks.suites.to_rows import rows_of
-from benchmarks.transfer.data import load_rate
-from benchmarks.transfer.spec import TransferSpec
+from benchmarks.suites.transfer.data import load_rate
+from benchmarks.suites.transfer.spec import TransferSpec
 from delta_core import backbone_fingerprint
 from delta_core.weights import preprocessing_of
 

@@ -16,7 +16,7 @@ from benchmarks.data.load import load_task
 from benchmarks.data.official import images_not_for_testing
 from benchmarks.data.splits import LazySplit, Split, TaskData
 from benchmarks.env import Env
-from benchmarks.transfer.rates import list_sha, places_at, rate_list
+from benchmarks.suites.transfer.rates import list_sha, places_at, rate_list
 from delta_core.weights import Preprocessing
 
 

@@ -17,8 +17,8 @@ from torch.nn import functional as F
 from benchmarks.data.splits import channels_last
 from benchmarks.engine import Objective
 from benchmarks.methods import Cell
-from benchmarks.transfer.method import Transfer, seeded
-from benchmarks.transfer.tap import Tap
+from benchmarks.suites.transfer.methods.base import Transfer, seeded
+from benchmarks.suites.transfer.methods.tap import Tap
 from delta_core import DeltaConfig, JointDelta
 from delta_core.families import feature_size
 

@@ -13,7 +13,7 @@ from benchmarks.data.splits import eval_batches
 from benchmarks.engine import Objective, fit
 from benchmarks.methods import Cell, Method, Outcome
 from benchmarks.nets.full_size import backbone_params, delta_params
-from benchmarks.transfer.data import PairedViews, as_they_are
+from benchmarks.suites.transfer.data import PairedViews, as_they_are
 from delta_core import DeltaConfig, DeltaModel, JointDelta, backbone_fingerprint
 
 TASK = "task"

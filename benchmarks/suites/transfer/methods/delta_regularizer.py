@@ -15,9 +15,9 @@ from torch.nn import functional as F
 from benchmarks.engine import Objective, fit
 from benchmarks.methods import Cell
 from benchmarks.recipe import Recipe
-from benchmarks.transfer.channel_attention import channel_attention, last_convolutions
-from benchmarks.transfer.method import Transfer, new_net
-from benchmarks.transfer.tap import Tap
+from benchmarks.suites.transfer.methods.base import Transfer, new_net
+from benchmarks.suites.transfer.methods.channel_attention import channel_attention, last_convolutions
+from benchmarks.suites.transfer.methods.tap import Tap
 from delta_core import JointDelta
 
 

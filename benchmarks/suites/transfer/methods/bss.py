@@ -12,8 +12,8 @@ from torch.nn import functional as F
 
 from benchmarks.engine import Objective
 from benchmarks.methods import Cell
-from benchmarks.transfer.method import Transfer
-from benchmarks.transfer.tap import Tap
+from benchmarks.suites.transfer.methods.base import Transfer
+from benchmarks.suites.transfer.methods.tap import Tap
 from delta_core import JointDelta
 
 

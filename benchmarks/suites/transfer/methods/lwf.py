@@ -11,8 +11,8 @@ from torch.nn import functional as F
 
 from benchmarks.engine import Objective, predict
 from benchmarks.methods import Cell
-from benchmarks.transfer.method import Transfer, seeded
-from benchmarks.transfer.tap import Tap
+from benchmarks.suites.transfer.methods.base import Transfer, seeded
+from benchmarks.suites.transfer.methods.tap import Tap
 from delta_core import JointDelta
 from delta_core.families import base_head
 

@@ -13,10 +13,10 @@ from benchmarks.data.folders import held_out
 from benchmarks.data.splits import eval_batches
 from benchmarks.engine import Objective, predict
 from benchmarks.methods import Cell
-from benchmarks.transfer.data import as_they_are
-from benchmarks.transfer.method import Transfer
-from benchmarks.transfer.relationship import calibrated_relationship, direct_relationship
-from benchmarks.transfer.tap import Tap
+from benchmarks.suites.transfer.data import as_they_are
+from benchmarks.suites.transfer.methods.base import Transfer
+from benchmarks.suites.transfer.methods.relationship import calibrated_relationship, direct_relationship
+from benchmarks.suites.transfer.methods.tap import Tap
 from delta_core import JointDelta
 from delta_core.families import base_head
 

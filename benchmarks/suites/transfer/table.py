@@ -6,16 +6,16 @@ from benchmarks.data.embedded import FINE_GRAINED_TASKS
 from benchmarks.errors import UserError
 from benchmarks.recipe import Recipe
 from benchmarks.records.rows import Scale
-from benchmarks.transfer.bi_tuning import BiTuning, BiTuningDelta
-from benchmarks.transfer.bss import Bss
-from benchmarks.transfer.co_tuning import CoTuning
-from benchmarks.transfer.delta_regularizer import DeltaRegularizer
-from benchmarks.transfer.lwf import Lwf
-from benchmarks.transfer.method import Transfer
-from benchmarks.transfer.rates import PERCENTS
-from benchmarks.transfer.spec import TransferSpec
-from benchmarks.transfer.stochnorm import StochNorm
-from benchmarks.transfer.vanilla import Vanilla, VanillaDelta
+from benchmarks.suites.transfer.methods.base import Transfer
+from benchmarks.suites.transfer.methods.bi_tuning import BiTuning, BiTuningDelta
+from benchmarks.suites.transfer.methods.bss import Bss
+from benchmarks.suites.transfer.methods.co_tuning import CoTuning
+from benchmarks.suites.transfer.methods.delta_regularizer import DeltaRegularizer
+from benchmarks.suites.transfer.methods.lwf import Lwf
+from benchmarks.suites.transfer.methods.stochnorm import StochNorm
+from benchmarks.suites.transfer.methods.vanilla import Vanilla, VanillaDelta
+from benchmarks.suites.transfer.rates import PERCENTS
+from benchmarks.suites.transfer.spec import TransferSpec
 from benchmarks.worlds import TaskSet, World
 from delta_core import DeltaConfig
 

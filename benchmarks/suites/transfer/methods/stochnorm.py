@@ -13,7 +13,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from benchmarks.engine import Objective
 from benchmarks.methods import Cell
-from benchmarks.transfer.method import Transfer
+from benchmarks.suites.transfer.methods.base import Transfer
 from delta_core import JointDelta
 
 

@@ -1,0 +1,1 @@
+"""Ways to transfer, one file each."""
