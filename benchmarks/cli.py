@@ -20,13 +20,13 @@ from benchmarks.grid.plan import Planned, check_inputs, plan
 from benchmarks.grid.pool import Result, run_all
 from benchmarks.grid.reproduce import reproduce
 from benchmarks.nets.pretraining import BaseSpec
-from benchmarks.options import Options, check_counts
 from benchmarks.records.gates import collect_gates
 from benchmarks.records.merge import merge
 from benchmarks.records.rows import Row, Scale, collect
 from benchmarks.spec import Run
 from benchmarks.tables import TABLES, runs_of, table_of
-from benchmarks.worlds import World
+from benchmarks.worlds.options import Options, check_counts
+from benchmarks.worlds.world import World
 from delta_core import DeltaError
 
 

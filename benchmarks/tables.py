@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.errors import UserError
-from benchmarks.options import Options
 from benchmarks.records.gates import runs_with_gates
 from benchmarks.spec import MethodFacts, Run
 from benchmarks.suites.dense.table import table7
@@ -26,7 +25,9 @@ from benchmarks.suites.patching.table import (
 )
 from benchmarks.suites.sequence.table import SEQUENCES, more_for_table4, table4
 from benchmarks.suites.transfer.table import TRANSFER_TASKS, table5
-from benchmarks.worlds import TaskSet, World, open_world
+from benchmarks.worlds.open import open_world
+from benchmarks.worlds.options import Options
+from benchmarks.worlds.world import TaskSet, World
 
 
 @dataclass(frozen=True, kw_only=True)

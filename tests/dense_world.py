@@ -9,7 +9,7 @@ from benchmarks.nets.open import EMBEDDED_BASE_CLASSES
 from benchmarks.nets.pretraining import checkpoint_path
 from benchmarks.nets.slim import slim_backbone
 from benchmarks.suites.dense.scenes import scenes_folder
-from benchmarks.worlds import embedded_base
+from benchmarks.worlds.embedded import embedded_base
 
 COUNTS = {"train": 6, "val": 2, "test": 3}
 

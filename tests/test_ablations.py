@@ -13,13 +13,13 @@ from benchmarks.grid.plan import plan
 from benchmarks.methods import DeltaGates, Scratch, ScratchDelta, table8_policies
 from benchmarks.methods.scratch import top5
 from benchmarks.methods.skips import MEAN_GATES
-from benchmarks.options import Options
 from benchmarks.records.gates import GateRow, collect_gates, read_gates, write_gates
 from benchmarks.records.rows import SCALES
 from benchmarks.suites.patching.ablations import ablation_arms
 from benchmarks.suites.patching.spec import RunSpec
 from benchmarks.tables import TABLES, runs_of
-from benchmarks.worlds import open_world
+from benchmarks.worlds.open import open_world
+from benchmarks.worlds.options import Options
 from delta_core import DeltaConfig, DeltaModel, JointDelta
 from delta_core.gates import existing_skips
 

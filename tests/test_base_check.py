@@ -25,7 +25,7 @@ from benchmarks.suites.patching.table import TABLE1_WEIGHTS
 from benchmarks.suites.sequence import runner as sequences
 from benchmarks.suites.sequence.spec import SequenceSpec
 from benchmarks.suites.transfer.table import PAPER_WEIGHTS as TABLE5_WEIGHTS
-from benchmarks.worlds import PAPER_WEIGHTS
+from benchmarks.worlds.paper import PAPER_WEIGHTS
 from delta_core.weights import Preprocessing
 
 RECIPE = Recipe(epochs=1, lr=1, head_lr=1)

@@ -16,7 +16,6 @@ from PIL import Image
 from benchmarks.errors import UserError
 from benchmarks.grid.plan import plan
 from benchmarks.nets.full_size import delta_params
-from benchmarks.options import Options
 from benchmarks.records.rows import Row, to_frame
 from benchmarks.suites.dense import configs
 from benchmarks.suites.dense import world as worlds
@@ -25,7 +24,8 @@ from benchmarks.suites.dense.scenes import CLASS_NAMES, SIDE, scenes, scenes_fol
 from benchmarks.suites.dense.spec import DenseRun, arms
 from benchmarks.suites.dense.table import table7
 from benchmarks.suites.dense.world import DENSE_TASKS, open_dense_world
-from benchmarks.worlds import World
+from benchmarks.worlds.options import Options
+from benchmarks.worlds.world import World
 from delta_core import DeltaConfig, DeltaError
 from reports.dense import dense_figure, dense_frame, dense_page
 

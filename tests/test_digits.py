@@ -20,8 +20,8 @@ from benchmarks.data.embedded.draw import generator
 from benchmarks.data.splits import Split
 from benchmarks.errors import UserError
 from benchmarks.nets.slim import PREPROCESSING
-from benchmarks.options import Options
 from benchmarks.suites.domain_adaptation.world import TRANSFERS, open_digits
+from benchmarks.worlds.options import Options
 
 COUNTS = {"train": 40, "test": 12}
 

@@ -18,6 +18,7 @@ from benchmarks.data.image_files import read_image
 from benchmarks.engine import fit
 from benchmarks.env import Env
 from benchmarks.errors import UserError
+from benchmarks.identity import weights_identity
 from benchmarks.methods import frozen
 from benchmarks.patch_tool import cli as command_line
 from benchmarks.patch_tool.accuracy import Accuracy, accuracy_of
@@ -28,9 +29,9 @@ from benchmarks.patch_tool.fit import Listener
 from benchmarks.patch_tool.inspect import Inspection
 from benchmarks.patch_tool.options import FitOptions
 from benchmarks.patch_tool.record import read_data_sha
+from benchmarks.recipes import local_recipes
 from benchmarks.suites.patching.runner import execute
 from benchmarks.suites.patching.spec import RunSpec
-from benchmarks.worlds import local_recipes, weights_identity
 from delta_core import DeltaModel, read_patch
 from delta_core.model import Suffix
 from delta_core.weights import Preprocessing

@@ -24,12 +24,13 @@ from benchmarks.data import embedded
 from benchmarks.data.images import ImageSplit, ImageTask
 from benchmarks.grid import pool as grid
 from benchmarks.nets.pretraining import BaseSpec, checkpoint_path
-from benchmarks.options import Options
 from benchmarks.records.rows import KEY, Row, read_rows, record_path
 from benchmarks.suites.patching.spec import RunSpec
 from benchmarks.suites.patching.table import PATCHING_TASKS
 from benchmarks.tables import TABLES, runs_of
-from benchmarks.worlds import World, open_world
+from benchmarks.worlds.open import open_world
+from benchmarks.worlds.options import Options
+from benchmarks.worlds.world import World
 
 ROOT = Path(__file__).parents[1]
 ONE_CELL = ("table2", "--arch", "resnet18", "--task", "optdigits", "--epochs", "1")

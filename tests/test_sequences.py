@@ -18,11 +18,11 @@ from benchmarks.engine import fit, predict
 from benchmarks.errors import UserError
 from benchmarks.methods import Paint
 from benchmarks.methods.paint import ALPHAS, interpolate_
-from benchmarks.options import Options
 from benchmarks.suites.sequence.runner import score, walk
 from benchmarks.suites.sequence.spec import SequenceSpec
 from benchmarks.tables import runs_of, table_of
-from benchmarks.worlds import open_world
+from benchmarks.worlds.open import open_world
+from benchmarks.worlds.options import Options
 from delta_core import DeltaConfig, DeltaModel, backbone_fingerprint
 
 CPU = torch.device("cpu")

@@ -15,13 +15,13 @@ from tiny import basic_block_net, tiny_cell, tiny_task
 from benchmarks.env import Env
 from benchmarks.identity import NEW_SINCE_RECORDED, canonical_json, content_id, derive_seed
 from benchmarks.methods import Cell, DeltaNetworks, FcOnly, FineTune, Method, Outcome, Paint
-from benchmarks.options import Options
 from benchmarks.recipe import Recipe
 from benchmarks.suites.patching import runner as patching
 from benchmarks.suites.patching import table as patching_tables
 from benchmarks.suites.patching.spec import RunSpec
 from benchmarks.tables import runs_of, table_of
-from benchmarks.worlds import open_world
+from benchmarks.worlds.open import open_world
+from benchmarks.worlds.options import Options
 from delta_core import DeltaConfig
 
 recipes = st.builds(

@@ -22,13 +22,13 @@ from benchmarks.engine import _order, fit, parameter_groups
 from benchmarks.env import Env
 from benchmarks.errors import UserError
 from benchmarks.methods import Cell
-from benchmarks.options import Options
 from benchmarks.suites.transfer import rates
 from benchmarks.suites.transfer.data import PairedViews, as_they_are, load_rate
 from benchmarks.suites.transfer.methods.base import Transfer, new_net
 from benchmarks.suites.transfer.table import SCHEDULES, TRANSFER_TASKS, article_arms, table5, transfer_methods
 from benchmarks.tables import runs_of
-from benchmarks.worlds import open_world
+from benchmarks.worlds.open import open_world
+from benchmarks.worlds.options import Options
 from reports.transfer import METHODS
 
 CPU = torch.device("cpu")

@@ -10,7 +10,7 @@ from benchmarks.nets.open import EMBEDDED_BASE_CLASSES, open_backbone
 from benchmarks.nets.pretraining import checkpoint_path, load_pretrained
 from benchmarks.records.rows import SCRATCH, read_rows, record_path
 from benchmarks.spec import Run
-from benchmarks.worlds import World
+from benchmarks.worlds.world import World
 
 
 @dataclass(frozen=True, kw_only=True)

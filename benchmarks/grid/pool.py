@@ -30,7 +30,7 @@ from benchmarks.records.files import atomic_text
 from benchmarks.records.rows import Row, record_path, write_record
 from benchmarks.spec import Run
 from benchmarks.suites.execute import execute
-from benchmarks.worlds import World
+from benchmarks.worlds.world import World
 
 Job = str | BaseSpec | Run
 """A task to draw, a base to pre-train, or a run."""

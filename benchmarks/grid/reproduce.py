@@ -10,12 +10,12 @@ import pandas as pd
 from benchmarks.errors import UserError
 from benchmarks.grid.plan import plan
 from benchmarks.grid.pool import Result, run_all
-from benchmarks.options import Options
 from benchmarks.records.rows import KEY, read_records, read_rows
 from benchmarks.spec import Run
 from benchmarks.suites.dense.spec import SUITE as DENSE
 from benchmarks.tables import TABLES, runs_of
-from benchmarks.worlds import World
+from benchmarks.worlds.options import Options
+from benchmarks.worlds.world import World
 
 COMPARED = ("value", "n_examples", "backbone_sha_before", "backbone_sha_after", "data_sha")
 

@@ -17,6 +17,7 @@ from benchmarks.errors import UserError
 from benchmarks.fabric import devices_of, make_fabric, to_device
 from benchmarks.feature_store import FeatureStore
 from benchmarks.features import PrefixFeatures
+from benchmarks.identity import weights_identity
 from benchmarks.methods import DeltaNetworks
 from benchmarks.methods.frozen import train_patch
 from benchmarks.patch_tool.accuracy import Accuracy, accuracy_of
@@ -28,7 +29,6 @@ from benchmarks.patch_tool.options import FitOptions
 from benchmarks.patch_tool.record import TrainingRecord
 from benchmarks.provenance import provenance
 from benchmarks.suites.patching.spec import RunSpec
-from benchmarks.worlds import weights_identity
 from delta_core import DeltaModel, FrozenError, backbone_fingerprint, save_patch
 from delta_core.patch import check_patch_name
 from delta_core.patch_io import JSON_NAME

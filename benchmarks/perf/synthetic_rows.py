@@ -12,7 +12,6 @@ from benchmarks.methods import DeltaArm, DeltaGates, Measurement, Paint, Scratch
 from benchmarks.methods.base import EVAL_SPLITS
 from benchmarks.methods.paint import ALPHAS
 from benchmarks.methods.skips import MEAN_GATES
-from benchmarks.options import Options
 from benchmarks.provenance import versions
 from benchmarks.records.rows import Row
 from benchmarks.spec import Run
@@ -22,6 +21,7 @@ from benchmarks.suites.patching.spec import RunSpec
 from benchmarks.suites.sequence.spec import SequenceSpec
 from benchmarks.suites.transfer.methods.base import Transfer
 from benchmarks.tables import TABLES, runs_of
+from benchmarks.worlds.options import Options
 
 BASE_TOP1 = 90.0
 """Of every untouched net, in per cent."""

@@ -23,7 +23,7 @@ def main(*, results: Path = Path("results"), cache: Path = Path(".cache")) -> No
         # Only now: a second start should not wait for torch.
         from benchmarks.env import Env
         from benchmarks.variance.measure import measure_all
-        from benchmarks.worlds import embedded_base
+        from benchmarks.worlds.embedded import embedded_base
 
         variances, correlations = measure_all(embedded_base("resnet18").run_id, Env(results=folder, cache=cache))
         write_rows(variance_path(folder), variances)

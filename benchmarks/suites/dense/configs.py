@@ -23,7 +23,7 @@ from benchmarks.nets.open import EMBEDDED_BASE_CLASSES
 from benchmarks.nets.pretraining import checkpoint_path, pretrain
 from benchmarks.nets.slim import PREPROCESSING, SLIM
 from benchmarks.suites.dense.data import DenseData, Split, detection_data, drawn_data, segmentation_data
-from benchmarks.worlds import embedded_base
+from benchmarks.worlds.embedded import embedded_base
 from delta_core import DeltaError
 from delta_core.weights import PYPI_WEIGHTS
 

@@ -2,7 +2,7 @@
 
 from benchmarks.spec import Run
 from benchmarks.suites.dense.spec import CONFIGS, DenseRun, arms
-from benchmarks.worlds import World
+from benchmarks.worlds.world import World
 
 
 def table7(world: World, seeds: int) -> list[Run]:

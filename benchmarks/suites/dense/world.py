@@ -12,13 +12,16 @@ from benchmarks.data.catalogue.voc import SBD_FOLDER
 from benchmarks.data.folders import folder_identity
 from benchmarks.data.groups import grouped
 from benchmarks.errors import UserError
+from benchmarks.identity import weights_identity
 from benchmarks.nets.pretraining import BaseSpec
 from benchmarks.nets.slim import SLIM
-from benchmarks.options import Options
 from benchmarks.suites.dense import scenes
 from benchmarks.suites.dense.data import DenseData, count_images, detection_data, segmentation_data
 from benchmarks.suites.dense.spec import CONFIGS
-from benchmarks.worlds import PAPER_WEIGHTS, TaskSet, World, chosen, embedded_base, env_of, weights_identity
+from benchmarks.worlds.embedded import embedded_base
+from benchmarks.worlds.options import Options
+from benchmarks.worlds.paper import PAPER_WEIGHTS
+from benchmarks.worlds.world import TaskSet, World, chosen, env_of
 
 READ: dict[str, Callable[[Path], DenseData]] = {"detection": detection_data, "segmentation": segmentation_data}
 OFFICIAL = {"detection": ("voc2007", "voc2012"), "segmentation": ("voc2012_seg", "sbd")}

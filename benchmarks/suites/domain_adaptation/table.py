@@ -12,7 +12,7 @@ from benchmarks.suites.domain_adaptation.spec import (
     Schedule,
 )
 from benchmarks.suites.domain_adaptation.world import ARCHITECTURE, _domains
-from benchmarks.worlds import World
+from benchmarks.worlds.world import World
 from delta_core import DeltaConfig
 
 NETS: dict[Scale, NetSize] = {"embedded": "slim", "local": "slim", "paper": "full"}

@@ -7,7 +7,7 @@ from benchmarks.methods import DeltaArm, DeltaGates, FcOnly, Method, Scratch, Sc
 from benchmarks.recipe import Recipe
 from benchmarks.records.rows import SCRATCH
 from benchmarks.suites.patching.spec import RunSpec
-from benchmarks.worlds import TaskSet, World
+from benchmarks.worlds.world import TaskSet, World
 from delta_core import DeltaConfig
 
 TABLE8 = "table8"

@@ -6,7 +6,7 @@ from benchmarks.methods import DeltaNetworks, FcOnly, Method
 from benchmarks.recipe import Recipe
 from benchmarks.suites.patching.spec import RunSpec
 from benchmarks.suites.patching.table import TABLE2_ARCHITECTURES
-from benchmarks.worlds import World
+from benchmarks.worlds.world import World
 from delta_core import DeltaConfig
 
 STUDY_MODULES = 2

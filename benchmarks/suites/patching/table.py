@@ -19,9 +19,10 @@ from benchmarks.methods import (
     ScaleShift,
     SeriesAdapters,
 )
+from benchmarks.recipes import Recipes
 from benchmarks.spec import Run
 from benchmarks.suites.patching.spec import RunSpec
-from benchmarks.worlds import Recipes, TaskSet, World
+from benchmarks.worlds.world import TaskSet, World
 from delta_core import DeltaConfig
 
 TABLE2_ARCHITECTURES = ("resnet18", "resnet34", "resnet50", "convnext_tiny")

@@ -12,7 +12,7 @@ from benchmarks.methods import (
 from benchmarks.spec import Run
 from benchmarks.suites.patching.table import JOINT_TASKS, adapted, deltas, literal_deltas, patching_runs
 from benchmarks.suites.sequence.spec import SequenceSpec
-from benchmarks.worlds import TaskSet, World
+from benchmarks.worlds.world import TaskSet, World
 
 SEQUENCES = TaskSet(embedded=JOINT_TASKS.embedded, paper=JOINT_TASKS.paper, grouping="sequence")
 """Tables 4 and 11: the same groups, one task after the other."""

@@ -16,7 +16,7 @@ from benchmarks.suites.transfer.methods.stochnorm import StochNorm
 from benchmarks.suites.transfer.methods.vanilla import Vanilla, VanillaDelta
 from benchmarks.suites.transfer.rates import PERCENTS
 from benchmarks.suites.transfer.spec import TransferSpec
-from benchmarks.worlds import TaskSet, World
+from benchmarks.worlds.world import TaskSet, World
 from delta_core import DeltaConfig
 
 ARCHITECTURE = "resnet50"

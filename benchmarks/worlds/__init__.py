@@ -1,0 +1,1 @@
+"""What a scale offers: weights, tasks, data and recipes."""

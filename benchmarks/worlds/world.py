@@ -1,0 +1,80 @@
+"""Three sizes of world, one code path: which backbones, tasks, data and recipes a scale offers.
+
+| scale | base | data |
+|---|---|---|
+| embedded | slim nets pre-trained by the suite | drawn or carried by pip packages |
+| local | weights the user names | ImageFolders the user names |
+| paper | pinned timm tags | the official data sets of the catalogue, below --data-root |
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from benchmarks.data.groups import Grouping
+from benchmarks.env import Env
+from benchmarks.errors import UserError
+from benchmarks.nets.pretraining import BaseSpec
+from benchmarks.recipes import Recipes, local_recipes
+from benchmarks.records.rows import Scale
+from benchmarks.worlds.options import Options
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskSet:
+    """Names of a table's tasks; at scale local the user names them."""
+
+    embedded: tuple[str, ...]
+    paper: tuple[str, ...]
+    grouping: Grouping = "single"
+    """Whether a task is one, or several joined by `+`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class World:
+    """What one scale offers to a table."""
+
+    scale: Scale
+    weights: dict[str, str]
+    """Architecture -> weights as a RunSpec names them."""
+    tasks: dict[str, str]
+    """Patch task -> identity of its data."""
+    base_task: str
+    base_data: str
+    image_size: int
+    env: Env
+    options: Options
+    """What the user asked for; the rest of the world follows from it."""
+    recipes: Recipes = field(default_factory=lambda: local_recipes())
+    """Of the patching runner; other runners bring their own."""
+    bases: tuple[BaseSpec, ...] = ()
+    """Pre-trainings that the runs need first."""
+    blocked: dict[str, str] = field(default_factory=dict)
+    """Task -> why it cannot run and what to do about it."""
+
+    def among(self, architectures: Iterable[str]) -> dict[str, str]:
+        """Architecture -> weights, of a table's architectures that this world has; at scale local the user's own."""
+        if self.scale == "local":
+            return self.weights
+        return {name: self.weights[name] for name in architectures if name in self.weights}
+
+
+def env_of(options: Options, folders: dict[str, Path]) -> Env:
+    """Where and on what the runs of these options execute; `folders` are those of data outside the package."""
+    return Env(
+        results=options.results / options.scale,
+        cache=options.cache,
+        device=options.device,
+        precision=options.precision,
+        folders=folders,
+        loader_workers=options.loader_workers,
+        cache_gb=options.cache_gb,
+    )
+
+
+def chosen(flag: str, asked: tuple[str, ...], known: tuple[str, ...]) -> tuple[str, ...]:
+    """The names asked for, or all. Raises UserError for one that is not known."""
+    for name in asked:
+        if name not in known:
+            raise UserError(f"{flag} {name} is not known at this scale; choose from {', '.join(known)}.")
+    return asked or known
