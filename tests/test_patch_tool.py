@@ -29,9 +29,9 @@ from benchmarks.patch_tool.fit import Listener
 from benchmarks.patch_tool.inspect import Inspection
 from benchmarks.patch_tool.options import FitOptions
 from benchmarks.patch_tool.record import read_data_sha
-from benchmarks.recipes import local_recipes
 from benchmarks.suites.patching.runner import execute
 from benchmarks.suites.patching.spec import RunSpec
+from benchmarks.worlds.recipes import local_recipes
 from delta_core import DeltaModel, read_patch
 from delta_core.model import Suffix
 from delta_core.weights import Preprocessing

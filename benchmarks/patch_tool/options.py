@@ -9,8 +9,8 @@ import tyro
 
 from benchmarks.errors import UserError
 from benchmarks.methods import DeltaNetworks, FcOnly
-from benchmarks.recipes import LOCAL_EPOCHS, local_recipes
 from benchmarks.worlds.options import check_counts, check_precision
+from benchmarks.worlds.recipes import LOCAL_EPOCHS, local_recipes
 from delta_core import DeltaConfig
 
 

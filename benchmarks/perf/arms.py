@@ -13,7 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks.methods import ParallelAdapters, SeriesAdapters
 from benchmarks.methods.adapted import AdaptedMethod, AdaptedNet
 from benchmarks.methods.finetune import FineTuned
-from benchmarks.recipes import local_recipes
+from benchmarks.worlds.recipes import local_recipes
 from delta_core import DeltaConfig, DeltaModel
 
 Arm = Literal[

@@ -25,8 +25,8 @@ from benchmarks.methods.frozen import train_patch
 from benchmarks.perf.arms import ADAPTERS
 from benchmarks.perf.rows import PerfRow, perf_row
 from benchmarks.recipe import Recipe
-from benchmarks.recipes import Recipes, local_recipes
 from benchmarks.records.files import atomic_text
+from benchmarks.worlds.recipes import Recipes, local_recipes
 from delta_core import DeltaConfig, DeltaModel
 from delta_core.weights import load_backbone, preprocessing_of
 

@@ -6,9 +6,8 @@ from benchmarks.errors import UserError
 from benchmarks.nets.pretraining import BaseSpec
 from benchmarks.nets.slim import SLIM
 from benchmarks.recipe import Recipe
-from benchmarks.recipes import recipes_of
 from benchmarks.worlds.options import Options
-from benchmarks.worlds.recipes import asked
+from benchmarks.worlds.recipes import asked, recipes_of
 from benchmarks.worlds.world import TaskSet, World, chosen, env_of
 
 

@@ -8,9 +8,8 @@ from benchmarks.data.groups import Grouping, check_group, grouped, members
 from benchmarks.data.image_files import class_folders
 from benchmarks.errors import UserError
 from benchmarks.identity import weights_identity
-from benchmarks.recipes import LOCAL_EPOCHS, local_recipes
 from benchmarks.worlds.options import Options
-from benchmarks.worlds.recipes import asked
+from benchmarks.worlds.recipes import LOCAL_EPOCHS, asked, local_recipes
 from benchmarks.worlds.world import World, env_of
 
 

@@ -1,10 +1,78 @@
-"""Recipes of a scale, with what the options say of them."""
+"""Recipes of a scale: one schedule for all methods, learning rates by method, with what the options say of them."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
-from benchmarks.recipes import Recipes, recipes_of
+from benchmarks.errors import UserError
+from benchmarks.recipe import FeatureDtype, Recipe
 from benchmarks.worlds.options import Options
+
+
+LOCAL_EPOCHS = 10
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipes:
+    """Recipes of one scale: one schedule, learning rates by method."""
+
+    head: Recipe
+    """FC-only."""
+    delta: Recipe
+    """Delta-Networks, measured default."""
+    delta_paper: Recipe
+    """Delta-Networks, literal reading of the paper."""
+    finetune: Recipe | None
+    """Full fine-tuning as a run of its own, where PAINT (which is that at alpha = 1) costs too much to be the rule."""
+    adapters: Recipe
+    """Series and parallel residual adapters: SGD whose rate falls at 2/3 and 5/6 (srebuffi/residual_adapters)."""
+    tuning: Recipe
+    """Methods that the paper does not have: norm tuning, BitFit, SSF, LoRA, IA3."""
+    paint: tuple[Recipe, ...]
+    """Both learning-rate arms: 1e-3 is PAINT's code default, 1e-5 its README's (the paper does not say which)."""
+
+
+def recipes_of(
+    *, epochs: int, views: int, batch_size: int, weight_decay: float, feature_dtype: FeatureDtype = "float32"
+) -> Recipes:
+    """One schedule for all methods; learning rates chosen on validation data (delta_core/DECISIONS.md)."""
+    if feature_dtype != "float32" and not views:
+        raise UserError(
+            f"--feature-dtype {feature_dtype} rounds stored features, and fresh views are never stored; pass --views 1."
+        )
+    common = Recipe(
+        epochs=epochs,
+        views=views,
+        feature_dtype=feature_dtype,
+        batch_size=batch_size,
+        lr=1e-3,
+        head_lr=1e-3,
+        weight_decay=weight_decay,
+    )
+    return Recipes(
+        head=replace(common, lr=3e-3, head_lr=3e-3),
+        delta=replace(common, lr=3e-3, head_lr=3e-3),
+        delta_paper=replace(common, lr=3e-3, head_lr=3e-3),
+        finetune=None,
+        adapters=replace(
+            common,
+            optimizer="sgd",
+            lr=0.1,
+            head_lr=0.1,
+            weight_decay=1e-4,
+            milestones=(2 / 3, 5 / 6),
+            warmup_steps=0,
+            clip_norm=None,
+        ),
+        tuning=replace(common, lr=3e-3, head_lr=3e-3),
+        # PAINT's own head is a frozen text head; a new one learns nothing at 1e-5, so it keeps the usual rate.
+        paint=(common, replace(common, lr=1e-5, head_lr=3e-3)),
+    )
+
+
+def local_recipes(*, epochs: int = LOCAL_EPOCHS, views: int = 1, feature_dtype: FeatureDtype = "float32") -> Recipes:
+    """Recipes for folders of one's own images: scale local, and what `delta-patch fit` starts from."""
+    recipes = recipes_of(epochs=epochs, views=views, feature_dtype=feature_dtype, batch_size=64, weight_decay=0.01)
+    return replace(recipes, finetune=replace(recipes.head, lr=3e-4))
 
 
 def asked(options: Options, *, epochs: int, views: int) -> dict[str, Any]:

@@ -15,9 +15,9 @@ from benchmarks.data.groups import Grouping
 from benchmarks.env import Env
 from benchmarks.errors import UserError
 from benchmarks.nets.pretraining import BaseSpec
-from benchmarks.recipes import Recipes, local_recipes
 from benchmarks.records.rows import Scale
 from benchmarks.worlds.options import Options
+from benchmarks.worlds.recipes import Recipes, local_recipes
 
 
 @dataclass(frozen=True, kw_only=True)

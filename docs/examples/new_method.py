@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from benchmarks.methods import AdaptedMethod
 from benchmarks.methods.adapted import AdaptedNet, swap, trainable
-from benchmarks.recipes import local_recipes
+from benchmarks.worlds.recipes import local_recipes
 from delta_core import backbone_fingerprint
 
 

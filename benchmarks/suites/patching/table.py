@@ -19,9 +19,9 @@ from benchmarks.methods import (
     ScaleShift,
     SeriesAdapters,
 )
-from benchmarks.recipes import Recipes
 from benchmarks.spec import Run
 from benchmarks.suites.patching.spec import RunSpec
+from benchmarks.worlds.recipes import Recipes
 from benchmarks.worlds.world import TaskSet, World
 from delta_core import DeltaConfig
 
