@@ -1,18 +1,22 @@
 """Patch a frozen CNN for many tasks with input-conditioned skip connections; the base never changes by a bit."""
 
-from delta_core.config import DeltaConfig
-from delta_core.errors import DeltaError, FrozenError
-from delta_core.families import register_family, register_sub_block
-from delta_core.features import FeatureInfo
-from delta_core.freeze import assert_frozen, backbone_fingerprint
-from delta_core.hub import download_patch
-from delta_core.joint import JointDelta
-from delta_core.model import DeltaModel
-from delta_core.patch_file import PatchFile
-from delta_core.patch_io import load_patch, read_patch, save_patch
-from delta_core.status import DeltaStatus, ParamCounts, PatchStatus
-from delta_core.weights import Preprocessing
-from delta_core.zoo import create_model, list_backbones, resolve_transform, wrap
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from delta_core.config import DeltaConfig
+    from delta_core.errors import DeltaError, FrozenError
+    from delta_core.families import register_family, register_sub_block
+    from delta_core.features import FeatureInfo
+    from delta_core.freeze import assert_frozen, backbone_fingerprint
+    from delta_core.hub import download_patch
+    from delta_core.joint import JointDelta
+    from delta_core.model import DeltaModel
+    from delta_core.patch_file import PatchFile
+    from delta_core.patch_io import load_patch, read_patch, save_patch
+    from delta_core.status import DeltaStatus, ParamCounts, PatchStatus
+    from delta_core.weights import Preprocessing
+    from delta_core.zoo import create_model, list_backbones, resolve_transform, wrap
 
 __all__ = [
     "DeltaConfig",
@@ -39,3 +43,32 @@ __all__ = [
     "save_patch",
     "wrap",
 ]
+
+_NAMES_OF = {
+    "config": ("DeltaConfig",),
+    "errors": ("DeltaError", "FrozenError"),
+    "families": ("register_family", "register_sub_block"),
+    "features": ("FeatureInfo",),
+    "freeze": ("assert_frozen", "backbone_fingerprint"),
+    "hub": ("download_patch",),
+    "joint": ("JointDelta",),
+    "model": ("DeltaModel",),
+    "patch_file": ("PatchFile",),
+    "patch_io": ("load_patch", "read_patch", "save_patch"),
+    "status": ("DeltaStatus", "ParamCounts", "PatchStatus"),
+    "weights": ("Preprocessing",),
+    "zoo": ("create_model", "list_backbones", "resolve_transform", "wrap"),
+}
+_HOME = {name: module for module, names in _NAMES_OF.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:  # PEP 562: torch and timm, seconds each, are imported with the first name that uses them
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

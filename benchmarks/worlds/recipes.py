@@ -7,7 +7,6 @@ from benchmarks.errors import UserError
 from benchmarks.recipe import FeatureDtype, Recipe
 from benchmarks.worlds.options import Options
 
-
 LOCAL_EPOCHS = 10
 
 
