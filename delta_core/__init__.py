@@ -62,7 +62,7 @@ _NAMES_OF = {
 _HOME = {name: module for module, names in _NAMES_OF.items() for name in names}
 
 
-def __getattr__(name: str) -> Any:  # PEP 562: torch and timm, seconds each, are imported with the first name that uses them
+def __getattr__(name: str) -> Any:  # PEP 562: torch and timm take seconds; the first name that uses them brings them in
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     found = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
