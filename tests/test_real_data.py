@@ -14,7 +14,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from benchmarks.data.folders import load_image_folder, load_listed_images
+from benchmarks.data.folders import load_image_folder
+from benchmarks.data.listed_images import load_listed_images
 from benchmarks.data.splits import Split, eval_batches
 from benchmarks.engine import predict, top1
 from benchmarks.fabric import to_device

@@ -1,18 +1,16 @@
-"""Image data that a user brings: an ImageFolder with splits, or images listed in a labels.csv."""
+"""Image data that a user brings: an ImageFolder with splits."""
 
 import hashlib
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import torch
 from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset, Subset
 from torchvision.datasets.folder import IMG_EXTENSIONS
 
-from benchmarks.data.image_files import ClassFolders, class_folders, read_image
+from benchmarks.data.image_files import ClassFolders, class_folders
 from benchmarks.data.pixels import PixelStore
 from benchmarks.data.splits import LazySplit, Split, TaskData, seen_in_views
 from benchmarks.errors import UserError
@@ -170,65 +168,6 @@ def held_out(labels: Tensor, *, seed: int, fraction: float = VAL_FRACTION) -> tu
     mask = torch.zeros(len(labels), dtype=torch.bool)
     mask[torch.cat(held)] = True
     return torch.nonzero(~mask)[:, 0], torch.nonzero(mask)[:, 0]
-
-
-class ListedImages(Dataset[tuple[Image.Image, int]]):
-    """Images named in a table, with their labels."""
-
-    def __init__(self, root: Path, files: Sequence[str], labels: Sequence[int]) -> None:
-        self.root, self.files, self.labels = root, files, labels
-
-    def __getitem__(self, index: int) -> tuple[Image.Image, int]:
-        return read_image(self.root / self.files[index]), self.labels[index]
-
-    def __len__(self) -> int:
-        return len(self.files)
-
-
-def load_listed_images(name: str, root: Path, preprocessing: Preprocessing, *, classes: int) -> TaskData:
-    """Evaluation images of a base task: `root/labels.csv` with the columns file (relative to root) and index.
-
-    Every fifth image is the validation split, the others are the test split; there is nothing to train on.
-
-    Raises:
-        UserError: if the table is missing, lacks a column or holds an index that the base head does not have.
-    """
-    table_path = root / "labels.csv"
-    if not table_path.is_file():
-        raise UserError(f"Base data {str(root)!r} needs a labels.csv with the columns file and index.")
-    table = _read_labels(table_path, classes)
-    held = torch.arange(len(table)) % 5 == 0
-
-    def split(mask: Tensor) -> Split:
-        rows = table[mask.numpy()]
-        images = ListedImages(root, rows["file"].tolist(), rows["index"].tolist())
-        labels = torch.tensor(rows["index"].tolist())
-        transform = preprocessing.resize_and_crop()
-        return in_memory_if_small(
-            LazySplit(images=images, labels=labels, transform=transform, preprocessing=preprocessing)
-        )
-
-    val = split(held)
-    return TaskData(name=name, classes=classes, sha=folder_identity(root), train=val, val=val, test=split(~held))
-
-
-def _read_labels(path: Path, classes: int) -> pd.DataFrame:
-    try:
-        table = pd.read_csv(path)
-    except (ValueError, OSError) as error:  # pandas' parser errors are ValueErrors
-        raise UserError(
-            f"{path} cannot be read ({type(error).__name__}); the columns file and index are needed."
-        ) from error
-    if not {"file", "index"} <= set(table.columns):
-        raise UserError(f"{path} has the columns {', '.join(table.columns)}; file and index are needed.")
-    if not pd.api.types.is_integer_dtype(table["index"]) or not table["index"].between(0, classes - 1).all():
-        raise UserError(f"{path} holds a class index outside 0..{classes - 1}, the base head's classes.")
-    if len(table) < 2:
-        raise UserError(f"{path} lists {len(table)} images; at least two are needed, one to validate and one to test.")
-    missing = [name for name in table["file"] if not (path.parent / str(name)).is_file()]
-    if missing:
-        raise UserError(f"{path} lists {len(missing)} images that are not there, first {missing[0]}.")
-    return table
 
 
 def in_memory_if_small(split: LazySplit, views: int = 1) -> Split:
