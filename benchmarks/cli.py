@@ -11,9 +11,6 @@ import tyro
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from benchmarks.errors import UserError
-from benchmarks.fabric import devices_of
-from benchmarks.feature_store import FeatureStore
 from benchmarks.fetch import fetch_data
 from benchmarks.grid.cost import cost_of
 from benchmarks.grid.plan import Planned, check_inputs, plan
@@ -25,9 +22,12 @@ from benchmarks.records.merge import merge
 from benchmarks.records.rows import Row, Scale, collect
 from benchmarks.spec import Run
 from benchmarks.tables import TABLES, runs_of, table_of
-from benchmarks.worlds.options import Options, check_counts
+from benchmarks.worlds.options import Options
 from benchmarks.worlds.world import World
 from delta_core import DeltaError
+from delta_core.training.errors import UserError, check_counts
+from delta_core.training.fabric import devices_of
+from delta_core.training.tensor_store import FeatureStore
 
 
 def main() -> None:

@@ -12,8 +12,8 @@ from benchmarks.data.catalogue import CATALOGUE, data_set
 from benchmarks.data.catalogue.check import DATA_ROOT, check, is_there
 from benchmarks.data.catalogue.download import by_hand, fetch, is_cut_off
 from benchmarks.data.catalogue.entry import DataSet
-from benchmarks.errors import UserError
-from benchmarks.feature_store import FeatureStore
+from delta_core.training.errors import UserError
+from delta_core.training.tensor_store import FeatureStore
 
 
 def fetch_data(

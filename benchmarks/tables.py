@@ -4,7 +4,6 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.errors import UserError
 from benchmarks.records.gates import runs_with_gates
 from benchmarks.spec import MethodFacts, Run
 from benchmarks.suites.dense.table import table7
@@ -28,6 +27,7 @@ from benchmarks.suites.transfer.table import TRANSFER_TASKS, table5
 from benchmarks.worlds.open import open_world
 from benchmarks.worlds.options import Options
 from benchmarks.worlds.world import TaskSet, World
+from delta_core.training.errors import UserError
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,9 +11,9 @@ import pandas as pd
 import tyro
 from rich.console import Console
 
-from benchmarks.errors import UserError
 from benchmarks.records.files import atomic_text
 from benchmarks.records.rows import SCALES, Scale, read_rows
+from delta_core.training.errors import UserError
 from reports.explain import explain
 from reports.registry import REPORTS, Question
 from reports.render import to_latex, to_markdown, to_terminal

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from benchmarks.errors import UserError
+from delta_core.training.errors import UserError
 
 RUN_CELL = ["architecture", "method", "n_delta_modules", "variant", "task"]
 """Runs that agree in these differ by their seed only and are averaged in one cell."""

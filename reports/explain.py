@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from benchmarks.errors import UserError
 from benchmarks.records.rows import SCRATCH, Scale
+from delta_core.training.errors import UserError
 from reports.commands import task_argument
 from reports.protocol import PROTOCOLS, departures
 

@@ -8,7 +8,6 @@ import torch
 from benchmarks.counts import added_gmac
 from tiny import RECIPE, basic_block_net, images, tiny_cell, tiny_task
 
-from benchmarks.gates import gates_of, recorded_gates, skip_gates, with_mean_gates
 from benchmarks.grid.plan import plan
 from benchmarks.methods import DeltaGates, Scratch, ScratchDelta, table8_policies
 from benchmarks.methods.scratch import top5
@@ -22,6 +21,7 @@ from benchmarks.worlds.open import open_world
 from benchmarks.worlds.options import Options
 from delta_core import DeltaConfig, DeltaModel, JointDelta
 from delta_core.gates import existing_skips
+from delta_core.training.gate_values import gates_of, recorded_gates, skip_gates, with_mean_gates
 
 
 def runs(table: str, folder: Path, **options: object) -> list[RunSpec]:

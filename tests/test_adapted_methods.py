@@ -11,7 +11,6 @@ from tiny import RECIPE, basic_block_net, bottleneck_net, convnext_net, images, 
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from benchmarks.errors import UserError
 from benchmarks.methods import (
     AdaptedMethod,
     BatchNormAdapt,
@@ -31,6 +30,7 @@ from benchmarks.methods.peft_layers import targets
 from benchmarks.methods.series_adapters import SeriesConv
 from benchmarks.methods.ssf import Scaled
 from delta_core import backbone_fingerprint
+from delta_core.training.errors import UserError
 
 ADAPTED: list[AdaptedMethod] = [
     kind(recipe=RECIPE) for kind in (ParallelAdapters, SeriesAdapters, NormTuning, BitFit, ScaleShift, Lora, Ia3)

@@ -10,13 +10,10 @@ import timm
 import torch
 from torch import Tensor, nn
 
-from benchmarks.data.splits import TaskData, TensorSplit
 from benchmarks.env import Env
-from benchmarks.errors import UserError
 from benchmarks.methods import FcOnly, Paint
 from benchmarks.nets import base_check
 from benchmarks.nets.base_check import BASE_TOP1, TIMM_TOP1, confirm_base, proof_path, prove_base
-from benchmarks.recipe import Recipe
 from benchmarks.spec import Run
 from benchmarks.suites import execute as runners
 from benchmarks.suites.patching import runner as patching
@@ -26,6 +23,9 @@ from benchmarks.suites.sequence import runner as sequences
 from benchmarks.suites.sequence.spec import SequenceSpec
 from benchmarks.suites.transfer.table import PAPER_WEIGHTS as TABLE5_WEIGHTS
 from benchmarks.worlds.paper import PAPER_WEIGHTS
+from delta_core.training.data.splits import TaskData, TensorSplit
+from delta_core.training.errors import UserError
+from delta_core.training.recipe import Recipe
 from delta_core.weights import Preprocessing
 
 RECIPE = Recipe(epochs=1, lr=1, head_lr=1)

@@ -8,9 +8,9 @@ from tiny import basic_block_net, bottleneck_net, convnext_net, efficientnet_lit
 from torch import nn
 from torch.nn import functional as F
 
-from benchmarks.errors import UserError
 from benchmarks.suites.transfer.methods import channel_attention
 from delta_core import DeltaModel, JointDelta
+from delta_core.training.errors import UserError
 
 CLASSES = 3
 

@@ -11,9 +11,9 @@ from tiny import PREPROCESSING, RECIPE, images, tensor_split
 from torch import Tensor, nn
 from torchvision.transforms import v2
 
-from benchmarks.data.splits import LazySplit, Split
-from benchmarks.engine import OnEpoch, fit
-from benchmarks.errors import UserError
+from delta_core.training.data.splits import LazySplit, Split
+from delta_core.training.engine import OnEpoch, fit
+from delta_core.training.errors import UserError
 
 FABRIC = Fabric(accelerator="cpu", devices=1)
 RECIPE3 = replace(RECIPE, epochs=3)

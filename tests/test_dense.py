@@ -13,7 +13,6 @@ from fake_rows import one_row
 from lookalikes import write
 from PIL import Image
 
-from benchmarks.errors import UserError
 from benchmarks.grid.plan import plan
 from benchmarks.nets.full_size import delta_params
 from benchmarks.records.rows import Row, to_frame
@@ -27,6 +26,7 @@ from benchmarks.suites.dense.world import DENSE_TASKS, open_dense_world
 from benchmarks.worlds.options import Options
 from benchmarks.worlds.world import World
 from delta_core import DeltaConfig, DeltaError
+from delta_core.training.errors import UserError
 from reports.dense import dense_figure, dense_frame, dense_page
 
 

@@ -17,11 +17,11 @@ from benchmarks.data.catalogue.check import is_there
 from benchmarks.data.digits import DIGITS, digits_home, digits_identity, load_digits
 from benchmarks.data.embedded import clutter_digits
 from benchmarks.data.embedded.draw import generator
-from benchmarks.data.splits import Split
-from benchmarks.errors import UserError
 from benchmarks.nets.slim import PREPROCESSING
 from benchmarks.suites.domain_adaptation.world import TRANSFERS, open_digits
 from benchmarks.worlds.options import Options
+from delta_core.training.data.splits import Split
+from delta_core.training.errors import UserError
 
 COUNTS = {"train": 40, "test": 12}
 

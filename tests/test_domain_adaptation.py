@@ -12,8 +12,6 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
-from benchmarks.data.splits import TaskData, TensorSplit
-from benchmarks.engine import DivergedError, fit, predict
 from benchmarks.env import Env
 from benchmarks.grid.pool import _work
 from benchmarks.nets.slim import PREPROCESSING
@@ -36,6 +34,8 @@ from benchmarks.suites.domain_adaptation.table import methods
 from benchmarks.suites.domain_adaptation.uniform_prior import UniformPriorObjective
 from benchmarks.suites.domain_adaptation.validators import VALIDATORS
 from delta_core import DeltaConfig, backbone_fingerprint
+from delta_core.training.data.splits import TaskData, TensorSplit
+from delta_core.training.engine import DivergedError, fit, predict
 
 FABRIC = Fabric(accelerator="cpu", devices=1)
 SCHEDULE = Schedule(steps=4, lr=3e-3, batch_size=16)

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from fake_rows import one_row
 
-from benchmarks.errors import UserError
 from benchmarks.records.rows import Row, collect, diagnostics_path, to_frame, write_record
+from delta_core.training.errors import UserError
 from reports import __main__ as command
 from reports.domain_adaptation import SUITE, transfer_frame, transfer_page
 from reports.domain_figures import curves_figure, methods_of

@@ -19,7 +19,7 @@ from benchmarks.data.catalogue.check import check
 from benchmarks.data.catalogue.download import fetch
 from benchmarks.data.catalogue.entry import DataSet, Download
 from benchmarks.data.catalogue.files import unpack
-from benchmarks.errors import UserError
+from delta_core.training.errors import UserError
 
 
 @dataclass

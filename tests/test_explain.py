@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from fake_rows import fake_table2
 
-from benchmarks.errors import UserError
 from benchmarks.perf.synthetic_rows import synthetic_rows
 from benchmarks.records.rows import to_frame
 from benchmarks.tables import TABLES, runs_of
 from benchmarks.worlds.options import Options
+from delta_core.training.errors import UserError
 from reports.__main__ import main
 from reports.explain import explain
 from reports.protocol import PATCHING, departures

@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from benchmarks import feature_store
-from benchmarks.feature_store import FeatureStore
-from benchmarks.identity import content_id
+from delta_core.training import tensor_store as feature_store
+from delta_core.training.identity import content_id
+from delta_core.training.tensor_store import FeatureStore
 
 ROOT = Path(__file__).parents[1]
 KB = 1e-6  # in GB
@@ -225,7 +225,7 @@ import os, sys, time, torch
 from pathlib import Path
 sys.path[:0] = [{tests!r}, {root!r}]
 from test_feature_store import Key, rows
-from benchmarks.feature_store import FeatureStore
+from delta_core.training.tensor_store import FeatureStore
 
 def make():
     with open({log!r}, "a") as log:

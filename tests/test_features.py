@@ -12,21 +12,29 @@ from hypothesis import strategies as st
 from tiny import NETS, PREPROCESSING, RECIPE, basic_block_net, images, tensor_split, tiny_cell, tiny_task
 from torch import Tensor, nn
 
-from benchmarks import features as features_module
 from benchmarks.data import load
 from benchmarks.data.images import ImageSplit, ImageTask
 from benchmarks.data.load import load_task
-from benchmarks.data.splits import FeatureSplit, FixedViews, LazySplit, Split, TaskData, eval_batches, seen_in_views
-from benchmarks.engine import fit, predict
 from benchmarks.env import Env
-from benchmarks.errors import UserError
-from benchmarks.feature_store import FeatureStore
-from benchmarks.features import PrefixFeatures, PrefixSplit
-from benchmarks.identity import content_id
 from benchmarks.methods import DeltaNetworks, FcOnly, FineTune, Outcome, Paint, frozen
 from benchmarks.methods.frozen import measure_patch
-from benchmarks.recipe import Recipe
 from delta_core import DeltaConfig, DeltaModel
+from delta_core.training import prefix_features as features_module
+from delta_core.training.data.splits import (
+    FeatureSplit,
+    FixedViews,
+    LazySplit,
+    Split,
+    TaskData,
+    eval_batches,
+    seen_in_views,
+)
+from delta_core.training.engine import fit, predict
+from delta_core.training.errors import UserError
+from delta_core.training.identity import content_id
+from delta_core.training.prefix_features import PrefixFeatures, PrefixSplit
+from delta_core.training.recipe import Recipe
+from delta_core.training.tensor_store import FeatureStore
 
 CPU = torch.device("cpu")
 CONFIGS = [None, DeltaConfig(n_modules=1), DeltaConfig.paper(n_modules=2)]

@@ -13,7 +13,7 @@ from benchmarks import fetch
 from benchmarks.data.catalogue import CATALOGUE
 from benchmarks.data.catalogue.download import by_hand
 from benchmarks.data.catalogue.entry import Download
-from benchmarks.feature_store import FeatureStore
+from delta_core.training.tensor_store import FeatureStore
 
 
 @pytest.fixture

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from PIL import Image
 from torch import Tensor
 
-from benchmarks.data import folders
-from benchmarks.data.folders import check_image_folder, folder_identity, held_out, load_image_folder
 from benchmarks.data.listed_images import load_listed_images
-from benchmarks.data.splits import FixedViews, LazySplit, Split, TensorSplit
-from benchmarks.errors import UserError
+from delta_core.training.data import folders
+from delta_core.training.data.folders import check_image_folder, folder_identity, held_out, load_image_folder
+from delta_core.training.data.splits import FixedViews, LazySplit, Split, TensorSplit
+from delta_core.training.errors import UserError
 from delta_core.weights import Preprocessing
 
 CPU = torch.device("cpu")

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from benchmarks.data.image_files import class_folders, read_image
-from benchmarks.errors import UserError
+from delta_core.training.data.image_files import class_folders, read_image
+from delta_core.training.errors import UserError
 
 
 def test_images_are_read_upright_and_in_colour(tmp_path: Path) -> None:

@@ -11,8 +11,8 @@ import pytest
 ROOT = Path(__file__).parents[1]
 OURS = {"delta_core", "benchmarks", "reports", "tests"}
 OF_REPORTS = {
-    "benchmarks.errors",
-    "benchmarks.gate_figure",
+    "delta_core.training.errors",
+    "delta_core.training.gate_figure",
     "benchmarks.records.gates",
     "benchmarks.records.rows",
     "benchmarks.records.variance",

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from fake_rows import one_row
 
-from benchmarks.errors import UserError
 from benchmarks.records.merge import merge
 from benchmarks.records.rows import Row, collect, read_rows, write_record
+from delta_core.training.errors import UserError
 
 
 def folder(path: Path, *runs: list[Row]) -> Path:

@@ -11,14 +11,14 @@ from tiny import PREPROCESSING, RECIPE, basic_block_net, convnext_net, tensor_sp
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from benchmarks.data.splits import FeatureSplit
-from benchmarks.engine import DivergedError, fit, parameter_groups, predict, rate_factor, top1
 from benchmarks.methods import DeltaNetworks, FcOnly, FineTune, Method, Outcome, Paint
 from benchmarks.methods import paint as paint_module
 from benchmarks.methods.finetune import FineTuned, train_all
 from benchmarks.methods.frozen import measure_patch
 from benchmarks.methods.paint import ALPHAS, interpolate_, reestimate_batch_norm_
 from delta_core import DeltaConfig, backbone_fingerprint
+from delta_core.training.data.splits import FeatureSplit
+from delta_core.training.engine import DivergedError, fit, parameter_groups, predict, rate_factor, top1
 
 CPU = torch.device("cpu")
 FABRIC = Fabric(accelerator="cpu", devices=1)

@@ -25,13 +25,13 @@ sys.path.append(str(Path(__file__).parents[1] / "tools"))
 from convert import to_checkpoint, to_patch
 
 from benchmarks.env import Env
-from benchmarks.errors import UserError
 from benchmarks.records.rows import collect, write_record
 from benchmarks.suites.dense import runner as train
 from benchmarks.suites.dense.runner import config_of, pictures_path, work_folder
 from benchmarks.suites.dense.scenes import scenes_folder
 from benchmarks.suites.dense.spec import DenseRun, arms
 from delta_core import DeltaError
+from delta_core.training.errors import UserError
 
 ROOT = Path(__file__).parents[1]
 CONFIGS = sorted(path for path in ROOT.glob("*/configs/*.py") if not path.stem.endswith("_delta"))

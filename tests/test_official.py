@@ -18,16 +18,16 @@ from benchmarks.data.catalogue import CATALOGUE, entry, readers
 from benchmarks.data.catalogue.entry import DataSet, list_of
 from benchmarks.data.catalogue.held_out import as_text, draw, held_tracks, track_of
 from benchmarks.data.official import images_not_for_testing, load_official, parts_of
-from benchmarks.data.pixels import PixelStore
-from benchmarks.data.splits import FixedViews, LazySplit, Split, TaskData, TensorSplit
 from benchmarks.env import Env
-from benchmarks.errors import UserError
-from benchmarks.feature_store import FeatureStore
 from benchmarks.grid import cost
 from benchmarks.methods import DeltaNetworks, FcOnly
-from benchmarks.recipe import Recipe
 from benchmarks.suites.patching.spec import RunSpec
 from delta_core import DeltaConfig
+from delta_core.training.data.pixels import PixelStore
+from delta_core.training.data.splits import FixedViews, LazySplit, Split, TaskData, TensorSplit
+from delta_core.training.errors import UserError
+from delta_core.training.recipe import Recipe
+from delta_core.training.tensor_store import FeatureStore
 from delta_core.weights import Preprocessing
 
 CPU = torch.device("cpu")
@@ -262,9 +262,9 @@ def test_what_is_kept_belongs_to_its_size_and_data(tmp_path: Path) -> None:
 BUILD = """
 import sys, torch
 from pathlib import Path
-from benchmarks.data.pixels import PixelStore
-from benchmarks.data.splits import LazySplit
-from benchmarks.feature_store import FeatureStore
+from delta_core.training.data.pixels import PixelStore
+from delta_core.training.data.splits import LazySplit
+from delta_core.training.tensor_store import FeatureStore
 from delta_core.weights import Preprocessing
 
 class Images(torch.utils.data.Dataset):

@@ -13,12 +13,7 @@ from patch_tool_world import ARCH, CLASSES, SIZE, call, fit_words, make_world, w
 from PIL import Image
 from safetensors.torch import load_file
 
-from benchmarks.data.folders import folder_identity
-from benchmarks.data.image_files import read_image
-from benchmarks.engine import fit
 from benchmarks.env import Env
-from benchmarks.errors import UserError
-from benchmarks.identity import weights_identity
 from benchmarks.methods import frozen
 from benchmarks.patch_tool import cli as command_line
 from benchmarks.patch_tool.accuracy import Accuracy, accuracy_of
@@ -34,6 +29,11 @@ from benchmarks.suites.patching.spec import RunSpec
 from benchmarks.worlds.recipes import local_recipes
 from delta_core import DeltaModel, read_patch
 from delta_core.model import Suffix
+from delta_core.training.data.folders import folder_identity
+from delta_core.training.data.image_files import read_image
+from delta_core.training.engine import fit
+from delta_core.training.errors import UserError
+from delta_core.training.identity import weights_identity
 from delta_core.weights import Preprocessing
 
 

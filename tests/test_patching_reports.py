@@ -9,10 +9,10 @@ import pandas as pd
 import pytest
 
 from benchmarks.data.embedded import DECATHLON_TASKS, PATCH_TASKS
-from benchmarks.errors import UserError
 from benchmarks.records.rows import Row, row_schema, to_frame
 from benchmarks.suites.patching.ablations import TABLE8_TASKS
 from benchmarks.suites.patching.table import TABLE1_WEIGHTS, TABLE10_MORE_ARCHITECTURES
+from delta_core.training.errors import UserError
 from reports import claims, lint, paper, sequence_pages, sequences, table9, tables
 from reports.layout import page
 from reports.reduce import table_frame

@@ -11,8 +11,6 @@ import pytest
 import torch
 from PIL import Image
 
-from benchmarks.errors import UserError
-from benchmarks.memory import peak_resident_mb
 from benchmarks.perf import (
     command,
     forward_patches,
@@ -31,6 +29,8 @@ from benchmarks.perf.rows import PerfRow, perf_row, write_rows
 from benchmarks.perf.synthetic_rows import synthetic_rows
 from benchmarks.perf.time_to_accuracy import Kind, Point, rows_of
 from benchmarks.records.rows import row_schema, to_frame
+from delta_core.training.errors import UserError
+from delta_core.training.process import peak_resident_mb
 
 
 @pytest.fixture(scope="module")

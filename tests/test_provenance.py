@@ -3,7 +3,7 @@
 import subprocess
 from pathlib import Path
 
-from benchmarks.provenance import state_of
+from delta_core.training.provenance import state_of
 
 
 def test_changed_code_is_dirty_and_changed_results_are_not(tmp_path: Path) -> None:

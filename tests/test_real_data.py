@@ -14,15 +14,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from benchmarks.data.folders import load_image_folder
 from benchmarks.data.listed_images import load_listed_images
-from benchmarks.data.splits import Split, eval_batches
-from benchmarks.engine import predict, top1
-from benchmarks.fabric import to_device
 from benchmarks.patch_tool.accuracy import accuracy_of
 from benchmarks.patch_tool.cli import main
 from delta_core import DeltaModel, load_patch
 from delta_core.patch import Patch
+from delta_core.training.data.folders import load_image_folder
+from delta_core.training.data.splits import Split, eval_batches
+from delta_core.training.engine import predict, top1
+from delta_core.training.fabric import to_device
 from delta_core.weights import load_backbone, preprocessing_of
 
 DATA = os.environ.get("DELTA_DATA_ROOT")

@@ -18,10 +18,10 @@ from benchmarks.data.catalogue import CATALOGUE
 from benchmarks.data.catalogue.check import check
 from benchmarks.data.catalogue.voc import detection, segmentation
 from benchmarks.data.digits import load_digits
-from benchmarks.data.folders import load_image_folder
 from benchmarks.data.listed_images import load_listed_images
-from benchmarks.errors import UserError
 from benchmarks.suites.dense.data import DenseData, count_images, detection_data, segmentation_data
+from delta_core.training.data.folders import load_image_folder
+from delta_core.training.errors import UserError
 from delta_core.weights import Preprocessing
 
 DATA = os.environ.get("DELTA_DATA_ROOT")

@@ -13,10 +13,10 @@ from fake_rows import one_row
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from benchmarks.errors import UserError
 from benchmarks.records import rows as record
 from benchmarks.records.files import atomic_text
 from benchmarks.records.rows import KEY, Row, collect, read_rows, record_path, row_schema, to_frame, write_record
+from delta_core.training.errors import UserError
 
 percent = st.floats(0, 100)
 

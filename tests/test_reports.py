@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from benchmarks.errors import UserError
 from benchmarks.records.rows import Row, Scale, row_schema, to_frame
+from delta_core.training.errors import UserError
 from reports import paper
 from reports.__main__ import COMMANDS, main
 from reports.layout import Page, page
@@ -476,4 +476,4 @@ def test_reports_import_neither_torch_nor_the_rest_of_the_project() -> None:
         "print('torch' in sys.modules, *sorted(m for m in sys.modules if m.split('.')[0] in folders))"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["False", "benchmarks", "benchmarks.errors", "benchmarks.records.rows"]
+    assert done.stdout.split() == ["False", "benchmarks", "delta_core.training.errors", "benchmarks.records.rows"]

@@ -13,9 +13,6 @@ from tiny import RECIPE, basic_block_net, images, tensor_split, tiny_cell, tiny_
 from benchmarks.data.embedded import CLASS_NAMES
 from benchmarks.data.groups import check_group, members
 from benchmarks.data.joint import joint_task
-from benchmarks.data.splits import FixedViews, LazySplit, TaskData, TensorSplit
-from benchmarks.engine import fit, predict
-from benchmarks.errors import UserError
 from benchmarks.methods import Paint
 from benchmarks.methods.paint import ALPHAS, interpolate_
 from benchmarks.suites.sequence.runner import score, walk
@@ -24,6 +21,9 @@ from benchmarks.tables import runs_of, table_of
 from benchmarks.worlds.open import open_world
 from benchmarks.worlds.options import Options
 from delta_core import DeltaConfig, DeltaModel, backbone_fingerprint
+from delta_core.training.data.splits import FixedViews, LazySplit, TaskData, TensorSplit
+from delta_core.training.engine import fit, predict
+from delta_core.training.errors import UserError
 
 CPU = torch.device("cpu")
 TASKS = tuple(

@@ -13,9 +13,7 @@ from hypothesis import strategies as st
 from tiny import basic_block_net, tiny_cell, tiny_task
 
 from benchmarks.env import Env
-from benchmarks.identity import NEW_SINCE_RECORDED, canonical_json, content_id, derive_seed
 from benchmarks.methods import Cell, DeltaNetworks, FcOnly, FineTune, Method, Outcome, Paint
-from benchmarks.recipe import Recipe
 from benchmarks.suites.patching import runner as patching
 from benchmarks.suites.patching import table as patching_tables
 from benchmarks.suites.patching.spec import RunSpec
@@ -23,6 +21,8 @@ from benchmarks.tables import runs_of, table_of
 from benchmarks.worlds.open import open_world
 from benchmarks.worlds.options import Options
 from delta_core import DeltaConfig
+from delta_core.training.identity import NEW_SINCE_RECORDED, canonical_json, content_id, derive_seed
+from delta_core.training.recipe import Recipe
 
 recipes = st.builds(
     Recipe,

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from fake_rows import plain_run
 
-from benchmarks.errors import UserError
 from benchmarks.records.rows import Row, to_frame, write_record
+from delta_core.training.errors import UserError
 from reports import __main__ as command
 from reports.study import OVERALL, SUITE, study_figure, study_frame, study_page
 

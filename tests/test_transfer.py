@@ -17,10 +17,7 @@ from torch import nn
 
 from benchmarks.data.embedded import FINE_GRAINED_TASKS, autos, draw, planes
 from benchmarks.data.load import ArrayImages
-from benchmarks.data.splits import LazySplit, TensorSplit
-from benchmarks.engine import _order, fit, parameter_groups
 from benchmarks.env import Env
-from benchmarks.errors import UserError
 from benchmarks.methods import Cell
 from benchmarks.suites.transfer import rates
 from benchmarks.suites.transfer.data import PairedViews, as_they_are, load_rate
@@ -29,6 +26,9 @@ from benchmarks.suites.transfer.table import SCHEDULES, TRANSFER_TASKS, article_
 from benchmarks.tables import runs_of
 from benchmarks.worlds.open import open_world
 from benchmarks.worlds.options import Options
+from delta_core.training.data.splits import LazySplit, TensorSplit
+from delta_core.training.engine import _order, fit, parameter_groups
+from delta_core.training.errors import UserError
 from reports.transfer import METHODS
 
 CPU = torch.device("cpu")

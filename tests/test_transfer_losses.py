@@ -10,7 +10,6 @@ from tiny import RECIPE, basic_block_net, efficientnet_lite_net, images
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from benchmarks.engine import Objective
 from benchmarks.suites.transfer.methods import bi_tuning, channel_attention
 from benchmarks.suites.transfer.methods.bi_tuning import BiTuning, BiTuningObjective, KeyQueue, contrastive_loss
 from benchmarks.suites.transfer.methods.bss import BssObjective, smallest_energy
@@ -21,6 +20,7 @@ from benchmarks.suites.transfer.methods.relationship import calibrated_relations
 from benchmarks.suites.transfer.methods.stochnorm import StochasticNorm, replace_norms_
 from delta_core import DeltaModel, JointDelta
 from delta_core.families import base_head, pool
+from delta_core.training.engine import Objective
 
 CLASSES = 3
 

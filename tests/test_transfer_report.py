@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 from fake_rows import one_row
 
-from benchmarks.errors import UserError
 from benchmarks.records.rows import Row, Scale, to_frame
+from delta_core.training.errors import UserError
 from reports.explain import explain
 from reports.render import to_latex, to_markdown
 from reports.transfer import METHODS, RATES, transfer_frame, transfer_page

@@ -9,12 +9,12 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
-from benchmarks.data.splits import TaskData, TensorSplit
-from benchmarks.engine import predict
-from benchmarks.feature_store import FeatureStore
 from benchmarks.methods import Cell
-from benchmarks.recipe import Recipe
 from delta_core import DeltaConfig, DeltaModel
+from delta_core.training.data.splits import TaskData, TensorSplit
+from delta_core.training.engine import predict
+from delta_core.training.recipe import Recipe
+from delta_core.training.tensor_store import FeatureStore
 from delta_core.weights import Preprocessing
 
 PREPROCESSING = Preprocessing(

@@ -13,9 +13,9 @@ from benchmarks.data.catalogue.check import open_splits
 from benchmarks.data.catalogue.entry import Examples
 from benchmarks.data.catalogue.held_out import held_and_kept
 from benchmarks.data.catalogue.readers import Pixels
-from benchmarks.data.splits import TaskData, TensorSplit
-from benchmarks.errors import UserError
-from benchmarks.identity import derive_seed
+from delta_core.training.data.splits import TaskData, TensorSplit
+from delta_core.training.errors import UserError
+from delta_core.training.identity import derive_seed
 from delta_core.weights import Preprocessing
 
 DIGITS = ("mnist", "usps", "svhn")

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Literal
 
-from benchmarks.errors import UserError
+from delta_core.training.errors import UserError
 
 Grouping = Literal["single", "joint", "sequence"]
 """What a table makes of a task's name: one task, or several at once or in turn."""

@@ -11,7 +11,7 @@ from torch.utils.data import ConcatDataset, Dataset
 from torchvision.transforms import v2
 
 from benchmarks.data.groups import grouped
-from benchmarks.data.splits import FixedViews, LazySplit, Split, TaskData, TensorSplit, ViewDataset
+from delta_core.training.data.splits import FixedViews, LazySplit, Split, TaskData, TensorSplit, ViewDataset
 
 
 def joint_task(tasks: Sequence[TaskData]) -> TaskData:

@@ -9,10 +9,10 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from benchmarks.data.folders import folder_identity, in_memory_if_small
-from benchmarks.data.image_files import read_image
-from benchmarks.data.splits import LazySplit, Split, TaskData
-from benchmarks.errors import UserError
+from delta_core.training.data.folders import folder_identity, in_memory_if_small
+from delta_core.training.data.image_files import read_image
+from delta_core.training.data.splits import LazySplit, Split, TaskData
+from delta_core.training.errors import UserError
 from delta_core.weights import Preprocessing
 
 

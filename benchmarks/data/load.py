@@ -10,15 +10,15 @@ from torch.utils.data import Dataset
 
 from benchmarks.data.catalogue import CATALOGUE
 from benchmarks.data.embedded import load_embedded
-from benchmarks.data.folders import load_image_folder
 from benchmarks.data.groups import members
 from benchmarks.data.images import ImageSplit
 from benchmarks.data.joint import joint_task
 from benchmarks.data.listed_images import load_listed_images
 from benchmarks.data.official import load_official
-from benchmarks.data.splits import LazySplit, Split, TaskData, TensorSplit, seen_in_views
 from benchmarks.env import Env
-from benchmarks.feature_store import FeatureStore
+from delta_core.training.data.folders import load_image_folder
+from delta_core.training.data.splits import LazySplit, Split, TaskData, TensorSplit, seen_in_views
+from delta_core.training.tensor_store import FeatureStore
 from delta_core.weights import Preprocessing
 
 

@@ -10,10 +10,10 @@ from torch.utils.data import ConcatDataset, Dataset, Subset
 from benchmarks.data.catalogue.check import data_sha, open_splits
 from benchmarks.data.catalogue.entry import DataSet, Examples
 from benchmarks.data.catalogue.held_out import held_and_kept, held_tracks
-from benchmarks.data.pixels import PixelStore
-from benchmarks.data.splits import LazySplit, Split, TaskData, seen_in_views
-from benchmarks.errors import UserError
-from benchmarks.feature_store import FeatureStore
+from delta_core.training.data.pixels import PixelStore
+from delta_core.training.data.splits import LazySplit, Split, TaskData, seen_in_views
+from delta_core.training.errors import UserError
+from delta_core.training.tensor_store import FeatureStore
 from delta_core.weights import Preprocessing
 
 Part = tuple[Examples, Tensor]

@@ -5,12 +5,12 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal
 
-from benchmarks.errors import UserError
 from benchmarks.nets.open import EMBEDDED_BASE_CLASSES, open_backbone
 from benchmarks.nets.pretraining import checkpoint_path, load_pretrained
 from benchmarks.records.rows import SCRATCH, read_rows, record_path
 from benchmarks.spec import Run
 from benchmarks.worlds.world import World
+from delta_core.training.errors import UserError
 
 
 @dataclass(frozen=True, kw_only=True)

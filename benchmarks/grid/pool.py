@@ -19,11 +19,8 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.allocator import keep_freed_memory
 from benchmarks.data.embedded import ALL_TASKS, load_embedded
 from benchmarks.env import Env
-from benchmarks.errors import UserError
-from benchmarks.fabric import devices_of
 from benchmarks.grid.plan import Planned
 from benchmarks.nets.pretraining import BaseSpec, checkpoint_path, pretrain
 from benchmarks.records.files import atomic_text
@@ -31,6 +28,9 @@ from benchmarks.records.rows import Row, record_path, write_record
 from benchmarks.spec import Run
 from benchmarks.suites.execute import execute
 from benchmarks.worlds.world import World
+from delta_core.training.errors import UserError
+from delta_core.training.fabric import devices_of
+from delta_core.training.process import keep_freed_memory
 
 Job = str | BaseSpec | Run
 """A task to draw, a base to pre-train, or a run."""

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pandas as pd
 
-from benchmarks.errors import UserError
 from benchmarks.grid.plan import plan
 from benchmarks.grid.pool import Result, run_all
 from benchmarks.records.rows import KEY, read_records, read_rows
@@ -16,6 +15,7 @@ from benchmarks.suites.dense.spec import SUITE as DENSE
 from benchmarks.tables import TABLES, runs_of
 from benchmarks.worlds.options import Options
 from benchmarks.worlds.world import World
+from delta_core.training.errors import UserError
 
 COMPARED = ("value", "n_examples", "backbone_sha_before", "backbone_sha_after", "data_sha")
 

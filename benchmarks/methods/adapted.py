@@ -18,11 +18,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from benchmarks.engine import fit
 from benchmarks.methods.base import EVAL_SPLITS, Cell, Method, Outcome, new_head
 from benchmarks.methods.frozen import base_after
 from delta_core import backbone_fingerprint
 from delta_core.families import base_head, feature_size, pool
+from delta_core.training.engine import fit
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from benchmarks.data.splits import TaskData, eval_batches
-from benchmarks.engine import predict, top1
-from benchmarks.feature_store import FeatureStore
 from benchmarks.nets.full_size import backbone_params
-from benchmarks.recipe import Recipe
-from benchmarks.records.gate_values import SkipGate
 from benchmarks.records.rows import Selection
+from delta_core.training.data.splits import TaskData, eval_batches
+from delta_core.training.engine import predict, top1
+from delta_core.training.recipe import Recipe
+from delta_core.training.skip_gate import SkipGate
+from delta_core.training.tensor_store import FeatureStore
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric

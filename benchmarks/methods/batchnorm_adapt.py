@@ -14,13 +14,14 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torchvision.transforms import v2
 
-from benchmarks.data.splits import channels_last
-from benchmarks.errors import UserError
-from benchmarks.features import PrefixFeatures
 from benchmarks.methods.adapted import own_norms, sharing_copy
 from benchmarks.methods.base import EVAL_SPLITS, Cell, Method, Outcome
-from benchmarks.methods.frozen import TASK, base_after, train_patch
+from benchmarks.methods.frozen import TASK, base_after
 from delta_core import DeltaModel, backbone_fingerprint
+from delta_core.training.data.splits import channels_last
+from delta_core.training.errors import UserError
+from delta_core.training.patch import train_patch
+from delta_core.training.prefix_features import PrefixFeatures
 
 IMAGES = 80
 """Images that statistics are adapted on, one at a time."""

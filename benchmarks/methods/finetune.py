@@ -7,11 +7,11 @@ from typing import Any, ClassVar, cast
 
 from torch import Tensor, nn
 
-from benchmarks.engine import fit
 from benchmarks.methods.base import EVAL_SPLITS, Cell, Measurement, Method, Outcome, new_head
-from benchmarks.recipe import Recipe
 from delta_core import backbone_fingerprint
 from delta_core.families import base_head, feature_size, pool
+from delta_core.training.engine import fit
+from delta_core.training.recipe import Recipe
 
 
 class FineTuned(nn.Module):

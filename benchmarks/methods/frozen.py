@@ -2,21 +2,19 @@
 
 import time
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 
-from benchmarks.data.splits import eval_batches
-from benchmarks.engine import OnEpoch, fit
-from benchmarks.features import PrefixFeatures
 from benchmarks.methods.base import EVAL_SPLITS, Cell, Measurement, Outcome
-from benchmarks.recipe import Recipe
 from delta_core import DeltaConfig, DeltaModel, backbone_fingerprint
+from delta_core.training.patch import train_patch
+from delta_core.training.prefix_features import PrefixFeatures
+from delta_core.training.recipe import Recipe
 
 if TYPE_CHECKING:
-    from lightning_fabric import Fabric
+    pass
 
 TASK = "task"
 
@@ -84,31 +82,6 @@ def outcome_of(trained: Trained) -> Outcome:
         backbone_sha_after=backbone_fingerprint(trained.model.backbone),
         base_logits_equal=equal,
     )
-
-
-def train_patch(
-    model: DeltaModel,
-    features: PrefixFeatures,
-    recipe: Recipe,
-    fabric: "Fabric",
-    *,
-    seed: int,
-    on_epoch: OnEpoch | None = None,
-    checkpoint: Path | None = None,
-) -> int:
-    """Calibrate and train the active patch of a model; returns the number of optimiser steps.
-
-    With fixed views (`recipe.views >= 1`) only the suffix is trained, on features of the frozen prefix. `seed`,
-    `on_epoch` and `checkpoint` are those of `engine.fit`.
-    """
-    patch = model.patch()
-    trained: nn.Module = model
-    train = features.task.train
-    if recipe.views:
-        train, trained = features.of("train"), model.split_at_first_patch()[1]
-    if patch.config and patch.config.norm_start == "identity":
-        model.calibrate(eval_batches(train, fabric.device), from_prefix=trained is not model)
-    return fit(trained, patch.head, train, recipe, fabric, seed=seed, on_epoch=on_epoch, checkpoint=checkpoint)
 
 
 def base_after(cell: Cell, net: nn.Module) -> tuple[tuple[Measurement, ...], bool]:

@@ -14,10 +14,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from benchmarks.data.splits import PartOfSplit, TaskData
-from benchmarks.errors import UserError
 from benchmarks.methods.base import EVAL_SPLITS, Cell, Measurement, Method, Outcome
 from benchmarks.methods.finetune import FineTuned, train_all, tuned_outcome
+from delta_core.training.data.splits import PartOfSplit, TaskData
+from delta_core.training.errors import UserError
 
 ALPHAS: tuple[float, ...] = tuple(round(0.1 * step, 1) for step in range(11))
 """The grid of the paper (Table 11) and of PAINT's README."""

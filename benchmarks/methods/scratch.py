@@ -7,11 +7,11 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from benchmarks.engine import fit
 from benchmarks.methods.base import EVAL_SPLITS, Cell, Measurement, Method, Outcome
 from benchmarks.methods.finetune import FineTuned
 from benchmarks.nets.full_size import backbone_params, delta_params
 from delta_core import DeltaConfig, DeltaModel, JointDelta, backbone_fingerprint
+from delta_core.training.engine import fit
 
 TOP5_FROM_CLASSES = 50
 """Tasks with at least so many classes are measured in top-5 as well (Table 13: ImageNet)."""

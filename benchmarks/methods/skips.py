@@ -5,15 +5,15 @@ from typing import ClassVar
 
 import torch
 
-from benchmarks.data.splits import eval_batches
-from benchmarks.gates import gate_statistics, gates_of, with_mean_gates
 from benchmarks.methods.base import Cell, Measurement, Method, Outcome
 from benchmarks.methods.delta import DeltaNetworks
 from benchmarks.methods.frozen import SHARE_OF_FULL_TRAINING, Trained, measure_patch, outcome_of, train_cell
 from benchmarks.nets.full_size import added_gmac, delta_params
-from benchmarks.recipe import Recipe
 from delta_core import DeltaConfig
 from delta_core.config import Gating
+from delta_core.training.data.splits import eval_batches
+from delta_core.training.gate_values import gate_statistics, gates_of, with_mean_gates
+from delta_core.training.recipe import Recipe
 
 MEAN_GATES = "gates at their mean"
 """Ending of the arm of a Delta run whose gates no longer see the input: held at their mean over training images."""

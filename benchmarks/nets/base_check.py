@@ -12,12 +12,12 @@ from pathlib import Path
 from torch import nn
 
 from benchmarks.data.load import load_base_task
-from benchmarks.data.splits import TaskData, eval_batches
-from benchmarks.engine import predict, top1
 from benchmarks.env import Env
-from benchmarks.errors import UserError
 from benchmarks.records.files import atomic_text
 from delta_core import backbone_fingerprint
+from delta_core.training.data.splits import TaskData, eval_batches
+from delta_core.training.engine import predict, top1
+from delta_core.training.errors import UserError
 from delta_core.weights import preprocessing_of
 
 TOLERANCE = 0.3

@@ -6,11 +6,11 @@ import torch
 from torch import nn
 
 from benchmarks.env import Env
-from benchmarks.identity import derive_seed
 from benchmarks.nets.pretraining import load_pretrained
 from benchmarks.nets.slim import PREPROCESSING, slim_backbone
 from benchmarks.records.rows import SCRATCH, Scale
 from benchmarks.spec import Run
+from delta_core.training.identity import derive_seed
 from delta_core.weights import Preprocessing, load_backbone, preprocessing_of
 
 EMBEDDED_BASE_CLASSES = 62

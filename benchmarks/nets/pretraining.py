@@ -12,18 +12,18 @@ from torch import nn
 
 from benchmarks.data.embedded import BASE_TASK, data_version
 from benchmarks.data.load import load_task
-from benchmarks.data.splits import eval_batches
-from benchmarks.engine import fit, predict, top1
 from benchmarks.env import Env
-from benchmarks.errors import UserError
-from benchmarks.fabric import make_fabric, to_device
-from benchmarks.identity import canonical_json, content_id, derive_seed
 from benchmarks.nets.slim import PREPROCESSING, slim_backbone
-from benchmarks.provenance import provenance
-from benchmarks.recipe import Recipe
 from benchmarks.records.rows import Row
 from delta_core import backbone_fingerprint
 from delta_core.families import base_head
+from delta_core.training.data.splits import eval_batches
+from delta_core.training.engine import fit, predict, top1
+from delta_core.training.errors import UserError
+from delta_core.training.fabric import make_fabric, to_device
+from delta_core.training.identity import canonical_json, content_id, derive_seed
+from delta_core.training.provenance import provenance
+from delta_core.training.recipe import Recipe
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,7 +5,7 @@ from typing import Any
 import timm
 from torch import nn
 
-from benchmarks.errors import UserError
+from delta_core.training.errors import UserError
 from delta_core.weights import Preprocessing
 
 PREPROCESSING = Preprocessing(

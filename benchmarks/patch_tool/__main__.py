@@ -1,6 +1,6 @@
 """`delta-patch`."""
 
-from benchmarks.quick_start import quick_start
+from delta_core.training.process import quick_start
 
 
 def main() -> None:

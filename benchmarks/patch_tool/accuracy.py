@@ -54,7 +54,7 @@ class Accuracy:
 
 def accuracy_of(logits: Tensor, labels: Tensor, class_names: tuple[str, ...]) -> Accuracy:
     """Count the answers of logits (B, N) to labels (B,)."""
-    # Slow to import, see `benchmarks.fabric.make_fabric`.
+    # Slow to import, see `delta_core.training.fabric.make_fabric`.
     from torchmetrics.functional.classification import multiclass_confusion_matrix
 
     confusion = multiclass_confusion_matrix(logits, labels, num_classes=len(class_names))

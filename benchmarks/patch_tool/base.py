@@ -6,9 +6,9 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from benchmarks.errors import UserError
 from delta_core import DeltaModel, PatchFile, load_patch, read_patch
 from delta_core.patch_io import JSON_NAME
+from delta_core.training.errors import UserError
 from delta_core.weights import FILE, load_backbone, weights_name
 
 

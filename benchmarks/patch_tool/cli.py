@@ -12,9 +12,6 @@ import tyro
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from benchmarks.engine import DivergedError
-from benchmarks.errors import UserError
-from benchmarks.fabric import devices_of, to_device
 from benchmarks.patch_tool.base import find_patches, open_files, put_on
 from benchmarks.patch_tool.evaluate import evaluate_patch
 from benchmarks.patch_tool.fit import Listener, fit_patch
@@ -23,6 +20,9 @@ from benchmarks.patch_tool.inspect import Inspection, check_picture
 from benchmarks.patch_tool.options import FitOptions
 from benchmarks.patch_tool.predict import predict_images
 from delta_core import DeltaError
+from delta_core.training.engine import DivergedError
+from delta_core.training.errors import UserError
+from delta_core.training.fabric import devices_of, to_device
 
 Arch = Annotated[str | None, tyro.conf.arg(help="Architecture, where the patch does not say or says it wrongly.")]
 Weights = Annotated[str | None, tyro.conf.arg(help="Weights of the net, where they were a file: its path.")]

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Subset
 
-from benchmarks.data.folders import (
+from delta_core.training.data.folders import (
     check_classes,
     check_image_folder,
     folder_identity,
@@ -16,10 +16,10 @@ from benchmarks.data.folders import (
     in_memory_if_small,
     load_image_folder,
 )
-from benchmarks.data.image_files import ClassFolders, class_folders
-from benchmarks.data.splits import LazySplit, Split, TaskData
-from benchmarks.errors import UserError
-from benchmarks.identity import derive_seed
+from delta_core.training.data.image_files import ClassFolders, class_folders
+from delta_core.training.data.splits import LazySplit, Split, TaskData
+from delta_core.training.errors import UserError
+from delta_core.training.identity import derive_seed
 from delta_core.weights import Preprocessing
 
 HELD_OUT = 0.2

@@ -10,16 +10,8 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from benchmarks.data.splits import eval_batches
-from benchmarks.engine import predict, top1
 from benchmarks.env import CACHE_GB
-from benchmarks.errors import UserError
-from benchmarks.fabric import devices_of, make_fabric, to_device
-from benchmarks.feature_store import FeatureStore
-from benchmarks.features import PrefixFeatures
-from benchmarks.identity import weights_identity
 from benchmarks.methods import DeltaNetworks
-from benchmarks.methods.frozen import train_patch
 from benchmarks.patch_tool.accuracy import Accuracy, accuracy_of
 from benchmarks.patch_tool.base import open_net
 from benchmarks.patch_tool.card import write_card
@@ -27,11 +19,19 @@ from benchmarks.patch_tool.confusion import draw_confusion
 from benchmarks.patch_tool.data import Photos, check_photos, load_photos
 from benchmarks.patch_tool.options import FitOptions
 from benchmarks.patch_tool.record import TrainingRecord
-from benchmarks.provenance import provenance
 from benchmarks.suites.patching.spec import RunSpec
 from delta_core import DeltaModel, FrozenError, backbone_fingerprint, save_patch
 from delta_core.patch import check_patch_name
 from delta_core.patch_io import JSON_NAME
+from delta_core.training.data.splits import eval_batches
+from delta_core.training.engine import predict, top1
+from delta_core.training.errors import UserError
+from delta_core.training.fabric import devices_of, make_fabric, to_device
+from delta_core.training.identity import weights_identity
+from delta_core.training.patch import train_patch
+from delta_core.training.prefix_features import PrefixFeatures
+from delta_core.training.provenance import provenance
+from delta_core.training.tensor_store import FeatureStore
 from delta_core.weights import Preprocessing, default_weights, is_file, preprocessing_of, weights_name
 
 

@@ -8,13 +8,13 @@ import torch
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from benchmarks.data.image_files import read_image
-from benchmarks.data.splits import channels_last
-from benchmarks.errors import UserError
-from benchmarks.gate_figure import ON, draw_gates
-from benchmarks.gates import recorded_gates, skip_gates
 from benchmarks.patch_tool.predict import class_names_of
 from delta_core import DeltaModel
+from delta_core.training.data.image_files import read_image
+from delta_core.training.data.splits import channels_last
+from delta_core.training.errors import UserError
+from delta_core.training.gate_figure import ON, draw_gates
+from delta_core.training.gate_values import recorded_gates, skip_gates
 from delta_core.weights import preprocessing_of
 
 PICTURES = (".pdf", ".png", ".svg")

@@ -7,11 +7,10 @@ from typing import Annotated
 
 import tyro
 
-from benchmarks.errors import UserError
 from benchmarks.methods import DeltaNetworks, FcOnly
-from benchmarks.worlds.options import check_counts, check_precision
 from benchmarks.worlds.recipes import LOCAL_EPOCHS, local_recipes
 from delta_core import DeltaConfig
+from delta_core.training.errors import UserError, check_counts, check_precision
 
 
 @dataclass(frozen=True, kw_only=True)

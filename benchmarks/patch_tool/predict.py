@@ -6,11 +6,11 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.data.image_files import read_image
-from benchmarks.data.splits import channels_last
-from benchmarks.errors import UserError
 from delta_core import DeltaModel
 from delta_core.patch import Patch
+from delta_core.training.data.image_files import read_image
+from delta_core.training.data.splits import channels_last
+from delta_core.training.errors import UserError
 from delta_core.weights import Preprocessing, preprocessing_of
 
 BATCH_SIZE = 32

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.recipe import Recipe
+from delta_core.training.recipe import Recipe
 
 NAME = "training.json"
 

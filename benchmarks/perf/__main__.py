@@ -2,9 +2,9 @@
 
 import sys
 
-from benchmarks.errors import UserError
 from benchmarks.perf.command import command
 from benchmarks.perf.paired import in_fresh_process
+from delta_core.training.errors import UserError
 
 
 def main() -> None:

@@ -7,10 +7,10 @@ from pathlib import Path
 import torch
 import tyro
 
-from benchmarks.errors import UserError
 from benchmarks.perf import forward_patches, inference, peers, pixels, reports, skip_sums, time_to_accuracy, training
 from benchmarks.perf.figure import draw_curves, draw_ratios
 from benchmarks.perf.rows import PerfRow, write_rows
+from delta_core.training.errors import UserError
 
 MEASUREMENTS: dict[str, Callable[..., list[PerfRow]]] = {
     "forward_patches": forward_patches.measure,

@@ -12,10 +12,10 @@ import timm
 import torch
 from torch import Tensor, nn
 
-from benchmarks.memory import peak_resident_mb
 from benchmarks.perf.paired import in_fresh_process, interleaved_seconds
 from benchmarks.perf.rows import PerfRow, perf_row
 from delta_core import DeltaConfig, DeltaModel
+from delta_core.training.process import peak_resident_mb
 
 Kind = Literal["ours", "models", "finetuned"]
 CLASSES = 10

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import torch
 
-from benchmarks.allocator import keep_freed_memory
+from delta_core.training.process import keep_freed_memory
 
 T = TypeVar("T")
 

@@ -9,12 +9,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from benchmarks.data.folders import load_image_folder
-from benchmarks.data.pixels import PixelStore
-from benchmarks.data.splits import LazySplit, TensorSplit
-from benchmarks.errors import UserError
-from benchmarks.feature_store import FeatureStore
 from benchmarks.perf.rows import PerfRow, perf_row
+from delta_core.training.data.folders import load_image_folder
+from delta_core.training.data.pixels import PixelStore
+from delta_core.training.data.splits import LazySplit, TensorSplit
+from delta_core.training.errors import UserError
+from delta_core.training.tensor_store import FeatureStore
 from delta_core.weights import Preprocessing
 
 CPU = torch.device("cpu")

@@ -9,8 +9,8 @@ from statistics import median, quantiles
 
 import torch
 
-from benchmarks.provenance import provenance
 from benchmarks.records.files import atomic_text
+from delta_core.training.provenance import provenance
 
 
 @dataclass(frozen=True, kw_only=True)

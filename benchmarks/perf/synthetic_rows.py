@@ -7,12 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.data.groups import members
-from benchmarks.identity import canonical_json
 from benchmarks.methods import DeltaArm, DeltaGates, Measurement, Paint, Scratch
 from benchmarks.methods.base import EVAL_SPLITS
 from benchmarks.methods.paint import ALPHAS
 from benchmarks.methods.skips import MEAN_GATES
-from benchmarks.provenance import versions
 from benchmarks.records.rows import Row
 from benchmarks.spec import Run
 from benchmarks.suites.dense.spec import DenseRun
@@ -22,6 +20,8 @@ from benchmarks.suites.sequence.spec import SequenceSpec
 from benchmarks.suites.transfer.methods.base import Transfer
 from benchmarks.tables import TABLES, runs_of
 from benchmarks.worlds.options import Options
+from delta_core.training.identity import canonical_json
+from delta_core.training.provenance import versions
 
 BASE_TOP1 = 90.0
 """Of every untouched net, in per cent."""

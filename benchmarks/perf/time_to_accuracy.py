@@ -12,22 +12,22 @@ import torch
 from lightning_fabric import Fabric
 from torch import nn
 
-from benchmarks.data.folders import load_image_folder
-from benchmarks.data.splits import TaskData, eval_batches
-from benchmarks.engine import fit, predict, top1
-from benchmarks.errors import UserError
-from benchmarks.feature_store import FeatureStore
-from benchmarks.features import PrefixFeatures
 from benchmarks.methods import Lora
 from benchmarks.methods.adapted import AdaptedNet
 from benchmarks.methods.finetune import FineTuned
-from benchmarks.methods.frozen import train_patch
 from benchmarks.perf.arms import ADAPTERS
 from benchmarks.perf.rows import PerfRow, perf_row
-from benchmarks.recipe import Recipe
 from benchmarks.records.files import atomic_text
 from benchmarks.worlds.recipes import Recipes, local_recipes
 from delta_core import DeltaConfig, DeltaModel
+from delta_core.training.data.folders import load_image_folder
+from delta_core.training.data.splits import TaskData, eval_batches
+from delta_core.training.engine import fit, predict, top1
+from delta_core.training.errors import UserError
+from delta_core.training.patch import train_patch
+from delta_core.training.prefix_features import PrefixFeatures
+from delta_core.training.recipe import Recipe
+from delta_core.training.tensor_store import FeatureStore
 from delta_core.weights import load_backbone, preprocessing_of
 
 Kind = Literal["head", "delta", "finetune", "lora", "parallel_adapters", "series_adapters"]

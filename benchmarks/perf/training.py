@@ -9,7 +9,7 @@ from torch import Tensor
 from benchmarks.perf.arms import CLASSES, Arm, Trained, build
 from benchmarks.perf.paired import in_fresh_process, interleaved_seconds
 from benchmarks.perf.rows import PerfRow, perf_row
-from benchmarks.provenance import peak_mem_mb
+from delta_core.training.provenance import peak_mem_mb
 
 
 def measure_epoch(

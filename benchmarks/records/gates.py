@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from benchmarks.errors import UserError
 from benchmarks.records.files import atomic_text
-from benchmarks.records.gate_values import SkipGate
 from benchmarks.records.rows import Scale
+from delta_core.training.errors import UserError
+from delta_core.training.skip_gate import SkipGate
 
 
 @dataclass(frozen=True, kw_only=True)

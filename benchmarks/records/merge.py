@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from benchmarks.errors import UserError
 from benchmarks.records.rows import KEY, Scale, collect, read_records, read_rows, write_rows
+from delta_core.training.errors import UserError
 
 
 def merge(results: Path, scale: Scale, sources: Sequence[Path]) -> pd.DataFrame:

@@ -15,8 +15,8 @@ from typing import Literal, get_args
 import pandas as pd
 import pandera.pandas as pa
 
-from benchmarks.errors import UserError
 from benchmarks.records.files import atomic_text
+from delta_core.training.errors import UserError
 
 SCHEMA_VERSION = 1
 

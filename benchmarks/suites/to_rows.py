@@ -1,9 +1,9 @@
 """What a run measured -> its rows."""
 
-from benchmarks.identity import canonical_json
 from benchmarks.methods import Outcome
 from benchmarks.records.rows import Row
 from benchmarks.spec import Run
+from delta_core.training.identity import canonical_json
 
 
 def rows_of(
@@ -27,7 +27,7 @@ def rows_of(
         data_sha: identity of the task's data as they were read.
         transform: preprocessing of the task's images.
         elapsed_s: whole run; what is not training counts as evaluation.
-        origin: columns of `benchmarks.provenance.provenance`.
+        origin: columns of `delta_core.training.provenance.provenance`.
     """
     method = run.method
     return [

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import tyro
 
-from benchmarks.errors import UserError
 from benchmarks.records.variance import correlation_path, read_variances, variance_path, write_rows
+from delta_core.training.errors import UserError
 
 
 def main(*, results: Path = Path("results"), cache: Path = Path(".cache")) -> None:

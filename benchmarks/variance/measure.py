@@ -16,13 +16,13 @@ from torch.utils.hooks import RemovableHandle
 
 from benchmarks.data.load import load_task
 from benchmarks.env import Env
-from benchmarks.identity import derive_seed
 from benchmarks.nets.open import EMBEDDED_BASE_CLASSES
 from benchmarks.nets.pretraining import load_pretrained
 from benchmarks.nets.slim import PREPROCESSING
 from benchmarks.records.variance import ARMS, Arm, CorrelationRow, Setting, VarianceRow
 from benchmarks.variance.derived import net_variances, rms_correlation
 from delta_core import DeltaConfig, DeltaModel
+from delta_core.training.identity import derive_seed
 
 K, BLOCKS = 2, 4
 """Sub-blocks and blocks of ResNet-18; the derivation's model has the same."""

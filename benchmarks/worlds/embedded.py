@@ -2,13 +2,13 @@
 
 from benchmarks.data.embedded import BASE_TASK, CLASS_NAMES, DECATHLON_TASKS, data_version
 from benchmarks.data.groups import check_group, grouped, members
-from benchmarks.errors import UserError
 from benchmarks.nets.pretraining import BaseSpec
 from benchmarks.nets.slim import SLIM
-from benchmarks.recipe import Recipe
 from benchmarks.worlds.options import Options
 from benchmarks.worlds.recipes import asked, recipes_of
 from benchmarks.worlds.world import TaskSet, World, chosen, env_of
+from delta_core.training.errors import UserError
+from delta_core.training.recipe import Recipe
 
 
 def embedded_world(options: Options, task_set: TaskSet) -> World:

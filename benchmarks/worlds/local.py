@@ -3,14 +3,14 @@
 from dataclasses import replace
 from pathlib import Path
 
-from benchmarks.data.folders import check_image_folder, folder_identity
 from benchmarks.data.groups import Grouping, check_group, grouped, members
-from benchmarks.data.image_files import class_folders
-from benchmarks.errors import UserError
-from benchmarks.identity import weights_identity
 from benchmarks.worlds.options import Options
 from benchmarks.worlds.recipes import LOCAL_EPOCHS, asked, local_recipes
 from benchmarks.worlds.world import World, env_of
+from delta_core.training.data.folders import check_image_folder, folder_identity
+from delta_core.training.data.image_files import class_folders
+from delta_core.training.errors import UserError
+from delta_core.training.identity import weights_identity
 
 
 def local_world(options: Options, grouping: Grouping) -> World:

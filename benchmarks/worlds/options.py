@@ -8,11 +8,10 @@ from typing import Literal
 import tyro
 
 from benchmarks.env import CACHE_GB
-from benchmarks.errors import UserError
-from benchmarks.recipe import FeatureDtype
 from benchmarks.records.rows import Scale
+from delta_core.training.errors import UserError, check_counts, check_precision
+from delta_core.training.recipe import FeatureDtype
 
-PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
 Names = tyro.conf.UseAppendAction[tuple[str, ...]]
 
 
@@ -76,16 +75,3 @@ class Options:
             raise UserError(f"--views is {self.views}; give 0 (fresh), 1 (centre crop) or a number of fixed views.")
         if not 0 <= self.cache_gb < math.inf:
             raise UserError(f"--cache-gb is {self.cache_gb:g}; give a number of at least 0.")
-
-
-def check_counts(**counts: int | None) -> None:
-    """Raise UserError for a count below 1; each is named like its flag."""
-    for name, value in counts.items():
-        if value is not None and value < 1:
-            raise UserError(f"--{name.replace('_', '-')} is {value}; give a whole number of at least 1.")
-
-
-def check_precision(precision: str) -> None:
-    """Raise UserError unless Lightning Fabric's name of a precision is one of ours."""
-    if precision not in PRECISIONS:
-        raise UserError(f"--precision {precision} is not known; choose one of {', '.join(PRECISIONS)}.")

@@ -5,10 +5,10 @@ from dataclasses import replace
 from benchmarks.data.catalogue import data_set
 from benchmarks.data.catalogue.check import DATA_ROOT, what_is_missing
 from benchmarks.data.groups import grouped, members
-from benchmarks.errors import UserError
 from benchmarks.worlds.options import Options
 from benchmarks.worlds.recipes import paper_recipes
 from benchmarks.worlds.world import TaskSet, World, chosen, env_of
+from delta_core.training.errors import UserError
 
 PAPER_WEIGHTS = {
     "resnet18": "timm:resnet18.tv_in1k",

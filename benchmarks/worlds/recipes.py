@@ -3,9 +3,9 @@
 from dataclasses import dataclass, replace
 from typing import Any
 
-from benchmarks.errors import UserError
-from benchmarks.recipe import FeatureDtype, Recipe
 from benchmarks.worlds.options import Options
+from delta_core.training.errors import UserError
+from delta_core.training.recipe import FeatureDtype, Recipe
 
 LOCAL_EPOCHS = 10
 

@@ -13,11 +13,11 @@ from pathlib import Path
 
 from benchmarks.data.groups import Grouping
 from benchmarks.env import Env
-from benchmarks.errors import UserError
 from benchmarks.nets.pretraining import BaseSpec
 from benchmarks.records.rows import Scale
 from benchmarks.worlds.options import Options
 from benchmarks.worlds.recipes import Recipes, local_recipes
+from delta_core.training.errors import UserError
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from benchmarks.gate_figure import draw_gates
+from delta_core.training.gate_figure import draw_gates
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

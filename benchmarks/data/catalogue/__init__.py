@@ -2,7 +2,7 @@
 
 from benchmarks.data.catalogue import decathlon, images, voc
 from benchmarks.data.catalogue.entry import DataSet
-from benchmarks.errors import UserError
+from delta_core.training.errors import UserError
 
 CATALOGUE: dict[str, DataSet] = {
     entry.name: entry for entry in (*images.DATA_SETS, *decathlon.DATA_SETS, *voc.DATA_SETS)

@@ -12,7 +12,7 @@ import torch
 
 from benchmarks.data.catalogue.entry import DataSet, Examples
 from benchmarks.data.catalogue.files import digest_of, is_web_page
-from benchmarks.errors import UserError
+from delta_core.training.errors import UserError
 
 SAMPLE = 200
 """Images of a split that are decoded by a check, evenly spaced."""

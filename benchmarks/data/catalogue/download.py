@@ -13,7 +13,7 @@ from pathlib import Path
 
 from benchmarks.data.catalogue.entry import DataSet, Download
 from benchmarks.data.catalogue.files import digest_of, is_web_page, unpack
-from benchmarks.errors import UserError
+from delta_core.training.errors import UserError
 
 CHUNK = 2**20
 TIMEOUT_S = 60

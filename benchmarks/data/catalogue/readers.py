@@ -18,7 +18,7 @@ from torch.utils.data import Dataset
 from torchvision import datasets
 
 from benchmarks.data.catalogue.entry import Examples
-from benchmarks.data.image_files import ClassFolders, read_image
+from delta_core.training.data.image_files import ClassFolders, read_image
 
 DIGITS = tuple("0123456789")
 STL10_CLASSES = ("airplane", "bird", "car", "cat", "deer", "dog", "horse", "monkey", "ship", "truck")

@@ -18,13 +18,13 @@ import timm
 import torch
 
 from benchmarks.env import Env
-from benchmarks.errors import UserError
 from benchmarks.nets.open import EMBEDDED_BASE_CLASSES
 from benchmarks.nets.pretraining import checkpoint_path, pretrain
 from benchmarks.nets.slim import PREPROCESSING, SLIM
 from benchmarks.suites.dense.data import DenseData, Split, detection_data, drawn_data, segmentation_data
 from benchmarks.worlds.embedded import embedded_base
 from delta_core import DeltaError
+from delta_core.training.errors import UserError
 from delta_core.weights import PYPI_WEIGHTS
 
 Settings = dict[str, Any]

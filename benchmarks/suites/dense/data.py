@@ -12,8 +12,8 @@ from xml.etree import ElementTree
 from PIL import Image
 
 from benchmarks.data.catalogue.voc import CLASSES as VOC_CLASSES
-from benchmarks.errors import UserError
 from benchmarks.suites.dense import scenes
+from delta_core.training.errors import UserError
 
 VOID = "unlabelled"
 """How the name of a class begins that is not scored."""

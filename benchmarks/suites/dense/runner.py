@@ -15,14 +15,14 @@ from mmengine.runner import Runner
 from PIL import Image
 from torch import Tensor, nn
 
-from benchmarks.data.folders import folder_identity
 from benchmarks.env import Env
 from benchmarks.methods import Measurement, Outcome
-from benchmarks.provenance import provenance
 from benchmarks.records.rows import Row
 from benchmarks.suites.dense.spec import DenseRun
 from benchmarks.suites.to_rows import rows_of
 from delta_core import backbone_fingerprint
+from delta_core.training.data.folders import folder_identity
+from delta_core.training.provenance import provenance
 
 PROJECT = Path(__file__).parents[2]
 METRICS = {"detection": ("mAP", "pascal_voc/mAP", 100.0), "segmentation": ("mIoU", "mIoU", 1.0)}

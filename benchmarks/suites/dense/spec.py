@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from benchmarks.identity import content_id
 from benchmarks.nets.full_size import delta_params
 from benchmarks.records.rows import Scale
 from delta_core import DeltaConfig
+from delta_core.training.identity import content_id
 
 Heads = Literal["stock", "narrow"]
 """Width of neck and heads: OpenMMLab's, or a quarter of it."""

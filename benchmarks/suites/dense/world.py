@@ -9,10 +9,7 @@ from benchmarks.data.catalogue import data_set
 from benchmarks.data.catalogue.check import DATA_ROOT, open_splits, what_is_missing
 from benchmarks.data.catalogue.entry import DataSet
 from benchmarks.data.catalogue.voc import SBD_FOLDER
-from benchmarks.data.folders import folder_identity
 from benchmarks.data.groups import grouped
-from benchmarks.errors import UserError
-from benchmarks.identity import weights_identity
 from benchmarks.nets.pretraining import BaseSpec
 from benchmarks.nets.slim import SLIM
 from benchmarks.suites.dense import scenes
@@ -22,6 +19,9 @@ from benchmarks.worlds.embedded import embedded_base
 from benchmarks.worlds.options import Options
 from benchmarks.worlds.paper import PAPER_WEIGHTS
 from benchmarks.worlds.world import TaskSet, World, chosen, env_of
+from delta_core.training.data.folders import folder_identity
+from delta_core.training.errors import UserError
+from delta_core.training.identity import weights_identity
 
 READ: dict[str, Callable[[Path], DenseData]] = {"detection": detection_data, "segmentation": segmentation_data}
 OFFICIAL = {"detection": ("voc2007", "voc2012"), "segmentation": ("voc2012_seg", "sbd")}

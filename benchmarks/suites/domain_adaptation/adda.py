@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from benchmarks.engine import Objective
 from benchmarks.suites.domain_adaptation.discriminator import Adversary
 from benchmarks.suites.domain_adaptation.encoder import Classifier
 from benchmarks.suites.domain_adaptation.spec import AddaConfig
+from delta_core.training.engine import Objective
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric

@@ -10,10 +10,10 @@ from torch import Tensor
 
 from benchmarks.data.digits import load_digits
 from benchmarks.data.load import load_task
-from benchmarks.data.splits import Split, TaskData
 from benchmarks.env import Env
 from benchmarks.nets.slim import PREPROCESSING
 from benchmarks.suites.domain_adaptation.spec import DomainSpec, Setting
+from delta_core.training.data.splits import Split, TaskData
 from delta_core.weights import Preprocessing
 
 

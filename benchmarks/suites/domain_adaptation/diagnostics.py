@@ -15,11 +15,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from benchmarks.data.splits import Split, eval_batches
-from benchmarks.engine import predict, top1
 from benchmarks.suites.domain_adaptation.data import Seen
 from benchmarks.suites.domain_adaptation.encoder import Classifier, Embedding
 from benchmarks.suites.domain_adaptation.validators import Validator
+from delta_core.training.data.splits import Split, eval_batches
+from delta_core.training.engine import predict, top1
 
 LOOKS = 8
 """Looks at the net during a training, about."""
@@ -92,7 +92,7 @@ def diagnostics_of(
     """
     from sklearn.decomposition import PCA  # a second of import that workers of other tables do not need
 
-    # Slow to import, see `benchmarks.fabric.make_fabric`.
+    # Slow to import, see `delta_core.training.fabric.make_fabric`.
     from torchmetrics.functional.classification import multiclass_confusion_matrix
 
     device = next(net.parameters()).device

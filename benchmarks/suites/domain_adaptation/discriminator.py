@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from benchmarks.engine import DivergedError
+from delta_core.training.engine import DivergedError
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric

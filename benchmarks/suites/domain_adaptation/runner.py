@@ -7,13 +7,9 @@ from typing import TYPE_CHECKING
 
 from torch import nn
 
-from benchmarks.data.splits import Split, eval_batches
-from benchmarks.engine import fit, predict
 from benchmarks.env import Env
-from benchmarks.fabric import make_fabric
 from benchmarks.methods import Measurement, Outcome
 from benchmarks.nets.slim import PREPROCESSING
-from benchmarks.provenance import provenance
 from benchmarks.records.rows import Row, diagnostics_path
 from benchmarks.suites.domain_adaptation.adda import AddaObjective, target_encoder
 from benchmarks.suites.domain_adaptation.data import Domains, Seen, load_domains
@@ -32,6 +28,10 @@ from benchmarks.suites.domain_adaptation.validators import VALIDATORS
 from benchmarks.suites.to_rows import rows_of
 from delta_core import assert_frozen, backbone_fingerprint
 from delta_core.freeze import freeze
+from delta_core.training.data.splits import Split, eval_batches
+from delta_core.training.engine import fit, predict
+from delta_core.training.fabric import make_fabric
+from delta_core.training.provenance import provenance
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric

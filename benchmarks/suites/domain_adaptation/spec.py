@@ -4,11 +4,11 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from benchmarks.identity import content_id, derive_seed
 from benchmarks.nets.full_size import backbone_params, delta_params
-from benchmarks.recipe import Recipe
 from benchmarks.records.rows import SCRATCH, Scale
 from delta_core import DeltaConfig
+from delta_core.training.identity import content_id, derive_seed
+from delta_core.training.recipe import Recipe
 
 Setting = Literal["zero-shot", "unsupervised DA", "target labels"]
 """What a method may see of the target: nothing, images of its training split, or their labels too."""

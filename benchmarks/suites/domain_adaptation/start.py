@@ -11,13 +11,13 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
-from benchmarks.data.splits import Split
-from benchmarks.engine import fit
-from benchmarks.fabric import to_device
 from benchmarks.suites.domain_adaptation.diagnostics import Monitor
 from benchmarks.suites.domain_adaptation.encoder import Classifier, new_classifier
 from benchmarks.suites.domain_adaptation.spec import StartSpec
 from benchmarks.suites.domain_adaptation.uniform_prior import UniformPriorObjective
+from delta_core.training.data.splits import Split
+from delta_core.training.engine import fit
+from delta_core.training.fabric import to_device
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric

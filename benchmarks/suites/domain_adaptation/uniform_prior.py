@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from benchmarks.engine import Objective
 from benchmarks.suites.domain_adaptation.discriminator import Adversary
 from benchmarks.suites.domain_adaptation.encoder import Classifier
 from benchmarks.suites.domain_adaptation.spec import PriorConfig
+from delta_core.training.engine import Objective
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric

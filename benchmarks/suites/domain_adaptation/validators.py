@@ -8,10 +8,10 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from benchmarks.data.splits import Split, eval_batches
-from benchmarks.engine import predict, top1
 from benchmarks.suites.domain_adaptation.data import Seen
 from benchmarks.suites.domain_adaptation.spec import Setting
+from delta_core.training.data.splits import Split, eval_batches
+from delta_core.training.engine import predict, top1
 
 Sight = Literal["val", "unlabelled"]
 """A field of `Seen`; target labels are not among them."""

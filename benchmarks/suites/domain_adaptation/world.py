@@ -6,11 +6,11 @@ from benchmarks.data.catalogue import data_set
 from benchmarks.data.catalogue.check import DATA_ROOT, what_is_missing
 from benchmarks.data.digits import digits_identity
 from benchmarks.data.embedded import data_version
-from benchmarks.errors import UserError
 from benchmarks.records.rows import SCRATCH, Scale
 from benchmarks.suites.domain_adaptation.spec import transfer
 from benchmarks.worlds.options import Options
 from benchmarks.worlds.world import TaskSet, World, chosen, env_of
+from delta_core.training.errors import UserError
 
 ARCHITECTURE = "resnet18"
 

@@ -4,11 +4,11 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from benchmarks.methods import DeltaArm, DeltaGates, FcOnly, Method, Scratch, ScratchDelta, table8_policies
-from benchmarks.recipe import Recipe
 from benchmarks.records.rows import SCRATCH
 from benchmarks.suites.patching.spec import RunSpec
 from benchmarks.worlds.world import TaskSet, World
 from delta_core import DeltaConfig
+from delta_core.training.recipe import Recipe
 
 TABLE8 = "table8"
 ABLATION = "ablation"

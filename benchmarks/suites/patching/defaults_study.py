@@ -3,11 +3,11 @@
 from dataclasses import replace
 
 from benchmarks.methods import DeltaNetworks, FcOnly, Method
-from benchmarks.recipe import Recipe
 from benchmarks.suites.patching.spec import RunSpec
 from benchmarks.suites.patching.table import TABLE2_ARCHITECTURES
 from benchmarks.worlds.world import World
 from delta_core import DeltaConfig
+from delta_core.training.recipe import Recipe
 
 STUDY_MODULES = 2
 """Delta (2): the smallest patch in which a BatchNorm stands half-way through the frozen net."""

@@ -10,21 +10,21 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.data.load import load_base_task, load_task
-from benchmarks.data.splits import TaskData, eval_batches
-from benchmarks.engine import predict
 from benchmarks.env import Env
-from benchmarks.fabric import make_fabric, to_device
-from benchmarks.feature_store import FeatureStore
 from benchmarks.methods import Cell
 from benchmarks.nets.base_check import prove_base
 from benchmarks.nets.open import open_backbone, preprocessings
-from benchmarks.provenance import provenance
-from benchmarks.records.gate_values import SkipGate
 from benchmarks.records.gates import GateRow, write_gates
 from benchmarks.records.rows import Row
 from benchmarks.suites.patching.spec import RunSpec
 from benchmarks.suites.to_rows import rows_of
 from delta_core import backbone_fingerprint
+from delta_core.training.data.splits import TaskData, eval_batches
+from delta_core.training.engine import predict
+from delta_core.training.fabric import make_fabric, to_device
+from delta_core.training.provenance import provenance
+from delta_core.training.skip_gate import SkipGate
+from delta_core.training.tensor_store import FeatureStore
 
 
 def execute(spec: RunSpec, env: Env) -> list[Row]:

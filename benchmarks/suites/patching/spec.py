@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 from benchmarks.data.groups import members
-from benchmarks.identity import content_id, derive_seed
 from benchmarks.methods import Method
 from benchmarks.records.rows import Scale
+from delta_core.training.identity import content_id, derive_seed
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,21 +14,21 @@ from torch import nn
 
 from benchmarks.data.groups import grouped, members
 from benchmarks.data.load import load_base_task, load_task
-from benchmarks.data.splits import TaskData
 from benchmarks.env import Env
-from benchmarks.fabric import make_fabric, to_device
-from benchmarks.feature_store import FeatureStore
 from benchmarks.methods import Cell, Measurement, Outcome
 from benchmarks.methods.base import EvalSplit
 from benchmarks.methods.finetune import FineTuned, train_all
 from benchmarks.methods.paint import ALPHAS, interpolate_
 from benchmarks.nets.base_check import prove_base
 from benchmarks.nets.open import open_backbone, preprocessings
-from benchmarks.provenance import provenance
 from benchmarks.records.rows import Row
 from benchmarks.suites.sequence.spec import Rule, SequenceSpec
 from benchmarks.suites.to_rows import rows_of
 from delta_core import backbone_fingerprint
+from delta_core.training.data.splits import TaskData
+from delta_core.training.fabric import make_fabric, to_device
+from delta_core.training.provenance import provenance
+from delta_core.training.tensor_store import FeatureStore
 
 
 @dataclass(frozen=True, kw_only=True)

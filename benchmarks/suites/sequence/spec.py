@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from benchmarks.data.groups import members
-from benchmarks.identity import content_id, derive_seed
 from benchmarks.methods import Paint
 from benchmarks.records.rows import Scale
+from delta_core.training.identity import content_id, derive_seed
 
 Rule = Literal["harmonic_mean", "mean"]
 """What PAINT's alpha maximises over the base and all tasks so far: Section 3.1 says one, Section 7.2 the other."""

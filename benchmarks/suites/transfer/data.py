@@ -14,9 +14,9 @@ from torchvision.transforms import v2
 from benchmarks.data.catalogue import CATALOGUE
 from benchmarks.data.load import load_task
 from benchmarks.data.official import images_not_for_testing
-from benchmarks.data.splits import LazySplit, Split, TaskData
 from benchmarks.env import Env
 from benchmarks.suites.transfer.rates import list_sha, places_at, rate_list
+from delta_core.training.data.splits import LazySplit, Split, TaskData
 from delta_core.weights import Preprocessing
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from benchmarks.errors import UserError
+from delta_core.training.errors import UserError
 
 PERCENTS = (15, 30, 50, 100)
 LISTS = Path(__file__).parent / "lists"

@@ -6,17 +6,17 @@ from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.env import Env
-from benchmarks.fabric import make_fabric, to_device
-from benchmarks.feature_store import FeatureStore
 from benchmarks.methods import Cell
 from benchmarks.nets.open import open_backbone
 from benchmarks.nets.slim import PREPROCESSING
-from benchmarks.provenance import provenance
 from benchmarks.records.rows import Row
 from benchmarks.suites.to_rows import rows_of
 from benchmarks.suites.transfer.data import load_rate
 from benchmarks.suites.transfer.spec import TransferSpec
 from delta_core import backbone_fingerprint
+from delta_core.training.fabric import make_fabric, to_device
+from delta_core.training.provenance import provenance
+from delta_core.training.tensor_store import FeatureStore
 from delta_core.weights import preprocessing_of
 
 

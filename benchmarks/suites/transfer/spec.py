@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from benchmarks.identity import content_id, derive_seed
 from benchmarks.records.rows import Scale
 from benchmarks.suites.transfer.methods.base import Transfer
+from delta_core.training.identity import content_id, derive_seed
 
 SUITE = "transfer"
 

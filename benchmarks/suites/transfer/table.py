@@ -3,8 +3,6 @@
 from dataclasses import dataclass, replace
 
 from benchmarks.data.embedded import FINE_GRAINED_TASKS
-from benchmarks.errors import UserError
-from benchmarks.recipe import Recipe
 from benchmarks.records.rows import Scale
 from benchmarks.suites.transfer.methods.base import Transfer
 from benchmarks.suites.transfer.methods.bi_tuning import BiTuning, BiTuningDelta
@@ -18,6 +16,8 @@ from benchmarks.suites.transfer.rates import PERCENTS
 from benchmarks.suites.transfer.spec import TransferSpec
 from benchmarks.worlds.world import TaskSet, World
 from delta_core import DeltaConfig
+from delta_core.training.errors import UserError
+from delta_core.training.recipe import Recipe
 
 ARCHITECTURE = "resnet50"
 PAPER_WEIGHTS = "timm:resnet50.tv_in1k"

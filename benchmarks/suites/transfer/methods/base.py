@@ -9,12 +9,12 @@ from typing import ClassVar
 
 import torch
 
-from benchmarks.data.splits import eval_batches
-from benchmarks.engine import Objective, fit
 from benchmarks.methods import Cell, Method, Outcome
 from benchmarks.nets.full_size import backbone_params, delta_params
 from benchmarks.suites.transfer.data import PairedViews, as_they_are
 from delta_core import DeltaConfig, DeltaModel, JointDelta, backbone_fingerprint
+from delta_core.training.data.splits import eval_batches
+from delta_core.training.engine import Objective, fit
 
 TASK = "task"
 

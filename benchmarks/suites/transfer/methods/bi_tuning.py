@@ -14,13 +14,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from benchmarks.data.splits import channels_last
-from benchmarks.engine import Objective
 from benchmarks.methods import Cell
 from benchmarks.suites.transfer.methods.base import Transfer, seeded
 from benchmarks.suites.transfer.methods.tap import Tap
 from delta_core import DeltaConfig, JointDelta
 from delta_core.families import feature_size
+from delta_core.training.data.splits import channels_last
+from delta_core.training.engine import Objective
 
 
 @dataclass(frozen=True, kw_only=True)

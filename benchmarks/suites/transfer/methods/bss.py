@@ -10,11 +10,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from benchmarks.engine import Objective
 from benchmarks.methods import Cell
 from benchmarks.suites.transfer.methods.base import Transfer
 from benchmarks.suites.transfer.methods.tap import Tap
 from delta_core import JointDelta
+from delta_core.training.engine import Objective
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from benchmarks.errors import UserError
 from delta_core import JointDelta
 from delta_core.families import Block
+from delta_core.training.errors import UserError
 
 SHARPNESS = 5.0
 """Standard scores of the rise are divided by this before the softmax."""

@@ -9,9 +9,6 @@ from typing import ClassVar, Literal
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from benchmarks.data.folders import held_out
-from benchmarks.data.splits import eval_batches
-from benchmarks.engine import Objective, predict
 from benchmarks.methods import Cell
 from benchmarks.suites.transfer.data import as_they_are
 from benchmarks.suites.transfer.methods.base import Transfer
@@ -19,6 +16,9 @@ from benchmarks.suites.transfer.methods.relationship import calibrated_relations
 from benchmarks.suites.transfer.methods.tap import Tap
 from delta_core import JointDelta
 from delta_core.families import base_head
+from delta_core.training.data.folders import held_out
+from delta_core.training.data.splits import eval_batches
+from delta_core.training.engine import Objective, predict
 
 HELD_OUT = 0.2
 """Share of the training images on which the calibrated relationship is tuned, so that validation data stay unused."""

@@ -12,13 +12,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from benchmarks.engine import Objective, fit
 from benchmarks.methods import Cell
-from benchmarks.recipe import Recipe
 from benchmarks.suites.transfer.methods.base import Transfer, new_net
 from benchmarks.suites.transfer.methods.channel_attention import channel_attention, last_convolutions
 from benchmarks.suites.transfer.methods.tap import Tap
 from delta_core import JointDelta
+from delta_core.training.engine import Objective, fit
+from delta_core.training.recipe import Recipe
 
 
 @dataclass(frozen=True, kw_only=True)

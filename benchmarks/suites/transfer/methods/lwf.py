@@ -9,12 +9,12 @@ from typing import ClassVar
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from benchmarks.engine import Objective, predict
 from benchmarks.methods import Cell
 from benchmarks.suites.transfer.methods.base import Transfer, seeded
 from benchmarks.suites.transfer.methods.tap import Tap
 from delta_core import JointDelta
 from delta_core.families import base_head
+from delta_core.training.engine import Objective, predict
 
 
 @dataclass(frozen=True, kw_only=True)

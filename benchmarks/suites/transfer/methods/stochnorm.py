@@ -11,10 +11,10 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from benchmarks.engine import Objective
 from benchmarks.methods import Cell
 from benchmarks.suites.transfer.methods.base import Transfer
 from delta_core import JointDelta
+from delta_core.training.engine import Objective
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from benchmarks.engine import Objective
 from benchmarks.methods import Cell
 from benchmarks.suites.transfer.methods.base import Transfer
 from delta_core import DeltaConfig, JointDelta
+from delta_core.training.engine import Objective
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,15 +11,18 @@ from typing import Any
 
 import torch
 
-from benchmarks.memory import peak_resident_mb
+from delta_core.training.process import peak_resident_mb
 
 PACKAGES = ("torch", "torchvision", "timm", "numpy", "pillow", "lightning-fabric")
 
 
 @cache
 def git_state() -> tuple[str, bool]:
-    """Commit of this source tree and whether tracked files but results differ from it; blank outside a repository."""
-    return state_of(Path(__file__).parent)
+    """Commit of this source tree and whether tracked files but results differ from it; blank for an installed package,
+    even one that lies inside somebody's repository."""
+    here = Path(__file__)
+    tracked = subprocess.run(["git", "ls-files", "--error-unmatch", here.name], cwd=here.parent, capture_output=True)
+    return state_of(here.parent) if tracked.returncode == 0 else ("", False)
 
 
 def state_of(folder: Path) -> tuple[str, bool]:

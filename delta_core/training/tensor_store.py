@@ -24,7 +24,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from benchmarks.identity import content_id, plain
+from delta_core.training.identity import content_id, plain
 
 UNFINISHED = ".tmp"
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from benchmarks.errors import UserError
+from delta_core.training.errors import UserError
 
 if TYPE_CHECKING:
     from lightning_fabric.plugins import Precision

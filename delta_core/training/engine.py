@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from benchmarks.checkpoint import LoopState
-from benchmarks.data.splits import Split, split_in_epoch
-from benchmarks.recipe import Recipe
+from delta_core.training.checkpoint import LoopState
+from delta_core.training.data.splits import Split, split_in_epoch
+from delta_core.training.recipe import Recipe
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric

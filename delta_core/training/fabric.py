@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from benchmarks.errors import UserError
+from delta_core.training.errors import UserError
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric

@@ -10,12 +10,12 @@ from torch import Tensor
 from torch.utils.data import Dataset, Subset
 from torchvision.datasets.folder import IMG_EXTENSIONS
 
-from benchmarks.data.image_files import ClassFolders, class_folders
-from benchmarks.data.pixels import PixelStore
-from benchmarks.data.splits import LazySplit, Split, TaskData, seen_in_views
-from benchmarks.errors import UserError
-from benchmarks.feature_store import FeatureStore
-from benchmarks.identity import derive_seed
+from delta_core.training.data.image_files import ClassFolders, class_folders
+from delta_core.training.data.pixels import PixelStore
+from delta_core.training.data.splits import LazySplit, Split, TaskData, seen_in_views
+from delta_core.training.errors import UserError
+from delta_core.training.identity import derive_seed
+from delta_core.training.tensor_store import FeatureStore
 from delta_core.weights import Preprocessing
 
 VAL_FRACTION = 0.1

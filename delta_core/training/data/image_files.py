@@ -5,7 +5,7 @@ from pathlib import Path
 from PIL import Image, ImageOps
 from torchvision.datasets import ImageFolder
 
-from benchmarks.errors import UserError
+from delta_core.training.errors import UserError
 
 
 def read_image(path: str | Path, *, upright: bool = True) -> Image.Image:

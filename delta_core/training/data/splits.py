@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import v2
 
-from benchmarks.identity import derive_seed
+from delta_core.training.identity import derive_seed
 from delta_core.weights import Preprocessing
 
 

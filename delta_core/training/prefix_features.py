@@ -11,12 +11,12 @@ import timm
 import torch
 from torch import Tensor, nn
 
-from benchmarks.data.splits import FeatureSplit, FixedViews, Split, TaskData, batch_size_for, channels_last
-from benchmarks.errors import UserError
-from benchmarks.feature_store import FeatureStore
-from benchmarks.provenance import device_name
-from benchmarks.recipe import FeatureDtype
 from delta_core import DeltaModel
+from delta_core.training.data.splits import FeatureSplit, FixedViews, Split, TaskData, batch_size_for, channels_last
+from delta_core.training.errors import UserError
+from delta_core.training.provenance import device_name
+from delta_core.training.recipe import FeatureDtype
+from delta_core.training.tensor_store import FeatureStore
 from delta_core.weights import Preprocessing
 
 

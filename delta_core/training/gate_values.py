@@ -11,11 +11,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from benchmarks.engine import predict
-from benchmarks.records.gate_values import SkipGate
 from delta_core import DeltaModel
 from delta_core.families import Wiring
 from delta_core.gates import FixedGates, existing_skips
+from delta_core.training.engine import predict
+from delta_core.training.skip_gate import SkipGate
 
 
 @contextmanager

@@ -13,8 +13,8 @@ import torchvision
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from benchmarks.data.splits import LazySplit, Split, TensorSplit, ViewDataset
-from benchmarks.feature_store import FeatureStore
+from delta_core.training.data.splits import LazySplit, Split, TensorSplit, ViewDataset
+from delta_core.training.tensor_store import FeatureStore
 from delta_core.weights import Preprocessing
 
 BATCH_SIZE = 64

@@ -6,7 +6,7 @@ from dataclasses import Field, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.errors import UserError
+from delta_core.training.errors import UserError
 
 NEW_SINCE_RECORDED = {"new since recorded": True}
 """Metadata of a field that was added after runs were recorded: at its default it stays out of the identity, so that the

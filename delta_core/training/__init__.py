@@ -1,0 +1,1 @@
+"""Train a patch: one loop, features of the frozen part stored once, resumable."""

@@ -1,0 +1,1 @@
+"""Images as splits: folders, decoding, batches."""
