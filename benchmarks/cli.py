@@ -27,7 +27,7 @@ from benchmarks.worlds.world import World
 from delta_core import DeltaError
 from delta_core.training.errors import UserError, check_counts
 from delta_core.training.fabric import devices_of
-from delta_core.training.tensor_store import FeatureStore
+from delta_core.training.tensor_store import TensorStore
 
 
 def main() -> None:
@@ -63,7 +63,7 @@ def show_plan(options: tyro.conf.OmitArgPrefixes[Options]) -> int:
         todo |= {item.run.run_id: item.run for item in planned if item.state != "done"}
     if options.table == "all" and options.scale == "paper":
         console.print(f"all tables, shared runs once: {cost_of(todo.values())}", highlight=False)
-    kept = FeatureStore(root=options.cache / "features", limit_gb=options.cache_gb).size_bytes()
+    kept = TensorStore(root=options.cache / "features", limit_gb=options.cache_gb).size_bytes()
     if kept:
         console.print(f"{kept / 10**9:.2f} GB of decoded images and features in {options.cache / 'features'}")
     return 0

@@ -3,8 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-CACHE_GB = 20.0
-"""Room for features of frozen nets if nothing is said, in 10^9 bytes."""
+from delta_core.training.tensor_store import CACHE_GB
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,7 +13,7 @@ from benchmarks.data.catalogue.check import DATA_ROOT, check, is_there
 from benchmarks.data.catalogue.download import by_hand, fetch, is_cut_off
 from benchmarks.data.catalogue.entry import DataSet
 from delta_core.training.errors import UserError
-from delta_core.training.tensor_store import FeatureStore
+from delta_core.training.tensor_store import TensorStore
 
 
 def fetch_data(
@@ -37,7 +37,7 @@ def fetch_data(
     """
     console = Console(width=None if sys.stdout.isatty() else 160)
     if prune:
-        freed = FeatureStore(root=cache / "features", limit_gb=0).prune()
+        freed = TensorStore(root=cache / "features", limit_gb=0).prune()
         console.print(f"{freed / 10**9:.2f} GB freed in {cache / 'features'}", highlight=False)
     elif not names:
         _list(console, data_root)

@@ -9,7 +9,7 @@ import timm
 import torch
 from PIL import Image
 
-from benchmarks.patch_tool import cli as command_line
+from delta_core.tool import cli as command_line
 
 ARCH, SIZE = "resnet10t", 64
 CLASSES = ("ant bear", "bee|fly", "cat")

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from delta_core.training import tensor_store as feature_store
 from delta_core.training.identity import content_id
-from delta_core.training.tensor_store import FeatureStore
+from delta_core.training.tensor_store import TensorStore
 
 ROOT = Path(__file__).parents[1]
 KB = 1e-6  # in GB
@@ -42,27 +42,27 @@ class Maker:
 
 
 def ask(
-    store: FeatureStore, name: str, make: Maker, *, data_set: str = "signs", dtype: torch.dtype = torch.float32
+    store: TensorStore, name: str, make: Maker, *, data_set: str = "signs", dtype: torch.dtype = torch.float32
 ) -> Tensor | None:
     return store.tensor(data_set, Key(name=name), len(make.tensor), dtype, make)
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> FeatureStore:
-    return FeatureStore(root=tmp_path, limit_gb=1)
+def store(tmp_path: Path) -> TensorStore:
+    return TensorStore(root=tmp_path, limit_gb=1)
 
 
 def stores(root: Path) -> set[str]:
     return {"/".join(path.relative_to(root).parts) for path in root.glob("*/*") if path.is_dir()}
 
 
-def folder(store: FeatureStore, name: str, data_set: str = "signs") -> Path:
+def folder(store: TensorStore, name: str, data_set: str = "signs") -> Path:
     return store.root / data_set / content_id(Key(name=name))
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16], ids=str)
 @pytest.mark.parametrize("shape", [(25,), (3, 4, 5)], ids=str)
-def test_what_comes_back_is_what_was_made(shape: tuple[int, ...], dtype: torch.dtype, store: FeatureStore) -> None:
+def test_what_comes_back_is_what_was_made(shape: tuple[int, ...], dtype: torch.dtype, store: TensorStore) -> None:
     make = Maker(rows(shape=shape).contiguous())
     for _ in range(2):
         found = ask(store, "a", make, dtype=dtype)
@@ -75,7 +75,7 @@ def test_what_comes_back_is_what_was_made(shape: tuple[int, ...], dtype: torch.d
     assert size == make.tensor.numel() * dtype.itemsize
 
 
-def test_every_key_has_a_store_of_its_own(store: FeatureStore) -> None:
+def test_every_key_has_a_store_of_its_own(store: TensorStore) -> None:
     makers = {name: Maker(rows(seed=seed)) for seed, name in enumerate("abc")}
     for name, make in makers.items():
         ask(store, name, make)
@@ -84,7 +84,7 @@ def test_every_key_has_a_store_of_its_own(store: FeatureStore) -> None:
         assert make.calls == 1
 
 
-def test_writing_to_the_tensor_never_reaches_the_store(store: FeatureStore) -> None:
+def test_writing_to_the_tensor_never_reaches_the_store(store: TensorStore) -> None:
     make = Maker(rows())
     ask(store, "a", make).zero_()
     assert torch.equal(ask(store, "a", make), make.tensor)
@@ -92,20 +92,20 @@ def test_writing_to_the_tensor_never_reaches_the_store(store: FeatureStore) -> N
 
 def test_a_bound_of_zero_keeps_nothing(tmp_path: Path) -> None:
     make = Maker(rows())
-    assert ask(FeatureStore(root=tmp_path / "features", limit_gb=0), "a", make) is None
+    assert ask(TensorStore(root=tmp_path / "features", limit_gb=0), "a", make) is None
     assert make.calls == 0
     assert list(tmp_path.iterdir()) == []
 
 
 def test_what_does_not_fit_is_not_made_and_costs_no_other_store(tmp_path: Path) -> None:
-    store = FeatureStore(root=tmp_path, limit_gb=1.5 * KB)
+    store = TensorStore(root=tmp_path, limit_gb=1.5 * KB)
     ask(store, "small", Maker(rows()))  # 1000 bytes and a few for meta.json
     assert ask(store, "large", Maker(rows(count=16))) is None  # 1600
     assert stores(tmp_path) == {f"signs/{content_id(Key(name='small'))}"}
 
 
 @pytest.mark.parametrize("damage", ["truncated", "overlong", "no meta", "half a meta", "no data", "empty folder"])
-def test_a_damaged_store_is_made_again(damage: str, store: FeatureStore) -> None:
+def test_a_damaged_store_is_made_again(damage: str, store: TensorStore) -> None:
     make = Maker(rows())
     ask(store, "a", make)
     data, meta = (folder(store, "a") / name for name in ("features.bin", "meta.json"))
@@ -124,7 +124,7 @@ def test_a_damaged_store_is_made_again(damage: str, store: FeatureStore) -> None
     assert make.calls == 2
 
 
-def test_a_maker_that_fails_leaves_nothing(store: FeatureStore) -> None:
+def test_a_maker_that_fails_leaves_nothing(store: TensorStore) -> None:
     def fail() -> Iterator[Tensor]:
         yield rows(4)
         raise ZeroDivisionError
@@ -138,7 +138,7 @@ def test_a_maker_that_fails_leaves_nothing(store: FeatureStore) -> None:
 
 
 def test_a_disk_that_is_full_is_told_and_does_not_stop_the_run(
-    store: FeatureStore, monkeypatch: pytest.MonkeyPatch
+    store: TensorStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(_: int) -> None:
         raise OSError(28, "No space left on device")
@@ -152,7 +152,7 @@ def test_a_disk_that_is_full_is_told_and_does_not_stop_the_run(
 # --- the bound ---------------------------------------------------------------------------------------------------
 
 
-def aged(store: FeatureStore, *names: str) -> None:
+def aged(store: TensorStore, *names: str) -> None:
     """Make stores `data_set/key` of 1000 bytes and a bit, used in this order."""
     for age, name in enumerate(names):
         data_set, _, key = name.partition("/")
@@ -160,14 +160,14 @@ def aged(store: FeatureStore, *names: str) -> None:
         os.utime(folder(store, key, data_set), (age, age))
 
 
-def kept(store: FeatureStore, *names: str) -> list[str]:
+def kept(store: TensorStore, *names: str) -> list[str]:
     found = stores(store.root)
     return [name for name in names if f"{name.split('/')[0]}/{content_id(Key(name=name.split('/')[1]))}" in found]
 
 
 def test_the_data_set_unused_for_longest_makes_room(tmp_path: Path) -> None:
     names = ("cars/a", "signs/a", "cars/b", "flowers/a")  # cars has the oldest store, signs the oldest last use
-    store = FeatureStore(root=tmp_path, limit_gb=6 * KB)
+    store = TensorStore(root=tmp_path, limit_gb=6 * KB)
     aged(store, *names)
     assert kept(store, *names) == list(names)
     ask(store, "new", Maker(rows(25)), data_set="birds")
@@ -178,7 +178,7 @@ def test_the_data_set_unused_for_longest_makes_room(tmp_path: Path) -> None:
 
 def test_the_data_set_at_work_goes_last_and_by_store(tmp_path: Path) -> None:
     names = ("cars/a", "cars/b", "signs/a")
-    store = FeatureStore(root=tmp_path, limit_gb=4 * KB)
+    store = TensorStore(root=tmp_path, limit_gb=4 * KB)
     aged(store, *names)
     ask(store, "c", Maker(rows(15)), data_set="cars")
     assert kept(store, *names) == ["cars/a", "cars/b"]
@@ -188,7 +188,7 @@ def test_the_data_set_at_work_goes_last_and_by_store(tmp_path: Path) -> None:
 
 def test_use_counts_not_age(tmp_path: Path) -> None:
     names = ("cars/a", "signs/a")
-    store = FeatureStore(root=tmp_path, limit_gb=3 * KB)
+    store = TensorStore(root=tmp_path, limit_gb=3 * KB)
     aged(store, *names)
     ask(store, "a", Maker(rows()), data_set="cars")
     ask(store, "b", Maker(rows()), data_set="birds")
@@ -199,7 +199,7 @@ def test_use_counts_not_age(tmp_path: Path) -> None:
 def test_the_bound_holds_and_numbers_are_right(
     tmp_path_factory: pytest.TempPathFactory, asked: list[tuple[str, int, int]]
 ) -> None:
-    store = FeatureStore(root=tmp_path_factory.mktemp("store"), limit_gb=5 * KB)
+    store = TensorStore(root=tmp_path_factory.mktemp("store"), limit_gb=5 * KB)
     for data_set, name, count in asked:
         make = Maker(rows(count, seed=name))
         found = ask(store, f"{name} {count}", make, data_set=data_set)
@@ -210,7 +210,7 @@ def test_the_bound_holds_and_numbers_are_right(
 
 
 def test_a_mapped_tensor_outlives_its_store(tmp_path: Path) -> None:
-    store = FeatureStore(root=tmp_path, limit_gb=1.5 * KB)
+    store = TensorStore(root=tmp_path, limit_gb=1.5 * KB)
     make = Maker(rows())
     found = ask(store, "a", make)
     assert ask(store, "b", Maker(rows(seed=1))) is not None
@@ -225,7 +225,7 @@ import os, sys, time, torch
 from pathlib import Path
 sys.path[:0] = [{tests!r}, {root!r}]
 from test_feature_store import Key, rows
-from delta_core.training.tensor_store import FeatureStore
+from delta_core.training.tensor_store import TensorStore
 
 def make():
     with open({log!r}, "a") as log:
@@ -237,12 +237,12 @@ def make():
 
 print("ready", flush=True)
 sys.stdin.readline()
-found = FeatureStore(root=Path({store!r}), limit_gb=1).tensor("signs", Key(name="a"), 40, torch.float32, make)
+found = TensorStore(root=Path({store!r}), limit_gb=1).tensor("signs", Key(name="a"), 40, torch.float32, make)
 assert torch.equal(found, rows(40))
 """
 
 
-def start(store: FeatureStore, log: Path, death: str = "") -> subprocess.Popen[str]:
+def start(store: TensorStore, log: Path, death: str = "") -> subprocess.Popen[str]:
     script = WORKER.format(
         tests=str(ROOT / "tests"), root=str(ROOT), log=str(log), store=str(store.root), death=death
     )  # fmt: skip
@@ -259,14 +259,14 @@ def go(workers: list[subprocess.Popen[str]]) -> list[int]:
     return [(worker.communicate(timeout=100), worker.returncode)[1] for worker in workers]
 
 
-def test_processes_that_want_one_store_make_it_once(store: FeatureStore, tmp_path: Path) -> None:
+def test_processes_that_want_one_store_make_it_once(store: TensorStore, tmp_path: Path) -> None:
     log = tmp_path / "log"
     assert go([start(store, log) for _ in range(2)]) == [0, 0]
     assert log.read_text() == "made\n"
     assert stores(store.root) == {f"signs/{content_id(Key(name='a'))}"}
 
 
-def test_a_maker_that_is_killed_is_replaced(store: FeatureStore, tmp_path: Path) -> None:
+def test_a_maker_that_is_killed_is_replaced(store: TensorStore, tmp_path: Path) -> None:
     key = content_id(Key(name="a"))
     assert go([start(store, tmp_path / "log", death="if batch[0, 0] != rows(40)[0, 0]: os._exit(9)")]) == [9]
     assert stores(store.root) == {f"signs/.{key}.tmp"}
@@ -277,7 +277,7 @@ def test_a_maker_that_is_killed_is_replaced(store: FeatureStore, tmp_path: Path)
 
 
 def test_what_a_killed_maker_left_is_removed_for_room_and_a_live_one_is_not(tmp_path: Path) -> None:
-    store = FeatureStore(root=tmp_path, limit_gb=2 * KB)
+    store = TensorStore(root=tmp_path, limit_gb=2 * KB)
     partial = feature_store._unfinished(folder(store, "dead"))
     partial.mkdir(parents=True)
     (partial / "features.bin").write_bytes(bytes(1900))

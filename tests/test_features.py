@@ -34,7 +34,7 @@ from delta_core.training.errors import UserError
 from delta_core.training.identity import content_id
 from delta_core.training.prefix_features import PrefixFeatures, PrefixSplit
 from delta_core.training.recipe import Recipe
-from delta_core.training.tensor_store import FeatureStore
+from delta_core.training.tensor_store import TensorStore
 
 CPU = torch.device("cpu")
 CONFIGS = [None, DeltaConfig(n_modules=1), DeltaConfig.paper(n_modules=2)]
@@ -90,10 +90,10 @@ def test_the_trained_patch_is_bit_identical_with_and_without_the_store(
 ) -> None:
     task = tiny_task() if views == 1 else viewed(views)
     recipe = replace(RECIPE, epochs=views, views=views, batch_size=10)  # 24 images: the last batch is not full
-    store = FeatureStore(root=tmp_path, limit_gb=1)
+    store = TensorStore(root=tmp_path, limit_gb=1)
     computed, made, found = (
         train(NETS[net], config, recipe, task=task, base=False, store=each)
-        for each in (FeatureStore(root=tmp_path, limit_gb=0), store, store)
+        for each in (TensorStore(root=tmp_path, limit_gb=0), store, store)
     )
     for outcome, state in (made, found):
         assert outcome == computed[0]
@@ -105,7 +105,7 @@ def test_the_trained_patch_is_bit_identical_with_and_without_the_store(
 def test_seeds_and_arms_share_the_prefix(
     train: Callable[..., Trained], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store = FeatureStore(root=tmp_path, limit_gb=1)
+    store = TensorStore(root=tmp_path, limit_gb=1)
     train(basic_block_net, DeltaConfig(n_modules=1), RECIPE, store=store)
     before = set(tmp_path.rglob("*"))
     monkeypatch.setattr(DeltaModel, "prefix", lambda *_: pytest.fail("computed again"))
@@ -160,7 +160,7 @@ def test_behind_the_prefix_stands_the_whole_model(net: Callable[[], nn.Module]) 
 def test_rounded_features_are_the_same_stored_or_not(dtype: str, train: Callable[..., Trained], tmp_path: Path) -> None:
     recipe = replace(RECIPE, feature_dtype=dtype)
     states = [
-        train(basic_block_net, CONFIGS[1], each, base=False, store=FeatureStore(root=tmp_path, limit_gb=limit))[1]
+        train(basic_block_net, CONFIGS[1], each, base=False, store=TensorStore(root=tmp_path, limit_gb=limit))[1]
         for each, limit in ((recipe, 0), (recipe, 1), (RECIPE, 1))
     ]
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
@@ -189,7 +189,7 @@ def address(tmp_path: Path, **changes: object) -> set[str]:
     model = DeltaModel(net)
     model.add_patch("task", num_classes=3, config=changes.get("config"))
     task = changes.get("task", tiny_task())
-    store = FeatureStore(root=tmp_path, limit_gb=1)
+    store = TensorStore(root=tmp_path, limit_gb=1)
     source = PrefixFeatures(model=model, task=task, store=store, device=CPU, dtype=changes.get("dtype", "float32"))
     assert isinstance(source.of(changes.get("split", "test")), FeatureSplit)
     return {str(path.parent.relative_to(tmp_path)) for path in tmp_path.rglob("features.bin")}

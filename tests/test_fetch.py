@@ -13,7 +13,7 @@ from benchmarks import fetch
 from benchmarks.data.catalogue import CATALOGUE
 from benchmarks.data.catalogue.download import by_hand
 from benchmarks.data.catalogue.entry import Download
-from delta_core.training.tensor_store import FeatureStore
+from delta_core.training.tensor_store import TensorStore
 
 
 @pytest.fixture
@@ -103,7 +103,7 @@ def test_prune_frees_the_cache(call, tmp_path: Path) -> None:
     store = tmp_path / ".cache/features/a/b"
     store.mkdir(parents=True)
     (store / "features.bin").write_bytes(bytes(10**7))
-    assert FeatureStore(root=tmp_path / ".cache/features", limit_gb=0).size_bytes() == 10**7
+    assert TensorStore(root=tmp_path / ".cache/features", limit_gb=0).size_bytes() == 10**7
     assert (
         "0.01 GB of decoded images and features" in call("plan", "table2", "--arch", "resnet18", "--task", "signs")[1]
     )

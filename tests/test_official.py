@@ -27,7 +27,7 @@ from delta_core.training.data.pixels import PixelStore
 from delta_core.training.data.splits import FixedViews, LazySplit, Split, TaskData, TensorSplit
 from delta_core.training.errors import UserError
 from delta_core.training.recipe import Recipe
-from delta_core.training.tensor_store import FeatureStore
+from delta_core.training.tensor_store import TensorStore
 from delta_core.weights import Preprocessing
 
 CPU = torch.device("cpu")
@@ -51,7 +51,7 @@ def opened(name: str, root: Path, lists: Path, *, views: int = 1, limit_gb: floa
 
 
 def again(found: DataSet, root: Path, *, views: int = 1, limit_gb: float = 1.0) -> TaskData:
-    store = FeatureStore(root=root / "store", limit_gb=limit_gb)
+    store = TensorStore(root=root / "store", limit_gb=limit_gb)
     return load_official(found, root / "data", SMALL, views=views, store=store)
 
 
@@ -250,7 +250,7 @@ def test_what_is_kept_belongs_to_its_size_and_data(tmp_path: Path) -> None:
         lazy = LazySplit(
             images=images, labels=torch.zeros(2), transform=preprocessing.resize_and_crop(), preprocessing=preprocessing
         )  # type: ignore[arg-type]
-        found = PixelStore(store=FeatureStore(root=tmp_path, limit_gb=1), name="a", data_sha=sha).keep("train", lazy)
+        found = PixelStore(store=TensorStore(root=tmp_path, limit_gb=1), name="a", data_sha=sha).keep("train", lazy)
         assert isinstance(found, TensorSplit)
         return tuple(found.inputs.shape)
 
@@ -264,7 +264,7 @@ import sys, torch
 from pathlib import Path
 from delta_core.training.data.pixels import PixelStore
 from delta_core.training.data.splits import LazySplit
-from delta_core.training.tensor_store import FeatureStore
+from delta_core.training.tensor_store import TensorStore
 from delta_core.weights import Preprocessing
 
 class Images(torch.utils.data.Dataset):
@@ -279,7 +279,7 @@ small = Preprocessing(image_size=8, crop_pct=1.0, interpolation="bilinear", mean
 lazy = LazySplit(images=Images(), labels=torch.zeros(100), transform=small.resize_and_crop(), preprocessing=small)
 print("ready", flush=True)
 sys.stdin.read(1)
-store = PixelStore(store=FeatureStore(root=Path(sys.argv[1]), limit_gb=1), name="a", data_sha="b")
+store = PixelStore(store=TensorStore(root=Path(sys.argv[1]), limit_gb=1), name="a", data_sha="b")
 print(store.keep("train", lazy).inputs[:, 0, 0, 0].tolist(), flush=True)
 """
 
@@ -314,7 +314,7 @@ def test_two_builders_of_one_cache_one_of_them_killed(tmp_path: Path) -> None:
 
 def test_prune_frees_what_is_kept(tmp_path: Path, lists: Path) -> None:
     opened("usps", tmp_path, lists)
-    store = FeatureStore(root=tmp_path / "store", limit_gb=1)
+    store = TensorStore(root=tmp_path / "store", limit_gb=1)
     assert store.size_bytes() >= 30 * 3 * 8 * 8
     assert store.prune() > 0
     assert store.size_bytes() == 0

@@ -11,29 +11,19 @@ import torch
 from matplotlib.axes import Axes
 from patch_tool_world import ARCH, CLASSES, SIZE, call, fit_words, make_world, write_classes, write_images
 from PIL import Image
-from safetensors.torch import load_file
 
-from benchmarks.env import Env
-from benchmarks.methods import frozen
-from benchmarks.patch_tool import cli as command_line
-from benchmarks.patch_tool.accuracy import Accuracy, accuracy_of
-from benchmarks.patch_tool.base import open_net, put_on
-from benchmarks.patch_tool.confusion import draw_confusion
-from benchmarks.patch_tool.data import load_evaluation, load_photos
-from benchmarks.patch_tool.fit import Listener
-from benchmarks.patch_tool.inspect import Inspection
-from benchmarks.patch_tool.options import FitOptions
-from benchmarks.patch_tool.record import read_data_sha
-from benchmarks.suites.patching.runner import execute
-from benchmarks.suites.patching.spec import RunSpec
-from benchmarks.worlds.recipes import local_recipes
 from delta_core import DeltaModel, read_patch
-from delta_core.model import Suffix
+from delta_core.tool import cli as command_line
+from delta_core.tool.accuracy import Accuracy, accuracy_of
+from delta_core.tool.base import open_net, put_on
+from delta_core.tool.confusion import draw_confusion
+from delta_core.tool.data import load_evaluation, load_photos
+from delta_core.tool.fit import Listener
+from delta_core.tool.inspect import Inspection
+from delta_core.tool.record import read_data_sha
 from delta_core.training.data.folders import folder_identity
 from delta_core.training.data.image_files import read_image
-from delta_core.training.engine import fit
 from delta_core.training.errors import UserError
-from delta_core.training.identity import weights_identity
 from delta_core.weights import Preprocessing
 
 
@@ -99,53 +89,6 @@ def test_the_python_of_the_card_runs(
 def test_nothing_in_the_folder_says_where_things_lie(world: Path) -> None:
     for path in (world / "kept").iterdir():
         assert str(world).encode() not in path.read_bytes(), path
-
-
-def test_fit_is_the_benchmarks_own_run(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Same images, method and seed: the command line trains the runner's patch bit for bit, under its identity."""
-    trained: dict[str, torch.Tensor] = {}
-
-    def spy(suffix: Suffix, *rest: object, **more: object) -> int:
-        steps = fit(suffix, *rest, **more)  # type: ignore[arg-type]
-        trained.update(suffix.model.patches[suffix.patch].state_dict())
-        return steps
-
-    monkeypatch.setattr(frozen, "fit", spy)
-    spec = RunSpec(
-        scale="local",
-        architecture=ARCH,
-        weights=weights_identity(world / "net.pt"),
-        task="pets",
-        data=folder_identity(world / "pets"),
-        base_task="",
-        base_data="",
-        method=FitOptions(folder=world, out=world, arch=ARCH, modules=1, epochs=2).method(),
-        image_size=SIZE,
-        seed=0,
-    )
-    env = Env(results=world, cache=world, folders={"pets": world / "pets"}, weights_file=world / "net.pt")
-    values = {row.split: row.value for row in execute(spec, env) if row.column == "pets"}
-    saved = load_file(world / "kept" / "patch.safetensors")
-    assert saved.keys() == trained.keys()
-    assert [name for name in saved if not torch.equal(saved[name], trained[name])] == []
-    assert read_patch(world / "kept").metrics == {"test_top1": values["test"], "val_top1": values["val"]}
-    assert json.loads((world / "kept" / "training.json").read_text())["run_id"] == spec.run_id
-
-
-@pytest.mark.parametrize(
-    ("modules", "paper", "name"), [(0, False, "head"), (2, False, "delta"), (2, True, "delta_paper")]
-)
-def test_defaults_are_the_recipes_of_scale_local(modules: int, paper: bool, name: str) -> None:
-    options = FitOptions(folder=Path(), out=Path(), arch=ARCH, modules=modules, paper=paper)
-    assert options.method().recipe == getattr(local_recipes(), name)
-    assert options.method().n_delta_modules == modules
-    changed = FitOptions(folder=Path(), out=Path(), arch=ARCH, modules=modules, lr=0.5, batch_size=7, epochs=4).method()
-    assert (changed.recipe.lr, changed.recipe.head_lr, changed.recipe.batch_size, changed.recipe.epochs) == (
-        0.5,
-        0.5,
-        7,
-        4,
-    )
 
 
 def test_progress_is_plain_lines_without_a_terminal(

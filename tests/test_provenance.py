@@ -16,14 +16,17 @@ def test_changed_code_is_dirty_and_changed_results_are_not(tmp_path: Path) -> No
     for file in (code, rows):
         file.parent.mkdir()
         file.write_text("1")
-    assert state_of(code.parent) == ("", False), "outside a repository"
+    assert state_of(code) == ("", False), "outside a repository"
     git("init")
     git("add", "-A")
     git("commit", "-m", "first")
     commit = git("rev-parse", "HEAD")
-    assert state_of(code.parent) == (commit, False)
+    assert state_of(code) == (commit, False)
     rows.write_text("2")
-    (tmp_path / "notes").write_text("untracked")
-    assert state_of(code.parent) == (commit, False)
+    installed = tmp_path / "venv" / "module.py"
+    installed.parent.mkdir()
+    installed.write_text("untracked")
+    assert state_of(installed) == ("", False), "a package inside somebody's repository is none of its commits"
+    assert state_of(code) == (commit, False)
     code.write_text("2")
-    assert state_of(code.parent) == (commit, True)
+    assert state_of(code) == (commit, True)

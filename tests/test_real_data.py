@@ -15,10 +15,10 @@ import torch
 from torch import Tensor
 
 from benchmarks.data.listed_images import load_listed_images
-from benchmarks.patch_tool.accuracy import accuracy_of
-from benchmarks.patch_tool.cli import main
 from delta_core import DeltaModel, load_patch
 from delta_core.patch import Patch
+from delta_core.tool.accuracy import accuracy_of
+from delta_core.tool.cli import main
 from delta_core.training.data.folders import load_image_folder
 from delta_core.training.data.splits import Split, eval_batches
 from delta_core.training.engine import predict, top1

@@ -14,7 +14,7 @@ from delta_core import DeltaConfig, DeltaModel
 from delta_core.training.data.splits import TaskData, TensorSplit
 from delta_core.training.engine import predict
 from delta_core.training.recipe import Recipe
-from delta_core.training.tensor_store import FeatureStore
+from delta_core.training.tensor_store import TensorStore
 from delta_core.weights import Preprocessing
 
 PREPROCESSING = Preprocessing(
@@ -101,7 +101,7 @@ def tiny_cell(make_net: Callable[[], nn.Module] = basic_block_net, *, base: bool
         task=tiny_task(),
         base=base_task,
         base_logits=logits,
-        store=FeatureStore(root=Path("no features"), limit_gb=0),
+        store=TensorStore(root=Path("no features"), limit_gb=0),
         fabric=Fabric(accelerator="cpu", devices=1),
         order_seed=1,
         init_seed=2,

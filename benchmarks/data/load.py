@@ -18,7 +18,7 @@ from benchmarks.data.official import load_official
 from benchmarks.env import Env
 from delta_core.training.data.folders import load_image_folder
 from delta_core.training.data.splits import LazySplit, Split, TaskData, TensorSplit, seen_in_views
-from delta_core.training.tensor_store import FeatureStore
+from delta_core.training.tensor_store import TensorStore
 from delta_core.weights import Preprocessing
 
 
@@ -50,21 +50,21 @@ def load_base_task(name: str, env: Env, preprocessing: Preprocessing, *, classes
     return _folder(name, root, preprocessing, 1, env.loader_workers, _store(env))
 
 
-def _store(env: Env) -> FeatureStore:
-    return FeatureStore(root=env.cache / "features", limit_gb=env.cache_gb)
+def _store(env: Env) -> TensorStore:
+    return TensorStore(root=env.cache / "features", limit_gb=env.cache_gb)
 
 
 # Each worker process runs many cells on the same few tasks; decoding them again for each would cost more than training.
 @lru_cache(maxsize=3)
 def _folder(
-    name: str, root: Path, preprocessing: Preprocessing, views: int, loader_workers: int, store: FeatureStore
+    name: str, root: Path, preprocessing: Preprocessing, views: int, loader_workers: int, store: TensorStore
 ) -> TaskData:
     return load_image_folder(name, root, preprocessing, views=views, loader_workers=loader_workers, store=store)
 
 
 @lru_cache(maxsize=3)
 def _official(
-    name: str, data_root: Path, preprocessing: Preprocessing, views: int, loader_workers: int, store: FeatureStore
+    name: str, data_root: Path, preprocessing: Preprocessing, views: int, loader_workers: int, store: TensorStore
 ) -> TaskData:
     entry = CATALOGUE[name]
     return load_official(entry, data_root, preprocessing, views=views, loader_workers=loader_workers, store=store)

@@ -13,7 +13,7 @@ from benchmarks.data.catalogue.held_out import held_and_kept, held_tracks
 from delta_core.training.data.pixels import PixelStore
 from delta_core.training.data.splits import LazySplit, Split, TaskData, seen_in_views
 from delta_core.training.errors import UserError
-from delta_core.training.tensor_store import FeatureStore
+from delta_core.training.tensor_store import TensorStore
 from delta_core.weights import Preprocessing
 
 Part = tuple[Examples, Tensor]
@@ -27,7 +27,7 @@ def load_official(
     *,
     views: int,
     loader_workers: int = 0,
-    store: FeatureStore,
+    store: TensorStore,
 ) -> TaskData:
     """Open a classification task of the catalogue.
 

@@ -14,7 +14,7 @@ from delta_core.training.data.splits import TaskData, eval_batches
 from delta_core.training.engine import predict, top1
 from delta_core.training.recipe import Recipe
 from delta_core.training.skip_gate import SkipGate
-from delta_core.training.tensor_store import FeatureStore
+from delta_core.training.tensor_store import TensorStore
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -68,7 +68,7 @@ class Cell:
     base: TaskData | None
     base_logits: Tensor | None
     """Logits (N, C) of the untouched net on the base task's test split, measured before."""
-    store: FeatureStore
+    store: TensorStore
     """Where features of the frozen net are kept between runs."""
     fabric: "Fabric"
     order_seed: int

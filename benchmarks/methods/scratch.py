@@ -88,7 +88,9 @@ def top5(logits: Tensor, labels: Tensor) -> float:
     >>> top5(torch.eye(6)[:2], torch.tensor([0, 1]))
     100.0
     """
-    from torchmetrics.functional.classification import multiclass_accuracy  # see `benchmarks.fabric.make_fabric`
+    from torchmetrics.functional.classification import (
+        multiclass_accuracy,  # see `delta_core.training.fabric.make_fabric`
+    )
 
     found = multiclass_accuracy(logits, labels, num_classes=logits.shape[1], average="micro", top_k=5)
     return 100 * float(found)

@@ -14,7 +14,7 @@ from delta_core.training.data.folders import load_image_folder
 from delta_core.training.data.pixels import PixelStore
 from delta_core.training.data.splits import LazySplit, TensorSplit
 from delta_core.training.errors import UserError
-from delta_core.training.tensor_store import FeatureStore
+from delta_core.training.tensor_store import TensorStore
 from delta_core.weights import Preprocessing
 
 CPU = torch.device("cpu")
@@ -42,7 +42,7 @@ def measure(
     seconds: dict[str, list[float]] = {name: [] for name in ("decode", "pixels", "batches")}
     for _ in range(repetitions):
         with tempfile.TemporaryDirectory() as folder:
-            store = PixelStore(store=FeatureStore(root=Path(folder), limit_gb=10), name=task, data_sha="")
+            store = PixelStore(store=TensorStore(root=Path(folder), limit_gb=10), name=task, data_sha="")
             started = time.perf_counter()
             kept = store.keep("train", images)
             seconds["decode"].append(time.perf_counter() - started)

@@ -27,7 +27,7 @@ from delta_core.training.errors import UserError
 from delta_core.training.patch import train_patch
 from delta_core.training.prefix_features import PrefixFeatures
 from delta_core.training.recipe import Recipe
-from delta_core.training.tensor_store import FeatureStore
+from delta_core.training.tensor_store import TensorStore
 from delta_core.weights import load_backbone, preprocessing_of
 
 Kind = Literal["head", "delta", "finetune", "lora", "parallel_adapters", "series_adapters"]
@@ -141,7 +141,7 @@ def _curve(kind: Kind, architecture: str, weights: str, data: TaskData, seed: in
     model.add_patch("task", num_classes=data.classes, config=DeltaConfig(n_modules=1) if kind == "delta" else None)
     recipe = recipes.delta if kind == "delta" else recipes.head
     with tempfile.TemporaryDirectory() as folder:
-        store = FeatureStore(root=Path(folder), limit_gb=10)
+        store = TensorStore(root=Path(folder), limit_gb=10)
         features = PrefixFeatures(model=model, task=data, store=store, device=fabric.device, dtype="float32")
         train_patch(model, features, recipe, fabric, seed=seed, on_epoch=watch(lambda: top1_of(model)))
     return points

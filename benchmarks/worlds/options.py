@@ -7,10 +7,10 @@ from typing import Literal
 
 import tyro
 
-from benchmarks.env import CACHE_GB
 from benchmarks.records.rows import Scale
 from delta_core.training.errors import UserError, check_counts, check_precision
 from delta_core.training.recipe import FeatureDtype
+from delta_core.training.tensor_store import CACHE_GB
 
 Names = tyro.conf.UseAppendAction[tuple[str, ...]]
 

@@ -7,7 +7,7 @@ from benchmarks.worlds.options import Options
 from delta_core.training.errors import UserError
 from delta_core.training.recipe import FeatureDtype, Recipe
 
-LOCAL_EPOCHS = 10
+LOCAL_EPOCHS = Recipe().epochs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,8 +69,15 @@ def recipes_of(
 
 
 def local_recipes(*, epochs: int = LOCAL_EPOCHS, views: int = 1, feature_dtype: FeatureDtype = "float32") -> Recipes:
-    """Recipes for folders of one's own images: scale local, and what `delta-patch fit` starts from."""
-    recipes = recipes_of(epochs=epochs, views=views, feature_dtype=feature_dtype, batch_size=64, weight_decay=0.01)
+    """Recipes for folders of one's own images: those of `delta-patch fit`."""
+    usual = Recipe()
+    recipes = recipes_of(
+        epochs=epochs,
+        views=views,
+        feature_dtype=feature_dtype,
+        batch_size=usual.batch_size,
+        weight_decay=usual.weight_decay,
+    )
     return replace(recipes, finetune=replace(recipes.head, lr=3e-4))
 
 

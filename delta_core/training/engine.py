@@ -197,7 +197,7 @@ def predict(module: nn.Module, batches: Iterable[Tensor]) -> Tensor:
 
 def top1(logits: Tensor, labels: Tensor) -> float:
     """Top-1 accuracy in per cent: right answers over all answers (micro average), logits (N, C), labels (N,)."""
-    from torchmetrics.functional.classification import multiclass_stat_scores  # see `benchmarks.fabric.make_fabric`
+    from torchmetrics.functional.classification import multiclass_stat_scores  # see `fabric.make_fabric`
 
     counts = multiclass_stat_scores(logits, labels, num_classes=logits.shape[1], average="micro")
     right, answers = counts[0].item(), counts[4].item()

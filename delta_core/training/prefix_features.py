@@ -16,7 +16,7 @@ from delta_core.training.data.splits import FeatureSplit, FixedViews, Split, Tas
 from delta_core.training.errors import UserError
 from delta_core.training.provenance import device_name
 from delta_core.training.recipe import FeatureDtype
-from delta_core.training.tensor_store import FeatureStore
+from delta_core.training.tensor_store import TensorStore
 from delta_core.weights import Preprocessing
 
 
@@ -100,7 +100,7 @@ class PrefixFeatures:
 
     model: DeltaModel
     task: TaskData
-    store: FeatureStore
+    store: TensorStore
     device: torch.device
     dtype: FeatureDtype
 

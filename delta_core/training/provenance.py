@@ -18,22 +18,23 @@ PACKAGES = ("torch", "torchvision", "timm", "numpy", "pillow", "lightning-fabric
 
 @cache
 def git_state() -> tuple[str, bool]:
-    """Commit of this source tree and whether tracked files but results differ from it; blank for an installed package,
-    even one that lies inside somebody's repository."""
-    here = Path(__file__)
-    tracked = subprocess.run(["git", "ls-files", "--error-unmatch", here.name], cwd=here.parent, capture_output=True)
-    return state_of(here.parent) if tracked.returncode == 0 else ("", False)
+    """Commit of this source tree and whether tracked files but results differ from it.
+
+    Blank for an installed package, even one that lies inside somebody's repository.
+    """
+    return state_of(Path(__file__))
 
 
-def state_of(folder: Path) -> tuple[str, bool]:
-    """`git_state` of the repository that holds a folder."""
+def state_of(file: Path) -> tuple[str, bool]:
+    """`git_state` of the repository that tracks a file."""
 
     def git(*arguments: str) -> str:
         return subprocess.run(
-            ["git", *arguments], cwd=folder, capture_output=True, text=True, check=True, timeout=30
+            ["git", *arguments], cwd=file.parent, capture_output=True, text=True, check=True, timeout=30
         ).stdout.strip()
 
     try:
+        git("ls-files", "--error-unmatch", file.name)
         changed = git("status", "--porcelain", "--untracked-files=no", "--", ":/", ":(top,exclude)results")
         return git("rev-parse", "HEAD"), bool(changed)
     except (OSError, subprocess.SubprocessError):

@@ -11,18 +11,19 @@ OptimizerName = Literal["adamw", "sgd"]
 class Recipe:
     """Default: AdamW, linear warm-up, per-step cosine to 0, gradients clipped (PAINT's recipe, mlfoundations/patching).
 
+    Numbers are those for a folder of one's own images, rates chosen on validation data (delta_core/DECISIONS.md).
     Biases and normalisation parameters are not decayed, unless asked for.
     """
 
-    epochs: int
+    epochs: int = 10
     steps_per_epoch: int | None = None
     """None = an epoch is one pass over the data, its last batch as it comes. Else an epoch is so many steps over
     passes that leave their incomplete batch out: the same training for any amount of data."""
-    lr: float
+    lr: float = 3e-3
     """Peak learning rate of everything but the head."""
-    head_lr: float
-    batch_size: int = 128
-    weight_decay: float = 0.1
+    head_lr: float = 3e-3
+    batch_size: int = 64
+    weight_decay: float = 0.01
     decay_all: bool = False
     """Decay biases and normalisation parameters too, as SGD does where nobody forbids it."""
     warmup_steps: int = 500
@@ -34,7 +35,7 @@ class Recipe:
     """Of `sgd`."""
     milestones: tuple[float, ...] = ()
     """Empty = cosine; else the rate falls to a tenth at each of these shares of all steps."""
-    views: int = 0
+    views: int = 1
     """0 = a fresh augmented view of each image in every epoch; 1 = one fixed view (resize, centre crop);
     K > 1 = K fixed augmented views, of which epoch e sees number e mod K."""
     feature_dtype: FeatureDtype = "float32"

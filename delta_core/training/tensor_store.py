@@ -28,9 +28,12 @@ from delta_core.training.identity import content_id, plain
 
 UNFINISHED = ".tmp"
 
+CACHE_GB = 20.0
+"""Room for all tensors if nothing is said, in 10^9 bytes."""
+
 
 @dataclass(frozen=True, kw_only=True)
-class FeatureStore:
+class TensorStore:
     """Stores below one folder, together at most `limit_gb` (10^9 bytes); 0 keeps nothing.
 
     Room is made store by store, from the data set whose last use is longest ago. Removing a store hurts no process

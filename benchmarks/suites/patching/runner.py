@@ -24,7 +24,7 @@ from delta_core.training.engine import predict
 from delta_core.training.fabric import make_fabric, to_device
 from delta_core.training.provenance import provenance
 from delta_core.training.skip_gate import SkipGate
-from delta_core.training.tensor_store import FeatureStore
+from delta_core.training.tensor_store import TensorStore
 
 
 def execute(spec: RunSpec, env: Env) -> list[Row]:
@@ -50,7 +50,7 @@ def execute(spec: RunSpec, env: Env) -> list[Row]:
         task=task,
         base=base,
         base_logits=logits_before,
-        store=FeatureStore(root=env.cache / "features", limit_gb=env.cache_gb),
+        store=TensorStore(root=env.cache / "features", limit_gb=env.cache_gb),
         fabric=fabric,
         order_seed=spec.order_seed,
         init_seed=spec.init_seed,

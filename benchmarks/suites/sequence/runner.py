@@ -28,7 +28,7 @@ from delta_core import backbone_fingerprint
 from delta_core.training.data.splits import TaskData
 from delta_core.training.fabric import make_fabric, to_device
 from delta_core.training.provenance import provenance
-from delta_core.training.tensor_store import FeatureStore
+from delta_core.training.tensor_store import TensorStore
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +63,7 @@ def execute(spec: SequenceSpec, env: Env) -> list[Row]:
         task=tasks[0],
         base=base,
         base_logits=None,
-        store=FeatureStore(root=env.cache / "features", limit_gb=0),
+        store=TensorStore(root=env.cache / "features", limit_gb=0),
         fabric=fabric,
         order_seed=0,
         init_seed=0,

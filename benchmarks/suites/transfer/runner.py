@@ -16,7 +16,7 @@ from benchmarks.suites.transfer.spec import TransferSpec
 from delta_core import backbone_fingerprint
 from delta_core.training.fabric import make_fabric, to_device
 from delta_core.training.provenance import provenance
-from delta_core.training.tensor_store import FeatureStore
+from delta_core.training.tensor_store import TensorStore
 from delta_core.weights import preprocessing_of
 
 
@@ -39,7 +39,7 @@ def execute(spec: TransferSpec, env: Env) -> list[Row]:
         task=task,
         base=None,
         base_logits=None,
-        store=FeatureStore(root=Path(), limit_gb=0),  # nothing here is frozen
+        store=TensorStore(root=Path(), limit_gb=0),  # nothing here is frozen
         fabric=fabric,
         order_seed=spec.order_seed,
         init_seed=spec.init_seed,

@@ -38,6 +38,7 @@ SCRIPTS = Recipe(
     optimizer="sgd",
     nesterov=True,
     milestones=(0.6,),
+    views=0,
 )
 """Recipe of thuml/Transfer-Learning-Library's scripts (image_classification/*.sh): the same for every rate."""
 

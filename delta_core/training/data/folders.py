@@ -15,7 +15,7 @@ from delta_core.training.data.pixels import PixelStore
 from delta_core.training.data.splits import LazySplit, Split, TaskData, seen_in_views
 from delta_core.training.errors import UserError
 from delta_core.training.identity import derive_seed
-from delta_core.training.tensor_store import FeatureStore
+from delta_core.training.tensor_store import TensorStore
 from delta_core.weights import Preprocessing
 
 VAL_FRACTION = 0.1
@@ -93,7 +93,7 @@ def load_image_folder(
     *,
     views: int,
     loader_workers: int = 0,
-    store: FeatureStore | None = None,
+    store: TensorStore | None = None,
 ) -> TaskData:
     """Open an ImageFolder task.
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from delta_core.training.data.splits import LazySplit, Split, TensorSplit, ViewDataset
-from delta_core.training.tensor_store import FeatureStore
+from delta_core.training.tensor_store import TensorStore
 from delta_core.weights import Preprocessing
 
 BATCH_SIZE = 64
@@ -37,7 +37,7 @@ class PixelKey:
 class PixelStore:
     """Splits of one data set as mapped pixels."""
 
-    store: FeatureStore
+    store: TensorStore
     name: str
     data_sha: str
 

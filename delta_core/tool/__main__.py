@@ -6,7 +6,7 @@ from delta_core.training.process import quick_start
 def main() -> None:
     """Entry point."""
     with quick_start():
-        from benchmarks.patch_tool import cli
+        from delta_core.tool import cli
     cli.main()
 
 

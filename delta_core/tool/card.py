@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from benchmarks.patch_tool.record import TrainingRecord
 from delta_core import DeltaConfig, PatchFile, read_patch
+from delta_core.tool.record import TrainingRecord
 from delta_core.weights import FILE
 
 WORST = 10

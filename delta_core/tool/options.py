@@ -1,21 +1,20 @@
 """What `delta-patch` lets a person choose."""
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import tyro
 
-from benchmarks.methods import DeltaNetworks, FcOnly
-from benchmarks.worlds.recipes import LOCAL_EPOCHS, local_recipes
 from delta_core import DeltaConfig
 from delta_core.training.errors import UserError, check_counts, check_precision
+from delta_core.training.recipe import Recipe
 
 
 @dataclass(frozen=True, kw_only=True)
 class FitOptions:
-    """A folder of images, a net, and how to train. Defaults are those of `delta-bench --scale local`."""
+    """A folder of images, a net, and how to train. Defaults are those of the suite's scale local."""
 
     folder: tyro.conf.Positional[Path]
     """Images: one folder per class, or train/ and test/ (or val/) with one folder per class in each."""
@@ -55,15 +54,18 @@ class FitOptions:
         if self.paper and not self.modules:
             raise UserError("--paper says how modules start, but --modules is 0; leave one of them out.")
 
-    def method(self) -> DeltaNetworks | FcOnly:
-        """The benchmarks' own method and recipe, with what was chosen here."""
-        recipes = local_recipes(epochs=self.epochs or LOCAL_EPOCHS)
-        recipe = recipes.head if not self.modules else recipes.delta_paper if self.paper else recipes.delta
-        if self.lr is not None:
-            recipe = replace(recipe, lr=self.lr, head_lr=self.lr)
-        if self.batch_size is not None:
-            recipe = replace(recipe, batch_size=self.batch_size)
+    def recipe(self) -> Recipe:
+        """The usual recipe, with what was chosen here."""
+        usual = Recipe()
+        return Recipe(
+            epochs=self.epochs or usual.epochs,
+            lr=self.lr or usual.lr,
+            head_lr=self.lr or usual.head_lr,
+            batch_size=self.batch_size or usual.batch_size,
+        )
+
+    def config(self) -> DeltaConfig | None:
+        """Modules of the patch; None for a head alone."""
         if not self.modules:
-            return FcOnly(recipe=recipe)
-        config = DeltaConfig.paper(n_modules=self.modules) if self.paper else DeltaConfig(n_modules=self.modules)
-        return DeltaNetworks(recipe=recipe, config=config, reading="paper" if self.paper else "default")
+            return None
+        return DeltaConfig.paper(n_modules=self.modules) if self.paper else DeltaConfig(n_modules=self.modules)

@@ -16,7 +16,7 @@ class TrainingRecord:
     """Data, recipe, measured accuracy and the proof that the base stayed as it was."""
 
     run_id: str
-    """Identity of the training, as the benchmarks take it."""
+    """Identity of the training."""
     data: str
     """Name of the image folder."""
     data_sha: str
@@ -38,7 +38,7 @@ class TrainingRecord:
     base_logits_equal: bool
     """Whether the base net's logits on the test images are, bit for bit, those of before."""
     origin: Mapping[str, Any]
-    """Commit, versions, device, precision and time, as rows of the benchmarks carry them."""
+    """Commit, versions, device, precision and time, as rows of the benchmark suite carry them."""
 
     def write(self, folder: Path) -> None:
         """Write `training.json` into a folder."""

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.patch_tool.base import open_net
 from delta_core import DeltaError, PatchFile, read_patch
+from delta_core.tool.base import open_net
 
 
 def describe(folder: Path) -> list[tuple[str, str]]:

@@ -12,14 +12,14 @@ import tyro
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from benchmarks.patch_tool.base import find_patches, open_files, put_on
-from benchmarks.patch_tool.evaluate import evaluate_patch
-from benchmarks.patch_tool.fit import Listener, fit_patch
-from benchmarks.patch_tool.info import describe
-from benchmarks.patch_tool.inspect import Inspection, check_picture
-from benchmarks.patch_tool.options import FitOptions
-from benchmarks.patch_tool.predict import predict_images
 from delta_core import DeltaError
+from delta_core.tool.base import find_patches, open_files, put_on
+from delta_core.tool.evaluate import evaluate_patch
+from delta_core.tool.fit import Listener, fit_patch
+from delta_core.tool.info import describe
+from delta_core.tool.inspect import Inspection, check_picture
+from delta_core.tool.options import FitOptions
+from delta_core.tool.predict import predict_images
 from delta_core.training.engine import DivergedError
 from delta_core.training.errors import UserError
 from delta_core.training.fabric import devices_of, to_device

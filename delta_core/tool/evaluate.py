@@ -5,12 +5,12 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.patch_tool.accuracy import Accuracy, accuracy_of
-from benchmarks.patch_tool.base import open_files, put_on
-from benchmarks.patch_tool.data import load_evaluation
-from benchmarks.patch_tool.predict import class_names_of
-from benchmarks.patch_tool.record import read_data_sha
 from delta_core.patch import Patch
+from delta_core.tool.accuracy import Accuracy, accuracy_of
+from delta_core.tool.base import open_files, put_on
+from delta_core.tool.data import load_evaluation
+from delta_core.tool.predict import class_names_of
+from delta_core.tool.record import read_data_sha
 from delta_core.training.data.splits import eval_batches
 from delta_core.training.engine import predict
 from delta_core.training.fabric import devices_of, to_device

@@ -10,29 +10,61 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from benchmarks.env import CACHE_GB
-from benchmarks.methods import DeltaNetworks
-from benchmarks.patch_tool.accuracy import Accuracy, accuracy_of
-from benchmarks.patch_tool.base import open_net
-from benchmarks.patch_tool.card import write_card
-from benchmarks.patch_tool.confusion import draw_confusion
-from benchmarks.patch_tool.data import Photos, check_photos, load_photos
-from benchmarks.patch_tool.options import FitOptions
-from benchmarks.patch_tool.record import TrainingRecord
-from benchmarks.suites.patching.spec import RunSpec
-from delta_core import DeltaModel, FrozenError, backbone_fingerprint, save_patch
+from delta_core import DeltaConfig, DeltaModel, FrozenError, backbone_fingerprint, save_patch
 from delta_core.patch import check_patch_name
 from delta_core.patch_io import JSON_NAME
+from delta_core.tool.accuracy import Accuracy, accuracy_of
+from delta_core.tool.base import open_net
+from delta_core.tool.card import write_card
+from delta_core.tool.confusion import draw_confusion
+from delta_core.tool.data import check_photos, load_photos
+from delta_core.tool.options import FitOptions
+from delta_core.tool.record import TrainingRecord
 from delta_core.training.data.splits import eval_batches
 from delta_core.training.engine import predict, top1
 from delta_core.training.errors import UserError
 from delta_core.training.fabric import devices_of, make_fabric, to_device
-from delta_core.training.identity import weights_identity
+from delta_core.training.identity import content_id, derive_seed, weights_identity
 from delta_core.training.patch import train_patch
 from delta_core.training.prefix_features import PrefixFeatures
 from delta_core.training.provenance import provenance
-from delta_core.training.tensor_store import FeatureStore
-from delta_core.weights import Preprocessing, default_weights, is_file, preprocessing_of, weights_name
+from delta_core.training.recipe import Recipe
+from delta_core.training.tensor_store import CACHE_GB, TensorStore
+from delta_core.weights import default_weights, is_file, preprocessing_of, weights_name
+
+
+@dataclass(frozen=True, kw_only=True)
+class FitSpec:
+    """What a training is: equal ones share their checkpoint, their seeds and their bits."""
+
+    architecture: str
+    weights: str
+    task: str
+    data: str
+    """Identity of the images."""
+    config: DeltaConfig | None
+    recipe: Recipe
+    image_size: int
+    seed: int
+
+    @property
+    def run_id(self) -> str:
+        """Twelve hexadecimal digits."""
+        return content_id(self)
+
+    @property
+    def init_seed(self) -> int:
+        """Draws the initial values of what is added to the net, as the benchmarks' run of the same training does."""
+        if self.config is None:
+            return derive_seed("init", self.architecture, self.task, "fc_only", "/0", self.seed)
+        count = self.config.n_modules
+        reading = "paper" if self.config == DeltaConfig.paper(n_modules=count) else "default"
+        return derive_seed("init", self.architecture, self.task, "delta_networks", f"{reading}/{count}", self.seed)
+
+    @property
+    def order_seed(self) -> int:
+        """Draws the order of the batches."""
+        return derive_seed("order", self.task, self.seed)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,19 +102,27 @@ def fit_patch(options: FitOptions, listener: Listener) -> Accuracy:
         f"{len(photos.class_names)} classes, {len(task.train.labels)} images to train on. {photos.splits} "
         f"Input: {preprocessing}."
     )
-    spec = _spec(options, weights, photos, preprocessing)
-    method = spec.method
-    config = method.config if isinstance(method, DeltaNetworks) else None
+    recipe = options.recipe()
+    spec = FitSpec(
+        architecture=options.arch,
+        weights=weights_identity(Path(weights)) if is_file(weights) else weights,
+        task=task.name,
+        data=task.sha,
+        config=options.config(),
+        recipe=recipe,
+        image_size=preprocessing.image_size,
+        seed=options.seed,
+    )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(spec.init_seed)
         model.add_patch(
             out.name,
             num_classes=len(photos.class_names),
-            config=config,
+            config=spec.config,
             class_names=photos.class_names,
             preprocessing=preprocessing,
         )
-    _check_step(model, preprocessing.image_size, len(task.train.labels), method.recipe.batch_size)
+    _check_step(model, preprocessing.image_size, len(task.train.labels), recipe.batch_size)
 
     with model.disable_patches():  # no patch runs: these are the logits of the net as it was opened
         base_before = predict(model, eval_batches(task.test, fabric.device))
@@ -93,17 +133,17 @@ def fit_patch(options: FitOptions, listener: Listener) -> Accuracy:
     features = PrefixFeatures(
         model=model,
         task=task,
-        store=FeatureStore(root=partial / "features", limit_gb=CACHE_GB),
+        store=TensorStore(root=partial / "features", limit_gb=CACHE_GB),
         device=fabric.device,
-        dtype=method.recipe.feature_dtype,
+        dtype=recipe.feature_dtype,
     )
     validate = _validation(model, features)
     started = time.perf_counter()
-    epochs = method.recipe.epochs
+    epochs = recipe.epochs
     steps = train_patch(
         model,
         features,
-        method.recipe,
+        recipe,
         fabric,
         seed=spec.order_seed,
         on_epoch=lambda epoch, loss: listener.on_epoch(epoch, epochs, loss, validate()),
@@ -127,7 +167,7 @@ def fit_patch(options: FitOptions, listener: Listener) -> Accuracy:
         test_images=accuracy.images,
         test_right=accuracy.right,
         by_class=tuple((each.name, each.right, each.images) for each in accuracy.by_class()),
-        recipe=method.recipe,
+        recipe=recipe,
         seed=options.seed,
         steps=steps,
         train_s=train_s,
@@ -148,22 +188,6 @@ def check_output(out: Path) -> None:
     existing = next(parent for parent in out.parents if parent.exists())
     if not existing.is_dir() or not os.access(existing, os.W_OK):
         raise UserError(f"{str(out)!r} cannot be written into {str(existing)!r}; give another -o.")
-
-
-def _spec(options: FitOptions, weights: str, photos: Photos, preprocessing: Preprocessing) -> RunSpec:
-    """The benchmarks' own run of this training, which gives it its seeds and its identity."""
-    return RunSpec(
-        scale="local",
-        architecture=options.arch,
-        weights=weights_identity(Path(weights)) if is_file(weights) else weights,
-        task=photos.task.name,
-        data=photos.task.sha,
-        base_task="",
-        base_data="",
-        method=options.method(),
-        image_size=preprocessing.image_size,
-        seed=options.seed,
-    )
 
 
 def _check_step(model: DeltaModel, size: int, images: int, batch_size: int) -> None:

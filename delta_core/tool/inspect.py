@@ -8,8 +8,8 @@ import torch
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from benchmarks.patch_tool.predict import class_names_of
 from delta_core import DeltaModel
+from delta_core.tool.predict import class_names_of
 from delta_core.training.data.image_files import read_image
 from delta_core.training.data.splits import channels_last
 from delta_core.training.errors import UserError
