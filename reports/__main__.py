@@ -14,9 +14,9 @@ from rich.console import Console
 from benchmarks.records.files import atomic_text
 from benchmarks.records.rows import SCALES, Scale, read_rows
 from delta_core.training.errors import UserError
-from reports.explain import explain
+from reports.findings.explain import explain
+from reports.pages.render import to_latex, to_markdown, to_terminal
 from reports.registry import REPORTS, Question
-from reports.render import to_latex, to_markdown, to_terminal
 from reports.reproducing import reproducing
 
 if TYPE_CHECKING:

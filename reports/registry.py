@@ -9,24 +9,17 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from benchmarks.records.rows import Scale
-from reports import (
-    ablation,
-    claims,
-    dense,
-    domain_adaptation,
-    domain_figures,
-    lint,
-    sequence_pages,
-    sequences,
-    study,
-    table9,
-    transfer,
-)
-from reports.layout import page
-from reports.page import Page
-from reports.reduce import table_frame
-from reports.scratch import SCRATCH_TABLES, ScratchTable, scratch_frame, scratch_page
-from reports.tables import TABLES, Table
+from reports.figures import domain_adaptation as domain_figures
+from reports.findings import claims, lint
+from reports.pages.page import Page
+from reports.tables import ablation, dense, domain_adaptation, table9, transfer
+from reports.tables import defaults_study as study
+from reports.tables import sequence_frame as sequences
+from reports.tables import sequence_page as sequence_pages
+from reports.tables.patching_frame import table_frame
+from reports.tables.patching_lines import TABLES, Table
+from reports.tables.patching_page import page
+from reports.tables.scratch import SCRATCH_TABLES, ScratchTable, scratch_frame, scratch_page
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import pandas as pd
 
 from benchmarks.records.rows import SCALES, Scale
-from reports.commands import whole_table
-from reports.explain import rows_behind
+from reports.findings.explain import rows_behind
+from reports.pages.commands import whole_table
 from reports.registry import REPORTS, Question, Report
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from reports.page import Block, plain_block
+from reports.pages.page import Block, plain_block
 
 MATCH_POINTS = 1.0
 """The paper prints one run without spread: ours matches within a point, or within two of our standard deviations."""

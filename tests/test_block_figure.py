@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-from reports.block_figure import draw_block, write_block_figure
+from reports.figures.block import draw_block, write_block_figure
 
 ROOT = Path(__file__).parents[1]
 
@@ -32,4 +32,4 @@ def test_the_committed_picture_is_what_the_code_draws(tmp_path: Path) -> None:
         [line for line in path.read_text(encoding="utf-8").splitlines() if "<!-- " in line or "<g id=" in line]
         for path in (tmp_path / "block.svg", ROOT / "docs" / "block.svg")
     )
-    assert [line for line in fresh if "Created with" not in line] == committed, "run python -m reports.block_figure"
+    assert [line for line in fresh if "Created with" not in line] == committed, "run python -m reports.figures.block"

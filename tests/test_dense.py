@@ -27,7 +27,7 @@ from benchmarks.worlds.options import Options
 from benchmarks.worlds.world import World
 from delta_core import DeltaConfig, DeltaError
 from delta_core.training.errors import UserError
-from reports.dense import dense_figure, dense_frame, dense_page
+from reports.tables.dense import dense_figure, dense_frame, dense_page
 
 
 @pytest.fixture(scope="module")

@@ -10,8 +10,8 @@ from fake_rows import one_row
 from benchmarks.records.rows import Row, collect, diagnostics_path, to_frame, write_record
 from delta_core.training.errors import UserError
 from reports import __main__ as command
-from reports.domain_adaptation import SUITE, transfer_frame, transfer_page
-from reports.domain_figures import curves_figure, methods_of
+from reports.figures.domain_adaptation import curves_figure, methods_of
+from reports.tables.domain_adaptation import SUITE, transfer_frame, transfer_page
 
 TOP1 = {"vanilla": 40.0, "vanilla+delta_networks": 45.0, "adda": 70.0, "target_only": 95.0}
 SETTING = {"vanilla": "zero-shot", "adda": "unsupervised DA", "target_only": "target labels"}

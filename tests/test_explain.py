@@ -16,7 +16,7 @@ from benchmarks.tables import TABLES, runs_of
 from benchmarks.worlds.options import Options
 from delta_core.training.errors import UserError
 from reports.__main__ import main
-from reports.explain import explain
+from reports.findings.explain import explain
 from reports.protocol import PATCHING, departures
 from reports.registry import REPORTS, Question
 

@@ -18,13 +18,13 @@ from benchmarks.records.gates import collect_gates as collect
 from benchmarks.records.rows import Row, to_frame
 from benchmarks.records.variance import CorrelationRow, VarianceRow, correlation_path, variance_path, write_rows
 from benchmarks.variance.derived import net_variances
-from reports.ablation import ablation_figure, ablation_frame, ablation_page, pareto
-from reports.figures.claims import gate_claims
+from reports.figures.gate_claims import gate_claims
 from reports.figures.gates import figure_mean_gates, mean_gates, sample_gates
 from reports.figures.index import all_figures, write_figures
 from reports.figures.settings import SETTINGS, figure_settings
 from reports.figures.variance import figure_variance
-from reports.scratch import SCRATCH_TABLES, scratch_frame, scratch_page
+from reports.tables.ablation import ablation_figure, ablation_frame, ablation_page, pareto
+from reports.tables.scratch import SCRATCH_TABLES, scratch_frame, scratch_page
 
 K = {"resnext50_32x4d": (3, 4, 6, 3), "resnet18": (2, 2, 2, 2)}
 

@@ -20,8 +20,8 @@ from reports.__main__ import main
 from reports.figures.index import all_figures
 from reports.html.grid import html_table
 from reports.html.index import index_html
-from reports.layout import Block
 from reports.registry import REPORTS
+from reports.tables.patching_page import Block
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome") or shutil.which("chromium-browser")
 

@@ -10,9 +10,9 @@ from fake_rows import fake_table2
 
 from benchmarks.perf.synthetic_rows import synthetic_rows
 from benchmarks.records.rows import Row, Scale, to_frame
-from reports.page import Page
+from reports.pages.page import Page
+from reports.pages.render import to_latex
 from reports.registry import REPORTS, Question
-from reports.render import to_latex
 
 COMPILERS = {
     "pdflatex": ("-interaction=nonstopmode", "-halt-on-error"),

@@ -13,9 +13,14 @@ from benchmarks.records.rows import Row, row_schema, to_frame
 from benchmarks.suites.patching.ablations import TABLE8_TASKS
 from benchmarks.suites.patching.table import TABLE1_WEIGHTS, TABLE10_MORE_ARCHITECTURES
 from delta_core.training.errors import UserError
-from reports import claims, lint, paper, sequence_pages, sequences, table9, tables
-from reports.layout import page
-from reports.reduce import table_frame
+from reports import paper
+from reports.findings import claims, lint
+from reports.tables import patching_lines as tables
+from reports.tables import sequence_frame as sequences
+from reports.tables import sequence_page as sequence_pages
+from reports.tables import table9
+from reports.tables.patching_frame import table_frame
+from reports.tables.patching_page import page
 from tests.fake_rows import ALPHAS, one_row, paint_run, plain_run, rising
 
 ROOT = Path(__file__).parents[1]

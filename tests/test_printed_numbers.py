@@ -11,7 +11,7 @@ from fake_rows import one_row
 from benchmarks.perf.synthetic_rows import synthetic_rows
 from benchmarks.records.rows import Scale, to_frame
 from reports import paper
-from reports.page import Page
+from reports.pages.page import Page
 from reports.registry import REPORTS, Question
 
 COUNTS = {1: 45, 2: 96, 3: 48, 4: 24, 5: 90, 6: 27, 7: 6, 8: 64, 9: 28, 10: 192, 11: 288, 12: 8, 13: 10}

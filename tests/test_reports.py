@@ -18,10 +18,10 @@ from benchmarks.records.rows import Row, Scale, row_schema, to_frame
 from delta_core.training.errors import UserError
 from reports import paper
 from reports.__main__ import COMMANDS, main
-from reports.layout import Page, page
-from reports.reduce import harmonic_mean, table_frame
-from reports.render import to_latex, to_markdown, to_terminal
-from reports.tables import TABLES, Table
+from reports.pages.render import to_latex, to_markdown, to_terminal
+from reports.tables.patching_frame import harmonic_mean, table_frame
+from reports.tables.patching_lines import TABLES, Table
+from reports.tables.patching_page import Page, page
 from tests.fake_rows import fake_table2, falling, one_row, paint_run, plain_run, rising
 
 ROOT = Path(__file__).parents[1]

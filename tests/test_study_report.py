@@ -10,7 +10,7 @@ from fake_rows import plain_run
 from benchmarks.records.rows import Row, to_frame, write_record
 from delta_core.training.errors import UserError
 from reports import __main__ as command
-from reports.study import OVERALL, SUITE, study_figure, study_frame, study_page
+from reports.tables.defaults_study import OVERALL, SUITE, study_figure, study_frame, study_page
 
 GAIN = {
     ("resnet18", "signs"): 4.0,

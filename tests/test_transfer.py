@@ -29,7 +29,7 @@ from benchmarks.worlds.options import Options
 from delta_core.training.data.splits import LazySplit, TensorSplit
 from delta_core.training.engine import _order, fit, parameter_groups
 from delta_core.training.errors import UserError
-from reports.transfer import METHODS
+from reports.tables.transfer import METHODS
 
 CPU = torch.device("cpu")
 TINY = replace(

@@ -9,9 +9,9 @@ from fake_rows import one_row
 
 from benchmarks.records.rows import Row, Scale, to_frame
 from delta_core.training.errors import UserError
-from reports.explain import explain
-from reports.render import to_latex, to_markdown
-from reports.transfer import METHODS, RATES, transfer_frame, transfer_page
+from reports.findings.explain import explain
+from reports.pages.render import to_latex, to_markdown
+from reports.tables.transfer import METHODS, RATES, transfer_frame, transfer_page
 
 
 def fake(scale: str = "embedded", seeds: int = 2, tasks: tuple[str, ...] = ("planes", "autos")) -> list[Row]:

@@ -11,8 +11,8 @@ import pandas as pd
 from benchmarks.records.gates import read_gates
 from benchmarks.records.rows import Scale
 from benchmarks.records.variance import read_variances
-from reports.block_figure import draw_block
-from reports.figures.claims import Claim, gate_claims
+from reports.figures.block import draw_block
+from reports.figures.gate_claims import Claim, gate_claims
 from reports.figures.gates import figure_mean_gates, figure_sample_gates, mean_gates, sample_gates
 from reports.figures.settings import SETTINGS, figure_settings
 from reports.figures.variance import figure_variance

@@ -4,7 +4,7 @@ import json
 
 import pandas as pd
 
-from reports.page import Block, plain_block
+from reports.pages.page import Block, plain_block
 
 
 def cost_blocks(rows: pd.DataFrame) -> list[Block]:

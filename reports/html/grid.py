@@ -4,8 +4,8 @@ from html import escape
 
 from pandas.io.formats.style import Styler
 
-from reports.page import Block
-from reports.render import NAME_COLUMNS
+from reports.pages.page import Block
+from reports.pages.render import NAME_COLUMNS
 
 
 def html_table(block: Block, *, name: str) -> str:

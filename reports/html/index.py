@@ -16,7 +16,7 @@ from benchmarks.records.rows import Scale
 from reports import paper
 from reports.html.cost import cost_blocks, provenance_blocks
 from reports.html.grid import html_table
-from reports.page import Block, Page
+from reports.pages.page import Block, Page
 from reports.registry import REPORTS, Answer, Question
 
 if TYPE_CHECKING:

@@ -53,7 +53,7 @@ class TransferSpec:
 
     @property
     def protocol(self) -> str:
-        """Size, views, steps and rate; `reports.transfer` reads the rate at its end."""
+        """Size, views, steps and rate; `reports.tables.transfer` reads the rate at its end."""
         recipe = self.method.recipe
         data = "train+val" if self.with_val else "train"
         steps = f"{recipe.epochs}x{recipe.steps_per_epoch}"

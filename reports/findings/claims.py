@@ -11,10 +11,10 @@ import pandas as pd
 
 from benchmarks.records.rows import Scale
 from reports.checks import check_suites
-from reports.page import Page, plain_block
-from reports.reduce import per_seed, rows_of_table
-from reports.sequences import chosen_ends, sequence_curves, single_task_means
-from reports.tables import TABLES
+from reports.pages.page import Page, plain_block
+from reports.tables.patching_frame import per_seed, rows_of_table
+from reports.tables.patching_lines import TABLES
+from reports.tables.sequence_frame import chosen_ends, sequence_curves, single_task_means
 
 MIN_SEEDS = 3
 """Fewest seeds for a test."""

@@ -7,8 +7,8 @@ import pandas as pd
 from benchmarks.records.rows import Scale
 from reports import paper
 from reports.checks import check_comparable, check_one_run_per_seed
-from reports.commands import whole_table
-from reports.page import Block, Page, cell_text, over_seeds, printed_block, usual_n, with_spread
+from reports.pages.commands import whole_table
+from reports.pages.page import Block, Page, cell_text, over_seeds, printed_block, usual_n, with_spread
 from reports.verdicts import PRINTED, difference_blocks, with_verdicts
 
 NAME = "table6"
@@ -31,7 +31,7 @@ def transfer_frame(rows: pd.DataFrame, scale: Scale, tasks: tuple[str, ...] = ()
 
     Returns:
         Columns `picked` (`last` | `validated`), `method`, `setting`, `task`, `mean`, `sd` (ddof = 1), `n`,
-        `protocol`, `row_id`, `architecture`, `measured_as` (see `reports.explain`), `PRINTED`, `difference`,
+        `protocol`, `row_id`, `architecture`, `measured_as` (see `reports.findings.explain`), `PRINTED`, `difference`,
         `verdict`; `mean` is blank and `n` 0 where nothing was measured.
 
     Raises:

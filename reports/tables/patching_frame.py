@@ -11,7 +11,7 @@ import pandas as pd
 from benchmarks.records.rows import Scale
 from reports import paper
 from reports.checks import RUN_CELL, check_comparable, check_one_run_per_seed
-from reports.tables import TABLE1_WEIGHTS, Table, TableRow
+from reports.tables.patching_lines import TABLE1_WEIGHTS, Table, TableRow
 from reports.verdicts import PRINTED, with_verdicts
 
 RUN = [*RUN_CELL, "seed", "run_id"]

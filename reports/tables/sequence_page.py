@@ -3,11 +3,11 @@
 import pandas as pd
 
 from benchmarks.records.rows import Scale
-from reports import paper, sequences
-from reports.commands import fill_commands, whole_table
-from reports.page import Block, Page, cell_text, over_seeds, printed_block, usual_n, with_spread
-from reports.records import records
-from reports.tables import TableRow
+from reports import paper
+from reports.pages.commands import fill_commands, whole_table
+from reports.pages.page import Block, Page, cell_text, over_seeds, printed_block, records, usual_n, with_spread
+from reports.tables import sequence_frame as sequences
+from reports.tables.patching_lines import TableRow
 from reports.verdicts import difference_blocks
 
 RULES = {"harmonic_mean": "alpha by harmonic mean", "mean": "alpha by mean", "end": "alpha = 1"}

@@ -1,4 +1,4 @@
-"""Tables of `reports.tables`: tidy frame -> page, with cell text, the best cells, footnotes and commands."""
+"""Tables of `patching_lines`: tidy frame -> page, with cell text, the best cells, footnotes and commands."""
 
 import itertools
 from collections.abc import Iterable
@@ -8,9 +8,9 @@ import pandas as pd
 
 from benchmarks.records.rows import Scale
 from reports import paper
-from reports.commands import fill_commands, whole_table
-from reports.page import Block, Page, cell_text, over_seeds, printed_block, usual_n, with_spread
-from reports.tables import Table, TableRow
+from reports.pages.commands import fill_commands, whole_table
+from reports.pages.page import Block, Page, cell_text, over_seeds, printed_block, usual_n, with_spread
+from reports.tables.patching_lines import Table, TableRow
 from reports.verdicts import MATCH_POINTS, difference_blocks
 
 FACTS = ("params M", "printed M", "base before", "base after", "base frozen", "alpha")

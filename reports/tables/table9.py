@@ -3,7 +3,7 @@
 import pandas as pd
 
 from reports import paper
-from reports.page import Page, plain_block
+from reports.pages.page import Page, plain_block
 
 OURS = "delta_patching"
 

@@ -7,7 +7,7 @@ import pandas as pd
 
 from benchmarks.records.rows import SCRATCH, Scale
 from delta_core.training.errors import UserError
-from reports.commands import task_argument
+from reports.pages.commands import task_argument
 from reports.protocol import PROTOCOLS, departures
 
 CELL_KEYS = ("architecture", "method", "n_delta_modules", "variant", "task")

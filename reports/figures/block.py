@@ -1,6 +1,6 @@
 """The picture of the method: one block, all its skip connections and what weights them; docs/block.svg.
 
-Written by `python -m reports.block_figure`. What is frozen and what belongs to the patch differ in line style as well
+Written by `python -m reports.figures.block`. What is frozen and what belongs to the patch differ in line style as well
 as in colour, so that the picture can be read in black and white.
 """
 
@@ -164,4 +164,4 @@ def _text(axes: Axes, x: float, y: float, text: str, *, patch: bool = False, ali
 
 
 if __name__ == "__main__":
-    write_block_figure(Path(__file__).parents[1] / "docs" / "block.svg")
+    write_block_figure(Path(__file__).parents[2] / "docs" / "block.svg")

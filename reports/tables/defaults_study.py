@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from reports.checks import check_comparable, check_one_run_per_seed
-from reports.page import Block, Page, with_spread
+from reports.pages.page import Block, Page, with_spread
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -6,7 +6,7 @@ import pandas as pd
 
 from reports.checks import check_comparable, check_one_run_per_seed
 from reports.figures.style import MARKERS, PALETTE
-from reports.page import Block, Page, cell_text, over_seeds, usual_n, with_spread
+from reports.pages.page import Block, Page, cell_text, over_seeds, usual_n, with_spread
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -22,7 +22,7 @@ def ablation_frame(rows: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         Columns `arm`, `architecture`, `row_id`, `task` (names of all tasks), `measured_on`, `measured_as` (see
-        `reports.explain`), `gain`, `sd`, `n`, `params` and `gmac`.
+        `reports.findings.explain`), `gain`, `sd`, `n`, `params` and `gmac`.
         Arms that were not measured on every task have no line.
 
     Raises:

@@ -1,7 +1,8 @@
 """What a reader of one report sees, before any format: grids of text, footnotes and commands."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import pandas as pd
 
@@ -91,3 +92,8 @@ def printed_block(cells: pd.DataFrame, scale: Scale, *, of: str = "") -> Block:
     title = f"Printed in the paper{of and f': {of}'}"
     beside = "" if scale == "paper" else " (other data, other scale: not comparable cell by cell)"
     return plain_block(title + beside, cells, source="paper")
+
+
+def records(frame: pd.DataFrame) -> Iterator[Any]:
+    """Lines of a frame, columns as attributes. What a column holds is the frame's to know, so the type is `Any`."""
+    return frame.itertuples()

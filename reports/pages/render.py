@@ -5,7 +5,7 @@ from rich.console import Console, Group
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from reports.page import Block, Page
+from reports.pages.page import Block, Page
 
 NAME_COLUMNS = ("architecture", "method")
 """Columns that name a line; the others hold numbers."""

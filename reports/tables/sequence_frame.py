@@ -11,8 +11,8 @@ import pandas as pd
 from benchmarks.records.rows import Scale
 from reports import paper
 from reports.checks import check_suites
-from reports.reduce import harmonic_mean_of
-from reports.tables import TableRow
+from reports.tables.patching_frame import harmonic_mean_of
+from reports.tables.patching_lines import TableRow
 from reports.verdicts import beside_printed
 
 SUITES = ("sequence", "patching")
@@ -89,7 +89,7 @@ def table4_frame(rows: pd.DataFrame, scale: Scale) -> pd.DataFrame:
     PAINT's printed numbers are those of the last step taken whole: they stand beside the rule `end`.
 
     Returns:
-        `LINE`, `task`, `row_id`, `measured_on` and `measured_as` (see `reports.explain`), `mean`, `sd` (ddof = 1),
+        `LINE`, `task`, `row_id`, `measured_on` and `measured_as` (see `findings.explain`), `mean`, `sd` (ddof = 1),
         `n`, `base` and `first` (top-1 on the base and on the first task, at the end), `alpha` (of every seed), and
         what `beside_printed` adds.
 

@@ -11,9 +11,8 @@ import pandas as pd
 
 from benchmarks.records.rows import Scale
 from reports import paper
-from reports.page import Page, plain_block
+from reports.pages.page import Page, plain_block, records
 from reports.paper import PrintedCell
-from reports.records import records
 
 ROUNDING = 0.005
 """Half of the last printed digit."""

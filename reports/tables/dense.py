@@ -9,8 +9,8 @@ import pandas as pd
 from benchmarks.records.rows import Scale
 from reports import paper
 from reports.checks import check_comparable, check_one_run_per_seed
-from reports.commands import fill_commands, whole_table
-from reports.page import Block, Page, cell_text, over_seeds, printed_block, usual_n, with_spread
+from reports.pages.commands import fill_commands, whole_table
+from reports.pages.page import Block, Page, cell_text, over_seeds, printed_block, usual_n, with_spread
 from reports.verdicts import beside_printed, difference_blocks
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ import pandas as pd
 from benchmarks.records.rows import Scale
 from reports import paper
 from reports.checks import RUN_CELL, check_comparable, check_one_run_per_seed
-from reports.commands import task_argument, whole_table
-from reports.page import Block, Page, cell_text, over_seeds, printed_block, usual_n, with_spread
+from reports.pages.commands import task_argument, whole_table
+from reports.pages.page import Block, Page, cell_text, over_seeds, printed_block, usual_n, with_spread
 from reports.verdicts import PRINTED, difference_blocks, with_verdicts
 
 SUITE = "transfer"

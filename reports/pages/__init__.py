@@ -1,0 +1,1 @@
+"""Frames as pages: Markdown, LaTeX, terminal."""
