@@ -25,7 +25,12 @@ OPENMMLAB_NO_DEPS = ROOT / "constraints" / "openmmlab_no_deps.txt"
 OPENMMLAB_ENVIRONMENT = Path(os.environ.get("DELTA_OPENMMLAB_ENV", ROOT / ".nox" / "openmmlab"))
 CACHE_HOME = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
 WHEELS = Path(os.environ.get("DELTA_WHEELS", CACHE_HOME / "delta-patching" / "wheels"))  # all checkouts share it
-OPENMMLAB_TESTS = ("tests/test_openmmlab.py", "tests/test_dense.py", "tests/test_mim.py", "delta_core/openmmlab.py")
+OPENMMLAB_TESTS = (
+    "tests/delta_core/test_openmmlab.py",
+    "tests/suites/test_dense.py",
+    "tests/suites/test_mim.py",
+    "delta_core/openmmlab.py",
+)
 INSTALL_MMCV = ROOT / "tools" / "install_mmcv.py"
 REPORT_FLAGS = ("--scale", "--results", "--arch", "--task", "--protocol")
 
@@ -98,7 +103,7 @@ def openmmlab(session: nox.Session) -> None:
 def backbones(session: nox.Session) -> None:
     """Write delta_core/backbones.txt anew and prove each of its nets; takes minutes."""
     python = str(core(session) / "python")
-    session.run(python, "tests/backbones.py", external=True)
+    session.run(python, "tests/support/backbones.py", external=True)
     session.run(python, "-m", "pytest", "-m", "matrix", *session.posargs, env={"OMP_NUM_THREADS": "1"}, external=True)
 
 

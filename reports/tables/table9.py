@@ -9,17 +9,17 @@ OURS = "delta_patching"
 
 TESTS: dict[str, tuple[str, ...]] = {
     "adapt_off_the_shelf_pretrained_models": (
-        "tests/test_backbone_matrix.py::test_one_net_of_each_kind",
-        "tests/test_backbone_matrix.py::test_backbone",
+        "tests/delta_core/test_backbone_matrix.py::test_one_net_of_each_kind",
+        "tests/delta_core/test_backbone_matrix.py::test_backbone",
     ),
     "maintain_performance_on_base_task": (
-        "tests/test_frozen_contract.py::test_a_run_proves_that_the_base_is_unchanged",
-        "tests/test_sequences.py::test_learning_a_task_leaves_base_and_earlier_tasks_bit_identical",
+        "tests/suites/test_frozen_contract.py::test_a_run_proves_that_the_base_is_unchanged",
+        "tests/suites/test_sequences.py::test_learning_a_task_leaves_base_and_earlier_tasks_bit_identical",
     ),
     "adapt_to_multiple_tasks_over_time": (
-        "tests/test_sequences.py::test_learning_a_task_leaves_base_and_earlier_tasks_bit_identical",
+        "tests/suites/test_sequences.py::test_learning_a_task_leaves_base_and_earlier_tasks_bit_identical",
     ),
-    "end_to_end_learning": ("tests/test_sequences.py::test_one_loss_trains_modules_norms_and_head_together",),
+    "end_to_end_learning": ("tests/suites/test_sequences.py::test_one_loss_trains_modules_norms_and_head_together",),
 }
 """Column -> tests that fail if our `yes` in it is wrong."""
 

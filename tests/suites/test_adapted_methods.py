@@ -7,7 +7,8 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tiny import RECIPE, basic_block_net, bottleneck_net, convnext_net, images, tiny_cell
+from tiny import RECIPE, basic_block_net, bottleneck_net, convnext_net, images
+from tiny_cell import tiny_cell
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 

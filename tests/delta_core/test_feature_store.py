@@ -13,11 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
+import delta_core
 from delta_core.training import tensor_store as feature_store
 from delta_core.training.identity import content_id
 from delta_core.training.tensor_store import TensorStore
 
-ROOT = Path(__file__).parents[1]
+PATHS = [str(Path(__file__).parent), str(Path(delta_core.__file__).parents[1])]
 KB = 1e-6  # in GB
 
 
@@ -223,7 +224,7 @@ def test_a_mapped_tensor_outlives_its_store(tmp_path: Path) -> None:
 WORKER = """
 import os, sys, time, torch
 from pathlib import Path
-sys.path[:0] = [{tests!r}, {root!r}]
+sys.path[:0] = {paths!r}
 from test_feature_store import Key, rows
 from delta_core.training.tensor_store import TensorStore
 
@@ -244,7 +245,7 @@ assert torch.equal(found, rows(40))
 
 def start(store: TensorStore, log: Path, death: str = "") -> subprocess.Popen[str]:
     script = WORKER.format(
-        tests=str(ROOT / "tests"), root=str(ROOT), log=str(log), store=str(store.root), death=death
+        paths=PATHS, log=str(log), store=str(store.root), death=death
     )  # fmt: skip
     return subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 import torch
-from tiny import NETS, RECIPE, basic_block_net, images, tiny_cell
+from tiny import NETS, RECIPE, basic_block_net, images
+from tiny_cell import tiny_cell
 from torch import nn
 from torch.nn import functional as F
 

@@ -1,20 +1,14 @@
 """Nets and data that are small enough for a test, with statistics and affines that are not the identity."""
 
 from collections.abc import Callable
-from dataclasses import replace
-from pathlib import Path
 
 import timm
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor, nn
 
-from benchmarks.methods import Cell
 from delta_core import DeltaConfig, DeltaModel
 from delta_core.training.data.splits import TaskData, TensorSplit
-from delta_core.training.engine import predict
 from delta_core.training.recipe import Recipe
-from delta_core.training.tensor_store import TensorStore
 from delta_core.weights import Preprocessing
 
 PREPROCESSING = Preprocessing(
@@ -89,21 +83,3 @@ def tiny_task(name: str = "signs", classes: int = 3, seed: int = 0) -> TaskData:
 
 
 RECIPE = Recipe(epochs=2, lr=1e-2, head_lr=1e-2, batch_size=8, views=1)
-
-
-def tiny_cell(make_net: Callable[[], nn.Module] = basic_block_net, *, base: bool = True, **changes: object) -> Cell:
-    """A cell of random images; a net is drawn from a fixed seed, so every copy is the same."""
-    base_task = tiny_task("glyphs62", classes=7, seed=10) if base else None
-    cpu = torch.device("cpu")
-    logits = predict(make_net(), base_task.test.batches(250, device=cpu)) if base_task else None
-    cell = Cell(
-        new_backbone=make_net,
-        task=tiny_task(),
-        base=base_task,
-        base_logits=logits,
-        store=TensorStore(root=Path("no features"), limit_gb=0),
-        fabric=Fabric(accelerator="cpu", devices=1),
-        order_seed=1,
-        init_seed=2,
-    )
-    return replace(cell, **changes)

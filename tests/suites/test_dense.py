@@ -202,7 +202,7 @@ def test_table_7_has_the_papers_rows_and_the_stock_reading() -> None:
     assert {(run.method.name, run.method.variant) for run in runs if run.kind == "detection"} == {
         ("faster_rcnn", ""), ("faster_rcnn+delta_networks", "default"), ("faster_rcnn", "frozen_stages=1")
     }  # fmt: skip
-    assert all((Path(__file__).parents[1] / run.config).is_file() for run in runs)
+    assert all((Path(__file__).parents[2] / run.config).is_file() for run in runs)
     assert [run.architecture for run in runs_of(options(arch=("resnet18",), task=("detection",)))] == ["resnet18"] * 3
 
 

@@ -8,7 +8,8 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny import RECIPE, basic_block_net, images, tensor_split, tiny_cell, tiny_task
+from tiny import RECIPE, basic_block_net, images, tensor_split, tiny_task
+from tiny_cell import tiny_cell
 
 from benchmarks.data.embedded import CLASS_NAMES
 from benchmarks.data.groups import check_group, members

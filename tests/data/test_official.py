@@ -288,7 +288,7 @@ def test_two_builders_of_one_cache_one_of_them_killed(tmp_path: Path) -> None:
     def start() -> subprocess.Popen[str]:
         command = [sys.executable, "-c", BUILD, str(tmp_path)]
         pipe = subprocess.PIPE
-        return subprocess.Popen(command, cwd=Path(__file__).parents[1], stdin=pipe, stdout=pipe, text=True, bufsize=1)
+        return subprocess.Popen(command, cwd=Path(__file__).parents[2], stdin=pipe, stdout=pipe, text=True, bufsize=1)
 
     def tell(process: subprocess.Popen[str], count: int) -> None:
         assert process.stdin is not None

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 from benchmarks.counts import added_gmac
-from tiny import RECIPE, basic_block_net, images, tiny_cell, tiny_task
+from tiny import RECIPE, basic_block_net, images, tiny_task
+from tiny_cell import tiny_cell
 
 from benchmarks.grid.plan import plan
 from benchmarks.methods import DeltaGates, Scratch, ScratchDelta, table8_policies

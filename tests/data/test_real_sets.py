@@ -2,7 +2,7 @@
 
 Deselected by default:
 
-    DELTA_DATA_ROOT=FOLDER python -m pytest -m real tests/test_real_sets.py
+    DELTA_DATA_ROOT=FOLDER python -m pytest -m real tests/data/test_real_sets.py
 """
 
 import os

@@ -19,7 +19,7 @@ from delta_core import DeltaConfig, DeltaError, DeltaModel, register_family, reg
 from delta_core.families import FAMILIES, SUB_BLOCKS, Block, Plain, stages_of
 from delta_core.gates import existing_skips, n_skips
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 def randomised(net: nn.Module) -> nn.Module:

@@ -2,7 +2,7 @@
 
 Deselected by default. Needs a folder with flowers17, dtd10, cifar10 (ImageFolders) and imagenet_sample (labels.csv):
 
-    DELTA_DATA_ROOT=FOLDER python -m pytest -m real -s tests/test_real_data.py
+    DELTA_DATA_ROOT=FOLDER python -m pytest -m real -s tests/suites/test_real_data.py
 """
 
 import json

@@ -12,7 +12,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
-from tiny import PREPROCESSING, RECIPE, tiny_cell, tiny_task
+from tiny import PREPROCESSING, RECIPE, tiny_task
+from tiny_cell import tiny_cell
 from torch import nn
 
 from benchmarks.data.embedded import FINE_GRAINED_TASKS, autos, draw, planes

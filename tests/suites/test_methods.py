@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 import torch
 from lightning_fabric import Fabric
-from tiny import PREPROCESSING, RECIPE, basic_block_net, convnext_net, tensor_split, tiny_cell
+from tiny import PREPROCESSING, RECIPE, basic_block_net, convnext_net, tensor_split
+from tiny_cell import tiny_cell
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
+from tests.fake_rows import fake_table2, falling, one_row, paint_run, plain_run, rising
 
 from benchmarks.records.rows import Row, Scale, row_schema, to_frame
 from delta_core.training.errors import UserError
@@ -22,9 +23,8 @@ from reports.pages.render import to_latex, to_markdown, to_terminal
 from reports.tables.patching_frame import harmonic_mean, table_frame
 from reports.tables.patching_lines import TABLES, Table
 from reports.tables.patching_page import Page, page
-from tests.fake_rows import fake_table2, falling, one_row, paint_run, plain_run, rising
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 TABLE2, TABLE10, TABLE8 = (next(table for table in TABLES if table.number == number) for number in (2, 10, 8))
 TEXT_FORMATS = {"md": to_markdown, "tex": to_latex}
 accuracy = st.floats(0, 100)

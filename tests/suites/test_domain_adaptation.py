@@ -370,7 +370,7 @@ def test_adda_on_logits_shows_the_discriminator_ten_numbers(tmp_path: Path, monk
 
 def test_nine_rows_are_those_of_the_paper() -> None:
     rows = methods("paper")
-    printed = (Path(__file__).parents[1] / "reports" / "targets" / "table6.csv").read_text().splitlines()[1:]
+    printed = (Path(__file__).parents[2] / "reports" / "targets" / "table6.csv").read_text().splitlines()[1:]
     assert {row.name for row in rows} == {line.split(",")[3] for line in printed}
     assert len(rows) == 9
     assert [row.setting for row in rows] == ["zero-shot"] * 4 + ["target labels"] + ["unsupervised DA"] * 4

@@ -32,7 +32,7 @@ from benchmarks.worlds.open import open_world
 from benchmarks.worlds.options import Options
 from benchmarks.worlds.world import World
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 ONE_CELL = ("table2", "--arch", "resnet18", "--task", "optdigits", "--epochs", "1")
 LOCAL = ("--scale", "local", "--arch", "resnet10t", "--weights", "net.pth", "--task", "imagefolder:pets")
 LIMIT_S = 200

@@ -5,7 +5,7 @@ from pathlib import Path
 from benchmarks.grid.reproduce import known_runs
 from benchmarks.records.rows import read_rows
 
-RESULTS = Path(__file__).parents[1] / "results"
+RESULTS = Path(__file__).parents[2] / "results"
 
 
 def test_every_recorded_run_is_described_by_todays_tables(tmp_path: Path) -> None:

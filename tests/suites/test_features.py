@@ -9,7 +9,8 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tiny import NETS, PREPROCESSING, RECIPE, basic_block_net, images, tensor_split, tiny_cell, tiny_task
+from tiny import NETS, PREPROCESSING, RECIPE, basic_block_net, images, tensor_split, tiny_task
+from tiny_cell import tiny_cell
 from torch import Tensor, nn
 
 from benchmarks.data import load

@@ -21,7 +21,7 @@ from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-sys.path.append(str(Path(__file__).parents[1] / "tools"))
+sys.path.append(str(Path(__file__).parents[2] / "tools"))
 from convert import to_checkpoint, to_patch
 
 from benchmarks.env import Env
@@ -33,7 +33,7 @@ from benchmarks.suites.dense.spec import DenseRun, arms
 from delta_core import DeltaError
 from delta_core.training.errors import UserError
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 CONFIGS = sorted(path for path in ROOT.glob("*/configs/*.py") if not path.stem.endswith("_delta"))
 
 

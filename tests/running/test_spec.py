@@ -10,7 +10,8 @@ from typing import Any, ClassVar
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tiny import basic_block_net, tiny_cell, tiny_task
+from tiny import basic_block_net, tiny_task
+from tiny_cell import tiny_cell
 
 from benchmarks.env import Env
 from benchmarks.methods import Cell, DeltaNetworks, FcOnly, FineTune, Method, Outcome, Paint

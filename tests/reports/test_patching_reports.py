@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from tests.fake_rows import ALPHAS, one_row, paint_run, plain_run, rising
 
 from benchmarks.data.embedded import DECATHLON_TASKS, PATCH_TASKS
 from benchmarks.records.rows import Row, row_schema, to_frame
@@ -21,9 +22,8 @@ from reports.tables import sequence_page as sequence_pages
 from reports.tables import table9
 from reports.tables.patching_frame import table_frame
 from reports.tables.patching_page import page
-from tests.fake_rows import ALPHAS, one_row, paint_run, plain_run, rising
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 BY_NUMBER = {table.number: table for table in tables.TABLES}
 
 

@@ -1,6 +1,6 @@
 """Every net of a supported class, on the meta device or with random numbers, and how far it can be tried out here.
 
-`python tests/backbones.py` rewrites delta_core/backbones.txt, the list behind `list_backbones()`.
+`python tests/support/backbones.py` rewrites delta_core/backbones.txt, the list behind `list_backbones()`.
 """
 
 import math
@@ -16,7 +16,7 @@ from torch.overrides import TorchFunctionMode
 
 from delta_core.families import Block, stages_of
 
-LISTING = Path(__file__).parents[1] / "delta_core" / "backbones.txt"
+LISTING = Path(__file__).parents[2] / "delta_core" / "backbones.txt"
 TIMM_FILES = {"convnext", "densenet", "efficientnet", "hardcorenas", "mobilenetv3", "regnet", "resnet"}
 TORCHVISION_FILES = {"convnext", "densenet", "efficientnet", "mobilenetv2", "mobilenetv3", "regnet", "resnet"}
 MOST_PARAMS = 60_000_000

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import get_args
 
-import pandas as pd
 import pytest
 import timm
 import torch
@@ -14,21 +13,10 @@ from tiny import NETS, basic_block_net, convnext_net, images
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from benchmarks.nets.full_size import backbone_params, delta_params
 from delta_core import DeltaConfig, DeltaError, DeltaModel, assert_frozen, backbone_fingerprint
 from delta_core.config import GateStart, Gating, ModuleInput, NormPlace, NormStart
 from delta_core.families import Block, Plain, stages_of
 from delta_core.gates import DeltaModule, existing_skips, n_skips
-from reports.paper import TARGETS
-
-ERRATA = {("resnet34", "paint", 0): 21.3}
-"""Printed count 21.8 is that of the whole net; all other rows leave the classifier out."""
-
-
-def printed_counts() -> list[tuple[str, str, int, float]]:
-    tables = [pd.read_csv(TARGETS / name) for name in ("table2.csv", "table10.csv")]
-    columns = ["architecture", "method", "n_delta_modules", "params_millions"]
-    return sorted(pd.concat(tables)[columns].dropna().drop_duplicates().itertuples(index=False, name=None))
 
 
 @pytest.fixture(params=NETS.values(), ids=NETS.keys())
@@ -52,38 +40,6 @@ def sgd_steps(model: DeltaModel, steps: int = 2) -> None:
         optimizer.step()
         optimizer.zero_grad()
     model.eval()
-
-
-# --- counts ------------------------------------------------------------------------------------------------------
-
-
-def test_the_paper_prints_enough_delta_counts() -> None:
-    assert len([row for row in printed_counts() if row[1] == "delta_networks"]) >= 16
-
-
-@pytest.mark.parametrize(("architecture", "method", "n", "printed"), printed_counts())
-def test_parameter_count_is_the_printed_one(architecture: str, method: str, n: int, printed: float) -> None:
-    if method == "paint":
-        counts = {backbone_params(architecture)}
-    else:
-        configs = (DeltaConfig.paper(n_modules=n), DeltaConfig(n_modules=n))
-        counts = {delta_params(architecture, config) for config in configs}
-    expected = ERRATA.get((architecture, method, n), printed)
-    assert {round(count / 1e6, 1) for count in counts} == {expected}
-
-
-def test_parameter_count_by_hand() -> None:
-    convolutions, norms = 9 * (256 * 128 + 128 * 128), 2 * (128 + 128 + 512)
-    assert delta_params("resnet18", DeltaConfig(n_modules=1)) == convolutions + norms + 3 * 128 + 3
-
-
-def test_count_of_a_model_is_the_count_of_its_architecture() -> None:
-    model = DeltaModel(timm.create_model("resnet10t"))
-    model.add_patch("task", num_classes=5, config=DeltaConfig(n_modules=2))
-    counts = model.count_parameters()
-    assert counts.delta == delta_params("resnet10t", DeltaConfig(n_modules=2))
-    assert counts.head == 512 * 5 + 5
-    assert counts.total == sum(parameter.numel() for parameter in model.parameters())
 
 
 # --- untouched base ----------------------------------------------------------------------------------------------
