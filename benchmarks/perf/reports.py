@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 # `delta-report` is started by name: this package does not import reports, and a process of its own has its own peak.
 RENDER = "import runpy, sys; sys.argv[0] = 'delta-report'; runpy.run_module('reports', run_name='__main__')"
 READ = "import pathlib, sys; from benchmarks.records.rows import read_rows; read_rows(pathlib.Path(sys.argv[1]))"
-PRINT_PEAK = "; from benchmarks.memory import peak_resident_mb; print(peak_resident_mb())"
+PRINT_PEAK = "; from delta_core.training.process import peak_resident_mb; print(peak_resident_mb())"
 
 
 def measure(*, repetitions: int = 3, at_least: int = 100_000) -> list[PerfRow]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from tests.fake_rows import ALPHAS, one_row, paint_run, plain_run, rising
+from fake_rows import ALPHAS, one_row, paint_run, plain_run, rising
 
 from benchmarks.data.embedded import DECATHLON_TASKS, PATCH_TASKS
 from benchmarks.records.rows import Row, row_schema, to_frame
@@ -223,7 +223,7 @@ def test_lint_finds_the_sure_errata_and_accuses_nothing_else() -> None:
 
 
 def test_lint_reads_no_list_of_errata() -> None:
-    source = (ROOT / "reports" / "lint.py").read_text(encoding="utf-8")
+    source = (ROOT / "reports" / "findings" / "lint.py").read_text(encoding="utf-8")
     checks = source[: source.index("def lint_page")]
     assert "ERRATA" not in re.sub(r'""".*?"""', "", checks, flags=re.DOTALL)
 
