@@ -10,9 +10,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.methods import ParallelAdapters, SeriesAdapters
 from benchmarks.methods.adapted import AdaptedMethod, AdaptedNet
 from benchmarks.methods.finetune import FineTuned
+from benchmarks.methods.parallel_adapters import ParallelAdapters
+from benchmarks.methods.series_adapters import SeriesAdapters
 from benchmarks.worlds.recipes import local_recipes
 from delta_core import DeltaConfig, DeltaModel
 

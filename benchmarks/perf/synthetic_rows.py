@@ -7,10 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.data.groups import members
-from benchmarks.methods import DeltaArm, DeltaGates, Measurement, Paint, Scratch
-from benchmarks.methods.base import EVAL_SPLITS
-from benchmarks.methods.paint import ALPHAS
-from benchmarks.methods.skips import MEAN_GATES
+from benchmarks.methods.base import EVAL_SPLITS, Measurement
+from benchmarks.methods.paint import ALPHAS, Paint
+from benchmarks.methods.scratch import Scratch
+from benchmarks.methods.skips import MEAN_GATES, DeltaArm, DeltaGates
 from benchmarks.records.rows import Row
 from benchmarks.spec import Run
 from benchmarks.suites.dense.spec import DenseRun

@@ -12,9 +12,9 @@ import torch
 from lightning_fabric import Fabric
 from torch import nn
 
-from benchmarks.methods import Lora
 from benchmarks.methods.adapted import AdaptedNet
 from benchmarks.methods.finetune import FineTuned
+from benchmarks.methods.lora import Lora
 from benchmarks.perf.arms import ADAPTERS
 from benchmarks.perf.rows import PerfRow, perf_row
 from benchmarks.records.files import atomic_text

@@ -1,6 +1,6 @@
 """What a run measured -> its rows."""
 
-from benchmarks.methods import Outcome
+from benchmarks.methods.base import Outcome
 from benchmarks.records.rows import Row
 from benchmarks.spec import Run
 from delta_core.training.identity import canonical_json

@@ -8,8 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from benchmarks.methods import AdaptedMethod
-from benchmarks.methods.adapted import AdaptedNet, swap, trainable
+from benchmarks.methods.adapted import AdaptedMethod, AdaptedNet, swap, trainable
 from benchmarks.worlds.recipes import local_recipes
 from delta_core import backbone_fingerprint
 

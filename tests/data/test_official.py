@@ -20,7 +20,8 @@ from benchmarks.data.catalogue.held_out import as_text, draw, held_tracks, track
 from benchmarks.data.official import images_not_for_testing, load_official, parts_of
 from benchmarks.env import Env
 from benchmarks.grid import cost
-from benchmarks.methods import DeltaNetworks, FcOnly
+from benchmarks.methods.delta import DeltaNetworks
+from benchmarks.methods.fc_only import FcOnly
 from benchmarks.suites.patching.spec import RunSpec
 from delta_core import DeltaConfig
 from delta_core.training.data.pixels import PixelStore

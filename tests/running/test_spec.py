@@ -14,7 +14,11 @@ from tiny import basic_block_net, tiny_task
 from tiny_cell import tiny_cell
 
 from benchmarks.env import Env
-from benchmarks.methods import Cell, DeltaNetworks, FcOnly, FineTune, Method, Outcome, Paint
+from benchmarks.methods.base import Cell, Method, Outcome
+from benchmarks.methods.delta import DeltaNetworks
+from benchmarks.methods.fc_only import FcOnly
+from benchmarks.methods.finetune import FineTune
+from benchmarks.methods.paint import Paint
 from benchmarks.suites.patching import runner as patching
 from benchmarks.suites.patching import table as patching_tables
 from benchmarks.suites.patching.spec import RunSpec

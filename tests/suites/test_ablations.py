@@ -9,9 +9,8 @@ from tiny import RECIPE, basic_block_net, images, tiny_task
 from tiny_cell import tiny_cell
 
 from benchmarks.grid.plan import plan
-from benchmarks.methods import DeltaGates, Scratch, ScratchDelta, table8_policies
-from benchmarks.methods.scratch import top5
-from benchmarks.methods.skips import MEAN_GATES
+from benchmarks.methods.scratch import Scratch, ScratchDelta, top5
+from benchmarks.methods.skips import MEAN_GATES, DeltaGates, table8_policies
 from benchmarks.nets.full_size import added_gmac
 from benchmarks.records.gates import GateRow, collect_gates, read_gates, write_gates
 from benchmarks.records.rows import SCALES

@@ -12,24 +12,17 @@ from tiny_cell import tiny_cell
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from benchmarks.methods import (
-    AdaptedMethod,
-    BatchNormAdapt,
-    BitFit,
-    Ia3,
-    Lora,
-    Method,
-    NormTuning,
-    ParallelAdapters,
-    ScaleShift,
-    SeriesAdapters,
-)
-from benchmarks.methods.adapted import AdaptedNet, is_norm, is_spatial_conv, sharing_copy, trainable
-from benchmarks.methods.batchnorm_adapt import COPIES, adapt_statistics_, momenta
-from benchmarks.methods.parallel_adapters import ParallelConv
+from benchmarks.methods.adapted import AdaptedMethod, AdaptedNet, is_norm, is_spatial_conv, sharing_copy, trainable
+from benchmarks.methods.base import Method
+from benchmarks.methods.batchnorm_adapt import COPIES, BatchNormAdapt, adapt_statistics_, momenta
+from benchmarks.methods.bitfit import BitFit
+from benchmarks.methods.ia3 import Ia3
+from benchmarks.methods.lora import Lora
+from benchmarks.methods.norm_tuning import NormTuning
+from benchmarks.methods.parallel_adapters import ParallelAdapters, ParallelConv
 from benchmarks.methods.peft_layers import targets
-from benchmarks.methods.series_adapters import SeriesConv
-from benchmarks.methods.ssf import Scaled
+from benchmarks.methods.series_adapters import SeriesAdapters, SeriesConv
+from benchmarks.methods.ssf import Scaled, ScaleShift
 from delta_core import backbone_fingerprint
 from delta_core.training.errors import UserError
 

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.env import Env
-from benchmarks.methods import FcOnly, Paint
+from benchmarks.methods.fc_only import FcOnly
+from benchmarks.methods.paint import Paint
 from benchmarks.nets import base_check
 from benchmarks.nets.base_check import BASE_TOP1, TIMM_TOP1, confirm_base, proof_path, prove_base
 from benchmarks.spec import Run

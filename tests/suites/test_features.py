@@ -17,8 +17,13 @@ from benchmarks.data import load
 from benchmarks.data.images import ImageSplit, ImageTask
 from benchmarks.data.load import load_task
 from benchmarks.env import Env
-from benchmarks.methods import DeltaNetworks, FcOnly, FineTune, Outcome, Paint, frozen
+from benchmarks.methods import frozen
+from benchmarks.methods.base import Outcome
+from benchmarks.methods.delta import DeltaNetworks
+from benchmarks.methods.fc_only import FcOnly
+from benchmarks.methods.finetune import FineTune
 from benchmarks.methods.frozen import measure_patch
+from benchmarks.methods.paint import Paint
 from delta_core import DeltaConfig, DeltaModel
 from delta_core.training import prefix_features as features_module
 from delta_core.training.data.splits import (

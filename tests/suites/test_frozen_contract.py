@@ -11,7 +11,8 @@ from tiny_cell import tiny_cell
 from torch import nn
 from torch.nn import functional as F
 
-from benchmarks.methods import DeltaNetworks, FcOnly
+from benchmarks.methods.delta import DeltaNetworks
+from benchmarks.methods.fc_only import FcOnly
 from benchmarks.methods.frozen import measure_patch
 from delta_core import DeltaConfig, DeltaModel, FrozenError, assert_frozen, backbone_fingerprint
 

@@ -12,11 +12,13 @@ from tiny_cell import tiny_cell
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from benchmarks.methods import DeltaNetworks, FcOnly, FineTune, Method, Outcome, Paint
 from benchmarks.methods import paint as paint_module
-from benchmarks.methods.finetune import FineTuned, train_all
+from benchmarks.methods.base import Method, Outcome
+from benchmarks.methods.delta import DeltaNetworks
+from benchmarks.methods.fc_only import FcOnly
+from benchmarks.methods.finetune import FineTune, FineTuned, train_all
 from benchmarks.methods.frozen import measure_patch
-from benchmarks.methods.paint import ALPHAS, interpolate_, reestimate_batch_norm_
+from benchmarks.methods.paint import ALPHAS, Paint, interpolate_, reestimate_batch_norm_
 from delta_core import DeltaConfig, backbone_fingerprint
 from delta_core.training.data.splits import FeatureSplit
 from delta_core.training.engine import DivergedError, fit, parameter_groups, predict, rate_factor, top1

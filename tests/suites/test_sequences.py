@@ -14,8 +14,7 @@ from tiny_cell import tiny_cell
 from benchmarks.data.embedded import CLASS_NAMES
 from benchmarks.data.groups import check_group, members
 from benchmarks.data.joint import joint_task
-from benchmarks.methods import Paint
-from benchmarks.methods.paint import ALPHAS, interpolate_
+from benchmarks.methods.paint import ALPHAS, Paint, interpolate_
 from benchmarks.suites.sequence.runner import score, walk
 from benchmarks.suites.sequence.spec import SequenceSpec
 from benchmarks.tables import runs_of, table_of
@@ -144,7 +143,7 @@ def test_a_walk_interpolates_between_before_and_after_its_last_step(monkeypatch:
 
 
 def _measurement(cell, value: float, split: str, variant: str, alpha: float):
-    from benchmarks.methods import Measurement
+    from benchmarks.methods.base import Measurement
 
     return Measurement(column=cell.task.name, split=split, value=value, n_examples=1, variant=variant, alpha=alpha)
 

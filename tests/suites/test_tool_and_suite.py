@@ -8,7 +8,7 @@ from patch_tool_world import ARCH, SIZE, make_world
 from safetensors.torch import load_file
 
 from benchmarks.env import Env
-from benchmarks.methods import DeltaNetworks
+from benchmarks.methods.delta import DeltaNetworks
 from benchmarks.suites.patching.runner import execute
 from benchmarks.suites.patching.spec import RunSpec
 from benchmarks.worlds.recipes import local_recipes

@@ -19,7 +19,7 @@ from torch import nn
 from benchmarks.data.embedded import FINE_GRAINED_TASKS, autos, draw, planes
 from benchmarks.data.load import ArrayImages
 from benchmarks.env import Env
-from benchmarks.methods import Cell
+from benchmarks.methods.base import Cell
 from benchmarks.suites.transfer import rates
 from benchmarks.suites.transfer.data import PairedViews, as_they_are, load_rate
 from benchmarks.suites.transfer.methods.base import Transfer, new_net

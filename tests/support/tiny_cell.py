@@ -9,7 +9,7 @@ from lightning_fabric import Fabric
 from tiny import basic_block_net, tiny_task
 from torch import nn
 
-from benchmarks.methods import Cell
+from benchmarks.methods.base import Cell
 from delta_core.training.engine import predict
 from delta_core.training.tensor_store import TensorStore
 

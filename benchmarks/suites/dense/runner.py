@@ -16,7 +16,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from benchmarks.env import Env
-from benchmarks.methods import Measurement, Outcome
+from benchmarks.methods.base import Measurement, Outcome
 from benchmarks.records.rows import Row
 from benchmarks.suites.dense.spec import DenseRun
 from benchmarks.suites.to_rows import rows_of

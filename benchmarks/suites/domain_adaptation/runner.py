@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from torch import nn
 
 from benchmarks.env import Env
-from benchmarks.methods import Measurement, Outcome
+from benchmarks.methods.base import Measurement, Outcome
 from benchmarks.nets.slim import PREPROCESSING
 from benchmarks.records.rows import Row, diagnostics_path
 from benchmarks.suites.domain_adaptation.adda import AddaObjective, target_encoder

@@ -3,7 +3,10 @@
 from collections.abc import Iterable
 from dataclasses import replace
 
-from benchmarks.methods import DeltaArm, DeltaGates, FcOnly, Method, Scratch, ScratchDelta, table8_policies
+from benchmarks.methods.base import Method
+from benchmarks.methods.fc_only import FcOnly
+from benchmarks.methods.scratch import Scratch, ScratchDelta
+from benchmarks.methods.skips import DeltaArm, DeltaGates, table8_policies
 from benchmarks.records.rows import SCRATCH
 from benchmarks.suites.patching.spec import RunSpec
 from benchmarks.worlds.world import TaskSet, World

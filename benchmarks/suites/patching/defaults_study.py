@@ -2,7 +2,9 @@
 
 from dataclasses import replace
 
-from benchmarks.methods import DeltaNetworks, FcOnly, Method
+from benchmarks.methods.base import Method
+from benchmarks.methods.delta import DeltaNetworks
+from benchmarks.methods.fc_only import FcOnly
 from benchmarks.suites.patching.spec import RunSpec
 from benchmarks.suites.patching.table import TABLE2_ARCHITECTURES
 from benchmarks.worlds.world import World

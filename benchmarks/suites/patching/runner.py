@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from benchmarks.data.load import load_base_task, load_task
 from benchmarks.env import Env
-from benchmarks.methods import Cell
+from benchmarks.methods.base import Cell
 from benchmarks.nets.base_check import prove_base
 from benchmarks.nets.open import open_backbone, preprocessings
 from benchmarks.records.gates import GateRow, write_gates

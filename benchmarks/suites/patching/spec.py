@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from benchmarks.data.groups import members
-from benchmarks.methods import Method
+from benchmarks.methods.base import Method
 from benchmarks.records.rows import Scale
 from delta_core.training.identity import content_id, derive_seed
 

@@ -4,21 +4,19 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from benchmarks.data.embedded import DECATHLON_TASKS, PATCH_TASKS
-from benchmarks.methods import (
-    BatchNormAdapt,
-    BitFit,
-    DeltaNetworks,
-    FcOnly,
-    FineTune,
-    Ia3,
-    Lora,
-    Method,
-    NormTuning,
-    Paint,
-    ParallelAdapters,
-    ScaleShift,
-    SeriesAdapters,
-)
+from benchmarks.methods.base import Method
+from benchmarks.methods.batchnorm_adapt import BatchNormAdapt
+from benchmarks.methods.bitfit import BitFit
+from benchmarks.methods.delta import DeltaNetworks
+from benchmarks.methods.fc_only import FcOnly
+from benchmarks.methods.finetune import FineTune
+from benchmarks.methods.ia3 import Ia3
+from benchmarks.methods.lora import Lora
+from benchmarks.methods.norm_tuning import NormTuning
+from benchmarks.methods.paint import Paint
+from benchmarks.methods.parallel_adapters import ParallelAdapters
+from benchmarks.methods.series_adapters import SeriesAdapters
+from benchmarks.methods.ssf import ScaleShift
 from benchmarks.spec import Run
 from benchmarks.suites.patching.spec import RunSpec
 from benchmarks.worlds.recipes import Recipes

@@ -15,8 +15,7 @@ from torch import nn
 from benchmarks.data.groups import grouped, members
 from benchmarks.data.load import load_base_task, load_task
 from benchmarks.env import Env
-from benchmarks.methods import Cell, Measurement, Outcome
-from benchmarks.methods.base import EvalSplit
+from benchmarks.methods.base import Cell, EvalSplit, Measurement, Outcome
 from benchmarks.methods.finetune import FineTuned, train_all
 from benchmarks.methods.paint import ALPHAS, interpolate_
 from benchmarks.nets.base_check import prove_base

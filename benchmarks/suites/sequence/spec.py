@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from benchmarks.data.groups import members
-from benchmarks.methods import Paint
+from benchmarks.methods.paint import Paint
 from benchmarks.records.rows import Scale
 from delta_core.training.identity import content_id, derive_seed
 

@@ -4,11 +4,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from benchmarks.data.groups import members
-from benchmarks.methods import (
-    FcOnly,
-    Method,
-    Paint,
-)
+from benchmarks.methods.base import Method
+from benchmarks.methods.fc_only import FcOnly
+from benchmarks.methods.paint import Paint
 from benchmarks.spec import Run
 from benchmarks.suites.patching.table import JOINT_TASKS, adapted, deltas, literal_deltas, patching_runs
 from benchmarks.suites.sequence.spec import SequenceSpec

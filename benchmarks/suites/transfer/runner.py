@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.env import Env
-from benchmarks.methods import Cell
+from benchmarks.methods.base import Cell
 from benchmarks.nets.open import open_backbone
 from benchmarks.nets.slim import PREPROCESSING
 from benchmarks.records.rows import Row

@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import torch
 
-from benchmarks.methods import Cell, Method, Outcome
+from benchmarks.methods.base import Cell, Method, Outcome
 from benchmarks.nets.full_size import backbone_params, delta_params
 from benchmarks.suites.transfer.data import PairedViews, as_they_are
 from delta_core import DeltaConfig, DeltaModel, JointDelta, backbone_fingerprint

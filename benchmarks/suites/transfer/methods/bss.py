@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from benchmarks.methods import Cell
+from benchmarks.methods.base import Cell
 from benchmarks.suites.transfer.methods.base import Transfer
 from benchmarks.suites.transfer.methods.tap import Tap
 from delta_core import JointDelta

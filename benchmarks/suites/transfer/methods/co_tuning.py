@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from benchmarks.methods import Cell
+from benchmarks.methods.base import Cell
 from benchmarks.suites.transfer.data import as_they_are
 from benchmarks.suites.transfer.methods.base import Transfer
 from benchmarks.suites.transfer.methods.relationship import calibrated_relationship, direct_relationship

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from benchmarks.methods import Cell
+from benchmarks.methods.base import Cell
 from benchmarks.suites.transfer.methods.base import Transfer, new_net
 from benchmarks.suites.transfer.methods.channel_attention import channel_attention, last_convolutions
 from benchmarks.suites.transfer.methods.tap import Tap

@@ -9,7 +9,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from benchmarks.methods import Cell
+from benchmarks.methods.base import Cell
 from benchmarks.suites.transfer.methods.base import Transfer, seeded
 from benchmarks.suites.transfer.methods.tap import Tap
 from delta_core import JointDelta

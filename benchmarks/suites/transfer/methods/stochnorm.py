@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from benchmarks.methods import Cell
+from benchmarks.methods.base import Cell
 from benchmarks.suites.transfer.methods.base import Transfer
 from delta_core import JointDelta
 from delta_core.training.engine import Objective

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from benchmarks.methods import Cell
+from benchmarks.methods.base import Cell
 from benchmarks.suites.transfer.methods.base import Transfer
 from delta_core import DeltaConfig, JointDelta
 from delta_core.training.engine import Objective
