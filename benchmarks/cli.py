@@ -19,6 +19,7 @@ from benchmarks.grid.reproduce import reproduce
 from benchmarks.nets.pretraining import BaseSpec
 from benchmarks.records.gates import collect_gates
 from benchmarks.records.merge import merge
+from benchmarks.records.names import BASE
 from benchmarks.records.rows import Row, Scale, collect
 from benchmarks.spec import Run
 from benchmarks.tables import TABLES, runs_of, table_of
@@ -208,6 +209,6 @@ def _line(result: Result) -> str:
 
 def _where(row: Row) -> str:
     alpha = "" if row.alpha is None else f" at alpha {row.alpha:g}"
-    before = " before" if row.phase == "before" and row.suite != "base" else ""
+    before = " before" if row.phase == "before" and row.suite != BASE else ""
     plus = " +bn" if row.variant.endswith("+bn") else ""
     return f"{row.column}{before}{alpha}{plus}"

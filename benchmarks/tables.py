@@ -1,68 +1,26 @@
-"""Tables of the paper as functions from a world to runs. Runs know nothing of tables: 2 and 10 share theirs."""
+"""Every table by name, and the runs that a user's options leave of it. Runs know nothing of tables: 2 and 10 share."""
 
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from importlib import import_module
 
-from benchmarks.records.gates import runs_with_gates
 from benchmarks.spec import MethodFacts, Run
-from benchmarks.suites.dense.table import table7
-from benchmarks.suites.dense.world import DENSE_TASKS, open_dense_world
-from benchmarks.suites.domain_adaptation.table import table6
-from benchmarks.suites.domain_adaptation.world import TRANSFERS, open_digits
-from benchmarks.suites.patching import ablations
-from benchmarks.suites.patching.defaults_study import study_defaults
-from benchmarks.suites.patching.table import (
-    DECATHLON,
-    JOINT_TASKS,
-    PATCHING_TASKS,
-    more_for_table2,
-    table1,
-    table2,
-    table3,
-    table10,
-)
-from benchmarks.suites.sequence.table import SEQUENCES, more_for_table4, table4
-from benchmarks.suites.transfer.table import TRANSFER_TASKS, table5
-from benchmarks.worlds.open import open_world
+from benchmarks.suites.base import Table
+from benchmarks.suites.execute import SUITES
 from benchmarks.worlds.options import Options
-from benchmarks.worlds.world import TaskSet, World
+from benchmarks.worlds.world import World
 from delta_core.training.errors import UserError
 
 
-@dataclass(frozen=True, kw_only=True)
-class Table:
-    """What `delta-bench run NAME` measures."""
-
-    runs: Callable[[World, int], Sequence[Run]]
-    """World and number of seeds -> runs."""
-    tasks: TaskSet = PATCHING_TASKS
-    open_world: Callable[[Options, TaskSet], World] = open_world
-    """What a scale offers to this table."""
-    more: Callable[[World, int], Sequence[Run]] | None = None
-    """Runs of further methods, which are measured only if --method names them."""
-    on_record: Callable[[Path], Collection[str]] = lambda _: ()
-    """Results folder of a scale -> runs that count as measured without a record, as in a fresh clone: figures are drawn
-    from the gates that were committed with the rows, tables are measured."""
+def _place(name: str) -> tuple[bool, int, str]:
+    """Tables of the paper by number, then the rest by name."""
+    number = name.removeprefix("table")
+    return (not number.isdigit(), int(number) if number.isdigit() else 0, name)
 
 
-TABLES: dict[str, Table] = {
-    "table1": Table(runs=table1, tasks=DECATHLON),
-    "table2": Table(runs=table2, more=more_for_table2),
-    "table3": Table(runs=table3, tasks=JOINT_TASKS, more=more_for_table2),
-    "table4": Table(runs=table4, tasks=SEQUENCES, more=more_for_table4),
-    "table5": Table(runs=table5, tasks=TRANSFER_TASKS),
-    "table6": Table(runs=table6, tasks=TRANSFERS, open_world=open_digits),
-    "table7": Table(runs=table7, tasks=DENSE_TASKS, open_world=open_dense_world),
-    "table10": Table(runs=table10, more=more_for_table2),
-    "table11": Table(runs=table4, tasks=SEQUENCES, more=more_for_table4),
-    "study_defaults": Table(runs=study_defaults),
-    "table8": Table(runs=ablations.table8, tasks=ablations.TABLE8_TASKS),
-    "ablation": Table(runs=ablations.ablation, tasks=ablations.TABLE8_TASKS),
-    "table12": Table(runs=ablations.table12, tasks=ablations.TABLE12_TASKS),
-    "table13": Table(runs=ablations.table13, tasks=ablations.TABLE13_TASKS),
-    "figures": Table(runs=ablations.figures, tasks=ablations.FIGURE_TASKS, on_record=runs_with_gates),
+_FOUND: dict[str, Table] = {
+    name: table for suite in SUITES for name, table in import_module(f"benchmarks.suites.{suite}.table").TABLES.items()
 }
+TABLES = {name: _FOUND[name] for name in sorted(_FOUND, key=_place)}
+"""Of all suites."""
 
 
 def table_of(name: str) -> Table:

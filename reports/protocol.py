@@ -5,6 +5,8 @@ from typing import Any
 
 import pandas as pd
 
+from benchmarks.records import names
+
 PATCHING = {
     "image_size": 224,
     "method.recipe.epochs": 50,
@@ -34,7 +36,7 @@ TRANSFER = {
 }
 """Scripts of thuml/Transfer-Learning-Library, from whose README the paper's baseline rows are taken."""
 
-PROTOCOLS: dict[str, dict[str, object]] = {"patching": PATCHING, "table8": PATCHING, "transfer": TRANSFER}
+PROTOCOLS: dict[str, dict[str, object]] = {names.PATCHING: PATCHING, names.TABLE8: PATCHING, names.TRANSFER: TRANSFER}
 """Suite -> configuration."""
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from benchmarks.records import names
 from benchmarks.records.rows import Scale
 from reports.figures import domain_adaptation as domain_figures
 from reports.findings import claims, lint
@@ -152,9 +153,9 @@ REPORTS: dict[str, Report] = {
     "table2": _patching(2),
     "table3": _patching(3),
     "table4": Report(suites=sequences.SUITES, answer=_table4),
-    transfer.NAME: Report(suites=(transfer.SUITE,), answer=_transfer),
-    domain_adaptation.NAME: Report(suites=(domain_adaptation.SUITE,), answer=_domain_adaptation),
-    dense.NAME: Report(suites=(dense.SUITE,), answer=_dense),
+    transfer.NAME: Report(suites=(names.TRANSFER,), answer=_transfer),
+    domain_adaptation.NAME: Report(suites=(names.DOMAIN_ADAPTATION,), answer=_domain_adaptation),
+    dense.NAME: Report(suites=(names.DENSE,), answer=_dense),
     "table8": _patching(8),
     "table9": Report(suites=(), answer=_table9, needs_rows=False, has_cells=False),
     "table10": _patching(10),
@@ -162,7 +163,7 @@ REPORTS: dict[str, Report] = {
     **{table.name: Report(suites=(table.name,), answer=partial(_scratch, table)) for table in SCRATCH_TABLES},
     "claims": Report(suites=sequences.SUITES, answer=_claims, printed=False, needs_rows=False, has_cells=False),
     "lint": Report(suites=sequences.SUITES, answer=_lint, printed=False, needs_rows=False, has_cells=False),
-    ablation.SUITE: Report(suites=(ablation.SUITE,), answer=_ablation, printed=False),
-    study.SUITE: Report(suites=(study.SUITE,), answer=_study, printed=False, has_cells=False),
+    names.ABLATION: Report(suites=(names.ABLATION,), answer=_ablation, printed=False),
+    names.STUDY_DEFAULTS: Report(suites=(names.STUDY_DEFAULTS,), answer=_study, printed=False, has_cells=False),
 }
 """In the paper's order, then our own."""

@@ -9,9 +9,9 @@ import pandas as pd
 
 from benchmarks.grid.plan import plan
 from benchmarks.grid.pool import Result, run_all
+from benchmarks.records.names import BASE, DENSE
 from benchmarks.records.rows import KEY, read_records, read_rows
 from benchmarks.spec import Run
-from benchmarks.suites.dense.spec import SUITE as DENSE
 from benchmarks.tables import TABLES, runs_of
 from benchmarks.worlds.options import Options
 from benchmarks.worlds.world import World
@@ -37,7 +37,7 @@ def reproduce(
         UserError: if nothing is on record, runs on record are described otherwise by this checkout, or a run failed.
     """
     recorded = read_rows(results / "embedded" / "runs.csv")
-    recorded = recorded[recorded["suite"] != "base"]
+    recorded = recorded[recorded["suite"] != BASE]
     if recorded.empty:
         raise UserError(f"{results / 'embedded' / 'runs.csv'} has no rows; there is nothing to compare with.")
     known = known_runs(results, cache, seeds=int(recorded["seed"].max()) + 1)
@@ -55,7 +55,7 @@ def reproduce(
         if tally.failures:
             raise UserError(f"{tally.failures} of the repeated runs failed; see {scratch / 'failed'}.")
     again = read_records(scratch)
-    both = again[again["suite"] != "base"].merge(recorded, on=list(KEY), suffixes=("_now", ""), how="left")
+    both = again[again["suite"] != BASE].merge(recorded, on=list(KEY), suffixes=("_now", ""), how="left")
     same = pd.concat([both[name] == both[f"{name}_now"] for name in COMPARED], axis="columns").all(axis="columns")
     return both[~same]
 

@@ -128,6 +128,10 @@ class Method(ABC):
         """0 for methods without Delta-modules."""
         return 0
 
+    def suits(self, architecture: str) -> bool:  # noqa: ARG002
+        """Whether there is something to do in a net of that name."""
+        return True
+
     def full_size_params(self, architecture: str) -> int | None:
         """Trainable parameters, head left out, on the full-size architecture of that name."""
         return backbone_params(architecture)

@@ -45,6 +45,10 @@ class BatchNormAdapt(Method):
 
     name: ClassVar[str] = "batchnorm_adapt"
 
+    def suits(self, architecture: str) -> bool:
+        """ConvNeXt has no BatchNorm."""
+        return not architecture.startswith("convnext")
+
     def full_size_params(self, architecture: str) -> int:  # noqa: ARG002
         """Statistics are no parameters; the head alone trains."""
         return 0

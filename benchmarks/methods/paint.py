@@ -16,6 +16,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from benchmarks.methods.base import EVAL_SPLITS, Cell, Measurement, Method, Outcome
 from benchmarks.methods.finetune import FineTuned, train_all, tuned_outcome
+from benchmarks.records.names import WITH_BATCH_NORM
 from delta_core.training.data.splits import PartOfSplit, TaskData
 from delta_core.training.errors import UserError
 
@@ -50,12 +51,12 @@ class Paint(Method):
 
         def measured(alpha: float, variant: str, base: TaskData | None) -> list[Measurement]:
             interpolate_(model.backbone, base_state, tuned_state, alpha)
-            if variant.endswith("+bn"):
+            if variant.endswith(WITH_BATCH_NORM):
                 reestimate_batch_norm_(model.backbone, _mixed_batches(cell))
             return _sweep(replace(cell, base=base), model, variant=variant, alpha=alpha)
 
         measurements = list(cell.before())
-        for variant in (self.variant, f"{self.variant}+bn") if has_batch_norm else (self.variant,):
+        for variant in (self.variant, self.variant + WITH_BATCH_NORM) if has_batch_norm else (self.variant,):
             found = {alpha: measured(alpha, variant, screen) for alpha in ALPHAS}
             if screen is not cell.base:
                 confirmed = {0.0, 1.0, max(ALPHAS, key=lambda alpha: _validation_score(found[alpha]))}

@@ -9,14 +9,12 @@ from benchmarks.methods.base import Cell, Measurement, Method, Outcome
 from benchmarks.methods.delta import DeltaNetworks
 from benchmarks.methods.frozen import SHARE_OF_FULL_TRAINING, Trained, measure_patch, outcome_of, train_cell
 from benchmarks.nets.full_size import added_gmac, delta_params
+from benchmarks.records.names import MEAN_GATES
 from delta_core import DeltaConfig
 from delta_core.config import Gating
 from delta_core.training.data.splits import eval_batches
 from delta_core.training.gate_values import gate_statistics, gates_of, with_mean_gates
 from delta_core.training.recipe import Recipe
-
-MEAN_GATES = "gates at their mean"
-"""Ending of the arm of a Delta run whose gates no longer see the input: held at their mean over training images."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,7 +106,7 @@ class DeltaGates(DeltaNetworks):
         test = eval_batches(trained.features.of("test"), cell.fabric.device)
         gates = gate_statistics(trained.model, gates_of(trained.model, trained.suffix, test), cell.task.test.labels)
         control = (*_mean_gates(trained, self.recipe.views), *_base_again(cell, outcome))
-        control = tuple(replace(found, variant=f"{self.variant}, {MEAN_GATES}") for found in control)
+        control = tuple(replace(found, variant=self.variant + MEAN_GATES) for found in control)
         return replace(outcome, measurements=(*outcome.measurements, *control), gates=tuple(gates))
 
 

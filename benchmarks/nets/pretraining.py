@@ -14,6 +14,7 @@ from benchmarks.data.embedded import BASE_TASK, data_version
 from benchmarks.data.load import load_task
 from benchmarks.env import Env
 from benchmarks.nets.slim import PREPROCESSING, slim_backbone
+from benchmarks.records.names import BASE
 from benchmarks.records.rows import Row
 from delta_core import backbone_fingerprint
 from delta_core.families import base_head
@@ -80,7 +81,7 @@ def pretrain(spec: BaseSpec, env: Env) -> list[Row]:
     return [
         Row(
             run_id=spec.run_id,
-            suite="base",
+            suite=BASE,
             scale="embedded",
             protocol=f"px={spec.image_size},views=1,epochs={spec.recipe.epochs}",
             architecture=spec.architecture,

@@ -10,7 +10,8 @@ from benchmarks.data.groups import members
 from benchmarks.methods.base import EVAL_SPLITS, Measurement
 from benchmarks.methods.paint import ALPHAS, Paint
 from benchmarks.methods.scratch import Scratch
-from benchmarks.methods.skips import MEAN_GATES, DeltaArm, DeltaGates
+from benchmarks.methods.skips import DeltaArm, DeltaGates
+from benchmarks.records.names import MEAN_GATES, VALIDATED
 from benchmarks.records.rows import Row
 from benchmarks.spec import Run
 from benchmarks.suites.dense.spec import DenseRun
@@ -107,7 +108,7 @@ def _measurements(run: Run) -> Iterator[Measurement]:
             yield from _along_alphas(run, arms, (run.task,))
         case DomainSpec():
             yield _measured(run, run.target)
-            yield _measured(run, run.target, variant=f"{run.method.variant}, validated", selection="val")
+            yield _measured(run, run.target, variant=run.method.variant + VALIDATED, selection="val")
             yield _measured(run, run.source)
         case DenseRun():
             yield _measured(run, run.task, metric="mAP" if run.kind == "detection" else "mIoU")
@@ -122,7 +123,7 @@ def _measurements(run: Run) -> Iterator[Measurement]:
 
 
 def _of_frozen_net(run: RunSpec) -> Iterator[Measurement]:
-    variants = ["", f"{run.method.variant}, {MEAN_GATES}"] if isinstance(run.method, DeltaGates) else [""]
+    variants = ["", run.method.variant + MEAN_GATES] if isinstance(run.method, DeltaGates) else [""]
     for variant in variants:
         yield from (_measured(run, run.task, split=split, variant=variant) for split in EVAL_SPLITS)
         if run.base_task:

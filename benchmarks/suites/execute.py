@@ -1,34 +1,23 @@
-"""Which function measures which kind of run."""
+"""The suites, and which function measures which run. A new suite is a folder like the others and its name here."""
+
+from collections.abc import Callable
+from importlib import import_module
 
 from benchmarks.env import Env
 from benchmarks.records.rows import Row
 from benchmarks.spec import Run
-from benchmarks.suites.dense.spec import DenseRun
-from benchmarks.suites.domain_adaptation import runner as domain_adaptation
-from benchmarks.suites.domain_adaptation.spec import DomainSpec
-from benchmarks.suites.patching import runner as patching
-from benchmarks.suites.patching.spec import RunSpec
-from benchmarks.suites.sequence import runner as sequences
-from benchmarks.suites.sequence.spec import SequenceSpec
-from benchmarks.suites.transfer import runner as transfer
-from benchmarks.suites.transfer.spec import TransferSpec
+
+SUITES = ("patching", "sequence", "transfer", "domain_adaptation", "dense")
+"""Folders beside this file. In each: spec.py, the class of its runs; table.py with `TABLES`, name -> `base.Table`;
+runner.py with `execute(run, env)`, which returns the rows of one run."""
 
 
 def execute(run: Run, env: Env) -> list[Row]:
-    """Measure one run; returns all of its rows."""
-    match run:
-        case RunSpec():
-            return patching.execute(run, env)
-        case SequenceSpec():
-            return sequences.execute(run, env)
-        case TransferSpec():
-            return transfer.execute(run, env)
-        case DomainSpec():
-            return domain_adaptation.execute(run, env)
-        case DenseRun():
-            from benchmarks.suites.dense import (
-                runner as train,  # needs OpenMMLab, which stands in an environment of its own
-            )
+    """Measure one run by the runner that stands beside its spec; returns all of its rows.
 
-            return train.measure(run, env)
-    raise TypeError(f"Nothing measures a {type(run).__name__}.")
+    A runner is imported when its first run starts: that of detection and segmentation needs OpenMMLab, which stands in
+    an environment of its own.
+    """
+    folder = type(run).__module__.rpartition(".")[0]
+    measure: Callable[[Run, Env], list[Row]] = import_module(f"{folder}.runner").execute
+    return measure(run, env)

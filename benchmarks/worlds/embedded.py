@@ -1,9 +1,10 @@
 """Scale embedded: slim nets pre-trained by the suite, data drawn or carried by pip packages."""
 
-from benchmarks.data.embedded import BASE_TASK, CLASS_NAMES, DECATHLON_TASKS, data_version
+from benchmarks.data.embedded import BASE_TASK, CLASS_NAMES, data_version
 from benchmarks.data.groups import check_group, grouped, members
 from benchmarks.nets.pretraining import BaseSpec
 from benchmarks.nets.slim import SLIM
+from benchmarks.records.names import DECATHLON_TASKS
 from benchmarks.worlds.options import Options
 from benchmarks.worlds.recipes import asked, recipes_of
 from benchmarks.worlds.world import TaskSet, World, chosen, env_of

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from benchmarks.records.names import PATCHING
 from benchmarks.records.rows import Scale
 from reports.checks import check_suites
 from reports.pages.page import Page, plain_block
@@ -138,7 +139,7 @@ def claims_page(frame: pd.DataFrame, scale: Scale) -> Page:
 
 def _cells(rows: pd.DataFrame, scale: Scale) -> pd.DataFrame:
     """Numbers that compete in Tables 1, 2 and 3, one line per cell and seed; each run once."""
-    patching = rows[rows["suite"] == "patching"]
+    patching = rows[rows["suite"] == PATCHING]
     found = [per_seed(rows_of_table(patching, table, scale)) for table in TABLES if table.number in (1, 2, 3)]
     seeds = pd.concat([part for part in found if len(part)] or found)
     keys = [*CELL, "weights", "method", "variant", "n_delta_modules", "seed", "role"]

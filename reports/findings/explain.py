@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from benchmarks.records.names import MEAN_GATES, VALIDATED, WITH_BATCH_NORM
 from benchmarks.records.rows import SCRATCH, Scale
 from delta_core.training.errors import UserError
 from reports.pages.commands import task_argument
@@ -16,7 +17,7 @@ CELL_KEYS = ("architecture", "method", "n_delta_modules", "variant", "task")
 OTHERWISE = {"measured_on": "task", "measured_as": "variant"}
 """Columns of frames whose lines are named otherwise than their rows: the rows' tasks, joined by `;`, and variant."""
 
-BESIDE = ("+bn", ",harmonic_mean", ",mean", ", validated", ", gates at their mean")
+BESIDE = (WITH_BATCH_NORM, ",harmonic_mean", ",mean", VALIDATED, MEAN_GATES)
 """Ends of a variant that a run measures beside its own arm; a command line names the arm alone."""
 
 

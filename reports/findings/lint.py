@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from benchmarks.records.names import PATCHING
 from benchmarks.records.rows import Scale
 from reports import paper
 from reports.pages.page import Page, plain_block, records
@@ -138,7 +139,7 @@ def copies_in_a_row(table: pd.DataFrame) -> Iterator[Finding]:
 def row_findings(rows: pd.DataFrame) -> list[str]:
     """The same on our rows: what a run measured must agree with what else it, or its twin, measured."""
     found = []
-    is_base = (rows["column"] != rows["task"]) & (rows["split"] == "test") & (rows["suite"] == "patching")
+    is_base = (rows["column"] != rows["task"]) & (rows["split"] == "test") & (rows["suite"] == PATCHING)
     before = rows[is_base & (rows["phase"] == "before")].set_index("run_id")["value"]
     after = rows[is_base & (rows["phase"] == "after")]
     kept = after[after["base_logits_equal"].fillna(False).astype(bool) | (after["alpha"] == 0)]

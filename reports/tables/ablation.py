@@ -4,14 +4,13 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from benchmarks.records.names import ABLATION
 from reports.checks import check_comparable, check_one_run_per_seed
 from reports.figures.style import MARKERS, PALETTE
 from reports.pages.page import Block, Page, cell_text, over_seeds, usual_n, with_spread
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-SUITE = "ablation"
 
 
 def ablation_frame(rows: pd.DataFrame) -> pd.DataFrame:
@@ -73,7 +72,7 @@ def ablation_page(frame: pd.DataFrame, scale: str) -> Page:
     best = pd.DataFrame(False, index=cells.index, columns=cells.columns)
     best["gain"] = order["gain"] == order["gain"].max()
     return Page(
-        name=SUITE,
+        name=ABLATION,
         title="Our own ablations of Delta (4)",
         caption=(
             f"Scale {scale}. Points of test top-1 above FC-only, averaged over {order['task'].iloc[0]}; "

@@ -4,13 +4,13 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from benchmarks.records.names import STUDY_DEFAULTS
 from reports.checks import check_comparable, check_one_run_per_seed
 from reports.pages.page import Block, Page, with_spread
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-SUITE = "study_defaults"
 OVERALL = "all"
 
 
@@ -49,7 +49,7 @@ def study_page(frame: pd.DataFrame, scale: str) -> Page:
     partial = [arm for arm in frame["arm"].unique() if arm not in set(order["arm"])]
     arms = [*order["arm"], *partial]
     return Page(
-        name=SUITE,
+        name=STUDY_DEFAULTS,
         title="Study of the defaults",
         caption=(
             f"Scale {scale}. Delta (2): points of validation top-1 above FC-only, mean ±sd over seeds "

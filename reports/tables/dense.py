@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from benchmarks.records.names import FROZEN_STAGES
 from benchmarks.records.rows import Scale
 from reports import paper
 from reports.checks import check_comparable, check_one_run_per_seed
@@ -17,12 +18,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-SUITE = "dense"
 NAME = "table7"
 CELL = ["task", "architecture", "method", "variant", "n_delta_modules"]
 KINDS = {"detection": "mAP@0.5, VOC 11-point", "segmentation": "mIoU"}
-REFERENCE = "frozen_stages"
-"""Start of the variant of an arm that does not keep the backbone."""
 MIN_SCORE = 0.5
 """Boxes of a lower score are not drawn."""
 
@@ -41,7 +39,7 @@ def dense_frame(rows: pd.DataFrame, scale: Scale) -> pd.DataFrame:
     check_comparable(rows)
     check_one_run_per_seed(rows.assign(role="method"))
     same = (rows["backbone_sha_before"] == rows["backbone_sha_after"]) & rows["base_logits_equal"].fillna(False)
-    frozen = same.map({True: "yes", False: "NO"}).where(~rows["variant"].str.startswith(REFERENCE), "")
+    frozen = same.map({True: "yes", False: "NO"}).where(~rows["variant"].str.startswith(FROZEN_STAGES), "")
     grouped = rows.assign(frozen=frozen).sort_values("seed").groupby(CELL, sort=False)
     facts = ("metric", "params_delta", "params_delta_full_size", "params_head", "protocol", "scale", "run_id")
     lines = grouped.agg(
@@ -64,7 +62,7 @@ def dense_frame(rows: pd.DataFrame, scale: Scale) -> pd.DataFrame:
         kind=kind,
         row_id=kind + "/" + frame["architecture"] + "/" + arms,
         place=kind.map(list(KINDS).index),
-        arm=frame["variant"].str.startswith(REFERENCE).astype(int),
+        arm=frame["variant"].str.startswith(FROZEN_STAGES).astype(int),
     )
     order = ["place", "task", "architecture", "arm", "n_delta_modules"]
     return frame.sort_values(order, ignore_index=True).drop(columns=["place", "arm"])
@@ -120,7 +118,7 @@ def _block(task: str, part: pd.DataFrame, scale: Scale, usual: int) -> Block:
         baseline = rows.loc[rows["variant"] == "", "mean"]
         base = float(baseline.iloc[0]) if len(baseline) else np.nan
         lines += [_line(str(architecture), row, base, scale, usual) for row in rows.to_dict("records")]
-        contest = rows["mean"].where(~rows["variant"].str.startswith(REFERENCE))
+        contest = rows["mean"].where(~rows["variant"].str.startswith(FROZEN_STAGES))
         best += list(contest == contest.max())
     cells = pd.DataFrame(lines)
     is_best = pd.DataFrame({name: best if name == "value" else False for name in cells.columns}, index=cells.index)
@@ -169,7 +167,7 @@ def dense_figure(frame: pd.DataFrame, folder: Path) -> "Figure | None":
     """Truth, baseline and Delta side by side on the first test images of each task; None if no run kept any."""
     from matplotlib.figure import Figure  # the tables do not need it
 
-    frozen = frame[(frame["n"] > 0) & ~frame["variant"].str.startswith(REFERENCE)]
+    frozen = frame[(frame["n"] > 0) & ~frame["variant"].str.startswith(FROZEN_STAGES)]
     cases: list[tuple[str, list[tuple[str, Any]]]] = []
     for (task, architecture), rows in frozen.groupby(["task", "architecture"], sort=False):
         arms = [

@@ -4,6 +4,7 @@ import shlex
 
 import pandas as pd
 
+from benchmarks.records.names import VALIDATED
 from benchmarks.records.rows import Scale
 from reports import paper
 from reports.checks import check_comparable, check_one_run_per_seed
@@ -12,10 +13,7 @@ from reports.pages.page import Block, Page, cell_text, over_seeds, printed_block
 from reports.verdicts import PRINTED, difference_blocks, with_verdicts
 
 NAME = "table6"
-SUITE = "domain_adaptation"
 ARCHITECTURE = "resnet18"
-VALIDATED = ", validated"
-"""End of the variant of a row whose weights a label-free validator picked."""
 
 SETTINGS = {"vanilla": "zero-shot", "adda": "unsupervised DA", "target_only": "target labels"}
 """First part of a method's name -> what it sees of the target."""

@@ -8,10 +8,11 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
+from benchmarks.records.names import TABLE1_WEIGHTS
 from benchmarks.records.rows import Scale
 from reports import paper
 from reports.checks import RUN_CELL, check_comparable, check_one_run_per_seed
-from reports.tables.patching_lines import TABLE1_WEIGHTS, Table, TableRow
+from reports.tables.patching_lines import Table, TableRow
 from reports.verdicts import PRINTED, with_verdicts
 
 RUN = [*RUN_CELL, "seed", "run_id"]

@@ -1,43 +1,26 @@
 """What each table of the paper shows: its lines, in order, and the numbers that stand in one cell.
 
-To add a table, describe it here; to add a method to a table, add a `TableRow` (a method that is measured but not
-listed here is still shown, below the listed ones, under its own name).
+To add a table, describe it here. Methods, their labels and their order are those of `benchmarks.methods.listing`; one
+that is measured but stands in no line here is still shown, below the others.
 """
 
 from dataclasses import dataclass
 from typing import Literal
 
-Role = Literal["method", "oracle", "reference"]
-"""`method` competes for the best cell; `oracle` was selected on the test split; `reference` gives up the base task."""
+from benchmarks.methods.listing import DELTA, FC_ONLY, FINETUNE, JOINING, LABELS, PAINT, SKIPS, Role
+from benchmarks.records.names import (
+    DECATHLON_TASKS,
+    MEAN_GATES,
+    PATCH_TASKS,
+    PATCHING,
+    TABLE8,
+    TABLE8_TASKS,
+    TABLE10_MORE_ARCHITECTURES,
+    WITH_BATCH_NORM,
+)
 
 Quantity = Literal["harmonic_mean", "base_top1", "patch_top1"]
 """A number of a cell, in per cent: top-1 on the base task, top-1 on the patch task, harmonic mean of the two."""
-
-
-TABLE8_LABELS = {
-    "learnable_skips": "existing skips, learnable",
-    "all_skips_learnable": "all skips, learnable",
-    "all_skips_learnable+bn": "all skips, learnable + BN",
-    "all_skips": "all skips at 1",
-    "all_skips+bn": "all skips at 1 + BN",
-    "random": "all skips, random + BN",
-}
-"""Methods of Table 8 between a new head and Delta-Networks."""
-
-ADAPTED_LABELS = {
-    "parallel_adapters": "parallel adapters",
-    "series_adapters": "series adapters",
-    "batchnorm_adapt": "BatchNormAdapt (DUA + FC)",
-    "norm_tuning": "norm tuning (ours)",
-    "bitfit": "BitFit (ours)",
-    "ssf": "SSF (ours)",
-    "lora": "LoRA (ours)",
-    "ia3": "IA3 (ours)",
-}
-"""Methods of Table 1 between PAINT and Delta-Networks; `ours` marks baselines that the paper does not have."""
-
-NAMES = {**TABLE8_LABELS, **ADAPTED_LABELS}
-"""What the reader sees."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,24 +35,18 @@ class TableRow:
     @property
     def label(self) -> str:
         """What the reader sees, e.g. `Delta (4)` or `PAINT lr=0.001+bn, oracle`."""
-        match self.method:
-            case "fc_only":
-                name, variant = "FC-only", self.variant
-            case "delta_networks":
-                name, variant = f"Delta ({self.n_delta_modules})", "" if self.variant == "default" else self.variant
-            case "paint":
-                name, variant = "PAINT", self.variant
-            case "finetune":
-                name, variant = "full fine-tuning", f"({self.variant.replace('=', ' ')})" if self.variant else ""
-            case _:
-                name, variant = NAMES.get(self.method, self.method), self.variant
-                if self.n_delta_modules:
-                    name += f" ({self.n_delta_modules})"
+        name, variant = LABELS.get(self.method, self.method), self.variant
+        if self.n_delta_modules:
+            name += f" ({self.n_delta_modules})"
+        if self.method == DELTA.name and variant == "default":
+            variant = ""
+        if self.method == FINETUNE.name and variant:
+            variant = f"({variant.replace('=', ' ')})"
         return f"{name} {variant}".rstrip() + (", oracle" if self.role == "oracle" else "")
 
     def row_id(self, architecture: str) -> str:
         """Key of the line, as the paper's CSVs build it (`resnet18/delta4`), then our variant and role."""
-        method = f"delta{self.n_delta_modules}" if self.method == "delta_networks" else self.method
+        method = f"delta{self.n_delta_modules}" if self.method == DELTA.name else self.method
         parts = [architecture, method, self.variant, "oracle" if self.role == "oracle" else ""]
         return "/".join(part for part in parts if part)
 
@@ -105,77 +82,72 @@ class Table:
 PAINT_LRS = ("0.001", "1e-05")
 """Learning rates at which PAINT's full fine-tuning runs."""
 
-FINETUNE_ROW = TableRow(method="finetune", variant="lr=0.0003", role="reference")
+FINETUNE_ROW = TableRow(method=FINETUNE.name, variant="lr=0.0003", role=FINETUNE.role)
 """Full fine-tuning as a run of its own, which scale local offers; elsewhere it is PAINT at alpha = 1."""
 
 DELTA_ROWS = tuple(
-    TableRow(method="delta_networks", variant=variant, n_delta_modules=n)
+    TableRow(method=DELTA.name, variant=variant, n_delta_modules=n)
     for n in (1, 2, 4)
     for variant in ("default", "paper")
 )
 
 TABLE8_ROWS = (
-    TableRow(method="fc_only"),
-    *(TableRow(method=method) for method in TABLE8_LABELS),
+    TableRow(method=FC_ONLY.name),
+    *(TableRow(method=each.name) for each in SKIPS),
     *(
-        TableRow(method="delta_networks", variant=variant, n_delta_modules=4)
+        TableRow(method=DELTA.name, variant=variant, n_delta_modules=4)
         for reading in ("default", "paper")
-        for variant in (reading, f"{reading}, gates at their mean")
+        for variant in (reading, reading + MEAN_GATES)
     ),
 )
 
 PATCHING_ROWS = (
-    TableRow(method="fc_only"),
+    TableRow(method=FC_ONLY.name),
     *(
-        TableRow(method="paint", variant=f"lr={lr}{bn}", role=role)
+        TableRow(method=PAINT.name, variant=f"lr={lr}{bn}", role=role)
         for lr in PAINT_LRS
-        for bn in ("", "+bn")
+        for bn in ("", WITH_BATCH_NORM)
         for role in ("method", "oracle")
     ),
     *DELTA_ROWS,
     FINETUNE_ROW,
-    *(TableRow(method="finetune", variant=f"lr={lr}", role="reference") for lr in PAINT_LRS),
+    *(TableRow(method=FINETUNE.name, variant=f"lr={lr}", role=FINETUNE.role) for lr in PAINT_LRS),
 )
 
 ADAPTED_ROWS = (
-    *(TableRow(method=name) for name in ADAPTED_LABELS),
-    TableRow(method="delta_networks", variant="identity", n_delta_modules=4),
+    *(TableRow(method=each.name, role=each.role) for each in JOINING),
+    TableRow(method=DELTA.name, variant="identity", n_delta_modules=4),
 )
 """Adapters and their like, and Delta whose gates start so that the net is nearly the base."""
-
-TABLE1_WEIGHTS = "timm:resnet18.a1_in1k"
-"""Table 1 has a base of its own at scale paper."""
-
-DRAWN = ("mnist5k", "optdigits", "shapes", "signs", "textures", "photos")
 
 TABLES: tuple[Table, ...] = (
     Table(
         number=1,
         title="Patching nine tasks: harmonic mean of base and patch top-1 (%)",
-        suite="patching",
+        suite=PATCHING,
         quantities=("harmonic_mean",),
         rows=tuple(
             row
             for row in (*PATCHING_ROWS[:9], *ADAPTED_ROWS, *PATCHING_ROWS[9:])
-            if not (row.method == "delta_networks" and row.n_delta_modules != 4)
+            if not (row.method == DELTA.name and row.n_delta_modules != 4)
         ),
         rows_if_measured=frozenset([FINETUNE_ROW]),
-        drawn_tasks=(*DRAWN, "strokes", "motions", "walkers"),
+        drawn_tasks=DECATHLON_TASKS,
         architectures=("resnet18",),
     ),
     Table(
         number=2,
         title="Patching one task: harmonic mean of base and patch top-1 (%)",
-        suite="patching",
+        suite=PATCHING,
         quantities=("harmonic_mean",),
         rows=PATCHING_ROWS,
         rows_if_measured=frozenset([FINETUNE_ROW]),
-        drawn_tasks=DRAWN,
+        drawn_tasks=PATCH_TASKS,
     ),
     Table(
         number=3,
         title="Patching three tasks at once: harmonic mean of base top-1 and top-1 on all test images together (%)",
-        suite="patching",
+        suite=PATCHING,
         quantities=("harmonic_mean",),
         rows=PATCHING_ROWS,
         rows_if_measured=frozenset([FINETUNE_ROW, *(row for row in DELTA_ROWS if row.variant == "paper")]),
@@ -184,19 +156,19 @@ TABLES: tuple[Table, ...] = (
     Table(
         number=10,
         title="Patching one task: base top-1 / patch top-1 (%) with the patch in place, the pairs behind Table 2",
-        suite="patching",
+        suite=PATCHING,
         quantities=("base_top1", "patch_top1"),
         rows=PATCHING_ROWS,
         rows_if_measured=frozenset([FINETUNE_ROW, *(row for row in DELTA_ROWS if row.n_delta_modules > 1)]),
-        drawn_tasks=DRAWN,
-        large_architectures=("resnet101", "convnext_small", "convnext_base", "convnext_large"),
+        drawn_tasks=PATCH_TASKS,
+        large_architectures=TABLE10_MORE_ARCHITECTURES,
     ),
     Table(
         number=8,
         title="What to do with the skips of a frozen net: patch top-1 / harmonic mean of base and patch top-1 (%)",
-        suite="table8",
+        suite=TABLE8,
         quantities=("patch_top1", "harmonic_mean"),
         rows=TABLE8_ROWS,
-        drawn_tasks=("signs", "photos"),
+        drawn_tasks=TABLE8_TASKS,
     ),
 )

@@ -5,6 +5,7 @@ from typing import Any
 
 import pandas as pd
 
+from benchmarks.methods.listing import SCRATCH_LABELS
 from benchmarks.records.rows import Scale
 from reports import paper
 from reports.checks import check_comparable, check_one_run_per_seed
@@ -12,7 +13,6 @@ from reports.pages.commands import fill_commands, whole_table
 from reports.pages.page import Block, Page, cell_text, over_seeds, printed_block, records, usual_n, with_spread
 from reports.verdicts import beside_printed, difference_blocks
 
-LABELS = {"standard": "from scratch", "delta_networks": "Delta (4) from scratch"}
 CELL = ["architecture", "method", "n_delta_modules", "task", "metric"]
 
 
@@ -73,7 +73,7 @@ def scratch_frame(rows: pd.DataFrame, table: ScratchTable, scale: Scale) -> pd.D
 
 def scratch_page(frame: pd.DataFrame, table: ScratchTable, scale: Scale) -> Page:
     """One block per architecture: both ways and what Delta adds; then the printed table."""
-    lined = frame.assign(line=frame["method"].replace(LABELS), column=frame["task"])
+    lined = frame.assign(line=frame["method"].replace(SCRATCH_LABELS), column=frame["task"])
     by_architecture = [(str(name), part) for name, part in lined.groupby("architecture", sort=False)]
     measured = frame[frame["n"] > 0]
     usual = usual_n(frame["n"])
@@ -97,7 +97,7 @@ def _missing(frame: pd.DataFrame) -> pd.DataFrame:
     """Architectures and tasks that were not measured, or in one of the two ways alone."""
     ways = frame[frame["n"] > 0].groupby(["architecture", "task"], sort=False)["method"].nunique().rename("ways")
     cells = frame[["architecture", "task"]].drop_duplicates().join(ways, on=["architecture", "task"])
-    return cells[~cells["ways"].eq(len(LABELS))]
+    return cells[~cells["ways"].eq(len(SCRATCH_LABELS))]
 
 
 def _block(title: str, part: pd.DataFrame, usual: int) -> Block:
@@ -111,7 +111,7 @@ def _block(title: str, part: pd.DataFrame, usual: int) -> Block:
 
     lines: list[dict[str, str]] = []
     best: list[dict[str, bool]] = []
-    for method, label in LABELS.items():
+    for method, label in SCRATCH_LABELS.items():
         texts = {
             name: cell_text(with_spread(line["mean"], line["sd"]), line["n"], usual, line["printed"])
             for name, line in measured(method).items()
@@ -143,4 +143,4 @@ def _printed(table: ScratchTable, scale: Scale) -> Block:
     wide = printed.pivot(index=["architecture", "method"], columns="task", values="printed")
     cells = wide.reindex(index=lines, columns=printed["task"].unique()).fillna("").rename_axis(columns=None)
     headings = {line.task: _heading(line.task, line.metric) for line in records(printed)}
-    return printed_block(cells.rename(columns=headings).reset_index().replace({"method": LABELS}), scale)
+    return printed_block(cells.rename(columns=headings).reset_index().replace({"method": SCRATCH_LABELS}), scale)

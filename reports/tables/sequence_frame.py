@@ -8,6 +8,7 @@ import itertools
 
 import pandas as pd
 
+from benchmarks.records.names import PATCHING, SEQUENCE
 from benchmarks.records.rows import Scale
 from reports import paper
 from reports.checks import check_suites
@@ -15,7 +16,7 @@ from reports.tables.patching_frame import harmonic_mean_of
 from reports.tables.patching_lines import TableRow
 from reports.verdicts import beside_printed
 
-SUITES = ("sequence", "patching")
+SUITES = (SEQUENCE, PATCHING)
 LINE = ["architecture", "method", "variant", "n_delta_modules", "rule"]
 SEED = [*LINE, "task", "seed", "alpha"]
 
@@ -27,7 +28,7 @@ def sequence_curves(rows: pd.DataFrame) -> pd.DataFrame:
         `SEED`, `names` (columns of accuracies: base first, if measured, then the tasks) and the accuracies in per cent
         as tuples in that order, `val` and `test`.
     """
-    taken = rows[(rows["suite"] == "sequence") & rows["alpha"].notna() & ~rows["variant"].str.contains("after=")]
+    taken = rows[(rows["suite"] == SEQUENCE) & rows["alpha"].notna() & ~rows["variant"].str.contains("after=")]
     if taken.empty:
         return pd.DataFrame(columns=[*SEED, "val", "test", "names"])
     arm = taken["variant"].str.split(",", expand=True)
@@ -63,7 +64,7 @@ def single_task_means(rows: pd.DataFrame, sequences: list[str]) -> pd.DataFrame:
     Returns:
         `SEED`, `names` and `test` as in `sequence_curves`; `alpha` and `rule` are blank.
     """
-    taken = rows[(rows["suite"] == "patching") & (rows["split"] == "test") & (rows["phase"] == "after")]
+    taken = rows[(rows["suite"] == PATCHING) & (rows["split"] == "test") & (rows["phase"] == "after")]
     taken = taken[taken["base_logits_equal"].fillna(False).astype(bool)]
     keys = ["architecture", "method", "variant", "n_delta_modules", "seed"]
     on_base = taken["column"] != taken["task"]

@@ -11,34 +11,23 @@ from typing import Any
 
 import pandas as pd
 
+from benchmarks.records.names import PERCENTS
 from benchmarks.records.rows import Scale
+from benchmarks.suites.transfer.methods.listing import LABELS
 from reports import paper
 from reports.checks import RUN_CELL, check_comparable, check_one_run_per_seed
 from reports.pages.commands import task_argument, whole_table
 from reports.pages.page import Block, Page, cell_text, over_seeds, printed_block, usual_n, with_spread
 from reports.verdicts import PRINTED, difference_blocks, with_verdicts
 
-SUITE = "transfer"
 NAME = "table5"
 AVERAGE = "avg"
-RATES = ("15", "30", "50", "100")
+RATES = tuple(map(str, PERCENTS))
 SELECTIONS = {
     "last": "after the last epoch",
     "oracle": "best epoch on the test split (oracle), as the paper's baselines are reported",
 }
 LINE = ["method", "variant", "n_delta_modules"]
-METHODS = {
-    "vanilla": "Vanilla",
-    "lwf": "LWF",
-    "bss": "BSS",
-    "delta_regularizer": "DELTA",
-    "co_tuning": "Co-Tuning",
-    "stochnorm": "StochNorm",
-    "bi_tuning": "Bi-Tuning",
-    "delta_networks": "Delta",
-    "bi_tuning+delta_networks": "Bi-Tuning + Delta",
-}
-"""In the paper's order; with what a reader calls them."""
 NOTES = (
     "Origins: LWF, Li and Hoiem 2016. BSS, Chen et al. 2019. DELTA, Li et al. 2019. Co-Tuning, You et al. 2020. "
     "StochNorm, Kou et al. 2020. Bi-Tuning, Zhong et al. 2020. Losses and schedule of Vanilla and these six follow the "
@@ -90,7 +79,7 @@ def transfer_frame(rows: pd.DataFrame, scale: Scale) -> pd.DataFrame:
     frame = cells.merge(pd.concat(both), how="outer", on=keys).assign(table=5, scale=scale)
     frame["best"] = frame["best"].eq(True)
     frame["n"] = frame["n"].fillna(0).astype(int)
-    order = {name: place for place, name in enumerate(METHODS)}
+    order = {name: place for place, name in enumerate(LABELS)}
     frame["order"] = frame["method"].map(order).fillna(len(order))
     frame["rate_order"] = frame["rate"].map({rate: place for place, rate in enumerate((*RATES, AVERAGE))})
     frame = frame.sort_values(["architecture", "selection", "order", "variant", "task", "rate_order"], kind="stable")
@@ -186,7 +175,7 @@ def _lined(part: pd.DataFrame) -> pd.DataFrame:
 
 
 def _label(method: str, variant: str, modules: int) -> str:
-    name = METHODS.get(method, method) + (f" ({modules})" if modules else "")
+    name = LABELS.get(method, method) + (f" ({modules})" if modules else "")
     return f"{name} {variant}".rstrip()
 
 

@@ -8,19 +8,10 @@ import numpy as np
 import pytest
 
 from benchmarks.data import embedded
-from benchmarks.data.embedded import (
-    BASE_TASK,
-    PATCH_TASKS,
-    draw,
-    glyphs,
-    load_embedded,
-    photos,
-    shapes,
-    signs,
-    textures,
-)
+from benchmarks.data.embedded import BASE_TASK, draw, glyphs, load_embedded, photos, shapes, signs, textures
 from benchmarks.data.embedded.fonts import FONT_FILES, text_image
 from benchmarks.data.images import ImageSplit, ImageTask
+from benchmarks.records.names import PATCH_TASKS
 
 DRAWERS = {
     "glyphs62": (glyphs.draw_glyph, glyphs.CLASS_NAMES),

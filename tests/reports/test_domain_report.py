@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 from fake_rows import one_row
 
+from benchmarks.records.names import DOMAIN_ADAPTATION
 from benchmarks.records.rows import Row, collect, diagnostics_path, to_frame, write_record
 from delta_core.training.errors import UserError
 from reports import __main__ as command
 from reports.figures.domain_adaptation import curves_figure, methods_of
-from reports.tables.domain_adaptation import SUITE, transfer_frame, transfer_page
+from reports.tables.domain_adaptation import transfer_frame, transfer_page
 
 TOP1 = {"vanilla": 40.0, "vanilla+delta_networks": 45.0, "adda": 70.0, "target_only": 95.0}
 SETTING = {"vanilla": "zero-shot", "adda": "unsupervised DA", "target_only": "target labels"}
@@ -26,7 +27,7 @@ def rows(task: str = "a->b", **top1: float) -> list[Row]:
         for seed in range(3):
             row = one_row(
                 run_id=f"{method}-{task}-{seed}",
-                suite=SUITE,
+                suite=DOMAIN_ADAPTATION,
                 method=method,
                 variant=setting,
                 n_delta_modules=4 * ("delta" in method),

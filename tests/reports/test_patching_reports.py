@@ -9,10 +9,7 @@ import pandas as pd
 import pytest
 from fake_rows import ALPHAS, one_row, paint_run, plain_run, rising
 
-from benchmarks.data.embedded import DECATHLON_TASKS, PATCH_TASKS
 from benchmarks.records.rows import Row, row_schema, to_frame
-from benchmarks.suites.patching.ablations import TABLE8_TASKS
-from benchmarks.suites.patching.table import TABLE1_WEIGHTS, TABLE10_MORE_ARCHITECTURES
 from delta_core.training.errors import UserError
 from reports import paper
 from reports.findings import claims, lint
@@ -50,14 +47,6 @@ def test_tables_share_runs_and_take_their_own() -> None:
         for number in (1, 2, 3)
     }
     assert shown == {1: {"signs", "strokes"}, 2: {"signs"}, 3: {"signs+photos"}}
-
-
-def test_reports_and_benchmarks_name_the_same_tasks_and_weights() -> None:
-    assert BY_NUMBER[2].drawn_tasks == BY_NUMBER[10].drawn_tasks == PATCH_TASKS
-    assert BY_NUMBER[1].drawn_tasks == DECATHLON_TASKS
-    assert BY_NUMBER[8].drawn_tasks == TABLE8_TASKS.embedded
-    assert BY_NUMBER[10].large_architectures == TABLE10_MORE_ARCHITECTURES
-    assert tables.TABLE1_WEIGHTS == TABLE1_WEIGHTS
 
 
 def test_a_method_that_joined_leaves_no_blanks_to_fill() -> None:

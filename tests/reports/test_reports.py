@@ -467,16 +467,3 @@ def test_bad_input_is_one_sentence_and_writes_nothing(
     assert (ended.value.code, out) == (2, "")
     assert said in err and err.count("\n") == 1
     assert sorted(results.rglob("*")) == before
-
-
-def test_reports_import_neither_torch_nor_the_rest_of_the_project() -> None:
-    code = (
-        "import sys, reports.__main__\n"
-        "folders = ('benchmarks', 'delta_core', 'detection', 'segmentation')\n"
-        "print('torch' in sys.modules, *sorted(m for m in sys.modules if m.split('.')[0] in folders))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    loaded, *ours = done.stdout.split()
-    assert loaded == "False"
-    allowed = ("benchmarks", "benchmarks.records", "delta_core", "delta_core.training", "delta_core.training.errors")
-    assert [name for name in ours if name not in allowed and not name.startswith("benchmarks.records.")] == []

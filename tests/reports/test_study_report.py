@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from fake_rows import plain_run
 
+from benchmarks.records.names import STUDY_DEFAULTS
 from benchmarks.records.rows import Row, to_frame, write_record
 from delta_core.training.errors import UserError
 from reports import __main__ as command
-from reports.tables.defaults_study import OVERALL, SUITE, study_figure, study_frame, study_page
+from reports.tables.defaults_study import OVERALL, study_figure, study_frame, study_page
 
 GAIN = {
     ("resnet18", "signs"): 4.0,
@@ -26,7 +27,7 @@ def rows() -> list[Row]:
     for (architecture, task), gain in GAIN.items():
         for seed in (0, 1, 2):
             same = {
-                "suite": SUITE,
+                "suite": STUDY_DEFAULTS,
                 "architecture": architecture,
                 "task": task,
                 "column": task,
@@ -104,7 +105,7 @@ def test_command_writes_table_and_figure(tmp_path: Path, monkeypatch: pytest.Mon
     for run_id in {row.run_id for row in rows()}:
         write_record(tmp_path / "embedded", [row for row in rows() if row.run_id == run_id])
     collect(tmp_path / "embedded")
-    monkeypatch.setattr("sys.argv", ["delta-report", SUITE, "--results", str(tmp_path)])
+    monkeypatch.setattr("sys.argv", ["delta-report", STUDY_DEFAULTS, "--results", str(tmp_path)])
     command.main()
     names = {path.name for path in (tmp_path / "embedded" / "tables").iterdir()}
-    assert names == {f"{SUITE}.{suffix}" for suffix in ("csv", "md", "tex", "svg")}
+    assert names == {f"{STUDY_DEFAULTS}.{suffix}" for suffix in ("csv", "md", "tex", "svg")}

@@ -8,17 +8,18 @@ import pytest
 from fake_rows import one_row
 
 from benchmarks.records.rows import Row, Scale, to_frame
+from benchmarks.suites.transfer.methods.listing import LABELS
 from delta_core.training.errors import UserError
 from reports.findings.explain import explain
 from reports.pages.render import to_latex, to_markdown
-from reports.tables.transfer import METHODS, RATES, transfer_frame, transfer_page
+from reports.tables.transfer import RATES, transfer_frame, transfer_page
 
 
 def fake(scale: str = "embedded", seeds: int = 2, tasks: tuple[str, ...] = ("planes", "autos")) -> list[Row]:
     """Rows of nine methods: the value says method, rate, seed and selection."""
     rows = []
     for (m, method), (t, task), (r, rate), seed in itertools.product(
-        enumerate(METHODS), enumerate(tasks), enumerate(RATES), range(seeds)
+        enumerate(LABELS), enumerate(tasks), enumerate(RATES), range(seeds)
     ):
         template = one_row(
             run_id=f"{method}-{task}-{rate}-{seed}",

@@ -26,7 +26,7 @@ from benchmarks.grid import pool as grid
 from benchmarks.nets.pretraining import BaseSpec, checkpoint_path
 from benchmarks.records.rows import KEY, Row, read_rows, record_path
 from benchmarks.suites.patching.spec import RunSpec
-from benchmarks.suites.patching.table import PATCHING_TASKS
+from benchmarks.suites.patching.world import PATCHING_TASKS
 from benchmarks.tables import TABLES, runs_of
 from benchmarks.worlds.open import open_world
 from benchmarks.worlds.options import Options

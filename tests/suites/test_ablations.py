@@ -10,9 +10,10 @@ from tiny_cell import tiny_cell
 
 from benchmarks.grid.plan import plan
 from benchmarks.methods.scratch import Scratch, ScratchDelta, top5
-from benchmarks.methods.skips import MEAN_GATES, DeltaGates, table8_policies
+from benchmarks.methods.skips import DeltaGates, table8_policies
 from benchmarks.nets.full_size import added_gmac
 from benchmarks.records.gates import GateRow, collect_gates, read_gates, write_gates
+from benchmarks.records.names import MEAN_GATES
 from benchmarks.records.rows import SCALES
 from benchmarks.suites.patching.ablations import ablation_arms
 from benchmarks.suites.patching.spec import RunSpec

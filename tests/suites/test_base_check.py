@@ -15,11 +15,11 @@ from benchmarks.methods.fc_only import FcOnly
 from benchmarks.methods.paint import Paint
 from benchmarks.nets import base_check
 from benchmarks.nets.base_check import BASE_TOP1, TIMM_TOP1, confirm_base, proof_path, prove_base
+from benchmarks.records.names import TABLE1_WEIGHTS
 from benchmarks.spec import Run
 from benchmarks.suites import execute as runners
 from benchmarks.suites.patching import runner as patching
 from benchmarks.suites.patching.spec import RunSpec
-from benchmarks.suites.patching.table import TABLE1_WEIGHTS
 from benchmarks.suites.sequence import runner as sequences
 from benchmarks.suites.sequence.spec import SequenceSpec
 from benchmarks.suites.transfer.table import PAPER_WEIGHTS as TABLE5_WEIGHTS

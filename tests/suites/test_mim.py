@@ -116,7 +116,7 @@ def test_a_bad_environment_is_told_in_one_sentence(
 @pytest.mark.parametrize("kind", ["detection", "segmentation"])
 def test_a_run_trains_tests_and_leaves_the_base_alone(kind: str, arm: int, cache: Path, tmp_path: Path) -> None:
     spec = run(kind, arm)
-    (row,) = train.measure(spec, env_of(tmp_path, cache))
+    (row,) = train.execute(spec, env_of(tmp_path, cache))
     write_record(tmp_path, [row])
     assert len(collect(tmp_path)) == 1, "the row fits the schema"
     assert row.metric == {"detection": "mAP", "segmentation": "mIoU"}[kind]
@@ -161,7 +161,7 @@ def test_a_killed_run_goes_on_from_its_last_checkpoint(cache: Path, tmp_path: Pa
     runner.register_hook(hook, priority="LOWEST")
     with pytest.raises(KilledError):
         runner.train()
-    (row,) = train.measure(spec, env)
+    (row,) = train.execute(spec, env)
     whole = Runner.from_cfg(config_of(spec, env_of(tmp_path / "other", cache)))
     assert row.steps == whole.build_train_loop(whole.cfg.train_cfg).max_iters
     assert steps == [0, 1, 2]
@@ -172,7 +172,7 @@ def test_a_killed_run_goes_on_from_its_last_checkpoint(cache: Path, tmp_path: Pa
 
 def test_a_patch_folder_and_back_gives_the_same_detector(cache: Path, tmp_path: Path) -> None:
     spec, env = run("detection"), env_of(tmp_path, cache)
-    train.measure(spec, env)
+    train.execute(spec, env)
     work = work_folder(tmp_path, spec.run_id)
     checkpoint = next(work.glob("epoch_*.pth"))
     config = ROOT / spec.config

@@ -23,6 +23,7 @@ from benchmarks.methods.base import Cell
 from benchmarks.suites.transfer import rates
 from benchmarks.suites.transfer.data import PairedViews, as_they_are, load_rate
 from benchmarks.suites.transfer.methods.base import Transfer, new_net
+from benchmarks.suites.transfer.methods.listing import LABELS
 from benchmarks.suites.transfer.table import SCHEDULES, TRANSFER_TASKS, article_arms, table5, transfer_methods
 from benchmarks.tables import runs_of
 from benchmarks.worlds.open import open_world
@@ -30,7 +31,6 @@ from benchmarks.worlds.options import Options
 from delta_core.training.data.splits import LazySplit, TensorSplit
 from delta_core.training.engine import _order, fit, parameter_groups
 from delta_core.training.errors import UserError
-from reports.tables.transfer import METHODS
 
 CPU = torch.device("cpu")
 TINY = replace(
@@ -251,9 +251,9 @@ def test_table5_has_nine_methods_on_two_tasks_at_four_rates() -> None:
     assert len(runs) == 72
     assert {run.task for run in runs} == set(FINE_GRAINED_TASKS)
     assert {run.architecture for run in runs} == {"resnet50"}
-    assert [run.method.name for run in runs[:9]] == list(METHODS)
+    assert [run.method.name for run in runs[:9]] == list(LABELS)
     assert len({run.run_id for run in runs}) == 72
-    by_method = {name: [run for run in runs if run.method.name == name] for name in METHODS}
+    by_method = {name: [run for run in runs if run.method.name == name] for name in LABELS}
     assert len({(run.task, run.order_seed) for run in by_method["vanilla"]}) == 8
     assert {run.init_seed for run in by_method["vanilla"]} == {run.init_seed for run in by_method["lwf"]}
 

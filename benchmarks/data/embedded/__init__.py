@@ -27,9 +27,6 @@ from benchmarks.data.embedded import (
 from benchmarks.data.images import ImageSplit, ImageTask
 
 BASE_TASK = "glyphs62"
-PATCH_TASKS = ("mnist5k", "optdigits", "shapes", "signs", "textures", "photos")
-DECATHLON_TASKS = (*PATCH_TASKS, "strokes", "motions", "walkers")
-"""The nine of Table 1; the last three stand for Omniglot, UCF101's dynamic images and Daimler pedestrians."""
 FINE_GRAINED_TASKS = ("planes", "autos")
 DIGIT_TASKS = ("mnist5k", "optdigits", "clutter_digits")
 """Domains of one task, the ten digits."""

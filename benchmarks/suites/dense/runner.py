@@ -36,7 +36,7 @@ WRAPPERS = {
 }
 
 
-def measure(run: DenseRun, env: Env) -> list[Row]:
+def execute(run: DenseRun, env: Env) -> list[Row]:
     """Train, test and record one run; a run that was killed goes on from its last checkpoint.
 
     Raises:

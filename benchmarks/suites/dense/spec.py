@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from benchmarks.nets.full_size import delta_params
+from benchmarks.records.names import DENSE, FROZEN_STAGES
 from benchmarks.records.rows import Scale
 from delta_core import DeltaConfig
 from delta_core.training.identity import content_id
@@ -11,7 +12,6 @@ from delta_core.training.identity import content_id
 Heads = Literal["stock", "narrow"]
 """Width of neck and heads: OpenMMLab's, or a quarter of it."""
 
-SUITE = "dense"
 DETECTOR = "faster_rcnn"
 CONFIGS = {
     ("detection", "resnet18"): "detection/configs/faster_rcnn_r18",
@@ -46,7 +46,7 @@ class DenseArm:
         """Arm of the method."""
         if self.n_delta_modules:
             return "default"
-        return "" if self.frozen_stages is None else f"frozen_stages={self.frozen_stages}"
+        return "" if self.frozen_stages is None else f"{FROZEN_STAGES}={self.frozen_stages}"
 
     def full_size_params(self, architecture: str) -> int | None:
         """Trainable parameters in the backbone; None for the stock reading, which the paper does not count."""
@@ -73,7 +73,7 @@ class DenseArm:
 class DenseRun:
     """One cell and seed of Table 7."""
 
-    suite: str = SUITE
+    suite: str = DENSE
     scale: Scale
     architecture: str
     weights: str

@@ -1,7 +1,9 @@
 """Table 7 as a function from a world to runs."""
 
 from benchmarks.spec import Run
+from benchmarks.suites.base import Table
 from benchmarks.suites.dense.spec import CONFIGS, DenseRun, arms
+from benchmarks.suites.dense.world import DENSE_TASKS, open_dense_world
 from benchmarks.worlds.world import World
 
 
@@ -25,3 +27,6 @@ def table7(world: World, seeds: int) -> list[Run]:
         for arm in arms(task.partition(":")[0], world.scale)
         for seed in range(seeds)
     ]
+
+
+TABLES = {"table7": Table(runs=table7, tasks=DENSE_TASKS, open_world=open_dense_world)}

@@ -10,6 +10,7 @@ from torch import nn
 from benchmarks.env import Env
 from benchmarks.methods.base import Measurement, Outcome
 from benchmarks.nets.slim import PREPROCESSING
+from benchmarks.records.names import VALIDATED
 from benchmarks.records.rows import Row, diagnostics_path
 from benchmarks.suites.domain_adaptation.adda import AddaObjective, target_encoder
 from benchmarks.suites.domain_adaptation.data import Domains, Seen, load_domains
@@ -153,7 +154,7 @@ def _measurements(spec: DomainSpec, domains: Domains, found: _Found, fabric: "Fa
         )
 
     net, target = found.trained.net, domains.target
-    picked = f"{spec.method.variant}, validated"
+    picked = spec.method.variant + VALIDATED
     return [
         measured(net, target.name, target.test),
         measured(found.monitor.selected(), target.name, target.test, variant=picked, selection="val"),

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from benchmarks.nets.full_size import backbone_params, delta_params
+from benchmarks.records.names import DOMAIN_ADAPTATION
 from benchmarks.records.rows import SCRATCH, Scale
 from delta_core import DeltaConfig
 from delta_core.training.identity import content_id, derive_seed
@@ -13,8 +14,6 @@ from delta_core.training.recipe import Recipe
 Setting = Literal["zero-shot", "unsupervised DA", "target labels"]
 """What a method may see of the target: nothing, images of its training split, or their labels too."""
 NetSize = Literal["slim", "full"]
-
-SUITE = "domain_adaptation"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,7 +143,7 @@ class DomainMethod:
 class DomainSpec:
     """One cell and seed of Table 6."""
 
-    suite: str = SUITE
+    suite: str = DOMAIN_ADAPTATION
     scale: Scale
     architecture: str
     net: NetSize

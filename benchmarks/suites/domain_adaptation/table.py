@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from benchmarks.records.rows import Scale
+from benchmarks.suites.base import Table
 from benchmarks.suites.domain_adaptation.spec import (
     AddaConfig,
     DomainMethod,
@@ -11,7 +12,7 @@ from benchmarks.suites.domain_adaptation.spec import (
     PriorConfig,
     Schedule,
 )
-from benchmarks.suites.domain_adaptation.world import ARCHITECTURE, _domains
+from benchmarks.suites.domain_adaptation.world import ARCHITECTURE, TRANSFERS, _domains, open_digits
 from benchmarks.worlds.world import World
 from delta_core import DeltaConfig
 
@@ -81,3 +82,6 @@ def methods(scale: Scale) -> list[DomainMethod]:
         DomainMethod(learns_from="target", recipe=schedule),
         *(DomainMethod(learns_from="source", recipe=schedule, adda=adda, **option) for option in options),  # type: ignore[arg-type]
     ]
+
+
+TABLES = {"table6": Table(runs=table6, tasks=TRANSFERS, open_world=open_digits)}

@@ -7,19 +7,14 @@ from benchmarks.methods.base import Method
 from benchmarks.methods.fc_only import FcOnly
 from benchmarks.methods.scratch import Scratch, ScratchDelta
 from benchmarks.methods.skips import DeltaArm, DeltaGates, table8_policies
-from benchmarks.records.rows import SCRATCH
-from benchmarks.suites.patching.spec import RunSpec
+from benchmarks.records import names
+from benchmarks.suites.patching.spec import RunSpec, run_of
 from benchmarks.worlds.world import TaskSet, World
 from delta_core import DeltaConfig
 from delta_core.training.recipe import Recipe
 
-TABLE8 = "table8"
-ABLATION = "ablation"
-TABLE12 = "table12"
-TABLE13 = "table13"
-
 TABLE8_ARCHITECTURES = ("resnet18", "resnet34", "resnext50_32x4d", "wide_resnet50_2")
-TABLE8_TASKS = TaskSet(embedded=("signs", "photos"), paper=("aircraft", "cars"))
+TABLE8_TASKS = TaskSet(embedded=names.TABLE8_TASKS, paper=("aircraft", "cars"))
 FIGURE_TASKS = TaskSet(embedded=("signs", "photos", "textures"), paper=("aircraft", "cars", "flowers"))
 """Figures 4 to 6 show all three, Figure 3 the first two."""
 TABLE12_TASKS = TABLE8_TASKS
@@ -39,7 +34,7 @@ def table8(world: World, seeds: int) -> list[RunSpec]:
         *table8_policies(recipes.delta),
         *_deltas(world),
     ]
-    return _runs(world, TABLE8, world.among(TABLE8_ARCHITECTURES), world.tasks, methods, seeds)
+    return _runs(world, names.TABLE8, world.among(TABLE8_ARCHITECTURES), world.tasks, methods, seeds)
 
 
 def figures(world: World, seeds: int) -> list[RunSpec]:
@@ -53,26 +48,19 @@ def figures(world: World, seeds: int) -> list[RunSpec]:
     delta = _deltas(world)[:1]
     return [
         run
-        for architecture, weights in world.among(shown).items()
-        for run in _runs(
-            world,
-            TABLE8,
-            {architecture: weights},
-            {task: world.tasks[task] for task in shown[architecture]},
-            delta,
-            seeds,
-        )
+        for architecture in world.among(shown)
+        for run in _runs(world, names.TABLE8, [architecture], shown[architecture], delta, seeds)
     ]
 
 
 def ablation(world: World, seeds: int) -> list[RunSpec]:
     """Our own ablations on the first net of Table 8: every arm departs from Delta (4) in what its name says."""
-    architecture, weights = next(iter(world.among(TABLE8_ARCHITECTURES).items()))
+    architecture = next(iter(world.among(TABLE8_ARCHITECTURES)))
     arms = [
         DeltaArm(recipe=world.recipes.delta, config=config, reading=name) for name, config in ablation_arms().items()
     ]
     methods = [FcOnly(recipe=world.recipes.head), *arms]
-    return _runs(world, ABLATION, {architecture: weights}, world.tasks, methods, seeds)
+    return _runs(world, names.ABLATION, [architecture], world.tasks, methods, seeds)
 
 
 def ablation_arms() -> dict[str, DeltaConfig]:
@@ -97,17 +85,17 @@ def ablation_arms() -> dict[str, DeltaConfig]:
 
 def table12(world: World, seeds: int) -> list[RunSpec]:
     """Table 12: fine-grained tasks from scratch."""
-    return _from_scratch(world, TABLE12, SCRATCH_ARCHITECTURES, tuple(world.tasks), seeds)
+    return _from_scratch(world, names.TABLE12, SCRATCH_ARCHITECTURES, tuple(world.tasks), seeds)
 
 
 def table13(world: World, seeds: int) -> list[RunSpec]:
     """Table 13: common tasks from scratch; the large one on ResNet-18 alone, as in the paper."""
     large = TABLE13_TASKS.paper[-1] if world.scale == "paper" else TABLE13_TASKS.embedded[-1]
     small = tuple(task for task in world.tasks if task != large)
-    runs = _from_scratch(world, TABLE13, SCRATCH_ARCHITECTURES, small, seeds)
+    runs = _from_scratch(world, names.TABLE13, SCRATCH_ARCHITECTURES, small, seeds)
     if large not in world.tasks:
         return runs
-    return runs + _from_scratch(world, TABLE13, SCRATCH_ARCHITECTURES[:1], (large,), seeds, epochs_factor=1)
+    return runs + _from_scratch(world, names.TABLE13, SCRATCH_ARCHITECTURES[:1], (large,), seeds, epochs_factor=1)
 
 
 def _deltas(world: World) -> list[Method]:
@@ -129,8 +117,7 @@ def _from_scratch(
 ) -> list[RunSpec]:
     recipe = scratch_recipe(world.recipes.head, epochs_factor)
     methods = [Scratch(recipe=recipe), ScratchDelta(recipe=recipe, config=DeltaConfig.paper())]
-    weights = dict.fromkeys(world.among(architectures), SCRATCH)
-    return _runs(world, suite, weights, {task: world.tasks[task] for task in tasks}, methods, seeds, base=False)
+    return _runs(world, suite, world.among(architectures), tasks, methods, seeds, scratch=True)
 
 
 def scratch_recipe(patching: Recipe, epochs_factor: int) -> Recipe:
@@ -149,30 +136,18 @@ def scratch_recipe(patching: Recipe, epochs_factor: int) -> Recipe:
 def _runs(
     world: World,
     suite: str,
-    weights: dict[str, str],
-    tasks: dict[str, str],
+    architectures: Iterable[str],
+    tasks: Iterable[str],
     methods: Iterable[Method],
     seeds: int,
     *,
-    base: bool = True,
+    scratch: bool = False,
 ) -> list[RunSpec]:
     methods = list(methods)
     return [
-        RunSpec(
-            suite=suite,
-            scale=world.scale,
-            architecture=architecture,
-            weights=name,
-            task=task,
-            data=data,
-            base_task=world.base_task if base else "",
-            base_data=world.base_data if base else "",
-            method=method,
-            image_size=world.image_size,
-            seed=seed,
-        )
+        run_of(world, suite=suite, architecture=architecture, task=task, method=method, seed=seed, scratch=scratch)
         for seed in range(seeds)
-        for architecture, name in weights.items()
-        for task, data in tasks.items()
+        for architecture in architectures
+        for task in tasks
         for method in methods
     ]

@@ -5,8 +5,9 @@ from dataclasses import replace
 from benchmarks.methods.base import Method
 from benchmarks.methods.delta import DeltaNetworks
 from benchmarks.methods.fc_only import FcOnly
-from benchmarks.suites.patching.spec import RunSpec
-from benchmarks.suites.patching.table import TABLE2_ARCHITECTURES
+from benchmarks.records.names import STUDY_DEFAULTS
+from benchmarks.suites.patching.spec import RunSpec, run_of
+from benchmarks.suites.patching.world import TABLE2_ARCHITECTURES
 from benchmarks.worlds.world import World
 from delta_core import DeltaConfig
 from delta_core.training.recipe import Recipe
@@ -22,22 +23,10 @@ def study_defaults(world: World, seeds: int) -> list[RunSpec]:
     Seeds come first, so that a study that is cut short has whole repetitions.
     """
     return [
-        RunSpec(
-            suite="study_defaults",
-            scale=world.scale,
-            architecture=architecture,
-            weights=weights,
-            task=task,
-            data=data,
-            base_task="",
-            base_data="",
-            method=method,
-            image_size=world.image_size,
-            seed=seed,
-        )
+        run_of(world, suite=STUDY_DEFAULTS, architecture=architecture, task=task, method=method, seed=seed, base=False)
         for seed in range(seeds)
-        for architecture, weights in world.among(TABLE2_ARCHITECTURES).items()
-        for task, data in world.tasks.items()
+        for architecture in world.among(TABLE2_ARCHITECTURES)
+        for task in world.tasks
         for method in _arms(world.recipes.head, world.recipes.delta)
     ]
 

@@ -4,7 +4,9 @@ from dataclasses import dataclass
 
 from benchmarks.data.groups import members
 from benchmarks.methods.base import Method
-from benchmarks.records.rows import Scale
+from benchmarks.records.names import PATCHING
+from benchmarks.records.rows import SCRATCH, Scale
+from benchmarks.worlds.world import World
 from delta_core.training.identity import content_id, derive_seed
 
 
@@ -12,7 +14,7 @@ from delta_core.training.identity import content_id, derive_seed
 class RunSpec:
     """One cell and seed of the patching runner: adapt one backbone to one task by one method."""
 
-    suite: str = "patching"
+    suite: str = PATCHING
     """What the run belongs to; a study's arms never show up in a table of the paper."""
     scale: Scale
     architecture: str
@@ -55,3 +57,42 @@ class RunSpec:
         recipe = self.method.recipe
         rounding = "" if recipe.feature_dtype == "float32" else f",features={recipe.feature_dtype}"
         return f"px={self.image_size},views={recipe.views or 'fresh'},epochs={recipe.epochs}{rounding}"
+
+
+def run_of(
+    world: World,
+    *,
+    suite: str = PATCHING,
+    architecture: str,
+    task: str,
+    method: Method,
+    seed: int,
+    base: bool = True,
+    scratch: bool = False,
+) -> RunSpec:
+    """A run with what a world has of its architecture and task.
+
+    Args:
+        world: what the scale offers.
+        suite: what the run belongs to.
+        architecture: one of the world's.
+        task: one of the world's.
+        method: how to adapt.
+        seed: 0, 1, ...
+        base: whether the base task is measured too.
+        scratch: whether the net starts from random weights, where there is no base to measure.
+    """
+    base = base and not scratch
+    return RunSpec(
+        suite=suite,
+        scale=world.scale,
+        architecture=architecture,
+        weights=SCRATCH if scratch else world.weights[architecture],
+        task=task,
+        data=world.tasks[task],
+        base_task=world.base_task if base else "",
+        base_data=world.base_data if base else "",
+        method=method,
+        image_size=world.image_size,
+        seed=seed,
+    )

@@ -3,31 +3,28 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from benchmarks.data.embedded import DECATHLON_TASKS, PATCH_TASKS
 from benchmarks.methods.base import Method
-from benchmarks.methods.batchnorm_adapt import BatchNormAdapt
-from benchmarks.methods.bitfit import BitFit
 from benchmarks.methods.delta import DeltaNetworks
 from benchmarks.methods.fc_only import FcOnly
 from benchmarks.methods.finetune import FineTune
-from benchmarks.methods.ia3 import Ia3
-from benchmarks.methods.lora import Lora
-from benchmarks.methods.norm_tuning import NormTuning
+from benchmarks.methods.listing import JOINING
 from benchmarks.methods.paint import Paint
-from benchmarks.methods.parallel_adapters import ParallelAdapters
-from benchmarks.methods.series_adapters import SeriesAdapters
-from benchmarks.methods.ssf import ScaleShift
+from benchmarks.records.gates import runs_with_gates
+from benchmarks.records.names import TABLE1_WEIGHTS, TABLE10_MORE_ARCHITECTURES
 from benchmarks.spec import Run
-from benchmarks.suites.patching.spec import RunSpec
+from benchmarks.suites.base import Table
+from benchmarks.suites.patching import ablations, defaults_study
+from benchmarks.suites.patching.spec import RunSpec, run_of
+from benchmarks.suites.patching.world import (
+    DECATHLON,
+    JOINT_TASKS,
+    PATCHING_TASKS,
+    TABLE1_ARCHITECTURES,
+    TABLE2_ARCHITECTURES,
+)
 from benchmarks.worlds.recipes import Recipes
-from benchmarks.worlds.world import TaskSet, World
+from benchmarks.worlds.world import World
 from delta_core import DeltaConfig
-
-TABLE2_ARCHITECTURES = ("resnet18", "resnet34", "resnet50", "convnext_tiny")
-TABLE10_MORE_ARCHITECTURES = ("resnet101", "convnext_small", "convnext_base", "convnext_large")
-TABLE1_ARCHITECTURES = ("resnet18",)
-TABLE1_WEIGHTS = "timm:resnet18.a1_in1k"
-"""Table 1 has another base than Table 2: its harmonic means need a base top-1 of at least 71.25."""
 
 
 def references(recipes: Recipes) -> list[Method]:
@@ -56,14 +53,7 @@ def adapted(recipes: Recipes) -> list[Method]:
     """Table 1's adapters and BatchNormAdapt, what a reader of today would ask for beside them, and an arm of ours."""
     identity = DeltaConfig(n_modules=4, gate_start="identity")
     return [
-        ParallelAdapters(recipe=recipes.adapters),
-        SeriesAdapters(recipe=recipes.adapters),
-        BatchNormAdapt(recipe=recipes.head),
-        NormTuning(recipe=recipes.tuning),
-        BitFit(recipe=recipes.tuning),
-        ScaleShift(recipe=recipes.tuning),
-        Lora(recipe=recipes.tuning),
-        Ia3(recipe=recipes.tuning),
+        *(each.load()(recipe=getattr(recipes, each.recipe)) for each in JOINING),
         DeltaNetworks(recipe=recipes.delta, config=identity, reading="identity"),
     ]
 
@@ -114,45 +104,26 @@ def more_for_table2(world: World, seeds: int) -> Sequence[Run]:
 
 
 def patching_runs(world: World, architectures: Iterable[str], methods: Sequence[Method], seeds: int) -> list[RunSpec]:
-    """Every architecture, task, method and seed, but BatchNormAdapt where there is no BatchNorm."""
+    """Every architecture, task, method that suits the architecture, and seed."""
     return [
-        RunSpec(
-            scale=world.scale,
-            architecture=architecture,
-            weights=world.weights[architecture],
-            task=task,
-            data=data,
-            base_task=world.base_task,
-            base_data=world.base_data,
-            method=method,
-            image_size=world.image_size,
-            seed=seed,
-        )
+        run_of(world, architecture=architecture, task=task, method=method, seed=seed)
         for architecture in architectures
-        for task, data in world.tasks.items()
+        for task in world.tasks
         for method in methods
-        if not (isinstance(method, BatchNormAdapt) and architecture.startswith("convnext"))
+        if method.suits(architecture)
         for seed in range(seeds)
     ]
 
 
-PATCHING_TASKS = TaskSet(embedded=PATCH_TASKS, paper=("stl10", "resisc45", "gtsrb", "flowers", "cars", "aircraft"))
-"""Tables 2 and 10."""
-
-
-DECATHLON = TaskSet(
-    embedded=DECATHLON_TASKS,
-    paper=tuple(
-        f"decathlon_{name}"
-        for name in ("flowers", "aircraft", "ucf101", "gtsrb", "dtd", "svhn", "cifar100", "omniglot", "daimler_ped")
-    ),
-)
-"""Table 1."""
-
-
-JOINT_TASKS = TaskSet(
-    embedded=("textures+photos+shapes", "signs+mnist5k+photos", "shapes+mnist5k+signs"),
-    paper=("aircraft+flowers+stl10", "gtsrb+cars+flowers", "stl10+cars+gtsrb"),
-    grouping="joint",
-)
-"""Table 3."""
+TABLES = {
+    "table1": Table(runs=table1, tasks=DECATHLON),
+    "table2": Table(runs=table2, tasks=PATCHING_TASKS, more=more_for_table2),
+    "table3": Table(runs=table3, tasks=JOINT_TASKS, more=more_for_table2),
+    "table8": Table(runs=ablations.table8, tasks=ablations.TABLE8_TASKS),
+    "table10": Table(runs=table10, tasks=PATCHING_TASKS, more=more_for_table2),
+    "table12": Table(runs=ablations.table12, tasks=ablations.TABLE12_TASKS),
+    "table13": Table(runs=ablations.table13, tasks=ablations.TABLE13_TASKS),
+    "ablation": Table(runs=ablations.ablation, tasks=ablations.TABLE8_TASKS),
+    "figures": Table(runs=ablations.figures, tasks=ablations.FIGURE_TASKS, on_record=runs_with_gates),
+    "study_defaults": Table(runs=defaults_study.study_defaults, tasks=PATCHING_TASKS),
+}

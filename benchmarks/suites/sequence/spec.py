@@ -5,6 +5,7 @@ from typing import Literal
 
 from benchmarks.data.groups import members
 from benchmarks.methods.paint import Paint
+from benchmarks.records.names import SEQUENCE
 from benchmarks.records.rows import Scale
 from delta_core.training.identity import content_id, derive_seed
 
@@ -19,7 +20,7 @@ class SequenceSpec:
     Fields are those of a `RunSpec`, but `task` is a sequence `a+b+c`.
     """
 
-    suite: str = "sequence"
+    suite: str = SEQUENCE
     scale: Scale
     architecture: str
     weights: str

@@ -8,7 +8,9 @@ from benchmarks.methods.base import Method
 from benchmarks.methods.fc_only import FcOnly
 from benchmarks.methods.paint import Paint
 from benchmarks.spec import Run
-from benchmarks.suites.patching.table import JOINT_TASKS, adapted, deltas, literal_deltas, patching_runs
+from benchmarks.suites.base import Table
+from benchmarks.suites.patching.table import adapted, deltas, literal_deltas, patching_runs
+from benchmarks.suites.patching.world import JOINT_TASKS
 from benchmarks.suites.sequence.spec import SequenceSpec
 from benchmarks.worlds.world import TaskSet, World
 
@@ -58,3 +60,7 @@ def single_tasks(world: World, methods: Sequence[Method], seeds: int) -> list[Ru
     pairs = [pair for task, data in world.tasks.items() for pair in zip(members(task), members(data), strict=True)]
     alone = replace(world, tasks=dict(pairs))
     return list(patching_runs(alone, world.among(TABLE4_ARCHITECTURES), methods, seeds))
+
+
+TABLES = {name: Table(runs=table4, tasks=SEQUENCES, more=more_for_table4) for name in ("table4", "table11")}
+"""Table 11 is the runs of Table 4 at every alpha."""

@@ -12,9 +12,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from benchmarks.records.names import PERCENTS
 from delta_core.training.errors import UserError
 
-PERCENTS = (15, 30, 50, 100)
 LISTS = Path(__file__).parent / "lists"
 
 

@@ -2,11 +2,10 @@
 
 from dataclasses import dataclass
 
+from benchmarks.records.names import TRANSFER
 from benchmarks.records.rows import Scale
 from benchmarks.suites.transfer.methods.base import Transfer
 from delta_core.training.identity import content_id, derive_seed
-
-SUITE = "transfer"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +30,7 @@ class TransferSpec:
 
     @property
     def suite(self) -> str:  # noqa: D102
-        return SUITE
+        return TRANSFER
 
     @property
     def run_id(self) -> str:  # noqa: D102

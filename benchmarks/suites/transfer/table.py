@@ -3,7 +3,9 @@
 from dataclasses import dataclass, replace
 
 from benchmarks.data.embedded import FINE_GRAINED_TASKS
+from benchmarks.records.names import PERCENTS
 from benchmarks.records.rows import Scale
+from benchmarks.suites.base import Table
 from benchmarks.suites.transfer.methods.base import Transfer
 from benchmarks.suites.transfer.methods.bi_tuning import BiTuning, BiTuningDelta
 from benchmarks.suites.transfer.methods.bss import Bss
@@ -12,7 +14,6 @@ from benchmarks.suites.transfer.methods.delta_regularizer import DeltaRegularize
 from benchmarks.suites.transfer.methods.lwf import Lwf
 from benchmarks.suites.transfer.methods.stochnorm import StochNorm
 from benchmarks.suites.transfer.methods.vanilla import Vanilla, VanillaDelta
-from benchmarks.suites.transfer.rates import PERCENTS
 from benchmarks.suites.transfer.spec import TransferSpec
 from benchmarks.worlds.world import TaskSet, World
 from delta_core import DeltaConfig
@@ -157,3 +158,6 @@ def article_arms(schedule: Schedule) -> list[Transfer]:
         Lwf(recipe=slower, arm=f"lr={slower.head_lr:g}"),  # lwf.sh, Aircraft
         CoTuning(recipe=schedule.recipe, relationship="calibrated", arm="calibrated"),
     ]
+
+
+TABLES = {"table5": Table(runs=table5, tasks=TRANSFER_TASKS)}

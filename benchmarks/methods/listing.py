@@ -1,0 +1,67 @@
+"""How tables speak of the methods: name in rows, label for the reader, role, in the order of the tables.
+
+Reports read this file, so it imports no torch: a class is named here and loaded where it is measured.
+"""
+
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any, Literal
+
+Role = Literal["method", "oracle", "reference"]
+"""`method` competes for the best cell; `oracle` was selected on the test split; `reference` gives up the base task."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listed:
+    """A method that tables name."""
+
+    name: str
+    """As in rows; `ours` in the label marks baselines that the paper does not have."""
+    label: str
+    role: Role = "method"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Joining(Listed):
+    """A method of Table 1 that joins each other patching table when it is named."""
+
+    cls: str
+    """Class in the file of that name in this folder."""
+    recipe: Literal["head", "adapters", "tuning"]
+    """Which of a scale's recipes trains it (`benchmarks.worlds.recipes.Recipes`)."""
+
+    def load(self) -> Any:
+        """The class."""
+        return getattr(import_module(f"benchmarks.methods.{self.name}"), self.cls)
+
+
+FC_ONLY = Listed(name="fc_only", label="FC-only")
+PAINT = Listed(name="paint", label="PAINT")
+FINETUNE = Listed(name="finetune", label="full fine-tuning", role="reference")
+DELTA = Listed(name="delta_networks", label="Delta")
+
+JOINING = (
+    Joining(name="parallel_adapters", label="parallel adapters", cls="ParallelAdapters", recipe="adapters"),
+    Joining(name="series_adapters", label="series adapters", cls="SeriesAdapters", recipe="adapters"),
+    Joining(name="batchnorm_adapt", label="BatchNormAdapt (DUA + FC)", cls="BatchNormAdapt", recipe="head"),
+    Joining(name="norm_tuning", label="norm tuning (ours)", cls="NormTuning", recipe="tuning"),
+    Joining(name="bitfit", label="BitFit (ours)", cls="BitFit", recipe="tuning"),
+    Joining(name="ssf", label="SSF (ours)", cls="ScaleShift", recipe="tuning"),
+    Joining(name="lora", label="LoRA (ours)", cls="Lora", recipe="tuning"),
+    Joining(name="ia3", label="IA3 (ours)", cls="Ia3", recipe="tuning"),
+)  # fmt: skip
+
+SKIPS = (
+    Listed(name="learnable_skips", label="existing skips, learnable"),
+    Listed(name="all_skips_learnable", label="all skips, learnable"),
+    Listed(name="all_skips_learnable+bn", label="all skips, learnable + BN"),
+    Listed(name="all_skips", label="all skips at 1"),
+    Listed(name="all_skips+bn", label="all skips at 1 + BN"),
+    Listed(name="random", label="all skips, random + BN"),
+)
+"""Table 8 between a new head and Delta-Networks."""
+
+SCRATCH_LABELS = {"standard": "from scratch", "delta_networks": "Delta (4) from scratch"}
+"""Tables 12 and 13."""
+
+LABELS = {each.name: each.label for each in (FC_ONLY, PAINT, FINETUNE, DELTA, *JOINING, *SKIPS)}

@@ -1,0 +1,38 @@
+"""Words that runners write into rows and reports read there: written once, here. Imports nothing."""
+
+# What a run belongs to (`Row.suite`).
+BASE = "base"
+"""Pre-training of a slim net."""
+PATCHING = "patching"
+SEQUENCE = "sequence"
+TRANSFER = "transfer"
+DOMAIN_ADAPTATION = "domain_adaptation"
+DENSE = "dense"
+TABLE8 = "table8"
+TABLE12 = "table12"
+TABLE13 = "table13"
+ABLATION = "ablation"
+STUDY_DEFAULTS = "study_defaults"
+
+# Arms of a method (`Row.variant`), or what they begin or end with.
+WITH_BATCH_NORM = "+bn"
+"""Ending: PAINT with BatchNorm statistics measured anew."""
+MEAN_GATES = ", gates at their mean"
+"""Ending: Delta whose gates no longer see the input, held at their mean over training images."""
+VALIDATED = ", validated"
+"""Ending: weights that a validator without target labels picked (Table 6)."""
+FROZEN_STAGES = "frozen_stages"
+"""Beginning: the stock reading of OpenMMLab, which fine-tunes the rest of the backbone (Table 7)."""
+
+# Names of tasks and weights that a table stands on.
+PATCH_TASKS = ("mnist5k", "optdigits", "shapes", "signs", "textures", "photos")
+"""Tables 2 and 10 at scale embedded."""
+DECATHLON_TASKS = (*PATCH_TASKS, "strokes", "motions", "walkers")
+"""Table 1; the last three stand for Omniglot, UCF101's dynamic images and Daimler pedestrians."""
+TABLE8_TASKS = ("signs", "photos")
+TABLE1_WEIGHTS = "timm:resnet18.a1_in1k"
+"""Table 1 has another base than Table 2 at scale paper: its harmonic means need a base top-1 of at least 71.25."""
+TABLE10_MORE_ARCHITECTURES = ("resnet101", "convnext_small", "convnext_base", "convnext_large")
+"""Nets of Table 10 that scale embedded does not have."""
+PERCENTS = (15, 30, 50, 100)
+"""Rates of Table 5: shares of the training images."""
