@@ -19,6 +19,7 @@ from benchmarks.methods.delta import DeltaNetworks
 from benchmarks.methods.fc_only import FcOnly
 from benchmarks.methods.finetune import FineTune
 from benchmarks.methods.paint import Paint
+from benchmarks.suites import opened
 from benchmarks.suites.patching import runner as patching
 from benchmarks.suites.patching import table as patching_tables
 from benchmarks.suites.patching.spec import RunSpec
@@ -260,9 +261,9 @@ def test_order_is_shared_by_methods_and_start_is_their_own(tmp_path: Path, monke
 
     for kind in (FcOnly, Paint, FineTune, DeltaNetworks):
         monkeypatch.setattr(kind, "measure", remember)
-    monkeypatch.setattr(patching, "open_backbone", lambda *_: basic_block_net())
+    monkeypatch.setattr(opened, "open_backbone", lambda *_: basic_block_net())
     monkeypatch.setattr(patching, "load_task", lambda *_, **__: tiny_task())
-    monkeypatch.setattr(patching, "load_base_task", lambda *_, **__: tiny_cell().base)
+    monkeypatch.setattr(opened, "load_base_task", lambda *_, **__: tiny_cell().base)
     env = Env(results=tmp_path, cache=tmp_path)
     for run in runs("table2", tmp_path, arch=("resnet18",), task=("signs",), seeds=2):
         assert patching.execute(run, env) == []

@@ -18,6 +18,7 @@ from benchmarks.nets.base_check import BASE_TOP1, TIMM_TOP1, confirm_base, proof
 from benchmarks.records.names import TABLE1_WEIGHTS
 from benchmarks.spec import Run
 from benchmarks.suites import execute as runners
+from benchmarks.suites import opened
 from benchmarks.suites.patching import runner as patching
 from benchmarks.suites.patching.spec import RunSpec
 from benchmarks.suites.sequence import runner as sequences
@@ -116,10 +117,10 @@ def test_a_base_is_measured_once_as_its_pinned_value_was(
     ids=lambda run: run.suite,
 )
 def test_runs_at_paper_scale_prove_their_base_first(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(opened, "open_backbone", lambda *_: AlwaysThree(1.0))
+    monkeypatch.setattr(opened, "load_base_task", lambda *_, **__: base_task(SMALL))
     for module in (patching, sequences):
-        monkeypatch.setattr(module, "open_backbone", lambda *_: AlwaysThree(1.0))
         monkeypatch.setattr(module, "preprocessings", lambda *_: (SMALL, SMALL))
-        for name in ("load_task", "load_base_task"):
-            monkeypatch.setattr(module, name, lambda *_, **__: base_task(SMALL))
+        monkeypatch.setattr(module, "load_task", lambda *_, **__: base_task(SMALL))
     with pytest.raises(UserError, match=r"reaches 25\.00 % on ImageNet .*expected 68\.87"):
         runners.execute(run, Env(results=tmp_path, cache=tmp_path))

@@ -1,7 +1,6 @@
 """The patching runner: one RunSpec in, its rows out."""
 
 import copy
-import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
@@ -9,40 +8,31 @@ from functools import lru_cache
 import torch
 from torch import Tensor, nn
 
-from benchmarks.data.load import load_base_task, load_task
+from benchmarks.data.load import load_task
 from benchmarks.env import Env
 from benchmarks.methods.base import Cell
-from benchmarks.nets.base_check import prove_base
-from benchmarks.nets.open import open_backbone, preprocessings
+from benchmarks.nets.open import preprocessings
 from benchmarks.records.gates import GateRow, write_gates
 from benchmarks.records.rows import Row
+from benchmarks.suites.opened import open_run
 from benchmarks.suites.patching.spec import RunSpec
-from benchmarks.suites.to_rows import rows_of
-from delta_core import backbone_fingerprint
 from delta_core.training.data.splits import TaskData, eval_batches
 from delta_core.training.engine import predict
-from delta_core.training.fabric import make_fabric, to_device
-from delta_core.training.provenance import provenance
 from delta_core.training.skip_gate import SkipGate
 from delta_core.training.tensor_store import TensorStore
 
 
 def execute(spec: RunSpec, env: Env) -> list[Row]:
     """Measure one cell: load backbone and data, run the method, return rows that carry their own proof."""
-    started = time.perf_counter()
-    fabric = make_fabric(env.device, env.precision)
-    backbone = to_device(open_backbone(spec, env), fabric.device).eval()
+    opened = open_run(spec, env)
+    backbone, device = opened.backbone, opened.fabric.device
     at_task, at_base = preprocessings(spec.scale, spec.image_size, backbone)
     task = load_task(spec.task, env, at_task, views=spec.method.recipe.views)
-    classes: int = backbone.num_classes  # type: ignore[assignment]
-    base = load_base_task(spec.base_task, env, at_base, classes=classes) if spec.base_task else None
-    sha_before = backbone_fingerprint(backbone)
+    base = opened.base_task(spec.base_task, at_base)
     logits_before = None
     if base is not None:
-        if spec.scale == "paper":
-            prove_base(spec.weights, env, backbone, base)
         logits_before = _base_logits(
-            _Untouched(sha=sha_before, data_sha=base.sha, device=fabric.device, backbone=backbone, base=base)
+            _Untouched(sha=opened.fingerprint, data_sha=base.sha, device=device, backbone=backbone, base=base)
         )
     cell = Cell(
         architecture=spec.architecture,
@@ -51,23 +41,14 @@ def execute(spec: RunSpec, env: Env) -> list[Row]:
         base=base,
         base_logits=logits_before,
         store=TensorStore(root=env.cache / "features", limit_gb=env.cache_gb),
-        fabric=fabric,
+        fabric=opened.fabric,
         order_seed=spec.order_seed,
         init_seed=spec.init_seed,
     )
     outcome = spec.method.measure(cell)
     if outcome.gates:  # before the record, whose existence says that everything is there
         write_gates(env.results, (_gate_row(spec, gate) for gate in outcome.gates))
-    return rows_of(
-        spec,
-        outcome,
-        backbone_sha_before=sha_before,
-        params_backbone=sum(parameter.numel() for parameter in backbone.parameters()),
-        data_sha=task.sha,
-        transform=str(at_task),
-        elapsed_s=time.perf_counter() - started,
-        origin=provenance(fabric.device, env.precision),
-    )
+    return opened.rows(outcome, data_sha=task.sha, preprocessing=at_task)
 
 
 def _gate_row(spec: RunSpec, gate: SkipGate) -> GateRow:

@@ -6,27 +6,23 @@ heads of earlier tasks stay as they were trained; at test the task is known and 
 
 import copy
 import statistics
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from torch import nn
 
 from benchmarks.data.groups import grouped, members
-from benchmarks.data.load import load_base_task, load_task
+from benchmarks.data.load import load_task
 from benchmarks.env import Env
 from benchmarks.methods.base import Cell, EvalSplit, Measurement, Outcome
 from benchmarks.methods.finetune import FineTuned, train_all
 from benchmarks.methods.paint import ALPHAS, interpolate_
-from benchmarks.nets.base_check import prove_base
-from benchmarks.nets.open import open_backbone, preprocessings
+from benchmarks.nets.open import preprocessings
 from benchmarks.records.rows import Row
+from benchmarks.suites.opened import open_run
 from benchmarks.suites.sequence.spec import Rule, SequenceSpec
-from benchmarks.suites.to_rows import rows_of
 from delta_core import backbone_fingerprint
 from delta_core.training.data.splits import TaskData
-from delta_core.training.fabric import make_fabric, to_device
-from delta_core.training.provenance import provenance
 from delta_core.training.tensor_store import TensorStore
 
 
@@ -46,37 +42,22 @@ def execute(spec: SequenceSpec, env: Env) -> list[Row]:
         Rows of base and all tasks at all eleven alphas of the last step (variant `lr=...,RULE`, Table 11), and of base
         and tasks so far at the chosen alpha after each step before (variant `lr=...,RULE,after=N`).
     """
-    started = time.perf_counter()
-    fabric = make_fabric(env.device, env.precision)
-    backbone = to_device(open_backbone(spec, env), fabric.device).eval()
+    opened = open_run(spec, env)
+    backbone = opened.backbone
     at_task, at_base = preprocessings(spec.scale, spec.image_size, backbone)
     tasks = [load_task(name, env, at_task, views=spec.method.recipe.views) for name in members(spec.task)]
-    classes: int = backbone.num_classes  # type: ignore[assignment]
-    base = load_base_task(spec.base_task, env, at_base, classes=classes) if spec.base_task else None
-    if base is not None and spec.scale == "paper":
-        prove_base(spec.weights, env, backbone, base)
-    sha_before = backbone_fingerprint(backbone)
-    params = sum(parameter.numel() for parameter in backbone.parameters())
     cell = Cell(
         new_backbone=lambda: backbone,
         task=tasks[0],
-        base=base,
+        base=opened.base_task(spec.base_task, at_base),
         base_logits=None,
         store=TensorStore(root=env.cache / "features", limit_gb=0),
-        fabric=fabric,
+        fabric=opened.fabric,
         order_seed=0,
         init_seed=0,
     )
-    return rows_of(
-        spec,
-        walk(spec, cell, backbone, tasks),
-        backbone_sha_before=sha_before,
-        params_backbone=params,
-        data_sha=grouped([task.sha for task in tasks]),
-        transform=str(at_task),
-        elapsed_s=time.perf_counter() - started,
-        origin=provenance(fabric.device, env.precision),
-    )
+    outcome = walk(spec, cell, backbone, tasks)
+    return opened.rows(outcome, data_sha=grouped([task.sha for task in tasks]), preprocessing=at_task)
 
 
 def walk(spec: SequenceSpec, cell: Cell, net: nn.Module, tasks: Sequence[TaskData]) -> Outcome:

@@ -1,30 +1,24 @@
 """The transfer runner: one TransferSpec in, its rows out."""
 
 import copy
-import time
 from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.env import Env
 from benchmarks.methods.base import Cell
-from benchmarks.nets.open import open_backbone
 from benchmarks.nets.slim import PREPROCESSING
 from benchmarks.records.rows import Row
-from benchmarks.suites.to_rows import rows_of
+from benchmarks.suites.opened import open_run
 from benchmarks.suites.transfer.data import load_rate
 from benchmarks.suites.transfer.spec import TransferSpec
-from delta_core import backbone_fingerprint
-from delta_core.training.fabric import make_fabric, to_device
-from delta_core.training.provenance import provenance
 from delta_core.training.tensor_store import TensorStore
 from delta_core.weights import preprocessing_of
 
 
 def execute(spec: TransferSpec, env: Env) -> list[Row]:
     """Measure one cell: open the source net and its share of the data, train, return rows."""
-    started = time.perf_counter()
-    fabric = make_fabric(env.device, env.precision)
-    source = to_device(open_backbone(spec, env), fabric.device).eval()
+    opened = open_run(spec, env)
+    source = opened.backbone
     preprocessing = PREPROCESSING if spec.scale == "embedded" else preprocessing_of(source, spec.image_size)
     task = load_rate(
         spec.task,
@@ -40,20 +34,11 @@ def execute(spec: TransferSpec, env: Env) -> list[Row]:
         base=None,
         base_logits=None,
         store=TensorStore(root=Path(), limit_gb=0),  # nothing here is frozen
-        fabric=fabric,
+        fabric=opened.fabric,
         order_seed=spec.order_seed,
         init_seed=spec.init_seed,
     )
     outcome = spec.method.measure(cell)
     if spec.with_val:  # trained on, so no measure of anything
         outcome = replace(outcome, measurements=tuple(m for m in outcome.measurements if m.split == "test"))
-    return rows_of(
-        spec,
-        outcome,
-        backbone_sha_before=backbone_fingerprint(source),
-        params_backbone=sum(parameter.numel() for parameter in source.parameters()),
-        data_sha=task.sha,
-        transform=str(preprocessing),
-        elapsed_s=time.perf_counter() - started,
-        origin=provenance(fabric.device, env.precision),
-    )
+    return opened.rows(outcome, data_sha=task.sha, preprocessing=preprocessing)

@@ -1,0 +1,79 @@
+"""What runners of pre-trained nets share: the net of a run on its device, its base task, and its rows at the end."""
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from torch import nn
+
+from benchmarks.data.load import load_base_task
+from benchmarks.env import Env
+from benchmarks.methods.base import Outcome
+from benchmarks.nets.base_check import prove_base
+from benchmarks.nets.open import open_backbone
+from benchmarks.records.rows import Row
+from benchmarks.spec import Run
+from benchmarks.suites.to_rows import rows_of
+from delta_core import Preprocessing, backbone_fingerprint
+from delta_core.training.data.splits import TaskData
+from delta_core.training.fabric import make_fabric, to_device
+from delta_core.training.provenance import provenance
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+
+@dataclass(frozen=True, kw_only=True)
+class Opened:
+    """A run whose net is there."""
+
+    run: Run
+    env: Env
+    fabric: "Fabric"
+    backbone: nn.Module
+    """Pre-trained, in eval mode, on the device."""
+    fingerprint: str
+    """Of the backbone, before any method touched it."""
+    started: float
+
+    def base_task(self, name: str, preprocessing: Preprocessing) -> TaskData | None:
+        """The task of the net's own head, if the run names one; at scale paper the net is proven on it first."""
+        if not name:
+            return None
+        classes: int = self.backbone.num_classes  # type: ignore[assignment]
+        base = load_base_task(name, self.env, preprocessing, classes=classes)
+        if self.run.scale == "paper":
+            prove_base(self.run.weights, self.env, self.backbone, base)
+        return base
+
+    def rows(self, outcome: Outcome, *, data_sha: str, preprocessing: Preprocessing) -> list[Row]:
+        """Rows of what was measured on data of that identity, prepared in that way."""
+        return rows_of(
+            self.run,
+            outcome,
+            backbone_sha_before=self.fingerprint,
+            params_backbone=sum(parameter.numel() for parameter in self.backbone.parameters()),
+            data_sha=data_sha,
+            transform=str(preprocessing),
+            elapsed_s=time.perf_counter() - self.started,
+            origin=provenance(self.fabric.device, self.env.precision),
+        )
+
+
+def open_run(run: Run, env: Env) -> Opened:
+    """Load the net of a run onto the device of `env`.
+
+    Raises:
+        UserError, DeltaError: if its weights cannot be loaded or the device is not there.
+    """
+    started = time.perf_counter()
+    fabric = make_fabric(env.device, env.precision)
+    backbone = to_device(open_backbone(run, env), fabric.device).eval()
+    return Opened(
+        run=run,
+        env=env,
+        fabric=fabric,
+        backbone=backbone,
+        fingerprint=backbone_fingerprint(backbone),
+        started=started,
+    )
