@@ -18,7 +18,7 @@ from reports.tables import defaults_study as study
 from reports.tables import sequence_frame as sequences
 from reports.tables import sequence_page as sequence_pages
 from reports.tables.patching_frame import table_frame
-from reports.tables.patching_lines import TABLES, Table
+from reports.tables.patching_lines import TABLES, PaperTable
 from reports.tables.patching_page import page
 from reports.tables.scratch import SCRATCH_TABLES, ScratchTable, scratch_frame, scratch_page
 
@@ -72,7 +72,7 @@ def _patching(number: int) -> Report:
     return Report(suites=(table.suite,), answer=partial(_table, table))
 
 
-def _table(table: Table, question: Question) -> Answer:
+def _table(table: PaperTable, question: Question) -> Answer:
     frame = table_frame(question.rows, table, question.scale, question.architectures, question.tasks)
     return Answer(frame=frame, page=page(frame, table, question.scale))
 
@@ -131,10 +131,10 @@ def _lint(question: Question) -> Answer:
 
 
 def _domain_adaptation(question: Question) -> Answer:
-    frame = domain_adaptation.transfer_frame(question.rows, question.scale, question.tasks)
+    frame = domain_adaptation.domain_frame(question.rows, question.scale, question.tasks)
     return Answer(
         frame=frame,
-        page=domain_adaptation.transfer_page(frame, question.scale),
+        page=domain_adaptation.domain_page(frame, question.scale),
         more_figures=domain_figures.figures(question.rows, question.results),
     )
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from reports.pages.page import Block, plain_block
+from reports.pages.page import PageBlock, plain_block
 
 MATCH_POINTS = 1.0
 """The paper prints one run without spread: ours matches within a point, or within two of our standard deviations."""
@@ -64,7 +64,7 @@ def verdict(printed: float, erratum: object, mean: float, sd: float, difference:
     return "match" if abs(difference) <= close else f"off by {difference:+.2f}"
 
 
-def difference_blocks(parts: Iterable[tuple[str, pd.DataFrame]]) -> list[Block]:
+def difference_blocks(parts: Iterable[tuple[str, pd.DataFrame]]) -> list[PageBlock]:
     """Verdicts in the places of the numbers; lines for which the paper prints nothing are left out.
 
     Args:
@@ -74,7 +74,7 @@ def difference_blocks(parts: Iterable[tuple[str, pd.DataFrame]]) -> list[Block]:
     return [_block(of, held) for of, lines in parts if len(held := lines[lines["verdict"] != ""])]
 
 
-def _block(of: str, lines: pd.DataFrame) -> Block:
+def _block(of: str, lines: pd.DataFrame) -> PageBlock:
     places = lines.assign(text=[_text(number) for number in lines.to_dict("records")]).groupby(["line", "column"])
     texts = places["text"].agg(" / ".join).unstack("column")
     texts = texts.reindex(index=lines["line"].unique(), columns=lines["column"].unique()).fillna("")

@@ -31,7 +31,7 @@ LORA_RANK = 8
 
 
 @dataclass(frozen=True, kw_only=True)
-class Trained:
+class TrainedArm:
     """A module that trains, and what it reads."""
 
     module: nn.Module
@@ -60,26 +60,26 @@ class Trained:
         return counter.get_total_flops()
 
 
-def build(arm: Arm, architecture: str, n_modules: int, device: torch.device) -> Trained:
+def build(arm: Arm, architecture: str, n_modules: int, device: torch.device) -> TrainedArm:
     """An arm on a full-size timm net with random weights (time does not depend on them), in train mode.
 
     Frozen nets keep their BatchNorms in eval mode.
     """
     net = timm.create_model(architecture).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     if arm == "finetune":
-        return Trained(module=FineTuned(net, CLASSES, seed=0).train(), prepare=_as_it_is)
+        return TrainedArm(module=FineTuned(net, CLASSES, seed=0).train(), prepare=_as_it_is)
     if arm == "lora":
-        return Trained(module=_lora(net), prepare=_as_it_is)
+        return TrainedArm(module=_lora(net), prepare=_as_it_is)
     if arm in ADAPTERS:
         adapted = AdaptedNet(net, ADAPTERS[arm](recipe=local_recipes().adapters).adapt, CLASSES, seed=0)
-        return Trained(module=adapted.to(memory_format=torch.channels_last).train(), prepare=_as_it_is)
+        return TrainedArm(module=adapted.to(memory_format=torch.channels_last).train(), prepare=_as_it_is)
     model = DeltaModel(net)
     model.add_patch("task", num_classes=CLASSES, config=DeltaConfig(n_modules=n_modules) if "delta" in arm else None)
     model.train()
     if arm in ("delta", "head"):
-        return Trained(module=model, prepare=_as_it_is)
+        return TrainedArm(module=model, prepare=_as_it_is)
     prefix, suffix = model.split_at_first_patch()
-    return Trained(module=suffix, prepare=torch.no_grad()(prefix))
+    return TrainedArm(module=suffix, prepare=torch.no_grad()(prefix))
 
 
 def _as_it_is(images: Tensor) -> Tensor:

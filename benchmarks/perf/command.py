@@ -9,7 +9,7 @@ import tyro
 
 from benchmarks.perf import forward_patches, inference, peers, pixels, reports, skip_sums, time_to_accuracy, training
 from benchmarks.perf.figure import draw_curves, draw_ratios
-from benchmarks.perf.rows import PerfRow, write_rows
+from benchmarks.perf.rows import PerfRow, write_perf_rows
 from delta_core.training.errors import UserError
 
 MEASUREMENTS: dict[str, Callable[..., list[PerfRow]]] = {
@@ -59,7 +59,7 @@ def perf(
         where = {"device": device} if name in ON_DEVICE else {}
         rows = measurements[name](repetitions=repetitions, **where)
         path = results / "perf" / f"{name}.csv"
-        write_rows(path, rows)
+        write_perf_rows(path, rows)
         for row in rows:
             print(
                 f"{row.name}: {row.ratio:.3f} (IQR {row.spread:.3f}, n {row.n}"

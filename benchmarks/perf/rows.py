@@ -76,7 +76,7 @@ def perf_row(
     )
 
 
-def write_rows(path: Path, rows: Iterable[PerfRow]) -> None:
+def write_perf_rows(path: Path, rows: Iterable[PerfRow]) -> None:
     """Write the rows of one measurement as CSV; an earlier file is replaced."""
     with atomic_text(path) as stream:
         writer = csv.DictWriter(stream, [field.name for field in fields(PerfRow)], lineterminator="\n")

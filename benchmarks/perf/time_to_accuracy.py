@@ -79,10 +79,10 @@ def measure(
         writer.writerow(["seed", "method", "epoch", "train_s", "top1"])
         writer.writerows([point.seed, point.method, point.epoch, point.train_s, point.top1] for point in points)
     setting: dict[str, object] = {"architecture": architecture, "weights": weights, "task": task, "image_px": image_px}
-    return rows_of(points, setting)
+    return rows_of_points(points, setting)
 
 
-def rows_of(points: list[Point], setting: dict[str, object]) -> list[PerfRow]:
+def rows_of_points(points: list[Point], setting: dict[str, object]) -> list[PerfRow]:
     """Against each peer: time to FC-only's final accuracy, and the accuracy of both when Delta (1) is done.
 
     A peer that has not finished an epoch by then has no accuracy yet; that repetition is left out.

@@ -6,7 +6,7 @@ from importlib import import_module
 import torch
 from torch import Tensor
 
-from benchmarks.perf.arms import CLASSES, Arm, Trained, build
+from benchmarks.perf.arms import CLASSES, Arm, TrainedArm, build
 from benchmarks.perf.paired import in_fresh_process, interleaved_seconds
 from benchmarks.perf.rows import PerfRow, perf_row
 from delta_core.training.provenance import peak_mem_mb
@@ -144,12 +144,12 @@ def random_batch(images: int, image_px: int, device: str) -> tuple[Tensor, Tenso
     return pixels.to(device).contiguous(memory_format=torch.channels_last), labels.to(device)
 
 
-def prepared(one: Trained, pixels: Tensor, batch: int) -> list[Tensor]:
+def prepared(one: TrainedArm, pixels: Tensor, batch: int) -> list[Tensor]:
     """Inputs of an arm, batch by batch."""
     return [one.prepare(part) for part in pixels.split(batch)]
 
 
-def epoch_of(one: Trained, inputs: list[Tensor], labels: Tensor, batch: int) -> Callable[[], None]:
+def epoch_of(one: TrainedArm, inputs: list[Tensor], labels: Tensor, batch: int) -> Callable[[], None]:
     """One epoch over prepared inputs, to be called again and again."""
     optimizer = one.optimizer()
 

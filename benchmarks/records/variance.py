@@ -54,7 +54,7 @@ def correlation_path(results: Path) -> Path:
     return results / "correlation.csv"
 
 
-def write_rows(path: Path, rows: Sequence[VarianceRow] | Sequence[CorrelationRow]) -> None:
+def write_variance_rows(path: Path, rows: Sequence[VarianceRow] | Sequence[CorrelationRow]) -> None:
     """Write rows at once."""
     frame = pd.DataFrame([asdict(row) for row in rows], columns=[field.name for field in fields(rows[0])])
     with atomic_text(path) as stream:

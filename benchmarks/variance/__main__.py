@@ -5,7 +5,7 @@ from pathlib import Path
 
 import tyro
 
-from benchmarks.records.variance import correlation_path, read_variances, variance_path, write_rows
+from benchmarks.records.variance import correlation_path, read_variances, variance_path, write_variance_rows
 from delta_core.training.errors import UserError
 
 
@@ -26,8 +26,8 @@ def main(*, results: Path = Path("results"), cache: Path = Path(".cache")) -> No
         from benchmarks.worlds.embedded import embedded_base
 
         variances, correlations = measure_all(embedded_base("resnet18").run_id, Env(results=folder, cache=cache))
-        write_rows(variance_path(folder), variances)
-        write_rows(correlation_path(folder), correlations)
+        write_variance_rows(variance_path(folder), variances)
+        write_variance_rows(correlation_path(folder), correlations)
     print(variance_path(folder), correlation_path(folder), sep="\n")
 
 

@@ -9,7 +9,7 @@ NEAR = 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
-class Claim:
+class GateClaim:
     """A sentence of the paper and what was measured."""
 
     name: str
@@ -22,7 +22,7 @@ class Claim:
         return f"{'holds' if self.holds else 'DOES NOT HOLD'}: {self.name}, {self.says}; {self.measured}"
 
 
-def gate_claims(means: pd.DataFrame, architecture: str) -> list[Claim]:
+def gate_claims(means: pd.DataFrame, architecture: str) -> list[GateClaim]:
     """Claims of Figure 3 and Section 9.1 on mean gates (`reports.figures.gates.mean_gates`) of one net, per task.
 
     `some-gates-near-zero` holds if a mean gate is at most 0.1 although nothing asks for sparsity; `last-block-near-one`
@@ -34,14 +34,14 @@ def gate_claims(means: pd.DataFrame, architecture: str) -> list[Claim]:
         last = part[part["block"] == part["block"].max()]["value"]
         where = f"{architecture}, {task}"
         found += [
-            Claim(
+            GateClaim(
                 name="some-gates-near-zero",
                 says="without a sparsity penalty some skips are switched off (Figure 3)",
                 holds=low > 0,
                 measured=f"{where}: {low} of {len(part)} mean gates are at most {NEAR}, the lowest is "
                 f"{part['value'].min():.2f}",
             ),
-            Claim(
+            GateClaim(
                 name="last-block-near-one",
                 says="the gates of the last block are near 1 (Section 9.1)",
                 holds=bool(last.mean() >= 1 - NEAR),

@@ -12,7 +12,7 @@ from benchmarks.records.gates import read_gates
 from benchmarks.records.rows import Scale
 from benchmarks.records.variance import read_variances
 from reports.figures.block import draw_block
-from reports.figures.gate_claims import Claim, gate_claims
+from reports.figures.gate_claims import GateClaim, gate_claims
 from reports.figures.gates import figure_mean_gates, figure_sample_gates, mean_gates, sample_gates
 from reports.figures.settings import SETTINGS, figure_settings
 from reports.figures.variance import figure_variance
@@ -42,7 +42,7 @@ class Drawn:
     data: pd.DataFrame | None = None
 
 
-def all_figures(folder: Path, scale: Scale) -> tuple[list[Drawn], list[Claim]]:
+def all_figures(folder: Path, scale: Scale) -> tuple[list[Drawn], list[GateClaim]]:
     """What can be drawn from `folder` (the results of one scale), and the claims of Figure 3.
 
     Figures 1 and 2 need no runs; the others are left out where their data are missing. At scale local gates of the
@@ -54,7 +54,7 @@ def all_figures(folder: Path, scale: Scale) -> tuple[list[Drawn], list[Claim]]:
     ]
     gates = read_gates(folder)
     gates = gates[gates["scale"] == scale]
-    claims: list[Claim] = []
+    claims: list[GateClaim] = []
     for net in _nets(gates, MEANS_OF, scale):
         means = mean_gates(gates, net)
         means = _of_tasks(means, MEAN_TASKS.get(scale))

@@ -4,16 +4,16 @@ import json
 
 import pandas as pd
 
-from reports.pages.page import Block, plain_block
+from reports.pages.page import PageBlock, plain_block
 
 
-def cost_blocks(rows: pd.DataFrame) -> list[Block]:
+def cost_blocks(rows: pd.DataFrame) -> list[PageBlock]:
     """Runs, hours, memory and parameters by suite, net and method; a run counts once, whatever it measured."""
     runs = rows.drop_duplicates("run_id")
     return [_cost(runs, by, f"by {by}") for by in ("suite", "architecture", "method")]
 
 
-def provenance_blocks(rows: pd.DataFrame) -> list[Block]:
+def provenance_blocks(rows: pd.DataFrame) -> list[PageBlock]:
     """Commits, versions and devices, with the runs each stands for."""
     runs = rows.drop_duplicates("run_id")
     commits = runs["git_sha"].str[:12] + runs["git_dirty"].map({True: " (changed files)", False: ""})
@@ -23,7 +23,7 @@ def provenance_blocks(rows: pd.DataFrame) -> list[Block]:
     return [_counted(values, name) for name, values in found.items()]
 
 
-def _cost(runs: pd.DataFrame, by: str, title: str) -> Block:
+def _cost(runs: pd.DataFrame, by: str, title: str) -> PageBlock:
     hours = (runs["train_s"] + runs["eval_s"]) / 3600
     params = runs["params_delta_full_size"].fillna(runs["params_delta"]) / 1e6
     runs = runs.assign(hours=hours, train_h=runs["train_s"] / 3600, params=params)
@@ -52,6 +52,6 @@ def _range(fewest: float, most: float) -> str:
     return f"{fewest:.2f}" if fewest == most else f"{fewest:.2f} to {most:.2f}"
 
 
-def _counted(values: pd.Series, name: str) -> Block:
+def _counted(values: pd.Series, name: str) -> PageBlock:
     counts = values.value_counts(sort=False)
     return plain_block(name, pd.DataFrame({name: counts.index.astype(str), "runs": counts.astype(str).to_numpy()}))

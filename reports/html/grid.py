@@ -1,14 +1,14 @@
-"""Block -> HTML table, by pandas Styler."""
+"""PageBlock -> HTML table, by pandas Styler."""
 
 from html import escape
 
 from pandas.io.formats.style import Styler
 
-from reports.pages.page import Block
+from reports.pages.page import PageBlock
 from reports.pages.render import NAME_COLUMNS
 
 
-def html_table(block: Block, *, name: str) -> str:
+def html_table(block: PageBlock, *, name: str) -> str:
     """A table with row headings; best cells have the class `best`.
 
     Args:

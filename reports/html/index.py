@@ -16,7 +16,7 @@ from benchmarks.records.rows import Scale
 from reports import paper
 from reports.html.cost import cost_blocks, provenance_blocks
 from reports.html.grid import html_table
-from reports.pages.page import Block, Page
+from reports.pages.page import Page, PageBlock
 from reports.registry import REPORTS, Answer, Question
 
 if TYPE_CHECKING:
@@ -157,11 +157,11 @@ def _figure_section(figures: Mapping[str, "Figure"], findings: Sequence[str]) ->
     return [Section(name="figures", short="Figures", title="Figures", pictures=tuple(pictures), notes=tuple(findings))]
 
 
-def _of_blocks(name: str, short: str, title: str, blocks: Iterable[Block]) -> Section:
+def _of_blocks(name: str, short: str, title: str, blocks: Iterable[PageBlock]) -> Section:
     return Section(name=name, short=short, title=title, blocks=_html_blocks(name, blocks))
 
 
-def _html_blocks(name: str, blocks: Iterable[Block]) -> tuple[HtmlBlock, ...]:
+def _html_blocks(name: str, blocks: Iterable[PageBlock]) -> tuple[HtmlBlock, ...]:
     return tuple(
         HtmlBlock(title=block.title, source=block.source, table=html_table(block, name=f"{name}-{place}"))
         for place, block in enumerate(blocks)

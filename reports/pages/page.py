@@ -13,7 +13,7 @@ Source = Literal["ours", "paper", "difference"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Block:
+class PageBlock:
     """A grid of plain text, not yet escaped for any format."""
 
     title: str
@@ -30,7 +30,7 @@ class Page:
     name: str
     title: str
     caption: str
-    blocks: tuple[Block, ...]
+    blocks: tuple[PageBlock, ...]
     notes: tuple[str, ...]
     commands: tuple[str, ...]
 
@@ -77,9 +77,9 @@ def cell_text(ours: str, n: float, usual: int, printed: str | float = "") -> str
     return f"{marked} ({printed})".lstrip() if isinstance(printed, str) and printed else marked
 
 
-def plain_block(title: str, cells: pd.DataFrame, source: Source = "ours") -> Block:
+def plain_block(title: str, cells: pd.DataFrame, source: Source = "ours") -> PageBlock:
     """A block in which nothing is bold."""
-    return Block(
+    return PageBlock(
         title=title,
         cells=cells,
         best=pd.DataFrame(False, index=cells.index, columns=cells.columns),
@@ -87,7 +87,7 @@ def plain_block(title: str, cells: pd.DataFrame, source: Source = "ours") -> Blo
     )
 
 
-def printed_block(cells: pd.DataFrame, scale: Scale, *, of: str = "") -> Block:
+def printed_block(cells: pd.DataFrame, scale: Scale, *, of: str = "") -> PageBlock:
     """The paper's own table, or the part of it that `of` names."""
     title = f"Printed in the paper{of and f': {of}'}"
     beside = "" if scale == "paper" else " (other data, other scale: not comparable cell by cell)"

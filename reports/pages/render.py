@@ -5,7 +5,7 @@ from rich.console import Console, Group
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from reports.pages.page import Block, Page
+from reports.pages.page import Page, PageBlock
 
 NAME_COLUMNS = ("architecture", "method")
 """Columns that name a line; the others hold numbers."""
@@ -90,7 +90,7 @@ def to_terminal(page: Page, console: Console) -> None:
             console.print(Text(f"  {command}"), soft_wrap=True)  # stays one line, to be copied
 
 
-def _shown(page: Page) -> list[Block]:
+def _shown(page: Page) -> list[PageBlock]:
     return [block for block in page.blocks if block.source != "difference"]
 
 
@@ -98,7 +98,7 @@ def _latex(text: object) -> str:
     return str(text).translate(LATEX)
 
 
-def _tabular(block: Block) -> str:
+def _tabular(block: PageBlock) -> str:
     """LaTeX `tabular` of a block: first column left-aligned, the others right-aligned."""
     bold = block.best.map(lambda best: "textbf:--rwrap;" if best else "")
     styler = block.cells.style.format(_latex).format_index(_latex, axis="columns").hide(axis="index")
@@ -106,7 +106,7 @@ def _tabular(block: Block) -> str:
     return styler.to_latex(hrules=True, column_format="l" + "r" * (block.cells.shape[1] - 1))
 
 
-def _fitting_columns(block: Block, max_width_chars: int) -> list[list[str]]:
+def _fitting_columns(block: PageBlock, max_width_chars: int) -> list[list[str]]:
     """Columns of the block in groups that fit the width, each group led by the columns that name the line."""
     edges, gap = 2, 3  # as rich draws this box
     columns = [str(name) for name in block.cells.columns]
@@ -123,7 +123,7 @@ def _fitting_columns(block: Block, max_width_chars: int) -> list[list[str]]:
     return groups
 
 
-def _rich_table(block: Block, columns: list[str], best_sign: str) -> RichTable:
+def _rich_table(block: PageBlock, columns: list[str], best_sign: str) -> RichTable:
     table = RichTable(title=block.title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
     for name in columns:
         table.add_column(Text(name), justify="left" if name in NAME_COLUMNS else "right", overflow="fold")

@@ -7,7 +7,7 @@ import pandas as pd
 from benchmarks.records.names import ABLATION
 from reports.checks import check_comparable, check_one_run_per_seed
 from reports.figures.style import MARKERS, PALETTE
-from reports.pages.page import Block, Page, cell_text, over_seeds, usual_n, with_spread
+from reports.pages.page import Page, PageBlock, cell_text, over_seeds, usual_n, with_spread
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -78,7 +78,7 @@ def ablation_page(frame: pd.DataFrame, scale: str) -> Page:
             f"Scale {scale}. Points of test top-1 above FC-only, averaged over {order['task'].iloc[0]}; "
             f"{over_seeds(order['n'])}; parameters and multiply-adds of the full-size net at 224 px."
         ),
-        blocks=(Block(title=", ".join(order["architecture"].unique()), cells=cells, best=best),),
+        blocks=(PageBlock(title=", ".join(order["architecture"].unique()), cells=cells, best=best),),
         notes=("default: what all other arms depart from in what their name says.",),
         commands=(),
     )

@@ -6,7 +6,7 @@ import pandas as pd
 
 from benchmarks.records.names import STUDY_DEFAULTS
 from reports.checks import check_comparable, check_one_run_per_seed
-from reports.pages.page import Block, Page, with_spread
+from reports.pages.page import Page, PageBlock, with_spread
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -95,7 +95,7 @@ def _averaged(lines: pd.DataFrame, keys: list[str], *, over: str) -> pd.DataFram
     return complete.rename(columns={"mean": "gain"}).drop(columns="count")
 
 
-def _block(title: str, part: pd.DataFrame, by: str, arms: list[str]) -> Block:
+def _block(title: str, part: pd.DataFrame, by: str, arms: list[str]) -> PageBlock:
     columns = [*part.loc[part[by] != OVERALL, by].drop_duplicates(), OVERALL]
     texts = part.assign(
         text=[with_spread(gain, sd, sign="+") for gain, sd in zip(part["gain"], part["sd"], strict=True)]
@@ -105,4 +105,4 @@ def _block(title: str, part: pd.DataFrame, by: str, arms: list[str]) -> Block:
     cells = wide.rename_axis(columns=None).reset_index().rename(columns={"arm": "method"})
     best = (gains == gains.max()).reset_index(drop=True)
     best.insert(0, "method", False)
-    return Block(title=title, cells=cells, best=best.rename_axis(columns=None))
+    return PageBlock(title=title, cells=cells, best=best.rename_axis(columns=None))

@@ -11,7 +11,7 @@ from benchmarks.records.rows import Scale
 from reports import paper
 from reports.checks import check_comparable, check_one_run_per_seed
 from reports.pages.commands import fill_commands, whole_table
-from reports.pages.page import Block, Page, cell_text, over_seeds, printed_block, usual_n, with_spread
+from reports.pages.page import Page, PageBlock, cell_text, over_seeds, printed_block, usual_n, with_spread
 from reports.verdicts import beside_printed, difference_blocks
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ def _notes(frame: pd.DataFrame) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _block(task: str, part: pd.DataFrame, scale: Scale, usual: int) -> Block:
+def _block(task: str, part: pd.DataFrame, scale: Scale, usual: int) -> PageBlock:
     lines: list[dict[str, str]] = []
     best: list[bool] = []
     for architecture, rows in part.groupby("architecture", sort=False):
@@ -122,7 +122,7 @@ def _block(task: str, part: pd.DataFrame, scale: Scale, usual: int) -> Block:
         best += list(contest == contest.max())
     cells = pd.DataFrame(lines)
     is_best = pd.DataFrame({name: best if name == "value" else False for name in cells.columns}, index=cells.index)
-    return Block(title=f"{task} ({KINDS[task.partition(':')[0]]})", cells=cells, best=is_best)
+    return PageBlock(title=f"{task} ({KINDS[task.partition(':')[0]]})", cells=cells, best=is_best)
 
 
 def _line(architecture: str, row: dict[Any, Any], base: float, scale: Scale, usual: int) -> dict[str, str]:

@@ -9,7 +9,7 @@ from benchmarks.records.rows import Scale
 from reports import paper
 from reports.checks import check_comparable, check_one_run_per_seed
 from reports.pages.commands import whole_table
-from reports.pages.page import Block, Page, cell_text, over_seeds, printed_block, usual_n, with_spread
+from reports.pages.page import Page, PageBlock, cell_text, over_seeds, printed_block, usual_n, with_spread
 from reports.verdicts import PRINTED, difference_blocks, with_verdicts
 
 NAME = "table6"
@@ -19,7 +19,7 @@ SETTINGS = {"vanilla": "zero-shot", "adda": "unsupervised DA", "target_only": "t
 """First part of a method's name -> what it sees of the target."""
 
 
-def transfer_frame(rows: pd.DataFrame, scale: Scale, tasks: tuple[str, ...] = ()) -> pd.DataFrame:
+def domain_frame(rows: pd.DataFrame, scale: Scale, tasks: tuple[str, ...] = ()) -> pd.DataFrame:
     """Rows of the suite -> one line per way of picking weights, method and transfer, the paper's nine methods first.
 
     Args:
@@ -72,7 +72,7 @@ def transfer_frame(rows: pd.DataFrame, scale: Scale, tasks: tuple[str, ...] = ()
     return with_verdicts(frame.assign(architecture=ARCHITECTURE))
 
 
-def transfer_page(frame: pd.DataFrame, scale: Scale) -> Page:
+def domain_page(frame: pd.DataFrame, scale: Scale) -> Page:
     """Last weights, then those that a validator picked, then the printed table."""
     usual = usual_n(frame["n"])
     titles = {"last": "last weights", "validated": "weights picked without target labels"}
@@ -123,7 +123,7 @@ def _commands(frame: pd.DataFrame, scale: Scale) -> tuple[str, ...]:
     )
 
 
-def _block(title: str, part: pd.DataFrame, usual: int) -> Block:
+def _block(title: str, part: pd.DataFrame, usual: int) -> PageBlock:
     numbers = zip(part["mean"], part["sd"], part["n"], part["printed"], strict=True)
     texts = part.assign(text=[cell_text(with_spread(mean, sd), n, usual, printed) for mean, sd, n, printed in numbers])
     wide = texts.set_index(["method", "setting", "task"])["text"].unstack("task", sort=False)
@@ -133,10 +133,10 @@ def _block(title: str, part: pd.DataFrame, usual: int) -> Block:
     cells = wide.rename_axis(columns=None).reset_index()
     best = best.rename_axis(columns=None).reset_index(drop=True)
     cells["method"] = [_label(method) for method in cells["method"]]
-    return Block(title=title, cells=cells, best=best.reindex(columns=cells.columns, fill_value=False))
+    return PageBlock(title=title, cells=cells, best=best.reindex(columns=cells.columns, fill_value=False))
 
 
-def _printed(scale: Scale) -> Block:
+def _printed(scale: Scale) -> PageBlock:
     printed = paper.printed(6)
     cells = printed.set_index(["method", "task"])["printed"].unstack("task", sort=False)
     cells = cells.rename_axis(columns=None).reset_index()

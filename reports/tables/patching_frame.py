@@ -12,7 +12,7 @@ from benchmarks.records.names import TABLE1_WEIGHTS
 from benchmarks.records.rows import Scale
 from reports import paper
 from reports.checks import RUN_CELL, check_comparable, check_one_run_per_seed
-from reports.tables.patching_lines import Table, TableRow
+from reports.tables.patching_lines import PaperTable, TableRow
 from reports.verdicts import PRINTED, with_verdicts
 
 RUN = [*RUN_CELL, "seed", "run_id"]
@@ -129,7 +129,11 @@ def cells(seeds: pd.DataFrame) -> pd.DataFrame:
 
 
 def table_frame(
-    rows: pd.DataFrame, table: Table, scale: Scale, architectures: tuple[str, ...] = (), tasks: tuple[str, ...] = ()
+    rows: pd.DataFrame,
+    table: PaperTable,
+    scale: Scale,
+    architectures: tuple[str, ...] = (),
+    tasks: tuple[str, ...] = (),
 ) -> pd.DataFrame:
     """The tidy frame of a table (columns `TIDY`); `rows` may be empty, then it holds the printed numbers only.
 
@@ -180,7 +184,7 @@ def table_frame(
     return _with_paper(tidy, printed, scale)[TIDY]
 
 
-def rows_of_table(rows: pd.DataFrame, table: Table, scale: Scale, tasks: tuple[str, ...] = ()) -> pd.DataFrame:
+def rows_of_table(rows: pd.DataFrame, table: PaperTable, scale: Scale, tasks: tuple[str, ...] = ()) -> pd.DataFrame:
     """Rows that stand in a table. Tables share runs, so the rows of a suite are those of several tables."""
     rows = rows[rows["task"].str.contains("+", regex=False) == table.joint]
     if scale == "local":
@@ -207,7 +211,7 @@ def _base_frozen(seeds: pd.DataFrame) -> pd.Series:
     return intact.map({True: "yes", False: "NO"}).where(claims)
 
 
-def _rows_shown(table: Table, measured: pd.DataFrame) -> list[TableRow]:
+def _rows_shown(table: PaperTable, measured: pd.DataFrame) -> list[TableRow]:
     """The table's rows in order, then whatever else was measured, in order of appearance."""
     columns = ["method", "variant", "n_delta_modules", "role"]
     found = [
@@ -217,7 +221,7 @@ def _rows_shown(table: Table, measured: pd.DataFrame) -> list[TableRow]:
     return listed + [row for row in found if row not in table.rows]
 
 
-def _status(frame: pd.DataFrame, table: Table) -> list[Status]:
+def _status(frame: pd.DataFrame, table: PaperTable) -> list[Status]:
     """Status of every cell of the grid, from what was measured in it and beside it."""
     arms = set(zip(*(frame.loc[frame["selection"].notna(), name] for name in ("architecture", "variant")), strict=True))
 

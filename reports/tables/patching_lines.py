@@ -52,7 +52,7 @@ class TableRow:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Table:
+class PaperTable:
     """A table of the paper. Architectures and tasks come from the paper's CSV and from the rows measured."""
 
     number: int
@@ -120,8 +120,8 @@ ADAPTED_ROWS = (
 )
 """Adapters and their like, and Delta whose gates start so that the net is nearly the base."""
 
-TABLES: tuple[Table, ...] = (
-    Table(
+TABLES: tuple[PaperTable, ...] = (
+    PaperTable(
         number=1,
         title="Patching nine tasks: harmonic mean of base and patch top-1 (%)",
         suite=PATCHING,
@@ -135,7 +135,7 @@ TABLES: tuple[Table, ...] = (
         drawn_tasks=DECATHLON_TASKS,
         architectures=("resnet18",),
     ),
-    Table(
+    PaperTable(
         number=2,
         title="Patching one task: harmonic mean of base and patch top-1 (%)",
         suite=PATCHING,
@@ -144,7 +144,7 @@ TABLES: tuple[Table, ...] = (
         rows_if_measured=frozenset([FINETUNE_ROW]),
         drawn_tasks=PATCH_TASKS,
     ),
-    Table(
+    PaperTable(
         number=3,
         title="Patching three tasks at once: harmonic mean of base top-1 and top-1 on all test images together (%)",
         suite=PATCHING,
@@ -153,9 +153,9 @@ TABLES: tuple[Table, ...] = (
         rows_if_measured=frozenset([FINETUNE_ROW, *(row for row in DELTA_ROWS if row.variant == "paper")]),
         joint=True,
     ),
-    Table(
+    PaperTable(
         number=10,
-        title="Patching one task: base top-1 / patch top-1 (%) with the patch in place, the pairs behind Table 2",
+        title="Patching one task: base top-1 / patch top-1 (%) with the patch in place, the pairs behind PaperTable 2",
         suite=PATCHING,
         quantities=("base_top1", "patch_top1"),
         rows=PATCHING_ROWS,
@@ -163,7 +163,7 @@ TABLES: tuple[Table, ...] = (
         drawn_tasks=PATCH_TASKS,
         large_architectures=TABLE10_MORE_ARCHITECTURES,
     ),
-    Table(
+    PaperTable(
         number=8,
         title="What to do with the skips of a frozen net: patch top-1 / harmonic mean of base and patch top-1 (%)",
         suite=TABLE8,

@@ -9,15 +9,15 @@ import pandas as pd
 from benchmarks.records.rows import Scale
 from reports import paper
 from reports.pages.commands import fill_commands, whole_table
-from reports.pages.page import Block, Page, cell_text, over_seeds, printed_block, usual_n, with_spread
-from reports.tables.patching_lines import Table, TableRow
+from reports.pages.page import Page, PageBlock, cell_text, over_seeds, printed_block, usual_n, with_spread
+from reports.tables.patching_lines import PaperTable, TableRow
 from reports.verdicts import MATCH_POINTS, difference_blocks
 
 FACTS = ("params M", "printed M", "base before", "base after", "base frozen", "alpha")
 """Columns that describe a method rather than a task; one that is blank for every method is not shown."""
 
 
-def page(frame: pd.DataFrame, table: Table, scale: Scale) -> Page:
+def page(frame: pd.DataFrame, table: PaperTable, scale: Scale) -> Page:
     """Lay out a table frame of one scale; without lines it holds the printed numbers alone.
 
     The printed table stands apart; at scale `paper` a cell holds ours and (printed), and verdicts have blocks.
@@ -36,7 +36,7 @@ def page(frame: pd.DataFrame, table: Table, scale: Scale) -> Page:
     marks = set(printed["erratum"]) | set(printed["params_erratum"])
     return Page(
         name=table.name,
-        title=f"Table {table.number}. {table.title}",
+        title=f"PaperTable {table.number}. {table.title}",
         caption=_caption(frame, scale, over_seeds(counts)) if usual else f"Scale {scale}: not run.",
         blocks=tuple(blocks),
         notes=(*_notes(frame), *paper.footnotes(marks)),
@@ -64,7 +64,7 @@ def _cell_text(numbers: list[dict[str, Any]], usual: int) -> str:
     return cell_text(ours, n, usual, " / ".join(printed))
 
 
-def _block(architecture: str, part: pd.DataFrame, usual: int) -> Block:
+def _block(architecture: str, part: pd.DataFrame, usual: int) -> PageBlock:
     """One architecture: rows are methods, columns are facts about the method, then the tasks."""
     lines = []
     best = []
@@ -78,7 +78,7 @@ def _block(architecture: str, part: pd.DataFrame, usual: int) -> Block:
     cells = pd.DataFrame(lines)
     cells = cells.drop(columns=[name for name in FACTS if (cells[name] == "").all()])
     is_best = pd.DataFrame(best).reindex(columns=cells.columns, fill_value=False)
-    return Block(title=architecture, cells=cells, best=is_best)
+    return PageBlock(title=architecture, cells=cells, best=is_best)
 
 
 def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
@@ -125,7 +125,7 @@ def _facts(numbers: list[dict[str, Any]]) -> dict[str, str]:
     return dict(zip(FACTS, texts, strict=True))
 
 
-def _printed_block(printed: pd.DataFrame, scale: Scale) -> Block:
+def _printed_block(printed: pd.DataFrame, scale: Scale) -> PageBlock:
     """The paper's own rows, tasks and numbers."""
     lines = []
     for numbers in _groups(_records(printed), "row_id"):

@@ -10,7 +10,7 @@ from benchmarks.records.rows import Scale
 from reports import paper
 from reports.checks import check_comparable, check_one_run_per_seed
 from reports.pages.commands import fill_commands, whole_table
-from reports.pages.page import Block, Page, cell_text, over_seeds, printed_block, records, usual_n, with_spread
+from reports.pages.page import Page, PageBlock, cell_text, over_seeds, printed_block, records, usual_n, with_spread
 from reports.verdicts import beside_printed, difference_blocks
 
 CELL = ["architecture", "method", "n_delta_modules", "task", "metric"]
@@ -100,7 +100,7 @@ def _missing(frame: pd.DataFrame) -> pd.DataFrame:
     return cells[~cells["ways"].eq(len(SCRATCH_LABELS))]
 
 
-def _block(title: str, part: pd.DataFrame, usual: int) -> Block:
+def _block(title: str, part: pd.DataFrame, usual: int) -> PageBlock:
     names = {task: _heading(task, metric) for task, metric in zip(part["task"], part["metric"], strict=True)}
     found: dict[Any, dict[Any, Any]] = part.set_index(["method", "task"]).to_dict("index")
     top = part.groupby("task")["mean"].max().rename(names)
@@ -125,7 +125,7 @@ def _block(title: str, part: pd.DataFrame, usual: int) -> Block:
     lines.append({"method": "difference"} | gains)
     best.append({})
     cells = pd.DataFrame(lines, columns=["method", *names.values()]).fillna("")
-    return Block(title=title, cells=cells, best=pd.DataFrame(best).reindex(columns=cells.columns).eq(True))
+    return PageBlock(title=title, cells=cells, best=pd.DataFrame(best).reindex(columns=cells.columns).eq(True))
 
 
 def _heading(task: str, metric: str) -> str:
@@ -137,7 +137,7 @@ def _paper(table: ScratchTable) -> pd.DataFrame:
     return printed.assign(metric=printed["quantity"].replace({"patch_top1": "top1"}))
 
 
-def _printed(table: ScratchTable, scale: Scale) -> Block:
+def _printed(table: ScratchTable, scale: Scale) -> PageBlock:
     printed = _paper(table)
     lines = pd.MultiIndex.from_frame(printed[["architecture", "method"]].drop_duplicates())
     wide = printed.pivot(index=["architecture", "method"], columns="task", values="printed")

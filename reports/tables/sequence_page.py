@@ -5,7 +5,7 @@ import pandas as pd
 from benchmarks.records.rows import Scale
 from reports import paper
 from reports.pages.commands import fill_commands, whole_table
-from reports.pages.page import Block, Page, cell_text, over_seeds, printed_block, records, usual_n, with_spread
+from reports.pages.page import Page, PageBlock, cell_text, over_seeds, printed_block, records, usual_n, with_spread
 from reports.tables import sequence_frame as sequences
 from reports.tables.patching_lines import TableRow
 from reports.verdicts import difference_blocks
@@ -85,7 +85,7 @@ def _at(frame: pd.DataFrame) -> list[str]:
     return ["" if pd.isna(alpha) else f"{alpha:.1f}" for alpha in frame["alpha"]]
 
 
-def _block4(title: str, part: pd.DataFrame, usual: int) -> Block:
+def _block4(title: str, part: pd.DataFrame, usual: int) -> PageBlock:
     text = [
         cell_text(with_spread(line.mean_, line.sd), line.n, usual)
         + (f" ({line.first:.1f})" if pd.isna(line.base) else f" ({line.base:.1f} / {line.first:.1f})")
@@ -98,10 +98,10 @@ def _block4(title: str, part: pd.DataFrame, usual: int) -> Block:
     cells = wide.rename_axis(columns=None).reset_index().rename(columns={"label": "method"})
     best = (means == means.max()).reset_index(drop=True)
     best.insert(0, "method", False)
-    return Block(title=title, cells=cells, best=best.rename_axis(columns=None))
+    return PageBlock(title=title, cells=cells, best=best.rename_axis(columns=None))
 
 
-def _block11(title: str, part: pd.DataFrame, usual: int) -> Block:
+def _block11(title: str, part: pd.DataFrame, usual: int) -> PageBlock:
     part = part.assign(label=_labels(part), at=_at(part))
     numbers = part[["mean", "sd", "n"]].itertuples(index=False, name=None)
     part["text"] = [cell_text(with_spread(mean, sd), n, usual) for mean, sd, n in numbers]
@@ -110,7 +110,7 @@ def _block11(title: str, part: pd.DataFrame, usual: int) -> Block:
     best = pd.DataFrame(False, index=cells.index, columns=cells.columns)
     arms = means.groupby(level=0)
     best["mean"] = ((means == arms.transform("max")) & (arms.transform("size") > 1)).to_numpy()
-    return Block(title=title, cells=cells, best=best)
+    return PageBlock(title=title, cells=cells, best=best)
 
 
 def _grid11(part: pd.DataFrame) -> tuple[pd.DataFrame, pd.MultiIndex]:
@@ -121,7 +121,7 @@ def _grid11(part: pd.DataFrame) -> tuple[pd.DataFrame, pd.MultiIndex]:
     return wide.reset_index().rename(columns={"label": "method", "at": "alpha"}), keys
 
 
-def _printed4(printed: pd.DataFrame, scale: Scale) -> Block:
+def _printed4(printed: pd.DataFrame, scale: Scale) -> PageBlock:
     texts = printed.assign(
         method=_labels(printed.assign(variant="", rule="")), text=printed["printed"] + printed["erratum"]
     )
@@ -131,7 +131,7 @@ def _printed4(printed: pd.DataFrame, scale: Scale) -> Block:
     return printed_block(wide.rename_axis(columns=None).reset_index(), scale)
 
 
-def _printed11(title: str, printed: pd.DataFrame, scale: Scale) -> Block:
+def _printed11(title: str, printed: pd.DataFrame, scale: Scale) -> PageBlock:
     labels = _labels(printed.assign(variant="", rule=""))
     cells, _ = _grid11(printed.assign(label=labels, at=_at(printed), text=printed["printed"]))
     return printed_block(cells, scale, of=title)

@@ -17,7 +17,7 @@ from benchmarks.suites.transfer.methods.listing import LABELS
 from reports import paper
 from reports.checks import RUN_CELL, check_comparable, check_one_run_per_seed
 from reports.pages.commands import task_argument, whole_table
-from reports.pages.page import Block, Page, cell_text, over_seeds, printed_block, usual_n, with_spread
+from reports.pages.page import Page, PageBlock, cell_text, over_seeds, printed_block, usual_n, with_spread
 from reports.verdicts import PRINTED, difference_blocks, with_verdicts
 
 NAME = "table5"
@@ -151,7 +151,7 @@ def _printed() -> pd.DataFrame:
 
 def _block(
     title: str, part: pd.DataFrame, tasks: tuple[str, ...], text: Callable[[Mapping[Hashable, Any]], str]
-) -> Block:
+) -> PageBlock:
     """Lines are methods; columns are rates and their average, task by task."""
     shown = [(task, rate) for task in tasks or part["task"].unique() for rate in (*RATES, AVERAGE)]
     known = set(zip(part["task"], part["rate"], strict=True))
@@ -164,7 +164,7 @@ def _block(
         lines.append({"method": _label(first["method"], first["variant"], first["n_delta_modules"])} | texts)
         best.append({name: key in cells and bool(cells[key]["best"]) for name, key in columns.items()})
     frame = pd.DataFrame(lines)
-    return Block(title=title, cells=frame, best=pd.DataFrame(best).reindex(columns=frame.columns).eq(True))
+    return PageBlock(title=title, cells=frame, best=pd.DataFrame(best).reindex(columns=frame.columns).eq(True))
 
 
 def _lined(part: pd.DataFrame) -> pd.DataFrame:

@@ -12,7 +12,7 @@ from benchmarks.records.rows import Row, collect, diagnostics_path, to_frame, wr
 from delta_core.training.errors import UserError
 from reports import __main__ as command
 from reports.figures.domain_adaptation import curves_figure, methods_of
-from reports.tables.domain_adaptation import transfer_frame, transfer_page
+from reports.tables.domain_adaptation import domain_frame, domain_page
 
 TOP1 = {"vanilla": 40.0, "vanilla+delta_networks": 45.0, "adda": 70.0, "target_only": 95.0}
 SETTING = {"vanilla": "zero-shot", "adda": "unsupervised DA", "target_only": "target labels"}
@@ -43,14 +43,14 @@ def rows(task: str = "a->b", **top1: float) -> list[Row]:
 
 
 def test_last_and_validated_weights_stand_apart() -> None:
-    frame = transfer_frame(to_frame(rows()), "embedded").set_index(["picked", "method"])
+    frame = domain_frame(to_frame(rows()), "embedded").set_index(["picked", "method"])
     for picked, more in (("last", 0.0), ("validated", 1.0)):
         line = frame.loc[(picked, "adda")]
         assert (line["mean"], line["sd"], line["n"], line["setting"]) == (71.0 + more, 1.0, 3, "unsupervised DA")
 
 
 def test_lines_are_the_papers_and_what_is_missing_is_blank_with_a_command() -> None:
-    page = transfer_page(transfer_frame(to_frame(rows()), "embedded"), "embedded")
+    page = domain_page(domain_frame(to_frame(rows()), "embedded"), "embedded")
     last = page.blocks[0].cells
     assert list(last["method"]) == [
         "Vanilla",
@@ -71,8 +71,8 @@ def test_lines_are_the_papers_and_what_is_missing_is_blank_with_a_command() -> N
 
 
 def test_at_scale_paper_the_printed_number_stands_beside_ours() -> None:
-    frame = transfer_frame(to_frame([replace(row, scale="paper") for row in rows("mnist->usps")]), "paper")
-    page = transfer_page(frame, "paper")
+    frame = domain_frame(to_frame([replace(row, scale="paper") for row in rows("mnist->usps")]), "paper")
+    page = domain_page(frame, "paper")
     assert list(page.blocks[0].cells.columns) == ["method", "setting", "mnist->usps", "usps->mnist", "svhn->mnist"]
     assert page.blocks[0].cells.loc[0].tolist() == ["Vanilla", "zero-shot", "41.00 ±1.00 (49.0)", "(42.81)", "(69.7)"]
     assert page.blocks[3].cells["mnist->usps"].tolist()[:3] == ["off by -8.00", "off by -10.50", "not run"]
@@ -81,20 +81,20 @@ def test_at_scale_paper_the_printed_number_stands_beside_ours() -> None:
 
 @pytest.mark.parametrize(("adda", "verdict"), [(70.0, "a->b: holds"), (39.0, "a->b: DOES NOT HOLD")])
 def test_the_ordering_is_told(adda: float, verdict: str) -> None:
-    page = transfer_page(transfer_frame(to_frame(rows(adda=adda)), "embedded"), "embedded")
+    page = domain_page(domain_frame(to_frame(rows(adda=adda)), "embedded"), "embedded")
     assert page.notes[0] == f"Source-only < ADDA < target only: {verdict}."
 
 
 def test_a_seed_that_failed_shows_in_its_cell() -> None:
     short = [row for row in rows() if row.run_id != "adda-a->b-2"]
-    page = transfer_page(transfer_frame(to_frame(short), "embedded"), "embedded")
+    page = domain_page(domain_frame(to_frame(short), "embedded"), "embedded")
     assert page.blocks[0].cells.loc[4, "a->b"] == "70.50 ±0.71 [n=2]"
 
 
 def test_two_protocols_do_not_meet() -> None:
     mixed = [replace(row, protocol=f"steps={row.seed}") for row in rows()]
     with pytest.raises(UserError, match="mixes the protocols"):
-        transfer_frame(to_frame(mixed), "embedded")
+        domain_frame(to_frame(mixed), "embedded")
 
 
 def arrays() -> dict[str, np.ndarray]:

@@ -16,7 +16,13 @@ from benchmarks.perf.synthetic_rows import synthetic_rows
 from benchmarks.records.gates import GateRow, write_gates
 from benchmarks.records.gates import collect_gates as collect
 from benchmarks.records.rows import Row, to_frame
-from benchmarks.records.variance import CorrelationRow, VarianceRow, correlation_path, variance_path, write_rows
+from benchmarks.records.variance import (
+    CorrelationRow,
+    VarianceRow,
+    correlation_path,
+    variance_path,
+    write_variance_rows,
+)
 from benchmarks.variance.derived import net_variances
 from reports.figures.gate_claims import gate_claims
 from reports.figures.gates import figure_mean_gates, mean_gates, sample_gates
@@ -80,11 +86,11 @@ def write_world(folder: Path) -> None:
         for arm, norm in (("one skip", False), ("all skips + BN", True))
         for depth, value in enumerate(net_variances([1, 1, 1], 2, 4, norm=norm))
     ]  # fmt: skip
-    write_rows(variance_path(folder), measured)
+    write_variance_rows(variance_path(folder), measured)
     correlation = [
         CorrelationRow(d=d, rms=d**-0.5, standard_error=0.01, n_coordinates=64, derived=d**-0.5) for d in (8, 64)
     ]
-    write_rows(correlation_path(folder), correlation)
+    write_variance_rows(correlation_path(folder), correlation)
 
 
 # --- data behind the figures -------------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ from reports import paper
 from reports.__main__ import COMMANDS, main
 from reports.pages.render import to_latex, to_markdown, to_terminal
 from reports.tables.patching_frame import harmonic_mean, table_frame
-from reports.tables.patching_lines import TABLES, Table
+from reports.tables.patching_lines import TABLES, PaperTable
 from reports.tables.patching_page import Page, page
 
 ROOT = Path(__file__).parents[2]
@@ -30,12 +30,12 @@ TEXT_FORMATS = {"md": to_markdown, "tex": to_latex}
 accuracy = st.floats(0, 100)
 
 
-def reduced(rows: list[Row], table: Table = TABLE2, scale: Scale = "embedded") -> pd.DataFrame:
-    """Table frame of rows that satisfy the row schema."""
+def reduced(rows: list[Row], table: PaperTable = TABLE2, scale: Scale = "embedded") -> pd.DataFrame:
+    """PaperTable frame of rows that satisfy the row schema."""
     return table_frame(row_schema().validate(to_frame(rows)), table, scale)
 
 
-def laid_out(rows: list[Row], table: Table = TABLE2, scale: Scale = "embedded") -> Page:
+def laid_out(rows: list[Row], table: PaperTable = TABLE2, scale: Scale = "embedded") -> Page:
     return page(reduced(rows, table, scale), table, scale)
 
 
@@ -76,7 +76,7 @@ def test_harmonic_mean_is_zero_if_one_is_zero_and_blank_if_one_is_blank(a: float
 
 
 def test_harmonic_mean_matches_the_paper() -> None:
-    """Table 10's ResNet-34 PAINT pair on STL-10 gives Table 2's number."""
+    """PaperTable 10's ResNet-34 PAINT pair on STL-10 gives PaperTable 2's number."""
     assert round(harmonic_mean(pd.Series([74.66]), pd.Series([53.95])).item(), 2) == 62.64
 
 
@@ -270,7 +270,7 @@ def test_methods_that_change_the_base_claim_nothing() -> None:
 
 
 @pytest.mark.parametrize(("table", "n_values"), [(TABLE2, 96), (TABLE10, 192)])
-def test_every_printed_number_stands_in_its_cell(table: Table, n_values: int) -> None:
+def test_every_printed_number_stands_in_its_cell(table: PaperTable, n_values: int) -> None:
     """Without any run: what is laid out, read back, equals the CSV, at scale paper and in the block set apart."""
     targets = pd.read_csv(paper.TARGETS / f"{table.name}.csv", dtype=str)
     assert len(targets) == n_values
@@ -359,7 +359,7 @@ def test_a_seed_is_not_counted_twice() -> None:
 
 @pytest.mark.parametrize("table", TABLES)
 @pytest.mark.parametrize("scale", ["embedded", "paper"])
-def test_latex_is_balanced(table: Table, scale: Scale) -> None:
+def test_latex_is_balanced(table: PaperTable, scale: Scale) -> None:
     rows = fake_table2(architectures=("resnet18",), seeds=(0, 1), scale=scale, tasks=("a_b%&#", "stl10"))
     text = to_latex(laid_out([row for row in rows if row.method != "fc_only"], table, scale))
     bare = re.sub(r"\\[{}%&#_$\\]", "", text.split("\n", 1)[1])
@@ -409,7 +409,7 @@ def delta_report(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]
 
 @pytest.fixture
 def results(tmp_path: Path) -> Path:
-    """A folder with the runs of a fake Table 2 at scale embedded."""
+    """A folder with the runs of a fake PaperTable 2 at scale embedded."""
     (tmp_path / "results" / "embedded").mkdir(parents=True)
     to_frame(fake_table2(tasks=("signs",))).to_csv(tmp_path / "results" / "embedded" / "runs.csv", index=False)
     return tmp_path

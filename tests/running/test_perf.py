@@ -25,9 +25,9 @@ from benchmarks.perf import (
 from benchmarks.perf.arms import ARMS, Arm, build
 from benchmarks.perf.figure import draw_curves
 from benchmarks.perf.paired import in_fresh_process, interleaved_seconds
-from benchmarks.perf.rows import PerfRow, perf_row, write_rows
+from benchmarks.perf.rows import PerfRow, perf_row, write_perf_rows
 from benchmarks.perf.synthetic_rows import synthetic_rows
-from benchmarks.perf.time_to_accuracy import Kind, Point, rows_of
+from benchmarks.perf.time_to_accuracy import Kind, Point, rows_of_points
 from benchmarks.records.rows import row_schema, to_frame
 from delta_core.training.errors import UserError
 from delta_core.training.process import peak_resident_mb
@@ -91,7 +91,7 @@ def test_command_writes_one_file_per_measurement(
     assert list(written[0]) == [field.name for field in fields(PerfRow)]
     assert [float(row["ratio"]) for row in written] == [row.ratio for row in rows[:2]]
     assert "tiny.csv" in capsys.readouterr().out
-    write_rows(tmp_path / "perf" / "tiny.csv", [])
+    write_perf_rows(tmp_path / "perf" / "tiny.csv", [])
     assert len((tmp_path / "perf" / "tiny.csv").read_text().splitlines()) == 1
 
 
@@ -178,11 +178,11 @@ def test_time_to_a_goal_is_taken_where_both_get_there() -> None:
     points = curve(0, "head", 10, 80, 70) + curve(0, "delta", 69, 70) + curve(0, "finetune", 0, 1, 2, 90)
     points += curve(1, "head", 70) + curve(1, "delta", 80) + curve(1, "finetune", 60)
     points += curve(1, "lora", 70)
-    time, accuracy, *lora = rows_of(points, {})
+    time, accuracy, *lora = rows_of_points(points, {})
     assert [row.name.split(" / ")[1] for row in lora] == ["lora", "lora after the same time"]
     assert (time.ours, time.reference, time.n) == (20.0, 40.0, 1)
     assert (accuracy.ours, accuracy.reference, accuracy.n) == (75.0, 30.5, 2), "medians of 70, 80 and of 1, 60"
-    only_accuracy = rows_of(points[-4:-1], {})
+    only_accuracy = rows_of_points(points[-4:-1], {})
     assert [row.name for row in only_accuracy] == [accuracy.name]
 
 

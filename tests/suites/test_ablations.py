@@ -124,7 +124,7 @@ def test_delta_run_measures_its_control_and_keeps_its_gates() -> None:
     method = DeltaGates(recipe=RECIPE, config=DeltaConfig(n_modules=2), reading="default")
     outcome = method.measure(tiny_cell())
     assert outcome.base_logits_equal
-    control = [found for found in outcome.measurements if found.variant == f"default, {MEAN_GATES}"]
+    control = [found for found in outcome.measurements if found.variant == f"default{MEAN_GATES}"]
     assert sorted((found.column, found.split) for found in control) == [
         ("glyphs62", "test"),
         ("signs", "test"),

@@ -29,7 +29,7 @@ from benchmarks.suites.domain_adaptation.spec import (
     Schedule,
     StartSpec,
 )
-from benchmarks.suites.domain_adaptation.start import Trained, checkpoint_path, load_start, save_start, train_start
+from benchmarks.suites.domain_adaptation.start import TrainedNet, checkpoint_path, load_start, save_start, train_start
 from benchmarks.suites.domain_adaptation.table import methods
 from benchmarks.suites.domain_adaptation.uniform_prior import UniformPriorObjective
 from benchmarks.suites.domain_adaptation.validators import VALIDATORS
@@ -229,7 +229,7 @@ def test_adda_starts_from_the_bits_of_the_zero_shot_row(tmp_path: Path, monkeypa
 def test_the_cost_of_a_start_that_was_there_counts_as_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     spec = spec_of(method_of(adda=ADDA)).start
     net = new_classifier(spec, 10).eval()
-    save_start(checkpoint_path(tmp_path / "cache", spec), Trained(net=net, steps=7, train_s=1000.0))
+    save_start(checkpoint_path(tmp_path / "cache", spec), TrainedNet(net=net, steps=7, train_s=1000.0))
     row = execute(method_of(adda=ADDA), tmp_path, monkeypatch)[0]
     assert row.train_s > 1000
     assert row.eval_s > 0

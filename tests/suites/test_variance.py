@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny import basic_block_net, images
 
-from benchmarks.records.variance import ARMS, VarianceRow, read_variances, variance_path, write_rows
+from benchmarks.records.variance import ARMS, VarianceRow, read_variances, variance_path, write_variance_rows
 from benchmarks.variance.derived import growth_per_sub_block, net_variances, node_variances, rms_correlation
 from benchmarks.variance.measure import GATES, NORMS, correlations, measure_net, simulate
 
@@ -87,9 +87,9 @@ def test_files_are_read_back(tmp_path: Path) -> None:
     folder = tmp_path
     assert read_variances(folder) is None
     row = VarianceRow(setting="kaiming", arm="Delta", depth=1, variance=2.0, log10_sd=None, n_draws=1, derived=2.0)
-    write_rows(variance_path(folder), [row])
+    write_variance_rows(variance_path(folder), [row])
     assert read_variances(folder) is None, "half of it is not a measurement"
-    write_rows(folder / "correlation.csv", [correlations(8, draws=4, seed=0)])
+    write_variance_rows(folder / "correlation.csv", [correlations(8, draws=4, seed=0)])
     variances, found = read_variances(folder) or (pd.DataFrame(), pd.DataFrame())
     assert variances["variance"].tolist() == [2.0]
     assert found["d"].tolist() == [8]

@@ -21,7 +21,7 @@ from benchmarks.env import Env
 from benchmarks.nets.open import EMBEDDED_BASE_CLASSES
 from benchmarks.nets.pretraining import checkpoint_path, pretrain
 from benchmarks.nets.slim import PREPROCESSING, SLIM
-from benchmarks.suites.dense.data import DenseData, Split, detection_data, drawn_data, segmentation_data
+from benchmarks.suites.dense.data import DenseData, DenseSplit, detection_data, drawn_data, segmentation_data
 from benchmarks.worlds.embedded import embedded_base
 from delta_core import DeltaError
 from delta_core.training.errors import UserError
@@ -133,7 +133,7 @@ def keep_ratio_scale(data: DenseData, stock: tuple[int, int]) -> tuple[int, int]
     return stock if long >= stock[0] or short >= stock[1] else data.image_size
 
 
-def boxes(data: DenseData, split: Split, pipeline: list[Settings], **options: Any) -> Settings:
+def boxes(data: DenseData, split: DenseSplit, pipeline: list[Settings], **options: Any) -> Settings:
     """A detection data set of mmdet."""
     kind: Settings = {"type": "VOCDataset"}
     if not data.is_voc:
@@ -154,7 +154,7 @@ def scored_classes(data: DenseData) -> tuple[str, ...]:
     return ("background", *data.classes) if data.has_ground else data.classes
 
 
-def masks(data: DenseData, split: Split, pipeline: list[Settings]) -> Settings:
+def masks(data: DenseData, split: DenseSplit, pipeline: list[Settings]) -> Settings:
     """A segmentation data set of mmseg."""
     kind: Settings = {"type": "PascalVOCDataset"}
     if not (data.is_voc and data.has_ground):

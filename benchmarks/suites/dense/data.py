@@ -20,7 +20,7 @@ VOID = "unlabelled"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Split:
+class DenseSplit:
     """Where the images of a split lie, relative to the root of the data."""
 
     images: str
@@ -35,8 +35,8 @@ class DenseData:
     """Data of one task."""
 
     root: Path
-    train: tuple[Split, ...]
-    test: Split
+    train: tuple[DenseSplit, ...]
+    test: DenseSplit
     classes: tuple[str, ...]
     """Without the ground of segmentation in VOC's layout."""
     has_ground: bool = False
@@ -123,14 +123,14 @@ def _devkit(root: Path, *years: str) -> Path:
     raise UserError(f"data_root is {str(root)!r}, which holds no {' or '.join(years)}; set DELTA_DATA to a folder.")
 
 
-def _voc_split(root: Path, year: str, kind: str, annotations: str, split: str) -> Split:
+def _voc_split(root: Path, year: str, kind: str, annotations: str, split: str) -> DenseSplit:
     names = f"{year}/ImageSets/{kind}/{split}.txt"
     for part in (names, f"{year}/JPEGImages", f"{year}/{annotations}"):
         if not (root / part).exists():
             raise UserError(
                 f"data_root is {str(root)!r}, where {part} is missing; set DELTA_DATA to a whole VOCdevkit."
             )
-    return Split(images=f"{year}/JPEGImages", annotations=f"{year}/{annotations}", names=names)
+    return DenseSplit(images=f"{year}/JPEGImages", annotations=f"{year}/{annotations}", names=names)
 
 
 def _segnet(root: Path) -> DenseData:
@@ -139,7 +139,7 @@ def _segnet(root: Path) -> DenseData:
             raise UserError(f"data_root is {str(root)!r}, where {part} is missing; set DELTA_DATA to a whole data set.")
     names = [line.split(maxsplit=1)[1] for line in (root / "classes.txt").read_text("utf-8").splitlines() if line]
     void = [number for number, name in enumerate(names) if name.lower().startswith(VOID)]
-    train, test = (Split(images=part, annotations=f"{part}annot") for part in ("train", "test"))
+    train, test = (DenseSplit(images=part, annotations=f"{part}annot") for part in ("train", "test"))
     for split in (train, test):
         _check_pairs(root, split)
     return DenseData(
@@ -152,7 +152,7 @@ def _segnet(root: Path) -> DenseData:
     )
 
 
-def _check_pairs(root: Path, split: Split) -> None:
+def _check_pairs(root: Path, split: DenseSplit) -> None:
     """Refuse a folder whose images are not those that have masks: mmseg would leave out what it does not find."""
     images = set(_names(root, split))
     masks = {path.stem for path in (root / split.annotations).glob("*.png")}
@@ -162,7 +162,7 @@ def _check_pairs(root: Path, split: Split) -> None:
         raise UserError(f"data_root is {str(root)!r}, where {lone!r} of {split.images} has no {kind}; put it there.")
 
 
-def _listed(root: Path, split: Split) -> list[str]:
+def _listed(root: Path, split: DenseSplit) -> list[str]:
     return (root / split.names).read_text("utf-8").split()
 
 
@@ -171,16 +171,16 @@ def count_images(data: DenseData) -> int:
     return sum(len(_names(data.root, split)) for split in data.train)
 
 
-def _names(root: Path, split: Split) -> list[str]:
+def _names(root: Path, split: DenseSplit) -> list[str]:
     return _listed(root, split) if split.names else sorted(path.stem for path in (root / split.images).glob("*.jpg"))
 
 
-def _names_of_boxes(root: Path, splits: Iterable[Split]) -> set[str]:
+def _names_of_boxes(root: Path, splits: Iterable[DenseSplit]) -> set[str]:
     files = (root / split.annotations / f"{name}.xml" for split in splits for name in _listed(root, split))
     return {str(entry.findtext("name")) for file in files for entry in ElementTree.parse(file).iter("object")}
 
 
-def _image_size(root: Path, split: Split, sample: int = 20) -> tuple[int, int]:
+def _image_size(root: Path, split: DenseSplit, sample: int = 20) -> tuple[int, int]:
     names = _names(root, split)
     if not names:
         raise UserError(f"data_root is {str(root)!r}, where {split.names or split.images} lists no image.")

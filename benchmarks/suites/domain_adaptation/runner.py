@@ -18,7 +18,7 @@ from benchmarks.suites.domain_adaptation.diagnostics import Monitor, diagnostics
 from benchmarks.suites.domain_adaptation.encoder import Classifier, Embedding
 from benchmarks.suites.domain_adaptation.spec import DomainSpec
 from benchmarks.suites.domain_adaptation.start import (
-    Trained,
+    TrainedNet,
     checkpoint_path,
     new_net,
     save_start,
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 class _Found:
     """What a run came to."""
 
-    trained: Trained
+    trained: TrainedNet
     source_net: Classifier
     """Embeds the source: the fixed source encoder under ADDA, else the trained net itself."""
     sha_before: str
@@ -133,7 +133,7 @@ def _by_adda(spec: DomainSpec, env: Env, domains: Domains, seen: Seen, fabric: "
     net.eval()
     assert_frozen(source_net, sha_before)
     own_s = time.perf_counter() - started - monitor.seconds
-    trained = Trained(net=net, steps=start.steps + steps, train_s=start.train_s + own_s, borrowed_s=start.borrowed_s)
+    trained = TrainedNet(net=net, steps=start.steps + steps, train_s=start.train_s + own_s, borrowed_s=start.borrowed_s)
     return _Found(trained=trained, source_net=source_net, sha_before=sha_before, monitor=monitor)
 
 

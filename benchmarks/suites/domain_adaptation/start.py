@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Trained:
+class TrainedNet:
     """A net in eval mode and what it cost."""
 
     net: Classifier
@@ -43,7 +43,7 @@ def new_net(spec: StartSpec, classes: int, fabric: "Fabric") -> Classifier:
 
 def train_start(
     net: Classifier, spec: StartSpec, train: Split, fabric: "Fabric", monitor: Monitor | None = None
-) -> Trained:
+) -> TrainedNet:
     """Train a fresh net on a labelled split, under a uniform prior where the spec has one.
 
     Raises:
@@ -63,7 +63,7 @@ def train_start(
         objective.adversary.take_top1()  # a collapse ends the run here too
     net.eval()
     looking_s = monitor.seconds if monitor else 0.0
-    return Trained(net=net, steps=steps, train_s=time.perf_counter() - started - looking_s)
+    return TrainedNet(net=net, steps=steps, train_s=time.perf_counter() - started - looking_s)
 
 
 def checkpoint_path(cache: Path, spec: StartSpec) -> Path:
@@ -71,7 +71,7 @@ def checkpoint_path(cache: Path, spec: StartSpec) -> Path:
     return cache / "starts" / f"{spec.run_id}.safetensors"
 
 
-def save_start(path: Path, trained: Trained) -> None:
+def save_start(path: Path, trained: TrainedNet) -> None:
     """Write weights and cost, atomically: runs that start from the same net may race."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(f".{os.getpid()}.tmp")
@@ -80,7 +80,7 @@ def save_start(path: Path, trained: Trained) -> None:
     partial.replace(path)
 
 
-def load_start(path: Path, net: Classifier) -> Trained | None:
+def load_start(path: Path, net: Classifier) -> TrainedNet | None:
     """A fresh net with the weights of a file, or None where there is none that can be read."""
     try:
         weights = load_file(path)
@@ -90,10 +90,10 @@ def load_start(path: Path, net: Classifier) -> Trained | None:
     except (OSError, SafetensorError, RuntimeError):
         return None
     train_s = float(metadata["train_s"])
-    return Trained(net=net.eval(), steps=int(metadata["steps"]), train_s=train_s, borrowed_s=train_s)
+    return TrainedNet(net=net.eval(), steps=int(metadata["steps"]), train_s=train_s, borrowed_s=train_s)
 
 
-def start_of(spec: StartSpec, classes: int, train: Split, fabric: "Fabric", cache: Path) -> Trained:
+def start_of(spec: StartSpec, classes: int, train: Split, fabric: "Fabric", cache: Path) -> TrainedNet:
     """The trained net of a spec: from the cache, else trained now and left there."""
     path = checkpoint_path(cache, spec)
     found = load_start(path, new_net(spec, classes, fabric))

@@ -50,7 +50,7 @@ times the rate and this trade-off has a loss of 20 in the first step and of 5,07
 
 
 @dataclass(frozen=True, kw_only=True)
-class Schedule:
+class TransferSchedule:
     """What differs between the scales."""
 
     recipe: Recipe
@@ -66,22 +66,22 @@ class Schedule:
 # to matter. Local, tf_efficientnet_lite0 at 128 px, Vanilla on flowers17: 91.2 at both, 41.2 at 0.3 after a fifth of
 # the epochs; on dtd10 after 60 steps: Vanilla 70.0 at 0.03 and 67.5 at 0.1, Bi-Tuning 82.5 and 67.5, Delta (4) 80.0 and
 # 75.0, both 67.5 and 52.5.
-SCHEDULES: dict[Scale, Schedule] = {
-    "embedded": Schedule(
+SCHEDULES: dict[Scale, TransferSchedule] = {
+    "embedded": TransferSchedule(
         recipe=replace(SCRIPTS, epochs=10, steps_per_epoch=60, batch_size=32, lr=1e-2, head_lr=1e-1),
         attention_recipe=replace(SCRIPTS, epochs=2, steps_per_epoch=60, batch_size=32, lr=1e-2, head_lr=1e-1),
         attention_batches=1,
         min_crop_area=0.6,  # at 32 pixels a fifth of the image shows too little of the detail that tells classes apart
         with_val=False,
     ),
-    "local": Schedule(
+    "local": TransferSchedule(
         recipe=replace(SCRIPTS, epochs=10, steps_per_epoch=10, batch_size=24, lr=3e-3, head_lr=3e-2),
         attention_recipe=replace(SCRIPTS, epochs=1, steps_per_epoch=10, batch_size=24, lr=3e-3, head_lr=3e-2),
         attention_batches=1,
         min_crop_area=0.2,
         with_val=False,
     ),
-    "paper": Schedule(
+    "paper": TransferSchedule(
         recipe=SCRIPTS,
         attention_recipe=replace(SCRIPTS, epochs=10, steps_per_epoch=None, batch_size=32),
         attention_batches=10,
@@ -130,7 +130,7 @@ def table5(world: World, seeds: int) -> list[TransferSpec]:
     ]
 
 
-def transfer_methods(schedule: Schedule) -> list[Transfer]:
+def transfer_methods(schedule: TransferSchedule) -> list[Transfer]:
     """The nine rows of the table, in its order."""
     recipe, config = schedule.recipe, DeltaConfig(n_modules=MODULES)
     return [
@@ -151,7 +151,7 @@ def transfer_methods(schedule: Schedule) -> list[Transfer]:
     ]
 
 
-def article_arms(schedule: Schedule) -> list[Transfer]:
+def article_arms(schedule: TransferSchedule) -> list[Transfer]:
     """What the scripts do otherwise on one data set, or the articles otherwise than the scripts."""
     slower = replace(schedule.recipe, lr=schedule.recipe.lr / 10, head_lr=schedule.recipe.head_lr / 10)
     return [
