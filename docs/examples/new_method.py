@@ -38,20 +38,21 @@ class LastStageScale(AdaptedMethod):
         swap(net, lambda module: isinstance(module, nn.Conv2d) and module in last, ScaledConv)
 
 
-torch.manual_seed(0)
-backbone = timm.create_model("resnet10t").eval()
-before = backbone_fingerprint(backbone)
-method = LastStageScale(recipe=local_recipes().tuning)
-model = AdaptedNet(backbone, method.adapt, classes=3, seed=0).train()
+if __name__ == "__main__":
+    torch.manual_seed(0)
+    backbone = timm.create_model("resnet10t").eval()
+    before = backbone_fingerprint(backbone)
+    method = LastStageScale(recipe=local_recipes().tuning)
+    model = AdaptedNet(backbone, method.adapt, classes=3, seed=0).train()
 
-images, labels = torch.randn(6, 3, 64, 64), torch.arange(6) % 3
-parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-optimizer = torch.optim.AdamW(parameters, lr=method.recipe.lr)
-for _ in range(3):
-    optimizer.zero_grad()
-    loss = F.cross_entropy(model(images), labels)
-    loss.backward()
-    optimizer.step()
+    images, labels = torch.randn(6, 3, 64, 64), torch.arange(6) % 3
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.AdamW(parameters, lr=method.recipe.lr)
+    for _ in range(3):
+        optimizer.zero_grad()
+        loss = F.cross_entropy(model(images), labels)
+        loss.backward()
+        optimizer.step()
 
-print(f"{trainable(model.net)} parameters without head, loss {loss.item():.2f}")
-print(f"base bit-identical: {backbone_fingerprint(backbone) == before}")
+    print(f"{trainable(model.net)} parameters without head, loss {loss.item():.2f}")
+    print(f"base bit-identical: {backbone_fingerprint(backbone) == before}")

@@ -1,0 +1,1 @@
+"""Methods of the patching tables on test images with noise."""

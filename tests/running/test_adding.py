@@ -1,0 +1,79 @@
+"""docs/add-a-suite.md and docs/add-a-method.md: the worked examples, put in their place, are served by all the rest."""
+
+import difflib
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from fake_rows import plain_run
+from test_run import write_tiny_task
+
+from benchmarks.records.rows import collect, read_rows, write_record
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A copy of the benchmarks."""
+    ignored = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(ROOT / "benchmarks", tmp_path / "checkout" / "benchmarks", ignore=ignored)
+    return tmp_path / "checkout"
+
+
+def change_one_line(path: Path, old: str, new: str) -> None:
+    before = path.read_text(encoding="utf-8")
+    after = before.replace(old, new, 1)
+    changed = [line for line in difflib.ndiff(before.splitlines(), after.splitlines()) if line.startswith("+ ")]
+    assert len(changed) == 1
+    path.write_text(after, encoding="utf-8")
+
+
+def call(checkout: Path, package: str, *arguments: object) -> str:
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(checkout), str(ROOT)]), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", package, *map(str, arguments)]
+    done = subprocess.run(command, cwd=checkout, env=environment, capture_output=True, text=True, timeout=250)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_a_folder_and_a_line_make_a_suite(checkout: Path, tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "docs" / "examples" / "noise_suite", checkout / "benchmarks" / "suites" / "noise")
+    change_one_line(checkout / "benchmarks" / "suites" / "execute.py", '"dense")', '"dense", "noise")')
+    cache, results = tmp_path / "cache", tmp_path / "results"
+    write_tiny_task(cache, "glyphs62", 62)
+    write_tiny_task(cache, "optdigits", 10)
+    cell = ("noise", "--arch", "resnet18", "--task", "optdigits", "--epochs", 1, "--results", results, "--cache", cache)
+    assert "6 runs at scale embedded: 0 done, 6 todo" in call(checkout, "benchmarks", "plan", *cell)
+    assert "base bit-identical" in call(checkout, "benchmarks", "run", *cell)
+    assert "6 runs at scale embedded: 6 done, 0 todo" in call(checkout, "benchmarks", "plan", *cell)
+    rows = read_rows(results / "embedded" / "runs.csv")
+    rows = rows[rows["suite"] == "noise"]
+    assert set(rows["method"]) == {"fc_only", "delta_networks"}
+    assert rows["protocol"].nunique() == 3
+    assert rows["data_sha"].nunique() == 3
+    assert (rows["backbone_sha_before"] == rows["backbone_sha_after"]).all()
+    assert rows.loc[rows["n_delta_modules"] == 4, "params_delta_full_size"].nunique() == 1
+
+
+def test_a_file_and_a_line_make_a_method(checkout: Path, tmp_path: Path) -> None:
+    methods = checkout / "benchmarks" / "methods"
+    shutil.copy(ROOT / "docs" / "examples" / "new_method.py", methods / "last_stage_scale.py")
+    line = re.search(r"^Joining\(.*\)$", (ROOT / "docs" / "add-a-method.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert line
+    first = '    Joining(name="parallel_adapters"'
+    change_one_line(methods / "listing.py", first, f"    {line[0]},\n{first}")
+    cell = ("--arch", "resnet18", "--task", "signs", "--results", tmp_path)
+    chosen = ("--method", "last_stage_scale", "--cache", tmp_path)
+    for table in ("table1", "table2", "table3", "table4"):
+        task = () if table in ("table3", "table4") else cell[2:4]
+        planned = call(checkout, "benchmarks", "plan", table, *cell[:2], *task, *cell[4:], *chosen)
+        assert "resnet18" in planned and "last_stage_scale" in planned, table
+    write_record(tmp_path / "embedded", plain_run(method="lora", patch=70.0))
+    collect(tmp_path / "embedded")
+    shown = call(checkout, "reports", "table1", "--results", tmp_path)
+    assert shown.index("last-stage scale (ours)") < shown.index("parallel adapters") < shown.index("LoRA (ours)")
