@@ -2,4 +2,9 @@
 
 from importlib.util import find_spec
 
-collect_ignore = [] if find_spec("mmengine") else ["delta_core/openmmlab.py", "benchmarks/suites/dense/runner.py"]
+NEED_MMENGINE = [
+    "delta_core/openmmlab.py",
+    "benchmarks/suites/dense/runner.py",
+    "benchmarks/suites/dense/slim_backbone.py",
+]
+collect_ignore = [] if find_spec("mmengine") else NEED_MMENGINE

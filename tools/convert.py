@@ -59,7 +59,8 @@ def to_checkpoint(config: Path, folder: Path, checkpoint: Path, rest: Path | Non
 
 def _backbone(config: Path) -> DeltaBackbone:
     settings = Config.fromfile(config).model.backbone
-    if settings.get("type") != DeltaBackbone.__name__ or not settings.get("n_modules", 4):
+    kind = MODELS.get(settings.get("type"))
+    if kind is None or not issubclass(kind, DeltaBackbone) or not settings.get("n_modules", 4):
         raise DeltaError(f"{config} has no DeltaBackbone with backbone.n_modules above 0; give the config of a patch.")
     return MODELS.build(settings)
 

@@ -177,6 +177,9 @@ def test_channels_and_normalisation_belong_to_the_net() -> None:
     full = configs.backbone("resnet18", "timm:tv_in1k", False, ".")
     assert configs.channels(full) == [64, 128, 256, 512]
     assert configs.normalisation(full) == configs.IMAGENET
+    slim = configs.backbone("resnet18", "timm:tv_in1k", True, ".")
+    assert configs.channels(slim) == [16, 32, 64, 128]
+    assert configs.normalisation(slim)["mean"] == [127.5] * 3
     with pytest.raises(DeltaError, match=r"backbone\.architecture is 'resnet999'"):
         configs.channels({"architecture": "resnet999"})
     with pytest.raises(DeltaError, match=r"backbone\.out_indices is \(1, 5\); resnet18 has levels 0 to 4"):

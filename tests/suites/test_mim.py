@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from dense_world import tiny_cache
+from dense_world import COUNTS, tiny_cache
 
 if find_spec("mmdet") is None or find_spec("mmcv") is None:
     pytest.skip("OpenMMLab is not installed; nox -s openmmlab makes its environment", allow_module_level=True)
 
 from mmengine.config import Config
 from mmengine.hooks import Hook
+from mmengine.registry import MODELS
 from mmengine.runner import Runner
 
 sys.path.append(str(Path(__file__).parents[2] / "tools"))
@@ -27,6 +28,7 @@ from convert import to_checkpoint, to_patch
 from benchmarks.env import Env
 from benchmarks.records.rows import collect, write_record
 from benchmarks.suites.dense import runner as train
+from benchmarks.suites.dense import slim_backbone
 from benchmarks.suites.dense.runner import config_of, pictures_path, work_folder
 from benchmarks.suites.dense.scenes import scenes_folder
 from benchmarks.suites.dense.spec import DenseRun, arms
@@ -81,6 +83,18 @@ def test_baseline_and_delta_differ_in_the_backbone_alone(path: Path, tmp_path: P
     assert baseline == delta
     Config.fromfile(delta_path).dump(tmp_path / "saved.py")
     assert Config.fromfile(tmp_path / "saved.py").to_dict()["model"]["backbone"]["n_modules"] == 4
+
+
+def test_reading_a_config_pre_trains_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scenes_folder(tmp_path, COUNTS)
+    monkeypatch.setenv("DELTA_CACHE", str(tmp_path))
+    config = Config.fromfile(ROOT / "detection/configs/faster_rcnn_r18_delta.py")
+    assert not (tmp_path / "bases").exists()
+    made = []
+    monkeypatch.setattr(slim_backbone, "pretrain", lambda spec, _: made.append(tiny_cache(tmp_path, spec.architecture)))
+    for _ in range(2):
+        MODELS.build(config.model.backbone)
+    assert len(made) == 1, "the first backbone that is built waits for it"
 
 
 def test_heads_are_the_stock_ones_on_ones_own_data(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,18 +17,16 @@ from typing import Any
 import timm
 import torch
 
-from benchmarks.env import Env
-from benchmarks.nets.open import EMBEDDED_BASE_CLASSES
-from benchmarks.nets.pretraining import checkpoint_path, pretrain
 from benchmarks.nets.slim import PREPROCESSING, SLIM
 from benchmarks.suites.dense.data import DenseData, DenseSplit, detection_data, drawn_data, segmentation_data
-from benchmarks.worlds.embedded import embedded_base
 from delta_core import DeltaError
 from delta_core.training.errors import UserError
 from delta_core.weights import PYPI_WEIGHTS
 
 Settings = dict[str, Any]
 SCENES = "scenes"
+SLIM_BACKBONE = "SlimBackbone"
+"""Of slim_backbone.py, which a config imports for mmengine alone."""
 HEADS = ("stock", "narrow")
 STAGES = (1, 2, 3, 4)
 """Levels of a net at strides 4, 8, 16 and 32: a ResNet's four stages."""
@@ -69,21 +67,9 @@ def heads_of(data: DenseData) -> str:
 
 def backbone(architecture: str, weights: str, is_drawn: bool, project: str | Path) -> Settings:
     """Net and weights of a DeltaBackbone: on drawn scenes the slim net of that name, if there is one."""
-    settings: Settings = {"type": "DeltaBackbone", "architecture": architecture, "weights": weights}
     if is_drawn and architecture in SLIM:
-        options = {**SLIM[architecture], "num_classes": EMBEDDED_BASE_CLASSES}
-        settings |= {"weights": str(slim_weights(architecture, cache_of(project))), "options": options}
-    return settings
-
-
-def slim_weights(architecture: str, cache: Path) -> Path:
-    """Checkpoint of the slim net, pre-trained on drawn glyphs first if it is not in the cache."""
-    spec = embedded_base(architecture)
-    path = checkpoint_path(cache, spec.run_id)
-    if not path.exists():
-        print(f"Pre-training the slim {architecture} on drawn glyphs, once; it is kept in {path.parent}.")
-        pretrain(spec, Env(results=cache, cache=cache))
-    return path
+        return {"type": SLIM_BACKBONE, "architecture": architecture, "cache": str(cache_of(project))}
+    return {"type": "DeltaBackbone", "architecture": architecture, "weights": weights}
 
 
 def channels(settings: Settings, levels: Sequence[int] = STAGES) -> list[int]:
@@ -92,7 +78,8 @@ def channels(settings: Settings, levels: Sequence[int] = STAGES) -> list[int]:
     Raises:
         DeltaError: for an architecture that timm does not know, or that has fewer levels.
     """
-    architecture, options = settings["architecture"], settings.get("options", {})
+    architecture = settings["architecture"]
+    options = SLIM[architecture] if settings.get("type") == SLIM_BACKBONE else {}
     if not timm.is_model(architecture):
         raise DeltaError(f"backbone.architecture is {architecture!r}, which is not a model of timm.")
     with torch.device("meta"):
@@ -117,7 +104,7 @@ def decoder_input(channels: Sequence[int], is_drawn: bool) -> Settings:
 
 def normalisation(settings: Settings) -> Settings:
     """Mean and standard deviation that the weights were trained with, for 8-bit RGB."""
-    if "options" in settings:
+    if settings.get("type") == SLIM_BACKBONE:
         return {
             "mean": [255 * value for value in PREPROCESSING.mean],
             "std": [255 * value for value in PREPROCESSING.std],

@@ -4,7 +4,9 @@ _base_ = ["mmdet::pascal_voc/faster-rcnn_r50_fpn_1x_voc0712.py"]
 
 from benchmarks.suites.dense import configs
 
-custom_imports = dict(imports=["delta_core.openmmlab"], allow_failed_imports=False)
+custom_imports = dict(
+    imports=["delta_core.openmmlab", "benchmarks.suites.dense.slim_backbone"], allow_failed_imports=False
+)
 
 project = "{{ fileDirname }}/../../.."
 data = configs.data_of("detection", project)

@@ -7,7 +7,9 @@ import os
 from benchmarks.suites.dense import configs
 from benchmarks.suites.dense.data import count_images
 
-custom_imports = dict(imports=["delta_core.openmmlab"], allow_failed_imports=False)
+custom_imports = dict(
+    imports=["delta_core.openmmlab", "benchmarks.suites.dense.slim_backbone"], allow_failed_imports=False
+)
 
 project = "{{ fileDirname }}/../../.."
 data = configs.data_of("segmentation", project)
