@@ -17,10 +17,11 @@ from benchmarks.grid.plan import Planned, check_inputs, plan
 from benchmarks.grid.pool import Result, run_all
 from benchmarks.grid.reproduce import reproduce
 from benchmarks.nets.pretraining import BaseSpec
+from benchmarks.records.collected import collect, is_of_version_1, runs_path, values_path
 from benchmarks.records.gates import collect_gates
 from benchmarks.records.merge import merge
 from benchmarks.records.names import BASE
-from benchmarks.records.rows import Row, Scale, collect
+from benchmarks.records.rows import Row, Scale
 from benchmarks.spec import Run
 from benchmarks.tables import TABLES, runs_of, table_of
 from benchmarks.worlds.options import Options
@@ -84,7 +85,13 @@ def run(options: tyro.conf.OmitArgPrefixes[Options]) -> int:
     finally:  # what was measured before an interruption counts too
         frame = collect(world.env.results)
         collect_gates(world.env.results)
-    console.print(f"{len(frame)} rows in {world.env.results / 'runs.csv'}", highlight=False)
+    console.print(f"{len(frame)} rows in {values_path(world.env.results)}", highlight=False)
+    if is_of_version_1(world.env.results):
+        console.print(
+            f"{runs_path(world.env.results)} is of schema version 1 and stays as it is; what is new lies in records/. "
+            f"Put all into two tables by: python -m benchmarks collect --scale {world.scale}",
+            highlight=False,
+        )
     return 1 if failures else 0
 
 
@@ -125,7 +132,9 @@ def status(options: tyro.conf.OmitArgPrefixes[Options]) -> int:
 def collect_rows(
     sources: tyro.conf.Positional[tuple[Path, ...]] = (), *, scale: Scale, results: Path = Path("results")
 ) -> int:
-    """Gather the records of one scale into its runs.csv, with rows from results folders of other machines.
+    """Gather the records of one scale into runs.csv and values.csv, with rows from results folders of other machines.
+
+    One table of schema version 1 becomes two, and is kept as runs.v1.csv.
 
     Args:
         sources: folders with records/ or runs.csv of the same scale.
@@ -134,7 +143,7 @@ def collect_rows(
     """
     frame = merge(results / scale, scale, sources)
     collect_gates(results / scale)
-    _console().print(f"{len(frame)} rows in {results / scale / 'runs.csv'}", highlight=False)
+    _console().print(f"{len(frame)} rows in {values_path(results / scale)}", highlight=False)
     return 0
 
 

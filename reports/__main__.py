@@ -11,8 +11,9 @@ import pandas as pd
 import tyro
 from rich.console import Console
 
+from benchmarks.records.collected import read_rows
 from benchmarks.records.files import atomic_text
-from benchmarks.records.rows import SCALES, Scale, read_rows
+from benchmarks.records.rows import SCALES, Scale
 from delta_core.training.errors import UserError
 from reports.findings.explain import explain
 from reports.pages.render import to_latex, to_markdown, to_terminal
@@ -40,14 +41,14 @@ def report(
     Args:
         table: name of a report.
         scale: which runs to show; a table never mixes scales.
-        results: folder that holds <scale>/runs.csv.
+        results: folder that holds <scale>/runs.csv and values.csv.
         arch: architecture to show, may be repeated; all if not given.
         task: patch task to show, may be repeated; all if not given.
         protocol: keep the runs of this protocol only.
         out: where the files go; <results>/<scale>/tables if not given.
     """
     chosen = REPORTS[table]
-    source = results / scale / "runs.csv"
+    source = results / scale
     out = out or results / scale / "tables"
     rows = read_rows(source)
     rows = rows[rows["suite"].isin(chosen.suites)]
@@ -73,13 +74,13 @@ def html(*, scale: Scale = "embedded", results: Path = Path("results"), out: Pat
 
     Args:
         scale: which runs to show.
-        results: folder that holds <scale>/runs.csv; without rows the paper's numbers stand alone.
+        results: folder that holds <scale>/runs.csv and values.csv; without rows the paper's numbers stand alone.
         out: the file; <results>/report/index.html if not given.
     """
     from reports.figures.index import all_figures  # a table needs neither
     from reports.html.index import index_html
 
-    source = results / scale / "runs.csv"
+    source = results / scale
     rows = read_rows(source)
     _check_scale(rows, source, scale)
     path = out or results / "report" / "index.html"
@@ -125,14 +126,14 @@ def explain_cell(
         row: row of the cell, as `row_id` in the table's csv.
         column: column of the cell: a task.
         scale: which runs to look at.
-        results: folder that holds <scale>/runs.csv.
+        results: folder that holds <scale>/runs.csv and values.csv.
     """
     explained = ", ".join(name for name, report in REPORTS.items() if report.has_cells)
     if table not in REPORTS:
         raise UserError(f"There is no table {table!r}; choose one of {explained}.")
     if not REPORTS[table].has_cells:
         raise UserError(f"{table} has no cell that is the mean of some runs; choose one of {explained}.")
-    source = results / scale / "runs.csv"
+    source = results / scale
     rows = read_rows(source)
     rows = _select(rows[rows["suite"].isin(REPORTS[table].suites)], source, table, scale, (), (), None)
     answer = REPORTS[table].answer(Question(rows=rows, scale=scale, results=results / scale))
@@ -152,10 +153,10 @@ def write_reproducing(*, results: Path = Path("results"), out: Path = Path("REPR
     """Write table by table what to run, what it needs and how far it is.
 
     Args:
-        results: folder that holds <scale>/runs.csv.
+        results: folder that holds <scale>/runs.csv and values.csv.
         out: the file.
     """
-    _write(out, reproducing({scale: read_rows(results / scale / "runs.csv") for scale in SCALES}))
+    _write(out, reproducing({scale: read_rows(results / scale) for scale in SCALES}))
     print(out)
 
 

@@ -34,7 +34,7 @@ def check_comparable(rows: pd.DataFrame) -> None:
             runs = "; ".join(f"{value!r}: {_runs(rows[rows[field] == value])}" for value in values)
             raise UserError(
                 f"The runs of {where} mix several {field} ({runs}), so their numbers cannot be compared; delete the "
-                "runs you do not want from records/ and runs.csv, or keep them apart with --results."
+                "runs you do not want from records/, runs.csv and values.csv, or keep them apart with --results."
             )
 
 
@@ -51,7 +51,7 @@ def check_one_run_per_seed(seeds: pd.DataFrame) -> None:
         where = " / ".join(str(value) for value in same[keys].iloc[0] if value != "")
         raise UserError(
             f"The runs {_runs(same)} measured the same cell with the same seed ({where}); delete all but one from "
-            "records/ and runs.csv."
+            "records/, runs.csv and values.csv."
         )
 
 

@@ -7,7 +7,9 @@ from typing import Literal
 
 from benchmarks.nets.open import EMBEDDED_BASE_CLASSES, open_backbone
 from benchmarks.nets.pretraining import checkpoint_path, load_pretrained
-from benchmarks.records.rows import SCRATCH, read_rows, record_path
+from benchmarks.records.collected import read_rows
+from benchmarks.records.record_files import record_path
+from benchmarks.records.rows import SCRATCH
 from benchmarks.spec import Run
 from benchmarks.worlds.world import World
 from delta_core.training.errors import UserError
@@ -54,4 +56,4 @@ def check_inputs(world: World, runs: list[Run]) -> None:
         existing = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
         if not existing.is_dir() or not os.access(existing, os.W_OK):
             raise UserError(f"Folder {str(folder)!r} cannot be written; choose another with --results or --cache.")
-    read_rows(world.env.results / "runs.csv")
+    read_rows(world.env.results)

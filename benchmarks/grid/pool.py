@@ -24,7 +24,8 @@ from benchmarks.env import Env
 from benchmarks.grid.plan import Planned
 from benchmarks.nets.pretraining import BaseSpec, checkpoint_path, pretrain
 from benchmarks.records.files import atomic_text
-from benchmarks.records.rows import Row, record_path, write_record
+from benchmarks.records.record_files import record_path, write_record
+from benchmarks.records.rows import Row
 from benchmarks.spec import Run
 from benchmarks.suites.execute import execute
 from benchmarks.worlds.world import World

@@ -9,8 +9,10 @@ import pandas as pd
 
 from benchmarks.grid.plan import plan
 from benchmarks.grid.pool import Result, run_all
+from benchmarks.records.collected import read_rows
 from benchmarks.records.names import BASE, DENSE
-from benchmarks.records.rows import KEY, read_records, read_rows
+from benchmarks.records.record_files import read_records
+from benchmarks.records.rows import KEY
 from benchmarks.spec import Run
 from benchmarks.tables import TABLES, runs_of
 from benchmarks.worlds.options import Options
@@ -36,10 +38,10 @@ def reproduce(
     Raises:
         UserError: if nothing is on record, runs on record are described otherwise by this checkout, or a run failed.
     """
-    recorded = read_rows(results / "embedded" / "runs.csv")
+    recorded = read_rows(results / "embedded")
     recorded = recorded[recorded["suite"] != BASE]
     if recorded.empty:
-        raise UserError(f"{results / 'embedded' / 'runs.csv'} has no rows; there is nothing to compare with.")
+        raise UserError(f"{results / 'embedded'} has no rows; there is nothing to compare with.")
     known = known_runs(results, cache, seeds=int(recorded["seed"].max()) + 1)
     stale = sorted(set(recorded["run_id"]) - set(known))
     if stale:

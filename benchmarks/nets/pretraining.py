@@ -70,6 +70,7 @@ def pretrain(spec: BaseSpec, env: Env) -> list[Row]:
         split: (top1(predict(net, eval_batches(part, fabric.device)), part.labels), len(part.labels))
         for split, part in (("val", data.val), ("test", data.test))
     }
+    eval_s = time.perf_counter() - started - train_s
     path = checkpoint_path(env.cache, spec.run_id)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(f".{os.getpid()}.tmp")
@@ -106,7 +107,7 @@ def pretrain(spec: BaseSpec, env: Env) -> list[Row]:
             steps=steps,
             global_batch=spec.recipe.batch_size,
             train_s=train_s,
-            eval_s=time.perf_counter() - started - train_s,
+            eval_s=eval_s,
             backbone_sha_before=sha,
             backbone_sha_after=sha,
             base_logits_equal=None,

@@ -9,13 +9,14 @@ from pathlib import Path
 from benchmarks.perf.paired import interleaved_seconds
 from benchmarks.perf.rows import PerfRow, perf_row
 from benchmarks.perf.synthetic_rows import synthetic_rows
-from benchmarks.records.rows import to_frame, write_rows
+from benchmarks.records.collected import write_rows
+from benchmarks.records.rows import to_frame
 
 ROOT = Path(__file__).parents[2]
 
 # `delta-report` is started by name: this package does not import reports, and a process of its own has its own peak.
 RENDER = "import runpy, sys; sys.argv[0] = 'delta-report'; runpy.run_module('reports', run_name='__main__')"
-READ = "import pathlib, sys; from benchmarks.records.rows import read_rows; read_rows(pathlib.Path(sys.argv[1]))"
+READ = "import pathlib, sys; from benchmarks.records.collected import read_rows; read_rows(pathlib.Path(sys.argv[1]))"
 PRINT_PEAK = "; from delta_core.training.process import peak_resident_mb; print(peak_resident_mb())"
 
 
@@ -33,7 +34,7 @@ def measure(*, repetitions: int = 3, at_least: int = 100_000) -> list[PerfRow]:
             peaks["render"].append(_run(RENDER, "html", "--results", str(results)))
 
         def read() -> None:
-            peaks["read"].append(_run(READ, str(results / "embedded" / "runs.csv")))
+            peaks["read"].append(_run(READ, str(results / "embedded")))
 
         seconds = interleaved_seconds({"render": render, "read": read}, repetitions)
     setting: dict[str, object] = {"rows": len(rows), "suites": sorted(rows["suite"].unique())}

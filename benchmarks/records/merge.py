@@ -5,14 +5,17 @@ from pathlib import Path
 
 import pandas as pd
 
-from benchmarks.records.rows import KEY, Scale, collect, read_records, read_rows, write_rows
+from benchmarks.records.collected import collect, read_rows, write_rows
+from benchmarks.records.record_files import read_records
+from benchmarks.records.rows import KEY, Scale
 from delta_core.training.errors import UserError
 
 
 def merge(results: Path, scale: Scale, sources: Sequence[Path]) -> pd.DataFrame:
-    """Gather the records below `results` and the rows of other results folders into `results/runs.csv`.
+    """Gather the records below `results` and the rows of other results folders into the two tables of `results`.
 
-    A run that several machines measured is kept as it is known first, if all its values agree.
+    One table of schema version 1, there or in a source, is read like two. A run that several machines
+    measured is kept as it is known first, if all its values agree.
 
     Args:
         results: results folder of one scale.
@@ -35,7 +38,7 @@ def merge(results: Path, scale: Scale, sources: Sequence[Path]) -> pd.DataFrame:
 
 def _rows_below(source: Path, scale: Scale) -> pd.DataFrame:
     records = read_records(source)
-    table = read_rows(source / "runs.csv")
+    table = read_rows(source)
     rows = pd.concat(
         [part for part in (records, table[~table["run_id"].isin(records["run_id"])]) if len(part)] or [table]
     )

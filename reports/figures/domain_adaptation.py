@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from benchmarks.records.rows import diagnostics_path
+from benchmarks.records.record_files import diagnostics_path
 from reports import paper
 from reports.figures.style import BLACK, BLUE, VERMILION
 

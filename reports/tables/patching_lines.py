@@ -155,7 +155,7 @@ TABLES: tuple[PaperTable, ...] = (
     ),
     PaperTable(
         number=10,
-        title="Patching one task: base top-1 / patch top-1 (%) with the patch in place, the pairs behind PaperTable 2",
+        title="Patching one task: base top-1 / patch top-1 (%) with the patch in place, the pairs behind Table 2",
         suite=PATCHING,
         quantities=("base_top1", "patch_top1"),
         rows=PATCHING_ROWS,

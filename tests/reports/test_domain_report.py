@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 from fake_rows import one_row
 
+from benchmarks.records.collected import collect
 from benchmarks.records.names import DOMAIN_ADAPTATION
-from benchmarks.records.rows import Row, collect, diagnostics_path, to_frame, write_record
+from benchmarks.records.record_files import diagnostics_path, write_record
+from benchmarks.records.rows import Row, to_frame
 from delta_core.training.errors import UserError
 from reports import __main__ as command
 from reports.figures.domain_adaptation import curves_figure, methods_of

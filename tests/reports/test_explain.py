@@ -11,6 +11,7 @@ import pytest
 from fake_rows import fake_table2
 
 from benchmarks.perf.synthetic_rows import synthetic_rows
+from benchmarks.records.collected import write_rows
 from benchmarks.records.rows import to_frame
 from benchmarks.tables import TABLES, runs_of
 from benchmarks.worlds.options import Options
@@ -122,7 +123,7 @@ def test_the_command_prints_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "embedded").mkdir()
-    ROWS.to_csv(tmp_path / "embedded" / "runs.csv", index=False)
+    write_rows(tmp_path / "embedded", ROWS)
     arguments = ["explain", "table2", "resnet18/fc_only", "signs", "--results", str(tmp_path)]
     monkeypatch.setattr(sys, "argv", ["delta-report", *arguments])
     main()

@@ -21,7 +21,7 @@ from reports.figures.index import all_figures
 from reports.html.grid import html_table
 from reports.html.index import index_html
 from reports.registry import REPORTS
-from reports.tables.patching_page import Block
+from reports.tables.patching_page import PageBlock
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome") or shutil.which("chromium-browser")
 
@@ -104,7 +104,7 @@ def test_differences_stand_at_scale_paper_alone(report: str) -> None:
 def test_text_is_escaped() -> None:
     cells = pd.DataFrame({"method": ["<a>", "<a>"], "x&y": ["<b>", "1"]})
     best = pd.DataFrame({"method": [False, False], "x&y": [False, True]})
-    text = html_table(Block(title='"q" <c>', cells=cells, best=best), name="t")
+    text = html_table(PageBlock(title='"q" <c>', cells=cells, best=best), name="t")
     assert not {"<a>", "<b>", "<c>"} & set(text.split())
     assert text.count("&lt;a&gt;") == 2
     assert "x&amp;y" in text

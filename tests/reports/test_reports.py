@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
+from benchmarks.records.collected import write_rows
 from benchmarks.records.rows import Row, Scale, row_schema, to_frame
 from delta_core.training.errors import UserError
 from reports import paper
@@ -76,7 +77,7 @@ def test_harmonic_mean_is_zero_if_one_is_zero_and_blank_if_one_is_blank(a: float
 
 
 def test_harmonic_mean_matches_the_paper() -> None:
-    """PaperTable 10's ResNet-34 PAINT pair on STL-10 gives PaperTable 2's number."""
+    """Table 10's ResNet-34 PAINT pair on STL-10 gives Table 2's number."""
     assert round(harmonic_mean(pd.Series([74.66]), pd.Series([53.95])).item(), 2) == 62.64
 
 
@@ -409,9 +410,9 @@ def delta_report(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]
 
 @pytest.fixture
 def results(tmp_path: Path) -> Path:
-    """A folder with the runs of a fake PaperTable 2 at scale embedded."""
+    """A folder with the runs of a fake Table 2 at scale embedded."""
     (tmp_path / "results" / "embedded").mkdir(parents=True)
-    to_frame(fake_table2(tasks=("signs",))).to_csv(tmp_path / "results" / "embedded" / "runs.csv", index=False)
+    write_rows(tmp_path / "results" / "embedded", to_frame(fake_table2(tasks=("signs",))))
     return tmp_path
 
 
@@ -437,9 +438,9 @@ def test_bad_input_exits_with_code_2(results: Path) -> None:
     ("arguments", "said"),
     [
         (("table2", "--scale", "paper"), "nox -s table2 -- --scale paper"),
-        (("table2", "--arch", "resnet99"), "'resnet18', 'convnext_tiny'"),
+        (("table2", "--arch", "resnet99"), "'convnext_tiny', 'resnet18'"),
         (("table2", "--protocol", "epochs=99"), "epochs=6,px=32,views=1"),
-        (("table2", "--scale", "local"), "not a result file"),
+        (("table2", "--scale", "local"), "are not result files"),
         (("table2", "--results", "unreadable"), "unreadable"),
         (("table2", "--results", "mixed"), "'local'"),
         (("table2", "--out", "file"), "--out"),
@@ -456,7 +457,7 @@ def test_bad_input_is_one_sentence_and_writes_nothing(
     (results / "results" / "local" / "runs.csv").write_text("a,b\n1,2\n")
     (results / "unreadable" / "embedded" / "runs.csv").mkdir(parents=True)
     (results / "mixed" / "embedded").mkdir(parents=True)
-    to_frame([one_row(scale="local")]).to_csv(results / "mixed" / "embedded" / "runs.csv", index=False)
+    write_rows(results / "mixed" / "embedded", to_frame([one_row(scale="local")]))
     (results / "file").write_text("a file where a folder is needed")
     before = sorted(results.rglob("*"))
     monkeypatch.chdir(results)

@@ -8,7 +8,8 @@ import pytest
 from fake_rows import plain_run
 
 from benchmarks.records.names import STUDY_DEFAULTS
-from benchmarks.records.rows import Row, to_frame, write_record
+from benchmarks.records.record_files import write_record
+from benchmarks.records.rows import Row, to_frame
 from delta_core.training.errors import UserError
 from reports import __main__ as command
 from reports.tables.defaults_study import OVERALL, study_figure, study_frame, study_page
@@ -100,7 +101,7 @@ def test_an_arm_that_was_not_measured_everywhere_has_no_average_and_stands_last(
 
 
 def test_command_writes_table_and_figure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from benchmarks.records.rows import collect
+    from benchmarks.records.collected import collect
 
     for run_id in {row.run_id for row in rows()}:
         write_record(tmp_path / "embedded", [row for row in rows() if row.run_id == run_id])

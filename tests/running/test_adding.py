@@ -12,7 +12,8 @@ import pytest
 from fake_rows import plain_run
 from test_run import write_tiny_task
 
-from benchmarks.records.rows import collect, read_rows, write_record
+from benchmarks.records.collected import collect, read_rows
+from benchmarks.records.record_files import write_record
 
 ROOT = Path(__file__).parents[2]
 
@@ -51,7 +52,7 @@ def test_a_folder_and_a_line_make_a_suite(checkout: Path, tmp_path: Path) -> Non
     assert "6 runs at scale embedded: 0 done, 6 todo" in call(checkout, "benchmarks", "plan", *cell)
     assert "base bit-identical" in call(checkout, "benchmarks", "run", *cell)
     assert "6 runs at scale embedded: 6 done, 0 todo" in call(checkout, "benchmarks", "plan", *cell)
-    rows = read_rows(results / "embedded" / "runs.csv")
+    rows = read_rows(results / "embedded")
     rows = rows[rows["suite"] == "noise"]
     assert set(rows["method"]) == {"fc_only", "delta_networks"}
     assert rows["protocol"].nunique() == 3

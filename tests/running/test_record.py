@@ -1,4 +1,4 @@
-"""Records and runs.csv: one run per file, nothing half-written, blanks stay blanks, floats stay exact."""
+"""Records and the two tables: one run per file, nothing half-written, blanks stay blanks, floats stay exact."""
 
 import json
 import math
@@ -13,12 +13,16 @@ from fake_rows import one_row
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from benchmarks.records import rows as record
-from benchmarks.records.files import atomic_text
-from benchmarks.records.rows import KEY, Row, collect, read_rows, record_path, row_schema, to_frame, write_record
+from benchmarks.records import files as record_pair
+from benchmarks.records import record_files
+from benchmarks.records.collected import collect, read_rows
+from benchmarks.records.files import atomic_text, second_of, write_pair
+from benchmarks.records.record_files import read_record, record_path, write_record
+from benchmarks.records.rows import KEY, ROW_ORDER, RUN_COLUMNS, Row, join_rows, row_schema, split_rows, to_frame
 from delta_core.training.errors import UserError
 
 percent = st.floats(0, 100)
+TABLES = ("runs.csv", "values.csv")
 
 
 def files(folder: Path) -> list[str]:
@@ -29,7 +33,16 @@ def test_a_record_holds_the_rows_of_one_run(tmp_path: Path) -> None:
     rows = [one_row(run_id="a", split="val"), one_row(run_id="a")]
     path = write_record(tmp_path, rows)
     assert path == record_path(tmp_path, "a")
-    assert [Row(**json.loads(line)) for line in path.read_text().splitlines()] == rows
+    assert read_record(path) == rows
+    run, *values = (json.loads(line) for line in path.read_text().splitlines())
+    assert set(run) == set(RUN_COLUMNS)
+    assert len(values) == 2 and not set(run) & set(values[0]), "nothing is said twice"
+
+
+def test_rows_that_say_two_things_of_their_run_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="differ in what is said of the run"):
+        write_record(tmp_path, [one_row(), one_row(split="val", train_s=2.0)])
+    assert files(tmp_path) == []
 
 
 @pytest.mark.parametrize("rows", [[], [one_row(run_id="a"), one_row(run_id="b")]], ids=["none", "two runs"])
@@ -40,18 +53,17 @@ def test_rows_of_none_or_two_runs_are_refused(rows: list[Row], tmp_path: Path) -
 
 
 def test_an_exception_while_writing_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    written = []
+    asked = []
 
     def dumps(row: dict[str, object]) -> str:
-        if written:
+        asked.append(row)
+        if len(asked) > 3:
             raise KeyboardInterrupt
-        written.append(row)
         return "{}"
 
-    monkeypatch.setattr(record.json, "dumps", dumps)
+    monkeypatch.setattr(record_files.json, "dumps", dumps)
     with pytest.raises(KeyboardInterrupt):
         write_record(tmp_path, [one_row(), one_row(split="val")])
-    assert written
     assert files(tmp_path) == []
 
 
@@ -71,10 +83,10 @@ def test_collect_is_idempotent(tmp_path: Path) -> None:
     write_record(tmp_path, [one_row(run_id="b"), one_row(run_id="b", split="val")])
     write_record(tmp_path, [one_row(run_id="a")])
     collect(tmp_path)
-    first = (tmp_path / "runs.csv").read_bytes()
+    first = [(tmp_path / name).read_bytes() for name in TABLES]
     collect(tmp_path)
-    assert (tmp_path / "runs.csv").read_bytes() == first
-    assert files(tmp_path) == ["records/a.jsonl", "records/b.jsonl", "runs.csv"]
+    assert [(tmp_path / name).read_bytes() for name in TABLES] == first
+    assert files(tmp_path) == ["records/a.jsonl", "records/b.jsonl", *TABLES]
 
 
 def test_collect_keeps_rows_whose_record_is_elsewhere(tmp_path: Path) -> None:
@@ -84,7 +96,7 @@ def test_collect_keeps_rows_whose_record_is_elsewhere(tmp_path: Path) -> None:
     write_record(tmp_path, [one_row(run_id="here")])
     frame = collect(tmp_path)
     assert sorted(frame["run_id"]) == ["elsewhere", "here"]
-    assert sorted(read_rows(tmp_path / "runs.csv")["run_id"]) == ["elsewhere", "here"]
+    assert sorted(read_rows(tmp_path)["run_id"]) == ["elsewhere", "here"]
 
 
 def test_collect_prefers_the_record_of_a_run_that_has_both(tmp_path: Path) -> None:
@@ -155,39 +167,51 @@ def damage(text: str) -> dict[str, str]:
     return {
         "another table": "a,b\n1,2\n",
         "empty file": "",
-        "a word for a number": text.replace("50.0", "fifty"),
-        "a value out of range": text.replace("50.0", "150.0"),
-        "cut in the last line": text[: len(text) - 120],
-        "a row twice": text + text.splitlines()[-1] + "\n",
+        "a word for a number": text.replace("50.0", "fifty").replace("1.0", "one"),
+        "a value out of range": text.replace("50.0", "150.0").replace("1.0", "-1.0"),
+        "cut in the last line": text[: len(text) - 20],
+        "a line twice": text + text.splitlines()[-1] + "\n",
+        "a line missing": "".join(text.splitlines(keepends=True)[:-1]),
         "a column too many": "\n".join(f"{line},1" for line in text.splitlines()),
         "binary": "\0\1\2",
     }
 
 
+@pytest.mark.parametrize("name", TABLES)
 @pytest.mark.parametrize("kind", damage("x\n"))
-def test_a_damaged_csv_is_told_in_one_line(kind: str, tmp_path: Path) -> None:
+def test_damaged_tables_are_told_in_one_line(kind: str, name: str, tmp_path: Path) -> None:
     write_record(tmp_path, [one_row()])
     collect(tmp_path)
-    path = tmp_path / "runs.csv"
+    path = tmp_path / name
     path.write_text(damage(path.read_text())[kind])
     before = path.read_bytes()
-    with pytest.raises(UserError, match=r"runs\.csv is not a result file of schema version 1") as caught:
-        read_rows(path)
+    with pytest.raises(UserError, match=r"runs\.csv and values\.csv are not result files") as caught:
+        read_rows(tmp_path)
     assert "\n" not in str(caught.value)
     with pytest.raises(UserError):
         collect(tmp_path)
     assert path.read_bytes() == before
 
 
-def test_a_csv_that_is_not_text_is_told_in_one_line(tmp_path: Path) -> None:
-    path = tmp_path / "runs.csv"
-    path.write_bytes(b"\xff\xfe\x00" * 50)
-    with pytest.raises(UserError, match="is not a result file"):
-        read_rows(path)
+@pytest.mark.parametrize("name", TABLES)
+def test_a_table_that_is_not_text_is_told_in_one_line(name: str, tmp_path: Path) -> None:
+    write_record(tmp_path, [one_row()])
+    collect(tmp_path)
+    (tmp_path / name).write_bytes(b"\xff\xfe\x00" * 50)
+    with pytest.raises(UserError, match="are not result files"):
+        read_rows(tmp_path)
+
+
+def test_a_lost_table_is_told(tmp_path: Path) -> None:
+    write_record(tmp_path, [one_row()])
+    collect(tmp_path)
+    (tmp_path / "values.csv").unlink()
+    with pytest.raises(UserError, match="are not result files"):
+        read_rows(tmp_path)
 
 
 def test_a_missing_csv_is_an_empty_frame_of_the_right_shape(tmp_path: Path) -> None:
-    row_schema().validate(read_rows(tmp_path / "runs.csv"))
+    row_schema().validate(read_rows(tmp_path))
 
 
 def test_blank_cells_stay_blank(tmp_path: Path) -> None:
@@ -196,7 +220,7 @@ def test_blank_cells_stay_blank(tmp_path: Path) -> None:
     write_record(tmp_path, [blank])
     write_record(tmp_path, [zero])
     collect(tmp_path)
-    frame = read_rows(tmp_path / "runs.csv").set_index("run_id")
+    frame = read_rows(tmp_path).set_index("run_id")
     for name in ("alpha", "base_logits_equal", "params_delta_full_size"):
         assert pd.isna(frame.loc["run", name])
         assert frame.loc["zero", name] == 0
@@ -207,15 +231,17 @@ def test_blank_cells_stay_blank(tmp_path: Path) -> None:
 @given(st.lists(st.tuples(percent, st.floats(0, 1e6), st.one_of(st.none(), st.floats(0, 1))), min_size=50))
 def test_floats_survive_the_round_trip_exactly(numbers: list[tuple[float, float, float | None]]) -> None:
     rows = [
-        one_row(variant=f"{index:04}", value=value, train_s=seconds, alpha=alpha)
+        one_row(run_id=f"{index:04}", variant=f"{index:04}", value=value, train_s=seconds, alpha=alpha)
         for index, (value, seconds, alpha) in enumerate(numbers)
     ]
     with TemporaryDirectory() as folder:
-        write_record(Path(folder), rows)
-        for _ in range(2):  # from the record, then from the table alone
+        for row in rows:
+            write_record(Path(folder), [row])
+        for _ in range(2):  # from the records, then from the tables alone
             collect(Path(folder))
-            record_path(Path(folder), "run").unlink(missing_ok=True)
-        found = read_rows(Path(folder) / "runs.csv")
+            for row in rows:
+                record_path(Path(folder), row.run_id).unlink(missing_ok=True)
+        found = read_rows(Path(folder))
     assert found["value"].tolist() == [value for value, _, _ in numbers]
     assert found["train_s"].tolist() == [seconds for _, seconds, _ in numbers]
     assert [None if pd.isna(alpha) else alpha for alpha in found["alpha"]] == [alpha for _, _, alpha in numbers]
@@ -225,15 +251,140 @@ def test_accuracies_survive_the_round_trip_exactly(tmp_path: Path) -> None:
     values = [100 * right / 997 for right in range(998)]
     write_record(tmp_path, [one_row(variant=f"{index:04}", value=value) for index, value in enumerate(values)])
     collect(tmp_path)
-    assert read_rows(tmp_path / "runs.csv")["value"].tolist() == values
+    assert read_rows(tmp_path)["value"].tolist() == values
 
 
 def test_text_with_commas_quotes_and_accents_survives(tmp_path: Path) -> None:
     row = one_row(config='{"a":"b, c"}', device="Prozessor Größe 1", transform='say "x"')
     write_record(tmp_path, [row])
     collect(tmp_path)
-    found = read_rows(tmp_path / "runs.csv").iloc[0]
+    found = read_rows(tmp_path).iloc[0]
     expected = asdict(replace(row))
     assert {name: found[name] for name in ("config", "device", "transform")} == {
         name: expected[name] for name in ("config", "device", "transform")
     }
+
+
+# --- two tables --------------------------------------------------------------------------------------------------
+
+runs = st.fixed_dictionaries(
+    {
+        "suite": st.sampled_from(["patching", "transfer"]),
+        "task": st.sampled_from(["signs", 'a, "b"']),
+        "seed": st.integers(0, 2),
+        "train_s": st.floats(0, 1e6),
+        "params_delta_full_size": st.one_of(st.none(), st.integers(0, 10**9)),
+        "base_logits_equal": st.sampled_from([None, True, False]),
+    }
+)
+keys = st.tuples(
+    st.sampled_from(["", "NA", "lr=0.1"]), st.one_of(st.none(), st.floats(0, 1)), st.sampled_from(["val", "test"])
+)
+Described = list[tuple[dict[str, object], list[tuple[tuple[str, float | None, str], float]]]]
+
+
+@settings(max_examples=30, deadline=None, phases=[Phase.generate])
+@given(
+    st.lists(
+        st.tuples(runs, st.lists(st.tuples(keys, percent), min_size=1, max_size=5, unique_by=lambda each: each[0])),
+        max_size=6,
+    )
+)
+def test_rows_become_two_tables_and_rows_again(described: Described) -> None:
+    rows = to_frame(
+        one_row(run_id=f"{index}e{index}", variant=variant, alpha=alpha, split=split, value=value, **run)
+        for index, (run, found) in enumerate(described)
+        for (variant, alpha, split), value in found
+    )
+    tables = split_rows(rows)
+    assert len(tables[0]) == len(described)
+    pd.testing.assert_frame_equal(join_rows(*tables), rows.sort_values(list(ROW_ORDER), ignore_index=True))
+    again = split_rows(rows.sample(frac=1, random_state=0))
+    for table, other in zip(tables, again, strict=True):
+        pd.testing.assert_frame_equal(table, other)  # whatever order rows come in
+
+
+def test_a_new_run_adds_lines_in_one_place_of_each_table(tmp_path: Path) -> None:
+    def add(seed: int) -> None:
+        row = one_row(run_id=str(seed), seed=seed)
+        write_record(tmp_path, [row, replace(row, split="val")])
+
+    add(0)
+    add(2)
+    collect(tmp_path)
+    before = [(tmp_path / name).read_text().splitlines() for name in TABLES]
+    add(1)
+    collect(tmp_path)
+    for name, old, count in zip(TABLES, before, (1, 2), strict=True):
+        new = (tmp_path / name).read_text().splitlines()
+        at = next(place for place, line in enumerate(new) if line not in old)
+        assert new[:at] + new[at + count :] == old
+        assert at == 1 + count
+
+
+def test_a_run_that_says_two_things_of_itself_is_refused() -> None:
+    with pytest.raises(pandera.errors.SchemaError, match="not unique"):
+        split_rows(to_frame([one_row(), one_row(split="val", device="another")]))
+
+
+@pytest.mark.parametrize("killed_at", range(1, 7))
+def test_a_kill_at_any_moment_leaves_the_old_pair_or_the_new_one(
+    killed_at: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every rename and removal is a moment; after it the next writer and all readers find a whole pair."""
+    first, second = tmp_path / "first", tmp_path / "second"
+    moments = 0
+
+    def dying(step: str) -> None:
+        real = getattr(Path, step)
+
+        def take(self: Path, *arguments: object, **options: object) -> object:
+            nonlocal moments
+            moments += 1
+            if moments == killed_at:
+                raise KeyboardInterrupt
+            return real(self, *arguments, **options)
+
+        monkeypatch.setattr(Path, step, take)
+
+    def pair() -> tuple[str, str]:
+        return first.read_text(), second_of(first, second).read_text()
+
+    write_pair(first, second, ("old 1", "old 2"))
+    with monkeypatch.context():
+        dying("replace")
+        try:
+            write_pair(first, second, ("new 1", "new 2"))
+            died = False
+        except KeyboardInterrupt:
+            died = True
+    monkeypatch.undo()
+    assert died == (killed_at <= 4)
+    assert pair() in [("old 1", "old 2"), ("new 1", "new 2")]
+    assert (pair() == ("new 1", "new 2")) == (killed_at > 3)
+    for text in ("newer", "newest"):
+        write_pair(first, second, (f"{text} 1", f"{text} 2"))
+        assert pair() == (f"{text} 1", f"{text} 2")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["first", "second"]
+
+
+def test_rows_are_read_between_the_two_renames(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_record(tmp_path, [one_row(run_id="a")])
+    collect(tmp_path)
+    write_record(tmp_path, [one_row(run_id="b")])
+    real, moves = Path.replace, []
+
+    def die_at_the_last(self: Path, target: Path) -> Path:
+        moves.append(target.name)
+        if moves[-2:] == ["runs.csv", "values.csv"]:
+            raise KeyboardInterrupt
+        return real(self, target)
+
+    monkeypatch.setattr(record_pair.Path, "replace", die_at_the_last)
+    with pytest.raises(KeyboardInterrupt):
+        collect(tmp_path)
+    monkeypatch.undo()
+    assert sorted(read_rows(tmp_path)["run_id"]) == ["a", "b"]
+    write_record(tmp_path, [one_row(run_id="c")])
+    assert sorted(collect(tmp_path)["run_id"]) == ["a", "b", "c"]
+    assert files(tmp_path) == ["records/a.jsonl", "records/b.jsonl", "records/c.jsonl", *TABLES]

@@ -3,13 +3,13 @@
 from pathlib import Path
 
 from benchmarks.grid.reproduce import known_runs
-from benchmarks.records.rows import read_rows
+from benchmarks.records.collected import read_rows
 
 RESULTS = Path(__file__).parents[2] / "results"
 
 
 def test_every_recorded_run_is_described_by_todays_tables(tmp_path: Path) -> None:
-    recorded = read_rows(RESULTS / "embedded" / "runs.csv")
+    recorded = read_rows(RESULTS / "embedded")
     recorded = recorded[recorded["suite"] != "base"]  # checkpoints are named by a spec that runs only point to
     seeds = int(recorded["seed"].max()) + 1
     described = known_runs(RESULTS, tmp_path, seeds=seeds)

@@ -7,7 +7,7 @@ import pytest
 from test_run import write_tiny_task
 
 from benchmarks.cli import main
-from benchmarks.records.rows import collect, read_rows
+from benchmarks.records.collected import read_rows, write_rows
 
 RUN = ["run", "table2", "--arch", "resnet18", "--task", "optdigits", "--method", "fc_only"]
 
@@ -29,23 +29,24 @@ def test_a_changed_value_is_found(
     assert bench(["reproduce", *folders], monkeypatch) == 2
     assert "has no rows" in capsys.readouterr().err
     assert bench([*RUN, *folders], monkeypatch) == 0
-    path = results / "embedded" / "runs.csv"
-    recorded = path.read_bytes()
+    folder = results / "embedded"
+    recorded = [(folder / name).read_bytes() for name in ("runs.csv", "values.csv")]
     assert bench(["reproduce", *folders], monkeypatch) == 0
     assert "nothing differs" in capsys.readouterr().out
-    assert path.read_bytes() == recorded, "what is on record stays as it is"
+    assert [(folder / name).read_bytes() for name in ("runs.csv", "values.csv")] == recorded, (
+        "what is on record stays as it is"
+    )
 
     for record in (results / "embedded" / "records").iterdir():
         record.unlink()
-    frame = read_rows(path)
+    frame = read_rows(folder)
     changed = frame.index[(frame["suite"] == "patching") & (frame["phase"] == "after") & (frame["split"] == "test")][0]
     frame.loc[changed, "value"] /= 2
-    frame.to_csv(path, index=False)
+    write_rows(folder, frame)
     assert bench(["reproduce", *folders], monkeypatch) == 1
     assert "1 values differ" in capsys.readouterr().out
 
     frame["run_id"] = frame["run_id"].where(frame["suite"] == "base", "of old")
-    frame.to_csv(path, index=False)
-    collect(results / "embedded")
+    write_rows(folder, frame)
     assert bench(["reproduce", *folders], monkeypatch) == 2
     assert "first of old) are not among the runs of this checkout" in capsys.readouterr().err

@@ -24,7 +24,9 @@ from benchmarks.data import embedded
 from benchmarks.data.images import ImageSplit, ImageTask
 from benchmarks.grid import pool as grid
 from benchmarks.nets.pretraining import BaseSpec, checkpoint_path
-from benchmarks.records.rows import KEY, Row, read_rows, record_path
+from benchmarks.records.collected import read_rows
+from benchmarks.records.record_files import record_path
+from benchmarks.records.rows import KEY, Row
 from benchmarks.suites.patching.spec import RunSpec
 from benchmarks.suites.patching.world import PATCHING_TASKS
 from benchmarks.tables import TABLES, runs_of
@@ -172,14 +174,14 @@ def test_going_on_keeps_finished_records_and_measures_the_rest_once(killed: Kill
     records = tree(finished / "records")
     assert {name: records[name] for name in killed.records} == killed.records
     assert {Path(name).stem for name in records} == {*run_ids(), base_spec().run_id}
-    frame = read_rows(finished / "runs.csv")
+    frame = read_rows(finished)
     assert not frame.duplicated(list(KEY)).any()
     assert set(frame["run_id"]) == {*run_ids(), base_spec().run_id}
     assert not (finished / "failed").exists()
 
 
 def test_all_methods_are_measured_and_prove_the_base_untouched(finished: Path) -> None:
-    frame = read_rows(finished / "runs.csv")
+    frame = read_rows(finished)
     assert set(frame["method"]) == {"fc_only", "paint", "delta_networks", "pretrain"}
     delta = frame[frame["method"] == "delta_networks"]
     assert set(zip(delta["n_delta_modules"], delta["variant"], strict=True)) == {
@@ -199,7 +201,7 @@ def test_a_cell_does_not_depend_on_when_it_is_measured(finished: Path, cache: Pa
     """One run measured again, alone, in another process, with the cached base: the same numbers."""
     arguments = (*ONE_CELL, "--method", "fc_only", "--results", tmp_path, "--cache", cache, "--workers", 1)
     assert bench("run", *arguments).returncode == 0
-    again, first = (read_rows(folder / "runs.csv") for folder in (tmp_path / "embedded", finished))
+    again, first = (read_rows(folder) for folder in (tmp_path / "embedded", finished))
     run_id = next(name for name, run in run_ids().items() if run.method.name == "fc_only")
     again, first = (frame[frame["run_id"] == run_id].reset_index(drop=True) for frame in (again, first))
     same = [*KEY, "value", "backbone_sha_after", "data_sha", "config"]
@@ -302,7 +304,7 @@ def test_a_failing_run_is_kept_apart_and_does_not_stop_the_others(
     assert "RuntimeError: fc_only is poisoned" in failure["traceback"]
     done = {path.stem for path in (results / "records").iterdir()}
     assert done == {*run_ids(), base_spec().run_id} - {bad}
-    assert set(read_rows(results / "runs.csv")["run_id"]) == done
+    assert set(read_rows(results)["run_id"]) == done
     _, out, _ = delta_bench("status", *ONE_CELL)
     assert "8 done, 1 todo" in out
     assert f"failed/{bad}.json" in out.replace("\n", "")
@@ -370,7 +372,7 @@ def test_local_scale_measures_a_folder_on_a_weights_file(delta_bench: Call, weig
     arguments = ("run", "table2", *LOCAL, *size)
     code, out, err = delta_bench(*arguments)
     assert (code, err) == (0, ""), out
-    frame = read_rows(tmp_path / "results" / "local" / "runs.csv")
+    frame = read_rows(tmp_path / "results" / "local")
     assert frame[["column", "phase", "split"]].to_numpy().tolist() == [
         ["pets", "after", "test"], ["pets", "after", "val"],
     ]  # fmt: skip
@@ -483,7 +485,7 @@ def test_a_damaged_result_table_is_told_before_anything_runs(
     before = tree(tmp_path)
     code, _, err = delta_bench("run", *ONE_CELL)
     assert code == 2
-    assert "runs.csv is not a result file" in err
+    assert "runs.csv and values.csv are not result files" in err
     assert tree(tmp_path) == before
 
 

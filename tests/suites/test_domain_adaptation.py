@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from benchmarks.env import Env
 from benchmarks.grid.pool import _work
 from benchmarks.nets.slim import PREPROCESSING
-from benchmarks.records.rows import Row, diagnostics_path
+from benchmarks.records.record_files import diagnostics_path
+from benchmarks.records.rows import Row
 from benchmarks.suites.domain_adaptation import runner
 from benchmarks.suites.domain_adaptation.adda import AddaObjective, target_encoder
 from benchmarks.suites.domain_adaptation.data import Domains

@@ -26,7 +26,8 @@ sys.path.append(str(Path(__file__).parents[2] / "tools"))
 from convert import to_checkpoint, to_patch
 
 from benchmarks.env import Env
-from benchmarks.records.rows import collect, write_record
+from benchmarks.records.collected import collect
+from benchmarks.records.record_files import write_record
 from benchmarks.suites.dense import runner as train
 from benchmarks.suites.dense import slim_backbone
 from benchmarks.suites.dense.runner import config_of, pictures_path, work_folder

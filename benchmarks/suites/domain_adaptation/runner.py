@@ -11,7 +11,8 @@ from benchmarks.env import Env
 from benchmarks.methods.base import Measurement, Outcome
 from benchmarks.nets.slim import PREPROCESSING
 from benchmarks.records.names import VALIDATED
-from benchmarks.records.rows import Row, diagnostics_path
+from benchmarks.records.record_files import diagnostics_path
+from benchmarks.records.rows import Row
 from benchmarks.suites.domain_adaptation.adda import AddaObjective, target_encoder
 from benchmarks.suites.domain_adaptation.data import Domains, Seen, load_domains
 from benchmarks.suites.domain_adaptation.diagnostics import Monitor, diagnostics_of, target_top1, write_arrays

@@ -1,0 +1,132 @@
+"""The rows of one scale as two tidy tables: runs.csv, one line a run, and values.csv, one line a measured value."""
+
+from pathlib import Path
+
+import pandas as pd
+import pandera.pandas as pa
+
+from benchmarks.records.files import second_of, write_pair
+from benchmarks.records.record_files import read_record, record_paths, stamp_of, stamps_of
+from benchmarks.records.rows import (
+    DTYPES,
+    ROW_ORDER,
+    RUN_COLUMNS,
+    VALUE_COLUMNS,
+    join_rows,
+    row_schema,
+    split_rows,
+    to_frame,
+)
+from benchmarks.records.version1 import check_version, frame_of_version_1
+from delta_core.training.errors import UserError
+
+
+def runs_path(results: Path) -> Path:
+    """Table of the runs below the results folder of a scale."""
+    return results / "runs.csv"
+
+
+def values_path(results: Path) -> Path:
+    """Table of the values below the results folder of a scale."""
+    return results / "values.csv"
+
+
+def old_path(results: Path) -> Path:
+    """Where a runs.csv of schema version 1 is kept when the two tables take its place."""
+    return results / "runs.v1.csv"
+
+
+def read_rows(results: Path) -> pd.DataFrame:
+    """Rows that were collected below `results` (the folder of one scale), validated; none if there are none.
+
+    A table of schema version 1 gets no rows any more, so there the records beside it are read too.
+
+    Raises:
+        UserError: if the files are of no known schema version, do not belong together, or hold a value out of range.
+    """
+    path = runs_path(results)
+    if not path.exists():
+        return to_frame([])
+    try:
+        if is_of_version_1(results):
+            table = _read(path, tuple(DTYPES))
+            check_version(table["schema_version"].dropna(), path)
+            rows = _with_records(results, row_schema().validate(frame_of_version_1(table)))
+            return rows.sort_values(list(ROW_ORDER), ignore_index=True)
+        runs = _read(path, RUN_COLUMNS)
+        check_version(runs["schema_version"].dropna(), path)
+        return join_rows(runs, _read(second_of(path, values_path(results)), VALUE_COLUMNS))
+    except (OSError, ValueError, KeyError, pa.errors.SchemaError, pa.errors.SchemaErrors) as error:
+        detail = " ".join(str(error).split())[:200]
+        raise UserError(
+            f"{path} and {values_path(results).name} are not result files ({detail}); move them away and run collect."
+        ) from error
+
+
+def _read(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
+    """A table of these columns, in any order."""
+    dtypes = {name: DTYPES[name] for name in columns}
+    blank = {name: [""] for name, dtype in dtypes.items() if dtype != "str"}
+    frame = pd.read_csv(path, dtype=dtypes, keep_default_na=False, na_values=blank)
+    if set(frame.columns) != set(columns):
+        raise ValueError(f"{path.name} has other columns")
+    return frame[list(columns)]
+
+
+def is_of_version_1(results: Path) -> bool:
+    """Whether the rows below `results` still lie in one table."""
+    path = runs_path(results)
+    if not path.is_file():
+        return False
+    with path.open(encoding="utf-8", errors="replace") as stream:
+        return "value" in stream.readline().rstrip("\n").split(",")
+
+
+def write_rows(results: Path, rows: pd.DataFrame) -> pd.DataFrame:
+    """Sort and validate rows, write both tables as one change, and return the rows in their order.
+
+    A runs.csv of schema version 1 is kept as runs.v1.csv.
+
+    Raises:
+        UserError: if there is another runs.v1.csv already.
+    """
+    runs, values = split_rows(rows)
+    if is_of_version_1(results):
+        _keep(runs_path(results), old_path(results))
+    write_pair(runs_path(results), values_path(results), (_csv(runs), _csv(values)))
+    return join_rows(runs, values)
+
+
+def _csv(frame: pd.DataFrame) -> str:
+    return frame.to_csv(index=False, lineterminator="\n")
+
+
+def _keep(old: Path, kept: Path) -> None:
+    if not kept.exists():
+        kept.hardlink_to(old)  # one step: the file has both names until the new table takes the first
+    elif kept.read_bytes() != old.read_bytes():
+        raise UserError(f"{kept} is there already and is not {old.name}; move it away and run collect again.")
+
+
+def collect(results: Path) -> pd.DataFrame:
+    """Gather all records below `results` (the folder of one scale) into the two tables, and return all rows.
+
+    Rows whose record is not here (committed results, another machine) are kept; a run that has both is taken from its
+    record. Tables that lack no record are left as they are, and so is one of schema version 1, which `merge` converts.
+    """
+    known = read_rows(results)
+    if is_of_version_1(results):
+        return known
+    rows = _with_records(results, known)
+    return known if rows is known else write_rows(results, rows)
+
+
+def _with_records(results: Path, known: pd.DataFrame) -> pd.DataFrame:
+    """What is known, with the records that hold something else."""
+    taken = stamps_of(known)
+    new = [path for path in record_paths(results) if stamp_of(path) != taken.get(path.stem)]
+    if not new:
+        return known
+    frame = to_frame(row for path in new for row in read_record(path))
+    kept = known[~known["run_id"].isin(frame["run_id"])]
+    return pd.concat([part for part in (kept, frame) if len(part)], ignore_index=True)
