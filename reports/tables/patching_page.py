@@ -36,7 +36,7 @@ def page(frame: pd.DataFrame, table: PaperTable, scale: Scale) -> Page:
     marks = set(printed["erratum"]) | set(printed["params_erratum"])
     return Page(
         name=table.name,
-        title=f"PaperTable {table.number}. {table.title}",
+        title=f"Table {table.number}. {table.title}",
         caption=_caption(frame, scale, over_seeds(counts)) if usual else f"Scale {scale}: not run.",
         blocks=tuple(blocks),
         notes=(*_notes(frame), *paper.footnotes(marks)),

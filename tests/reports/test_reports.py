@@ -32,7 +32,7 @@ accuracy = st.floats(0, 100)
 
 
 def reduced(rows: list[Row], table: PaperTable = TABLE2, scale: Scale = "embedded") -> pd.DataFrame:
-    """PaperTable frame of rows that satisfy the row schema."""
+    """Table frame of rows that satisfy the row schema."""
     return table_frame(row_schema().validate(to_frame(rows)), table, scale)
 
 
