@@ -66,7 +66,7 @@ def parameter_groups(module: nn.Module, head: nn.Module, recipe: Recipe) -> list
     ]
 
 
-def fit(
+def train_module(
     module: nn.Module,
     head: nn.Module,
     split: Split,

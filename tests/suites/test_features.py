@@ -30,7 +30,7 @@ from delta_core.training.data.splits import (
     eval_batches,
     seen_in_views,
 )
-from delta_core.training.engine import fit, predict
+from delta_core.training.engine import predict, train_module
 from delta_core.training.errors import UserError
 from delta_core.training.identity import content_id
 from delta_core.training.prefix_features import PrefixFeatures, PrefixSplit
@@ -323,7 +323,7 @@ def test_epoch_e_trains_on_view_e_mod_k() -> None:
         for number in range(3)
     )
     net = nn.Linear(5, 2)
-    fit(net, net, FixedViews(views=views), replace(RECIPE, epochs=7), tiny_cell().fabric, seed=1)
+    train_module(net, net, FixedViews(views=views), replace(RECIPE, epochs=7), tiny_cell().fabric, seed=1)
     assert read == [0, 1, 2, 0, 1, 2, 0]
 
 

@@ -17,7 +17,7 @@ from delta_core.model import Suffix
 from delta_core.tool.options import FitOptions
 from delta_core.training import patch
 from delta_core.training.data.folders import folder_identity
-from delta_core.training.engine import fit
+from delta_core.training.engine import train_module
 from delta_core.training.identity import weights_identity
 
 
@@ -31,11 +31,11 @@ def test_fit_is_the_benchmarks_own_run(world: Path, monkeypatch: pytest.MonkeyPa
     trained: dict[str, torch.Tensor] = {}
 
     def spy(suffix: Suffix, *rest: object, **more: object) -> int:
-        steps = fit(suffix, *rest, **more)  # type: ignore[arg-type]
+        steps = train_module(suffix, *rest, **more)  # type: ignore[arg-type]
         trained.update(suffix.model.patches[suffix.patch].state_dict())
         return steps
 
-    monkeypatch.setattr(patch, "fit", spy)
+    monkeypatch.setattr(patch, "train_module", spy)
     options = FitOptions(folder=world, out=world, arch=ARCH, modules=1, epochs=2)
     assert options.config() is not None
     spec = RunSpec(
