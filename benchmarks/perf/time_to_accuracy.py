@@ -144,8 +144,9 @@ def _curve(kind: Kind, architecture: str, weights: str, data: TaskData, seed: in
     recipe = recipes.delta if kind == "delta" else recipes.head
     with tempfile.TemporaryDirectory() as folder:
         store = TensorStore(root=Path(folder), limit_gb=10)
-        features = PrefixFeatures(model=model, task=data, store=store, device=fabric.device, dtype="float32")
-        train_patch(model, features, recipe, fabric, seed=seed, on_epoch=watch(lambda: top1_of(model)))
+        features = PrefixFeatures(model=model, store=store, device=fabric.device, dtype="float32")
+        on_epoch = watch(lambda: top1_of(model))
+        train_patch(model, features, data.named("train"), recipe, fabric, seed=seed, on_epoch=on_epoch)
     return points
 
 

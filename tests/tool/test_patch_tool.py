@@ -14,13 +14,13 @@ from PIL import Image
 
 from delta_core import DeltaModel, read_patch
 from delta_core.tool import cli as command_line
-from delta_core.tool.accuracy import Accuracy, accuracy_of
 from delta_core.tool.base import open_net, put_on
 from delta_core.tool.confusion import draw_confusion
 from delta_core.tool.data import load_evaluation, load_photos
 from delta_core.tool.fit import Listener
 from delta_core.tool.inspect import Inspection
 from delta_core.tool.record import read_data_sha
+from delta_core.training.accuracy import Accuracy, accuracy_of
 from delta_core.training.data.folders import folder_identity
 from delta_core.training.data.image_files import read_image
 from delta_core.training.errors import UserError
