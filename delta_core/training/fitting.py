@@ -102,57 +102,59 @@ def fit(
     started = time.perf_counter()
     place = torch.device(devices_of(device)[0])
     _check_choices(recipe, patience, class_weights, precision, place)
-    patch = model.patch()
-    reader = data_reader(model, workers=workers, by_content=cache is not None)
-    images = reader.open(train, "train", views=recipe.views)
-    names = patch.class_names or class_names_in(train)
     if val is None and has_validation(train):
         val = train
     if patience is not None and val is None:
         raise UserError(f"patience is {patience}, but without validation images nothing says when to stop; give val.")
-    validation = None if val is None else replace(reader, class_names=names).open(val, "val")
-    _check_patch(model, images.images, recipe)
-    with torch_state_kept(), _on_device(model, place):
-        fabric = make_fabric(str(place), precision)
-        store = MemoryStore() if cache is None else TensorStore(root=Path(cache), limit_gb=CACHE_GB)
-        features = PrefixFeatures(model=model, store=store, device=place, dtype=recipe.feature_dtype)
-        _, suffix = model.split_at_first_patch()
-        answers = None if validation is None else _answers(suffix, features.of(validation), place)
-        history = History(
-            suffix if recipe.views else model,
-            epochs=recipe.epochs,
-            measure=None if answers is None else lambda: top1(*answers()),
+    patch, reader = model.patch(), data_reader(model, workers=workers, by_content=cache is not None)
+    with torch_state_kept():
+        torch.manual_seed(seed)  # a data set's own transform may draw as soon as it is read
+        # Fresh views are never kept, so that the data need no identity.
+        fixed = replace(reader, by_content=reader.by_content and recipe.views > 0)
+        images = fixed.open(train, "train", views=recipe.views)
+        names = patch.class_names or class_names_in(train)
+        validation = None if val is None else replace(reader, class_names=names).open(val, "val")
+        _check_patch(model, images.images, recipe)
+        training = _Training(
+            backbone=model.fingerprint,
+            config=patch.config,
+            classes=patch.num_classes,
+            train=_labels_sha(images),
+            val="" if validation is None else _labels_sha(validation),
+            recipe=recipe,
             patience=patience,
-        )
-        steps = train_patch(
-            model,
-            features,
-            images,
-            recipe,
-            fabric,
+            class_weights=class_weights,
+            precision=precision,
             seed=seed,
-            objective=_objective(class_weights, images.images.labels, patch.num_classes, place),
-            history=history,
-            on_epoch=None if on_epoch is None else lambda *_: on_epoch(history.epochs[-1]),
-            checkpoint=None if checkpoint is None else Path(checkpoint),
-            identity=content_id(
-                _Training(
-                    backbone=model.fingerprint,
-                    config=patch.config,
-                    classes=patch.num_classes,
-                    train=_labels_sha(images),
-                    val="" if validation is None else _labels_sha(validation),
-                    recipe=recipe,
-                    patience=patience,
-                    class_weights=class_weights,
-                    precision=precision,
-                    seed=seed,
-                )
-            ),
         )
-        history.restore_best()
-        patch.class_names = names
-        val_accuracy = None if answers is None else accuracy_of(*answers(), names_of(patch))
+        with _on_device(model, place):
+            fabric = make_fabric(str(place), precision)
+            store = MemoryStore() if cache is None else TensorStore(root=Path(cache), limit_gb=CACHE_GB)
+            features = PrefixFeatures(model=model, store=store, device=place, dtype=recipe.feature_dtype)
+            _, suffix = model.split_at_first_patch()
+            answers = None if validation is None else _answers(suffix, features.of(validation), place)
+            history = History(
+                suffix if recipe.views else model,
+                epochs=recipe.epochs,
+                measure=None if answers is None else lambda: top1(*answers()),
+                patience=patience,
+            )
+            steps = train_patch(
+                model,
+                features,
+                images,
+                recipe,
+                fabric,
+                seed=seed,
+                objective=_objective(class_weights, images.images.labels, patch.num_classes, place),
+                history=history,
+                on_epoch=None if on_epoch is None else lambda *_: on_epoch(history.epochs[-1]),
+                checkpoint=None if checkpoint is None else Path(checkpoint),
+                identity=content_id(training),
+            )
+            history.restore_best()
+            patch.class_names = names
+            val_accuracy = None if answers is None else accuracy_of(*answers(), names_of(patch))
     model.assert_frozen()
     return FitResult(
         history=tuple(history.epochs),
