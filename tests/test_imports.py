@@ -65,7 +65,10 @@ def test_reports_imports_rows_and_errors_alone() -> None:
     assert [found for found in ours("reports") if found[1].rpartition(".")[0] not in OF_REPORTS] == []
 
 
-@pytest.mark.parametrize("module", ["delta_core", "delta_core.config", "benchmarks.records.rows", "reports.__main__"])
+@pytest.mark.parametrize(
+    "module",
+    ["delta_core", "delta_core.config", "delta_core.training", "benchmarks.records.rows", "reports.__main__"],
+)
 def test_importing_creates_no_files_and_prints_nothing(module: str, tmp_path: Path) -> None:
     script = f"import sys; sys.path.insert(0, {str(ROOT)!r}); import {module}; print('torch' in sys.modules)"
     command = [sys.executable, "-B", "-I", "-c", script]

@@ -80,6 +80,7 @@ def train_module(
     history: History | None = None,
     on_epoch: OnEpoch | None = None,
     checkpoint: Path | None = None,
+    learned: nn.Module | None = None,
     identity: str = "",
 ) -> int:
     """Train `module` (inputs -> logits) on a split; batch order and random views depend on `seed` alone.
@@ -97,6 +98,7 @@ def train_module(
         on_epoch: called after each epoch. Random numbers that it draws do not reach the training.
         checkpoint: file that holds the state after the last finished epoch. If it is there already, training goes on
             from it and ends with the same bits as without the interruption. It is left to the caller to remove.
+        learned: the part of `module` that changes, whose state the checkpoint holds; all of it if not given.
         identity: of this training; a checkpoint of another one is refused.
 
     Returns:
@@ -115,7 +117,7 @@ def train_module(
     torch.manual_seed(seed)  # fresh views are drawn from the default generator
     shuffle = torch.Generator().manual_seed(seed)
     state = LoopState(
-        module=module,
+        module=module if learned is None else learned,
         optimizer=optimizer,
         schedule=schedule,
         shuffle=shuffle,

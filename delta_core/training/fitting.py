@@ -134,7 +134,7 @@ def fit(
             _, suffix = model.split_at_first_patch()
             answers = None if validation is None else _answers(suffix, features.of(validation), place)
             history = History(
-                suffix if recipe.views else model,
+                patch,
                 epochs=recipe.epochs,
                 measure=None if answers is None else lambda: top1(*answers()),
                 patience=patience,

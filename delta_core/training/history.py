@@ -30,9 +30,9 @@ class History:
     a row were not better than it.
 
     Args:
-        module: what is trained.
+        module: what learns.
         epochs: number of epochs of the recipe.
-        measure: top-1 of `module` as it is now on the validation images, in per cent; None without validation.
+        measure: top-1 on the validation images with the module as it is now, in per cent; None without validation.
         patience: None trains all epochs and keeps the last one.
     """
 

@@ -56,6 +56,7 @@ def train_patch(
         history=history,
         on_epoch=on_epoch,
         checkpoint=checkpoint,
+        learned=patch,
         identity=identity,
     )
 

@@ -201,16 +201,29 @@ def test_features_belong_to_the_content_not_to_names_and_sizes(tmp_path: Path) -
     assert differing(cached, trained(folder)) == []
 
 
-def test_views_draw_from_the_seed_alone() -> None:
-    data = pixels_of(7, seed=0)
-    for views in (0, 3):
-        recipe = replace(RECIPE, views=views)
-        states = []
-        for noise in (1, 2):
-            torch.manual_seed(noise)
-            states.append(trained(data, recipe=recipe))
-        assert differing(*states) == []
-        assert differing(states[0], trained(data))
+class OwnTransform(torch.utils.data.Dataset[tuple[Tensor, int]]):
+    """Inputs with a transform that draws."""
+
+    def __len__(self) -> int:
+        return 21
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        return PREPROCESSING.normalise(pixels_of(7, seed=0, size=16)[0][index]) + torch.randn(3, 1, 1), index // 7
+
+
+@pytest.mark.parametrize(
+    ("views", "data"),
+    [(0, pixels_of(7, seed=0)), (3, pixels_of(7, seed=0)), (0, OwnTransform()), (1, OwnTransform())],
+    ids=["fresh", "fixed", "own, fresh", "own, fixed"],
+)
+def test_views_draw_from_the_seed_alone(views: int, data: object, tmp_path: Path) -> None:
+    recipe = replace(RECIPE, views=views)
+    states = []
+    for noise in (1, 2):
+        torch.manual_seed(noise)  # the second time the features of the validation images are there already
+        states.append(trained(data, pixels_of(3, seed=1), recipe=recipe, cache=tmp_path))
+    assert differing(*states) == []
+    assert differing(states[0], trained(data, recipe=recipe, seed=1))
 
 
 # --- interruption ------------------------------------------------------------------------------------------------
@@ -268,6 +281,24 @@ def test_a_checkpoint_of_another_training_is_refused(change: dict[str, object], 
     with pytest.raises(UserError, match=r"of another training .*delete it to start anew") as caught:
         trained(data, **{"recipe": RECIPE3, "checkpoint": checkpoint} | change)
     assert "\n" not in str(caught.value)
+
+
+def test_a_checkpoint_is_of_its_patch_alone(tmp_path: Path) -> None:
+    """What other patches learned in the meantime is not undone."""
+    model = new_model()
+    model.add_patch("other", num_classes=2, config=DeltaConfig.paper(n_modules=2))
+    model.set_patch("pets")
+    chosen = {"recipe": RECIPE3, "device": "cpu", "checkpoint": tmp_path / "state.pt"}
+    with pytest.raises(KeyboardInterrupt):
+        fit(model, pixels_of(7, seed=0), **chosen, on_epoch=stopping_at(2))
+    assert torch.load(tmp_path / "state.pt", weights_only=True)["module"].keys() == model.patch().state_dict().keys()
+    for tensor in model.patch("other").state_dict().values():
+        tensor.fill_(7)
+    model.add_patch("third", num_classes=2)
+    model.set_patch("pets")
+    fit(model, pixels_of(7, seed=0), **chosen)
+    assert all((tensor == 7).all() for tensor in model.patch("other").state_dict().values())
+    assert differing(state_of(model), trained(pixels_of(7, seed=0), recipe=RECIPE3)) == []
 
 
 # --- what a fit leaves alone -------------------------------------------------------------------------------------

@@ -80,6 +80,8 @@ def nothing(_: Path) -> None:
         (nothing, "pets", {"lr": 0}, "--lr is 0"),
         (nothing, "pets", {"image-size": -3}, "image size is -3"),
         (nothing, "pets", {"batch-size": 20, "image-size": 32}, "batches of 20"),
+        (nothing, "pets", {"views": -1}, "--views is -1"),
+        (nothing, "pets", {"patience": 0}, "patience is 0"),
         (nothing, "pets", {"precision": "8"}, "precision '8'"),
         (nothing, "pets", {"device": "cuda:7"}, "device 'cuda:7'"),
         (nothing, "pets", {"out": "a.b"}, "a.b"),
