@@ -3,7 +3,7 @@
 import os
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -24,7 +24,7 @@ from delta_core.training.engine import predict
 from delta_core.training.errors import UserError
 from delta_core.training.fabric import choose_deterministic_kernels, devices_of, to_device
 from delta_core.training.history import Epoch
-from delta_core.training.identity import content_id, derive_seed, weights_identity
+from delta_core.training.identity import NEW_SINCE_RECORDED, content_id, derive_seed, weights_identity
 from delta_core.training.provenance import provenance
 from delta_core.training.recipe import Recipe
 from delta_core.weights import default_weights, is_file, preprocessing_of, weights_name
@@ -41,10 +41,10 @@ class FitSpec:
     """Identity of the images."""
     config: DeltaConfig | None
     recipe: Recipe
-    patience: int | None
-    class_weights: ClassWeights | None
     image_size: int
     seed: int
+    patience: int | None = field(default=None, metadata=NEW_SINCE_RECORDED)
+    class_weights: ClassWeights | None = field(default=None, metadata=NEW_SINCE_RECORDED)
 
     @property
     def run_id(self) -> str:
@@ -110,10 +110,10 @@ def fit_patch(options: FitOptions, listener: Listener) -> Accuracy:
         data=task.sha,
         config=options.config(),
         recipe=recipe,
-        patience=options.patience,
-        class_weights=options.class_weights,
         image_size=preprocessing.image_size,
         seed=options.seed,
+        patience=options.patience,
+        class_weights=options.class_weights,
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(spec.init_seed)

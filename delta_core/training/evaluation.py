@@ -21,7 +21,7 @@ def evaluate(model: DeltaModel, data: Data, *, workers: int = 0) -> Accuracy:
 
     Raises:
         UserError: for data that do not fit the patch, or an image that cannot be read.
-        DeltaError: if no patch is active.
+        DeltaError: if no patch is active, or neither it nor the net says how images become inputs.
     """
     split = data_reader(model, workers=workers).open(data, "test").images
     device = next(model.backbone.parameters()).device

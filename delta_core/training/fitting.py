@@ -95,7 +95,7 @@ def fit(
 
     Raises:
         UserError: for data, recipe or device that cannot be used, or a checkpoint of another training.
-        DeltaError: if no patch is active.
+        DeltaError: if no patch is active, or neither it nor the net says how images become inputs.
         DivergedError: when the loss is NaN or infinite.
         FrozenError: if the backbone changed.
     """

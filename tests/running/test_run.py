@@ -413,7 +413,7 @@ BAD_INPUT = {
     "epochs": (("table2", "--epochs", "-1"), "epochs"),
     "no epochs": (("table2", "--epochs", "0"), "epochs"),
     "workers": (("table2", "--workers", "-1"), "workers"),
-    "image size": (("table2", *LOCAL, "--image-size", "-5"), "image-size"),
+    "image size": (("table2", *LOCAL, "--image-size", "-5"), "image size is -5"),
     "precision": (("table2", "--precision", "odd"), "precision"),
     "views": (("table2", "--views", "-1"), "--views is -1"),
     "cache size": (("table2", "--cache-gb", "-0.5"), "--cache-gb is -0.5"),
