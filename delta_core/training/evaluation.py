@@ -7,6 +7,7 @@ from delta_core.training.data.labelled import Data, DataReader
 from delta_core.training.data.splits import eval_batches
 from delta_core.training.engine import predict
 from delta_core.training.errors import UserError
+from delta_core.training.fabric import torch_state_kept
 from delta_core.weights import preprocessing_of
 
 
@@ -23,9 +24,11 @@ def evaluate(model: DeltaModel, data: Data, *, workers: int = 0) -> Accuracy:
         UserError: for data that do not fit the patch, or an image that cannot be read.
         DeltaError: if no patch is active, or neither it nor the net says how images become inputs.
     """
-    split = data_reader(model, workers=workers).open(data, "test").images
     device = next(model.backbone.parameters()).device
-    return accuracy_of(predict(model, eval_batches(split, device)), split.labels, names_of(model.patch()))
+    with torch_state_kept():
+        split = data_reader(model, workers=workers).open(data, "test").images
+        logits = predict(model, eval_batches(split, device))
+    return accuracy_of(logits, split.labels, names_of(model.patch()))
 
 
 def data_reader(model: DeltaModel, *, workers: int, by_content: bool = False) -> DataReader:

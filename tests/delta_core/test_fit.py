@@ -330,7 +330,10 @@ def test_the_base_answers_as_before_and_other_patches_stay(net: Callable[[], nn.
 def test_the_state_of_torch_is_as_before(views: int) -> None:
     torch.manual_seed(4)
     before = torch.get_rng_state(), torch.are_deterministic_algorithms_enabled()
-    trained(pixels_of(4, seed=0), recipe=replace(RECIPE, views=views), seed=7)
+    model = new_model()
+    torch.manual_seed(4)  # a new patch draws
+    trained(pixels_of(4, seed=0), model=model, recipe=replace(RECIPE, views=views), seed=7)
+    evaluate(model, pixels_of(4, seed=1))
     with pytest.raises(UserError):
         trained((torch.zeros(2, 3, 8, 8, dtype=torch.uint8), torch.tensor([0, 9])))
     assert torch.equal(before[0], torch.get_rng_state())
