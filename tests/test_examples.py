@@ -9,11 +9,20 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PROMISED = {
+    "fit_a_patch.py": "classes 0, 1, 2, 3, 4, 5, 6, 7, 8, 9",
     "new_method.py": "base bit-identical: True",
     "new_block_type.py": "torch.Size([2, 5])",
     "patch_a_timm_model.py": "base logits bit-identical: True",
     "ten_tasks_one_backbone.py": "10 tasks in one pass",
 }
+
+
+def test_the_script_of_the_docs_is_the_example() -> None:
+    page = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
+    lines = page.split("```python\n")[1].split("```")[0].strip().splitlines()
+    example = (ROOT / "docs" / "examples" / "fit_a_patch.py").read_text(encoding="utf-8")
+    assert len(lines) <= 15
+    assert [line for line in lines if line and line.strip() not in example] == []
 
 
 @pytest.mark.parametrize("example", sorted((ROOT / "docs" / "examples").glob("*.py")), ids=lambda path: path.stem)

@@ -133,7 +133,14 @@ def test_what_needs_mmengine_is_imported_by_configs_alone() -> None:
 
 @pytest.mark.parametrize(
     "module",
-    ["delta_core", "delta_core.config", "benchmarks.records.rows", "benchmarks.methods.listing", "reports.__main__"],
+    [
+        "delta_core",
+        "delta_core.config",
+        "delta_core.training",
+        "benchmarks.records.rows",
+        "benchmarks.methods.listing",
+        "reports.__main__",
+    ],
 )
 def test_importing_creates_no_files_prints_nothing_and_needs_no_torch(module: str, tmp_path: Path) -> None:
     script = f"import sys; sys.path.insert(0, {str(ROOT)!r}); import {module}; print('torch' in sys.modules)"

@@ -9,9 +9,9 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from delta_core.training.data.folders import folder_identity, in_memory_if_small
+from delta_core.training.data.folders import folder_identity
 from delta_core.training.data.image_files import read_image
-from delta_core.training.data.splits import LazySplit, Split, TaskData
+from delta_core.training.data.splits import LazySplit, Split, TaskData, in_memory_if_small
 from delta_core.training.errors import UserError
 from delta_core.weights import Preprocessing
 

@@ -22,7 +22,7 @@ from benchmarks.methods.base import EVAL_SPLITS, Cell, Method, Outcome, new_head
 from benchmarks.methods.frozen import base_after
 from delta_core import backbone_fingerprint
 from delta_core.families import base_head, feature_size, pool
-from delta_core.training.engine import fit
+from delta_core.training.engine import train_module
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +42,7 @@ class AdaptedMethod(Method):
         started = time.perf_counter()
         backbone = cell.new_backbone()
         model = AdaptedNet(backbone, self.adapt, cell.task.classes, seed=cell.init_seed)
-        steps = fit(model, model.head, cell.task.train, self.recipe, cell.fabric, seed=cell.order_seed)
+        steps = train_module(model, model.head, cell.task.train, self.recipe, cell.fabric, seed=cell.order_seed)
         train_s = time.perf_counter() - started
         model.eval()
         task = tuple(cell.measure_task(model, split) for split in EVAL_SPLITS)

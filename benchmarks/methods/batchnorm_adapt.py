@@ -70,15 +70,15 @@ class BatchNormAdapt(Method):
             model.add_patch(TASK, num_classes=cell.task.classes, config=None)
         features = PrefixFeatures(
             model=model,
-            task=cell.task,
             store=cell.store,
             device=cell.fabric.device,
             dtype=self.recipe.feature_dtype,
         )
-        steps = train_patch(model, features, self.recipe, cell.fabric, seed=cell.order_seed)
+        steps = train_patch(model, features, cell.task.named("train"), self.recipe, cell.fabric, seed=cell.order_seed)
         train_s = time.perf_counter() - started
         _, head = model.split_at_first_patch()
-        seen = replace(cell, task=replace(cell.task, val=features.of("val"), test=features.of("test")))
+        val, test = (features.of(cell.task.named(part)) for part in EVAL_SPLITS)
+        seen = replace(cell, task=replace(cell.task, val=val, test=test))
         task = tuple(seen.measure_task(head, split) for split in EVAL_SPLITS)
         base, equal = base_after(cell, backbone)
         return Outcome(

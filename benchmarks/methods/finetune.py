@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from benchmarks.methods.base import EVAL_SPLITS, Cell, Measurement, Method, Outcome, new_head
 from delta_core import backbone_fingerprint
 from delta_core.families import base_head, feature_size, pool
-from delta_core.training.engine import fit
+from delta_core.training.engine import train_module
 from delta_core.training.recipe import Recipe
 
 
@@ -33,7 +33,7 @@ def train_all(cell: Cell, recipe: Recipe) -> tuple[FineTuned, int, float]:
     """Fine-tune a fresh copy of the backbone; returns model, optimiser steps and seconds."""
     started = time.perf_counter()
     model = FineTuned(cell.new_backbone(), cell.task.classes, seed=cell.init_seed)
-    steps = fit(model, model.head, cell.task.train, recipe, cell.fabric, seed=cell.order_seed)
+    steps = train_module(model, model.head, cell.task.train, recipe, cell.fabric, seed=cell.order_seed)
     model.eval()
     return model, steps, time.perf_counter() - started
 

@@ -2,19 +2,17 @@
 
 import time
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import nn
 
 from benchmarks.methods.base import EVAL_SPLITS, Cell, Measurement, Outcome
 from delta_core import DeltaConfig, DeltaModel, backbone_fingerprint
+from delta_core.training.data.splits import Part, Split
 from delta_core.training.patch import train_patch
 from delta_core.training.prefix_features import PrefixFeatures
 from delta_core.training.recipe import Recipe
-
-if TYPE_CHECKING:
-    pass
 
 TASK = "task"
 
@@ -31,14 +29,17 @@ class Trained:
     model: DeltaModel
     """With the patch active."""
     features: PrefixFeatures
-    """The cell's task as the suffix sees it."""
     suffix: nn.Module
     steps: int
     train_s: float
 
+    def features_of(self, part: Part) -> Split:
+        """A split of the cell's task as the suffix sees it."""
+        return self.features.of(self.cell.task.named(part))
+
     def measure(self, suffix: nn.Module, **where: Any) -> tuple[Measurement, ...]:
         """Top-1 of the patched part of a net on the task's held-out and test images."""
-        task = replace(self.cell.task, val=self.features.of("val"), test=self.features.of("test"))
+        task = replace(self.cell.task, val=self.features_of("val"), test=self.features_of("test"))
         seen = replace(self.cell, task=task)
         return tuple(seen.measure_task(suffix, split, **where) for split in EVAL_SPLITS)
 
@@ -59,10 +60,8 @@ def train_cell(cell: Cell, config: DeltaConfig | None, recipe: Recipe) -> Traine
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(cell.init_seed)
         model.add_patch(TASK, num_classes=cell.task.classes, config=config)
-    features = PrefixFeatures(
-        model=model, task=cell.task, store=cell.store, device=cell.fabric.device, dtype=recipe.feature_dtype
-    )
-    steps = train_patch(model, features, recipe, cell.fabric, seed=cell.order_seed)
+    features = PrefixFeatures(model=model, store=cell.store, device=cell.fabric.device, dtype=recipe.feature_dtype)
+    steps = train_patch(model, features, cell.task.named("train"), recipe, cell.fabric, seed=cell.order_seed)
     _, suffix = model.split_at_first_patch()
     train_s = time.perf_counter() - started
     return Trained(cell=cell, model=model, features=features, suffix=suffix, steps=steps, train_s=train_s)

@@ -11,7 +11,7 @@ from benchmarks.methods.base import EVAL_SPLITS, Cell, Measurement, Method, Outc
 from benchmarks.methods.finetune import FineTuned
 from benchmarks.nets.full_size import backbone_params, delta_params
 from delta_core import DeltaConfig, DeltaModel, JointDelta, backbone_fingerprint
-from delta_core.training.engine import fit
+from delta_core.training.engine import train_module
 
 TOP5_FROM_CLASSES = 50
 """Tasks with at least so many classes are measured in top-5 as well (Table 13: ImageNet)."""
@@ -35,7 +35,7 @@ class Scratch(Method):
         started = time.perf_counter()
         net = self._net(cell)
         head: nn.Module = net.head
-        steps = fit(net, head, cell.task.train, self.recipe, cell.fabric, seed=cell.order_seed)
+        steps = train_module(net, head, cell.task.train, self.recipe, cell.fabric, seed=cell.order_seed)
         net.eval()
         train_s = time.perf_counter() - started
         in_head = sum(parameter.numel() for parameter in head.parameters())

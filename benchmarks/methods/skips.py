@@ -103,7 +103,7 @@ class DeltaGates(DeltaNetworks):
         """Train a patch, measure it, then again with every gate fixed at its mean over the training images."""
         trained = train_cell(cell, self.config, self.recipe)
         outcome = outcome_of(trained)
-        test = eval_batches(trained.features.of("test"), cell.fabric.device)
+        test = eval_batches(trained.features_of("test"), cell.fabric.device)
         gates = gate_statistics(trained.model, gates_of(trained.model, trained.suffix, test), cell.task.test.labels)
         control = (*_mean_gates(trained, self.recipe.views), *_base_again(cell, outcome))
         control = tuple(replace(found, variant=self.variant + MEAN_GATES) for found in control)
@@ -130,7 +130,7 @@ class DeltaArm(DeltaNetworks):
 def _mean_gates(trained: Trained, views: int) -> tuple[Measurement, ...]:
     """Accuracy with gates fixed at their mean over the training images as they were trained on."""
     cell, model = trained.cell, trained.model
-    train, run = (trained.features.of("train"), trained.suffix) if views else (cell.task.train, model)
+    train, run = (trained.features_of("train"), trained.suffix) if views else (cell.task.train, model)
     with torch.random.fork_rng(devices=[]):
         gates = gates_of(model, run, eval_batches(train, cell.fabric.device))
     _, suffix = with_mean_gates(model, gates).split_at_first_patch()

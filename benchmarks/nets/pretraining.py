@@ -19,7 +19,7 @@ from benchmarks.records.rows import Row
 from delta_core import backbone_fingerprint
 from delta_core.families import base_head
 from delta_core.training.data.splits import eval_batches
-from delta_core.training.engine import fit, predict, top1
+from delta_core.training.engine import predict, top1, train_module
 from delta_core.training.errors import UserError
 from delta_core.training.fabric import make_fabric, to_device
 from delta_core.training.identity import canonical_json, content_id, derive_seed
@@ -63,7 +63,7 @@ def pretrain(spec: BaseSpec, env: Env) -> list[Row]:
     net = slim_backbone(spec.architecture, num_classes=data.classes)
     net = to_device(net, fabric.device)
     head = base_head(net)
-    steps = fit(net, head, data.train, spec.recipe, fabric, seed=derive_seed("order", spec.task, spec.seed))
+    steps = train_module(net, head, data.train, spec.recipe, fabric, seed=derive_seed("order", spec.task, spec.seed))
     net.eval()
     train_s = time.perf_counter() - started
     values = {

@@ -22,7 +22,7 @@ from benchmarks.worlds.recipes import Recipes, local_recipes
 from delta_core import DeltaConfig, DeltaModel
 from delta_core.training.data.folders import load_image_folder
 from delta_core.training.data.splits import TaskData, eval_batches
-from delta_core.training.engine import fit, predict, top1
+from delta_core.training.engine import predict, top1, train_module
 from delta_core.training.errors import UserError
 from delta_core.training.patch import train_patch
 from delta_core.training.prefix_features import PrefixFeatures
@@ -134,7 +134,9 @@ def _curve(kind: Kind, architecture: str, weights: str, data: TaskData, seed: in
 
     if kind in PEERS:
         tuned, peer_recipe = _peer(kind, net, data.classes, seed, recipes)
-        fit(tuned, tuned.head, data.train, peer_recipe, fabric, seed=seed, on_epoch=watch(lambda: top1_of(tuned)))
+        train_module(
+            tuned, tuned.head, data.train, peer_recipe, fabric, seed=seed, on_epoch=watch(lambda: top1_of(tuned))
+        )
         return points
     model = DeltaModel(net)
     torch.manual_seed(seed)
@@ -142,8 +144,9 @@ def _curve(kind: Kind, architecture: str, weights: str, data: TaskData, seed: in
     recipe = recipes.delta if kind == "delta" else recipes.head
     with tempfile.TemporaryDirectory() as folder:
         store = TensorStore(root=Path(folder), limit_gb=10)
-        features = PrefixFeatures(model=model, task=data, store=store, device=fabric.device, dtype="float32")
-        train_patch(model, features, recipe, fabric, seed=seed, on_epoch=watch(lambda: top1_of(model)))
+        features = PrefixFeatures(model=model, store=store, device=fabric.device, dtype="float32")
+        on_epoch = watch(lambda: top1_of(model))
+        train_patch(model, features, data.named("train"), recipe, fabric, seed=seed, on_epoch=on_epoch)
     return points
 
 

@@ -32,7 +32,7 @@ def _card(file: PatchFile, record: TrainingRecord) -> str:
 A patch that makes a frozen `{file.architecture}` tell {file.num_classes} classes apart. It adds {_what(file.config)}
 and changes nothing in the net itself: with the patch off the net answers as before, bit for bit.
 
-**{percent:.2f} % of {record.test_images} images right** ({record.test_right}), after the last epoch.
+**{percent:.2f} % of {record.test_images} images right** ({record.test_right}), after epoch {record.kept_epoch}.
 
 | | |
 |---|---|
@@ -77,10 +77,10 @@ print(patch.class_names[probabilities.argmax()], probabilities.max().item())
 
 ## How it was trained
 
-{recipe.epochs} epochs ({record.steps} steps of {recipe.batch_size} images) in {record.train_s:.0f} s on
+{record.epochs_run} epochs ({record.steps} steps of {recipe.batch_size} images) in {record.train_s:.0f} s on
 {origin["device"]}, {origin["precision"]}. AdamW with a peak learning rate of {recipe.lr:g} (head {recipe.head_lr:g}),
-weight decay {recipe.weight_decay:g}, gradients clipped at {recipe.clip_norm:g}, seed {record.seed}, one fixed view of
-each image. The last epoch is the one kept. Validation top-1: {record.val_top1:.2f} %.
+weight decay {recipe.weight_decay:g}, gradients clipped at {recipe.clip_norm:g}, seed {record.seed}. {_how(record)}
+Validation top-1: {record.val_top1:.2f} %.
 
 ## The base stayed frozen
 
@@ -103,6 +103,20 @@ def _what(config: DeltaConfig | None) -> str:
         return "a new head"
     modules = "one Delta-module" if config.n_modules == 1 else f"{config.n_modules} Delta-modules"
     return f"{modules} on the last blocks, a BatchNorm for each, and a new head"
+
+
+def _how(record: TrainingRecord) -> str:
+    """Views, class weights and which epoch was kept, in whole sentences."""
+    views = record.recipe.views
+    seen = {0: "A fresh random crop of each image in every epoch.", 1: "One fixed view of each image."}
+    weighted = " Classes weigh in the loss as if they had equally many images." if record.class_weights else ""
+    kept = f"The last epoch is the one kept, of {record.recipe.epochs}."
+    if record.patience is not None:
+        kept = (
+            f"Epoch {record.kept_epoch}, the best on the validation images, is the one kept; training was to end after "
+            f"{record.recipe.epochs} epochs, or {record.patience} without a better one."
+        )
+    return f"{seen.get(views, f'{views} fixed random crops of each image.')}{weighted} {kept}"
 
 
 def _without_head(file: PatchFile) -> int:

@@ -10,7 +10,6 @@ from typing import Annotated
 import torch
 import tyro
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from delta_core import DeltaError
 from delta_core.tool.base import find_patches, open_files, put_on
@@ -23,6 +22,7 @@ from delta_core.tool.predict import predict_images
 from delta_core.training.engine import DivergedError
 from delta_core.training.errors import UserError
 from delta_core.training.fabric import devices_of, to_device
+from delta_core.training.progress import RichProgress
 
 Arch = Annotated[str | None, tyro.conf.arg(help="Architecture, where the patch does not say or says it wrongly.")]
 Weights = Annotated[str | None, tyro.conf.arg(help="Weights of the net, where they were a file: its path.")]
@@ -49,17 +49,9 @@ def main() -> None:
 
 def fit(options: tyro.conf.OmitArgPrefixes[FitOptions]) -> int:
     """Train a patch on a folder of images and write it as a folder."""
-    console = _console()
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress:
-        bar = progress.add_task("epochs", total=None)
-
-        def on_epoch(epoch: int, epochs: int, loss: float, val_top1: float) -> None:
-            progress.update(bar, completed=epoch, total=epochs)
-            _print(console, f"epoch {epoch}/{epochs}  loss {loss:.4f}  validation {val_top1:.2f} %")
-
-        accuracy = fit_patch(options, Listener(say=lambda line: _print(console, line), on_epoch=on_epoch))
-    _print(console, f"{accuracy} right, base net bit-identical. Patch, card and picture are in {options.out}.")
+    with RichProgress() as progress:
+        accuracy = fit_patch(options, Listener(say=progress.say, on_epoch=progress))
+    progress.say(f"{accuracy} right, base net bit-identical. Patch, card and picture are in {options.out}.")
     return 0
 
 

@@ -11,21 +11,21 @@ from torch.utils.data import Subset
 from delta_core.training.data.folders import (
     check_classes,
     check_image_folder,
+    class_indices,
     folder_identity,
+    has_splits,
     held_out,
-    in_memory_if_small,
     load_image_folder,
 )
 from delta_core.training.data.image_files import ClassFolders, class_folders
-from delta_core.training.data.splits import LazySplit, Split, TaskData
+from delta_core.training.data.labelled import split_folder
+from delta_core.training.data.splits import LazySplit, Split, TaskData, in_memory_if_small, seen_in_views
 from delta_core.training.errors import UserError
 from delta_core.training.identity import derive_seed
 from delta_core.weights import Preprocessing
 
 HELD_OUT = 0.2
 """Share of each class that is held out of a folder without splits."""
-
-SPLITS = ("train", "val", "test")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,22 +44,29 @@ def check_photos(root: Path) -> None:
         raise UserError(
             f"Image folder {str(root)!r} does not exist; give a folder with one folder of images per class."
         )
-    if _has_splits(root):
+    if has_splits(root):
         check_image_folder(root)
     else:
         check_classes(root)
 
 
-def load_photos(root: Path, preprocessing: Preprocessing) -> Photos:
-    """Open the images of a folder as one fixed view each.
+def load_photos(root: Path, preprocessing: Preprocessing, *, views: int = 1, choosing: bool = False) -> Photos:
+    """Open the images of a folder.
+
+    Args:
+        root: the folder.
+        preprocessing: resize, crop and normalisation.
+        views: of each training image, as `Recipe.views`; of all others there is one.
+        choosing: whether something is chosen on validation images, which must then be others than those that accuracy
+            is measured on.
 
     Raises:
         UserError: if the layout is wrong or an image cannot be read.
     """
     check_photos(root)
     name = root.resolve().name
-    if _has_splits(root):
-        task = load_image_folder(name, root, preprocessing, views=1)
+    if has_splits(root):
+        task = load_image_folder(name, root, preprocessing, views=views)
         measured = "test" if (root / "test").is_dir() else "val"
         drawn = "" if (root / "val").is_dir() and measured == "test" else ", which are held out of train/"
         return Photos(
@@ -73,19 +80,28 @@ def load_photos(root: Path, preprocessing: Preprocessing) -> Photos:
     kept, held = _held_out(images, sha)
     if not len(held):
         raise UserError(f"{root} has one image of each class; at least two are needed to hold one out.")
-    test = _split(images, held, preprocessing)
+    val, others = held, ""
+    if choosing:
+        labels = torch.tensor(images.targets)[kept]
+        rest, chosen = held_out(labels, seed=derive_seed("val", sha))
+        if not len(chosen):
+            raise UserError(f"{root} has two images of each class at most; early stopping needs a third to choose on.")
+        kept, val = kept[rest], kept[chosen]
+        others = f" When to stop is chosen on {len(val)} others."
     return Photos(
         class_names=tuple(images.classes),
         task=TaskData(
             name=name,
             classes=len(images.classes),
             sha=sha,
-            train=_split(images, kept, preprocessing),
-            val=test,
-            test=test,
+            train=seen_in_views(
+                _lazy(images, kept, preprocessing), views, task=name, keep=lambda view: in_memory_if_small(view, views)
+            ),
+            val=in_memory_if_small(_lazy(images, val, preprocessing)),
+            test=in_memory_if_small(_lazy(images, held, preprocessing)),
         ),
         splits=f"There is no train/ and test/ inside, so {len(held)} of {len(images)} images are held out, some of "
-        "each class; accuracy is measured on them and nothing is chosen on them.",
+        f"each class; accuracy is measured on them and nothing is chosen on them.{others}",
     )
 
 
@@ -104,36 +120,14 @@ def load_evaluation(
     Raises:
         UserError: if the folder holds no images, or classes that the patch does not know.
     """
-    if not root.is_dir():
-        raise UserError(
-            f"Image folder {str(root)!r} does not exist; give a folder with one folder of images per class."
-        )
-    part = next((part for part in ("test", "val") if (root / part).is_dir()), None) if _has_splits(root) else None
-    folder = root / part if part else root
-    strange = sorted(set(check_classes(folder)) - set(class_names))
-    if strange:
-        raise UserError(
-            f"{folder} holds the class {strange[0]!r}, which the patch does not know; "
-            f"it knows {', '.join(sorted(class_names)[:5])}{', ...' if len(class_names) > 5 else ''}."
-        )
+    folder = split_folder(root, "test")
+    indices = class_indices(folder, check_classes(folder), class_names)
     images = ClassFolders(folder)
-    if part is None and folder_identity(root) == trained_on:
+    if folder == root and folder_identity(root) == trained_on:
         index, which = _held_out(images, trained_on)[1], f"images of {root} that were held out in training"
     else:
         index, which = torch.arange(len(images)), f"images of {folder}"
-    indices = [class_names.index(name) for name in images.classes]
-    return _split(images, index, preprocessing, classes=indices), which
-
-
-def _check_exists(root: Path) -> None:
-    if not root.is_dir():
-        raise UserError(f"Image folder {str(root)!r} does not exist; give one that holds a folder of images per class.")
-
-
-def _has_splits(root: Path) -> bool:
-    """Whether the folders inside are splits, not classes: `train` may be one beside `bus` and `car`."""
-    names = set(class_folders(root))
-    return bool(names) and (names <= set(SPLITS) or ("train" in names and not names.isdisjoint({"test", "val"})))
+    return in_memory_if_small(_lazy(images, index, preprocessing, classes=indices)), which
 
 
 def _held_out(images: ClassFolders, sha: str) -> tuple[Tensor, Tensor]:
@@ -141,16 +135,14 @@ def _held_out(images: ClassFolders, sha: str) -> tuple[Tensor, Tensor]:
     return held_out(torch.tensor(images.targets), seed=derive_seed("held out", sha), fraction=HELD_OUT)
 
 
-def _split(
+def _lazy(
     images: ClassFolders, index: Tensor, preprocessing: Preprocessing, *, classes: Sequence[int] | None = None
-) -> Split:
+) -> LazySplit:
     """A part of a folder; `classes` maps the folder's class indices to those of a patch."""
     labels = torch.tensor(images.targets)[index]
-    return in_memory_if_small(
-        LazySplit(
-            images=Subset(images, index.tolist()),
-            labels=labels if classes is None else torch.tensor(classes)[labels],
-            transform=preprocessing.resize_and_crop(),
-            preprocessing=preprocessing,
-        )
+    return LazySplit(
+        images=Subset(images, index.tolist()),
+        labels=labels if classes is None else torch.tensor(classes)[labels],
+        transform=preprocessing.resize_and_crop(),
+        preprocessing=preprocessing,
     )

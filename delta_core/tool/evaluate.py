@@ -6,13 +6,13 @@ from pathlib import Path
 import torch
 
 from delta_core.patch import Patch
-from delta_core.tool.accuracy import Accuracy, accuracy_of
 from delta_core.tool.base import open_files, put_on
 from delta_core.tool.data import load_evaluation
-from delta_core.tool.predict import class_names_of
 from delta_core.tool.record import read_data_sha
+from delta_core.training.accuracy import Accuracy, accuracy_of
 from delta_core.training.data.splits import eval_batches
 from delta_core.training.engine import predict
+from delta_core.training.evaluation import names_of
 from delta_core.training.fabric import devices_of, to_device
 from delta_core.weights import preprocessing_of
 
@@ -44,7 +44,7 @@ def evaluate_patch(
     model = put_on(net, [patch], architecture=architecture, weights=weights)
     loaded = model.patches[str(model.active_patch)]
     assert isinstance(loaded, Patch)
-    names = class_names_of(loaded)
+    names = names_of(loaded)
     split, which = load_evaluation(folder, names, loaded.preprocessing or view, trained_on=read_data_sha(patch))
     accuracy = accuracy_of(predict(model, eval_batches(split, on)), split.labels, names)
     with model.disable_patches():

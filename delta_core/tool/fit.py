@@ -2,34 +2,31 @@
 
 import os
 import shutil
-import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from torch import nn
 
-from delta_core import DeltaConfig, DeltaModel, FrozenError, backbone_fingerprint, save_patch
+from delta_core import DeltaConfig, DeltaModel, FrozenError, backbone_fingerprint, save_patch, training
 from delta_core.patch import check_patch_name
 from delta_core.patch_io import JSON_NAME
-from delta_core.tool.accuracy import Accuracy, accuracy_of
 from delta_core.tool.base import open_net
 from delta_core.tool.card import write_card
 from delta_core.tool.confusion import draw_confusion
 from delta_core.tool.data import check_photos, load_photos
 from delta_core.tool.options import FitOptions
 from delta_core.tool.record import TrainingRecord
+from delta_core.training.accuracy import Accuracy
+from delta_core.training.class_weights import ClassWeights
 from delta_core.training.data.splits import eval_batches
-from delta_core.training.engine import predict, top1
+from delta_core.training.engine import predict
 from delta_core.training.errors import UserError
-from delta_core.training.fabric import devices_of, make_fabric, to_device
-from delta_core.training.identity import content_id, derive_seed, weights_identity
-from delta_core.training.patch import train_patch
-from delta_core.training.prefix_features import PrefixFeatures
+from delta_core.training.fabric import choose_deterministic_kernels, devices_of, to_device
+from delta_core.training.history import Epoch
+from delta_core.training.identity import NEW_SINCE_RECORDED, content_id, derive_seed, weights_identity
 from delta_core.training.provenance import provenance
 from delta_core.training.recipe import Recipe
-from delta_core.training.tensor_store import CACHE_GB, TensorStore
 from delta_core.weights import default_weights, is_file, preprocessing_of, weights_name
 
 
@@ -46,6 +43,8 @@ class FitSpec:
     recipe: Recipe
     image_size: int
     seed: int
+    patience: int | None = field(default=None, metadata=NEW_SINCE_RECORDED)
+    class_weights: ClassWeights | None = field(default=None, metadata=NEW_SINCE_RECORDED)
 
     @property
     def run_id(self) -> str:
@@ -72,8 +71,7 @@ class Listener:
     """Who is told how the training goes."""
 
     say: Callable[[str], None]
-    on_epoch: Callable[[int, int, float, float], None]
-    """Epoch, number of epochs, mean training loss, validation top-1 in per cent."""
+    on_epoch: Callable[[Epoch], None]
 
 
 def fit_patch(options: FitOptions, listener: Listener) -> Accuracy:
@@ -87,22 +85,24 @@ def fit_patch(options: FitOptions, listener: Listener) -> Accuracy:
         FrozenError: if the base did not stay as it was (never, by construction).
     """
     options.check()
+    recipe = options.recipe()
     out = options.out.resolve()
     check_output(out)
     check_photos(options.folder)
-    fabric = make_fabric(devices_of(options.device)[0], options.precision)
+    device = torch.device(devices_of(options.device)[0])
+    choose_deterministic_kernels(device.type)
     # `default` is another net in another version of timm: the patch must name the weights themselves.
     weights = default_weights(options.arch) if options.weights == "default" else options.weights
-    net = to_device(open_net(options.arch, weights), fabric.device)
+    net = to_device(open_net(options.arch, weights), device)
     preprocessing = preprocessing_of(net, options.image_size)
     model = DeltaModel(net, architecture=options.arch, weights=weights_name(weights))
-    photos = load_photos(options.folder, preprocessing)
+    choosing = options.patience is not None
+    photos = load_photos(options.folder, preprocessing, views=recipe.views, choosing=choosing)
     task = photos.task
     listener.say(
         f"{len(photos.class_names)} classes, {len(task.train.labels)} images to train on. {photos.splits} "
         f"Input: {preprocessing}."
     )
-    recipe = options.recipe()
     spec = FitSpec(
         architecture=options.arch,
         weights=weights_identity(Path(weights)) if is_file(weights) else weights,
@@ -112,6 +112,8 @@ def fit_patch(options: FitOptions, listener: Listener) -> Accuracy:
         recipe=recipe,
         image_size=preprocessing.image_size,
         seed=options.seed,
+        patience=options.patience,
+        class_weights=options.class_weights,
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(spec.init_seed)
@@ -122,38 +124,30 @@ def fit_patch(options: FitOptions, listener: Listener) -> Accuracy:
             class_names=photos.class_names,
             preprocessing=preprocessing,
         )
-    _check_step(model, preprocessing.image_size, len(task.train.labels), recipe.batch_size)
-
     with model.disable_patches():  # no patch runs: these are the logits of the net as it was opened
-        base_before = predict(model, eval_batches(task.test, fabric.device))
+        base_before = predict(model, eval_batches(task.test, device))
     partial = out.with_name(f".{out.name}.partial")
     checkpoint = partial / f"{spec.run_id}.pt"
     if checkpoint.exists():
         listener.say(f"Going on from {checkpoint}.")
-    features = PrefixFeatures(
-        model=model,
-        task=task,
-        store=TensorStore(root=partial / "features", limit_gb=CACHE_GB),
-        device=fabric.device,
-        dtype=recipe.feature_dtype,
-    )
-    validate = _validation(model, features)
-    started = time.perf_counter()
-    epochs = recipe.epochs
-    steps = train_patch(
+    result = training.fit(
         model,
-        features,
-        recipe,
-        fabric,
+        task.named("train"),
+        task.named("val"),
+        recipe=recipe,
+        patience=options.patience,
+        class_weights=options.class_weights,
+        cache=partial / f"{spec.run_id}.features",
+        device=str(device),
+        precision=options.precision,
         seed=spec.order_seed,
-        on_epoch=lambda epoch, loss: listener.on_epoch(epoch, epochs, loss, validate()),
+        on_epoch=listener.on_epoch,
         checkpoint=checkpoint,
     )
-    train_s = time.perf_counter() - started
-
-    accuracy = accuracy_of(predict(model, eval_batches(task.test, fabric.device)), task.test.labels, photos.class_names)
+    assert result.val_accuracy is not None
+    accuracy = training.evaluate(model, task.named("test"))
     with model.disable_patches():
-        base_after = predict(model, eval_batches(task.test, fabric.device))
+        base_after = predict(model, eval_batches(task.test, device))
     if not torch.equal(base_before, base_after):
         raise FrozenError("The base net's logits changed during training; the patch was not saved.")
     record = TrainingRecord(
@@ -163,18 +157,22 @@ def fit_patch(options: FitOptions, listener: Listener) -> Accuracy:
         splits=photos.splits,
         train_images=len(task.train.labels),
         val_images=len(task.val.labels),
-        val_top1=validate(),
+        val_top1=result.val_accuracy.top1,
         test_images=accuracy.images,
         test_right=accuracy.right,
         by_class=tuple((each.name, each.right, each.images) for each in accuracy.by_class()),
         recipe=recipe,
+        patience=options.patience,
+        class_weights=options.class_weights,
+        epochs_run=len(result.history),
+        kept_epoch=result.kept_epoch,
         seed=options.seed,
-        steps=steps,
-        train_s=train_s,
+        steps=result.steps,
+        train_s=result.seconds,
         fingerprint_before=model.fingerprint,
         fingerprint_after=backbone_fingerprint(model.backbone),
         base_logits_equal=True,
-        origin=provenance(fabric.device, options.precision),
+        origin=provenance(device, options.precision),
     )
     _write(model, accuracy, record, out, partial)
     return accuracy
@@ -188,30 +186,6 @@ def check_output(out: Path) -> None:
     existing = next(parent for parent in out.parents if parent.exists())
     if not existing.is_dir() or not os.access(existing, os.W_OK):
         raise UserError(f"{str(out)!r} cannot be written into {str(existing)!r}; give another -o.")
-
-
-def _check_step(model: DeltaModel, size: int, images: int, batch_size: int) -> None:
-    """Raise UserError where the input is too small for the net, or a batch too small for a BatchNorm."""
-    parameter = next(model.backbone.parameters())
-    try:
-        with torch.no_grad():
-            features = model.eval().forward_features(parameter.new_zeros(1, 3, size, size))
-    except RuntimeError as error:
-        raise UserError(f"--image-size {size} is too small for {model.architecture}; choose a larger one.") from error
-    batch_of_one = images % batch_size == 1 or batch_size == 1
-    has_norm = any(isinstance(module, nn.BatchNorm2d) for module in model.patches.modules())
-    if batch_of_one and has_norm and features.shape[-2:].numel() == 1:
-        raise UserError(
-            f"With {images} images and --batch-size {batch_size} a batch of one image is left, too few for a BatchNorm "
-            f"at {size} px; choose another --batch-size or a larger --image-size."
-        )
-
-
-def _validation(model: DeltaModel, features: PrefixFeatures) -> Callable[[], float]:
-    """A function that measures the patch as it is now on the validation images."""
-    split = features.of("val")
-    _, suffix = model.split_at_first_patch()
-    return lambda: top1(predict(suffix, eval_batches(split, features.device)), split.labels)
 
 
 def _write(model: DeltaModel, accuracy: Accuracy, record: TrainingRecord, out: Path, partial: Path) -> None:

@@ -9,10 +9,10 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from delta_core import DeltaModel
-from delta_core.tool.predict import class_names_of
 from delta_core.training.data.image_files import read_image
 from delta_core.training.data.splits import channels_last
 from delta_core.training.errors import UserError
+from delta_core.training.evaluation import names_of
 from delta_core.training.gate_figure import ON, draw_gates
 from delta_core.training.gate_values import recorded_gates, skip_gates
 from delta_core.weights import preprocessing_of
@@ -55,7 +55,7 @@ class Inspection:
         with recorded_gates(model) as seen:
             logits = model(channels_last(view.normalise(pixels.to(next(model.backbone.parameters()).device))))
         probability, index = logits[0].float().softmax(0).max(0)
-        self.answer = (class_names_of(patch)[int(index)], float(probability))
+        self.answer = (names_of(patch)[int(index)], float(probability))
         self.pixels = pixels[0].permute(1, 2, 0).numpy()
         lines = [
             {"block": gate.block, "name": block.name, "source": gate.source, "target": gate.target}

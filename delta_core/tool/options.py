@@ -8,6 +8,7 @@ from typing import Annotated
 import tyro
 
 from delta_core import DeltaConfig
+from delta_core.training.class_weights import ClassWeights
 from delta_core.training.errors import UserError, check_counts, check_precision
 from delta_core.training.recipe import Recipe
 
@@ -32,6 +33,14 @@ class FitOptions:
     """Passes over the training images. Default: 10."""
     image_size: int | None = None
     """Input size in pixels. Default: that of the weights."""
+    views: int = 1
+    """Views of each training image: 1 = its centre crop, 0 = a fresh random crop in every epoch, K = K fixed random
+    crops, of which epoch e sees number e mod K."""
+    patience: int | None = None
+    """Stop when the validation accuracy has not risen for so many epochs, and keep the best epoch. Default: train all
+    epochs and keep the last one. The learning rate follows its curve over all epochs either way."""
+    class_weights: ClassWeights | None = None
+    """balanced: classes with few images weigh as much in the loss as those with many."""
     lr: float | None = None
     """Peak learning rate. Default: 0.003."""
     batch_size: int | None = None
@@ -45,7 +54,9 @@ class FitOptions:
 
     def check(self) -> None:
         """Raise UserError for a number or name that no training can use."""
-        check_counts(epochs=self.epochs, image_size=self.image_size, batch_size=self.batch_size)
+        check_counts(epochs=self.epochs, image_size=self.image_size, batch_size=self.batch_size, patience=self.patience)
+        if self.views < 0:
+            raise UserError(f"--views is {self.views}; give 0 for fresh views, or the number of fixed ones.")
         check_precision(self.precision)
         if self.modules < 0:
             raise UserError(f"--modules is {self.modules}; give 0 for a head alone, or the number of blocks to gate.")
@@ -62,6 +73,7 @@ class FitOptions:
             lr=self.lr or usual.lr,
             head_lr=self.lr or usual.head_lr,
             batch_size=self.batch_size or usual.batch_size,
+            views=self.views,
         )
 
     def config(self) -> DeltaConfig | None:

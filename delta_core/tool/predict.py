@@ -11,6 +11,7 @@ from delta_core.patch import Patch
 from delta_core.training.data.image_files import read_image
 from delta_core.training.data.splits import channels_last
 from delta_core.training.errors import UserError
+from delta_core.training.evaluation import names_of
 from delta_core.weights import Preprocessing, preprocessing_of
 
 BATCH_SIZE = 32
@@ -61,16 +62,11 @@ def _predict_batch(
     logits = model.forward_patches(channels_last(view.normalise(pixels)), names)
     for name, patch in _patches(model):
         if name in logits:
-            class_names = class_names_of(patch)
+            class_names = names_of(patch)
             best = logits[name].float().softmax(1).topk(min(topk, patch.num_classes))
             for image, values, indices in zip(images, best.values.tolist(), best.indices.tolist(), strict=True):
                 classes = tuple((class_names[i], value) for i, value in zip(indices, values, strict=True))
                 yield Prediction(image=str(image), patch=name, classes=classes)
-
-
-def class_names_of(patch: Patch) -> tuple[str, ...]:
-    """Names of the classes of a patch; their numbers where it carries no names."""
-    return patch.class_names or tuple(f"class {index}" for index in range(patch.num_classes))
 
 
 def _patches(model: DeltaModel) -> Iterator[tuple[str, Patch]]:

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from delta_core.training.class_weights import ClassWeights
 from delta_core.training.recipe import Recipe
 
 NAME = "training.json"
@@ -30,6 +31,12 @@ class TrainingRecord:
     by_class: tuple[tuple[str, int, int], ...]
     """(class, right answers, images) on the test images, the worst class first."""
     recipe: Recipe
+    patience: int | None
+    """Of early stopping on the validation images; None: the last epoch was kept whatever it was."""
+    class_weights: ClassWeights | None
+    epochs_run: int
+    kept_epoch: int
+    """The epoch whose weights the patch has, from 1."""
     seed: int
     steps: int
     train_s: float

@@ -1,1 +1,50 @@
-"""Train a patch: one loop, features of the frozen part stored once, resumable."""
+"""Train the patch of a model on a folder of images, a data set or tensors: `fit` and `evaluate`."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from delta_core.training.accuracy import Accuracy
+    from delta_core.training.engine import DivergedError
+    from delta_core.training.errors import UserError
+    from delta_core.training.evaluation import evaluate
+    from delta_core.training.fitting import FitResult, fit
+    from delta_core.training.history import Epoch
+    from delta_core.training.progress import RichProgress
+    from delta_core.training.recipe import Recipe
+
+__all__ = [
+    "Accuracy",
+    "DivergedError",
+    "Epoch",
+    "FitResult",
+    "Recipe",
+    "RichProgress",
+    "UserError",
+    "evaluate",
+    "fit",
+]
+
+_HOME = {
+    "Accuracy": "accuracy",
+    "DivergedError": "engine",
+    "Epoch": "history",
+    "FitResult": "fitting",
+    "Recipe": "recipe",
+    "RichProgress": "progress",
+    "UserError": "errors",
+    "evaluate": "evaluation",
+    "fit": "fitting",
+}
+
+
+def __getattr__(name: str) -> Any:  # PEP 562: torch takes seconds; the first name that uses it brings it in
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

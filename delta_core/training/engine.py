@@ -4,6 +4,7 @@ Device and precision come from Lightning Fabric; the loop is ours.
 """
 
 import math
+import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ from torch.nn import functional as F
 
 from delta_core.training.checkpoint import LoopState
 from delta_core.training.data.splits import Split, split_in_epoch
+from delta_core.training.history import History
 from delta_core.training.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -66,7 +68,7 @@ def parameter_groups(module: nn.Module, head: nn.Module, recipe: Recipe) -> list
     ]
 
 
-def fit(
+def train_module(
     module: nn.Module,
     head: nn.Module,
     split: Split,
@@ -75,8 +77,11 @@ def fit(
     *,
     seed: int,
     objective: Objective | None = None,
+    history: History | None = None,
     on_epoch: OnEpoch | None = None,
     checkpoint: Path | None = None,
+    learned: nn.Module | None = None,
+    identity: str = "",
 ) -> int:
     """Train `module` (inputs -> logits) on a split; batch order and random views depend on `seed` alone.
 
@@ -88,9 +93,13 @@ def fit(
         fabric: device and precision.
         seed: of batch order and random views.
         objective: what is minimised; cross-entropy if not given.
+        history: hears of each epoch, and may end the training before the last one of the recipe; the rate then stays
+            where the schedule over all epochs had it.
         on_epoch: called after each epoch. Random numbers that it draws do not reach the training.
         checkpoint: file that holds the state after the last finished epoch. If it is there already, training goes on
             from it and ends with the same bits as without the interruption. It is left to the caller to remove.
+        learned: the part of `module` that changes, whose state the checkpoint holds; all of it if not given.
+        identity: of this training; a checkpoint of another one is refused.
 
     Returns:
         Number of optimiser steps taken.
@@ -108,16 +117,21 @@ def fit(
     torch.manual_seed(seed)  # fresh views are drawn from the default generator
     shuffle = torch.Generator().manual_seed(seed)
     state = LoopState(
-        module=module,
+        module=module if learned is None else learned,
         optimizer=optimizer,
         schedule=schedule,
         shuffle=shuffle,
         precision=fabric.strategy.precision,
+        history=history,
+        identity=identity,
     )
     done = state.load(checkpoint) if checkpoint is not None and checkpoint.exists() else 0
     module, optimizer = fabric.setup(module, optimizer)
     module.train()
     for epoch in range(done + 1, recipe.epochs + 1):
+        if history is not None and history.is_over:
+            break
+        started = time.perf_counter()
         total = torch.zeros((), device=fabric.device)
         order = _order(len(split.labels), batch_size, recipe.steps_per_epoch, shuffle)
         batches = split_in_epoch(split, epoch - 1).batches(batch_size, device=fabric.device, order=order)
@@ -137,12 +151,16 @@ def fit(
                 f"Loss {loss.item():g} and gradient norm {norm.item():g} must be finite; "
                 f"lower the learning rate ({recipe.lr:g})."
             )
+        done, mean_loss, train_s = epoch, total.item() / len(order), time.perf_counter() - started
+        if history is not None:
+            with torch.random.fork_rng(devices=[]):
+                history.add(epoch, mean_loss, train_s)
         if checkpoint is not None:
             state.save(checkpoint, epoch=epoch)
         if on_epoch is not None:
             with torch.random.fork_rng(devices=[]):
-                on_epoch(epoch, total.item() / len(order))
-    return steps
+                on_epoch(epoch, mean_loss)
+    return steps_per_epoch * done
 
 
 def _order(count: int, batch_size: int, steps: int | None, shuffle: torch.Generator) -> Tensor:

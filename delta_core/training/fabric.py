@@ -1,5 +1,7 @@
 """Which device there is, and one Lightning Fabric per run: device, precision and deterministic kernels."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import torch
@@ -20,11 +22,11 @@ def devices_of(device: str) -> list[str]:
     found = [f"cuda:{index}" for index in range(torch.cuda.device_count())]
     if device in ("auto", "cuda"):
         if device == "cuda" and not found:
-            raise UserError("--device cuda was asked for but torch sees no CUDA device; use --device cpu.")
+            raise UserError("device 'cuda' was asked for but torch sees no CUDA device; use 'cpu'.")
         return found or ["cpu"]
     known = [*found, "cpu", *(["mps"] if torch.backends.mps.is_available() else [])]
     if device not in known:
-        raise UserError(f"--device {device} is not there; torch sees {', '.join(known)}.")
+        raise UserError(f"device {device!r} is not there; torch sees {', '.join(known)}.")
     return [device]
 
 
@@ -33,10 +35,29 @@ def make_fabric(device: str, precision: str) -> "Fabric":
     from lightning_fabric import Fabric  # takes seconds to import, which a table that is all there need not wait for
 
     kind, _, index = device.partition(":")
-    # warn_only: a few CUDA kernels have no deterministic form; rows made on CUDA say deterministic = False.
-    torch.use_deterministic_algorithms(True, warn_only=kind != "cpu")
+    choose_deterministic_kernels(kind)
     devices = [int(index or 0)] if kind == "cuda" else 1
     return Fabric(accelerator=kind, devices=devices, precision=precision)  # type: ignore[arg-type]
+
+
+def choose_deterministic_kernels(kind: str) -> None:
+    """Make torch choose kernels that give the same bits at every call on a kind of device (`cpu`, `cuda`, `mps`)."""
+    # warn_only: a few CUDA kernels have no deterministic form; rows made on CUDA say deterministic = False.
+    torch.use_deterministic_algorithms(True, warn_only=kind != "cpu")
+
+
+@contextmanager
+def torch_state_kept() -> Iterator[None]:
+    """Whatever happens inside, random numbers and the choice of kernels go on outside as if nothing had."""
+    chosen, warn_only = (
+        torch.are_deterministic_algorithms_enabled(),
+        torch.is_deterministic_algorithms_warn_only_enabled(),
+    )
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+        try:
+            yield
+        finally:
+            torch.use_deterministic_algorithms(chosen, warn_only=warn_only)
 
 
 def to_device(net: nn.Module, device: torch.device) -> nn.Module:

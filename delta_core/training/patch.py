@@ -3,11 +3,14 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import torch
 from torch import nn
 
 from delta_core import DeltaModel
-from delta_core.training.data.splits import eval_batches
-from delta_core.training.engine import OnEpoch, fit
+from delta_core.patch import Patch
+from delta_core.training.data.splits import NamedSplit, eval_batches
+from delta_core.training.engine import Objective, OnEpoch, train_module
+from delta_core.training.history import History
 from delta_core.training.prefix_features import PrefixFeatures
 from delta_core.training.recipe import Recipe
 
@@ -18,23 +21,47 @@ if TYPE_CHECKING:
 def train_patch(
     model: DeltaModel,
     features: PrefixFeatures,
+    images: NamedSplit,
     recipe: Recipe,
     fabric: "Fabric",
     *,
     seed: int,
+    objective: Objective | None = None,
+    history: History | None = None,
     on_epoch: OnEpoch | None = None,
     checkpoint: Path | None = None,
+    identity: str = "",
 ) -> int:
     """Calibrate and train the active patch of a model; returns the number of optimiser steps.
 
-    With fixed views (`recipe.views >= 1`) only the suffix is trained, on features of the frozen prefix. `seed`,
-    `on_epoch` and `checkpoint` are those of `engine.fit`.
+    With fixed views (`recipe.views >= 1`) only the suffix is trained, on features of the frozen prefix. All else is as
+    in `engine.train_module`.
     """
     patch = model.patch()
     trained: nn.Module = model
-    train = features.task.train
+    train = images.images
     if recipe.views:
-        train, trained = features.of("train"), model.split_at_first_patch()[1]
-    if patch.config and patch.config.norm_start == "identity":
+        train, trained = features.of(images), model.split_at_first_patch()[1]
+    if patch.config and patch.config.norm_start == "identity" and not _is_trained(patch):
+        torch.manual_seed(seed)  # fresh views are drawn here too
         model.calibrate(eval_batches(train, fabric.device), from_prefix=trained is not model)
-    return fit(trained, patch.head, train, recipe, fabric, seed=seed, on_epoch=on_epoch, checkpoint=checkpoint)
+    return train_module(
+        trained,
+        patch.head,
+        train,
+        recipe,
+        fabric,
+        seed=seed,
+        objective=objective,
+        history=history,
+        on_epoch=on_epoch,
+        checkpoint=checkpoint,
+        learned=patch,
+        identity=identity,
+    )
+
+
+def _is_trained(patch: Patch) -> bool:
+    """Whether the BatchNorms of a patch have learned already: a second training goes on from there."""
+    norms = [module for module in patch.modules() if isinstance(module, nn.BatchNorm2d)]
+    return any(norm.num_batches_tracked for norm in norms)

@@ -4,16 +4,25 @@ Shape legend: N images, B batch, S size in pixels, C channels, F pooled features
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
 
 import timm
 import torch
 from torch import Tensor, nn
 
 from delta_core import DeltaModel
-from delta_core.training.data.splits import FeatureSplit, FixedViews, Split, TaskData, batch_size_for, channels_last
+from delta_core.training.data.splits import (
+    FeatureSplit,
+    FixedViews,
+    LazySplit,
+    NamedSplit,
+    Split,
+    batch_size_for,
+    channels_last,
+    in_memory_if_small,
+)
 from delta_core.training.errors import UserError
+from delta_core.training.memory_store import MemoryStore
 from delta_core.training.provenance import device_name
 from delta_core.training.recipe import FeatureDtype
 from delta_core.training.tensor_store import TensorStore
@@ -70,7 +79,7 @@ class PrefixSplit:
             outputs: Tensor = self.prefix(channels_last(filled))[: len(images)]
         rounded = outputs.to(self.dtype).float()
         if self.dtype == torch.float16 and not torch.isfinite(rounded).all():
-            raise UserError("Features of this net are too large for float16; use --feature-dtype bfloat16.")
+            raise UserError("Features of this net are too large for float16; choose the feature dtype bfloat16.")
         return rounded
 
 
@@ -96,22 +105,21 @@ class FeatureKey:
 
 @dataclass(frozen=True, kw_only=True)
 class PrefixFeatures:
-    """The splits of a task as seen behind the prefix of a model's active patch, from the store if there is room."""
+    """Splits as seen behind the prefix of a model's active patch, from the store if there is room."""
 
     model: DeltaModel
-    task: TaskData
-    store: TensorStore
+    store: TensorStore | MemoryStore
     device: torch.device
     dtype: FeatureDtype
 
-    def of(self, split: Literal["train", "val", "test"]) -> Split:
+    def of(self, split: NamedSplit) -> Split:
         """Features of a split whose images are the same at every pass; of each of its views, if it has several."""
-        images: Split = getattr(self.task, split)
-        if isinstance(images, FixedViews):
-            return FixedViews(views=tuple(self._of(view, split, number) for number, view in enumerate(images.views)))
-        return self._of(images, split, None)
+        if isinstance(split.images, FixedViews):
+            views = split.images.views
+            return FixedViews(views=tuple(self._of(split, view, n, len(views)) for n, view in enumerate(views)))
+        return self._of(split, split.images, None, 1)
 
-    def _of(self, images: Split, split: str, view: int | None) -> Split:
+    def _of(self, split: NamedSplit, images: Split, view: int | None, views: int) -> Split:
         dtype: torch.dtype = getattr(torch, self.dtype)
         prefix, _ = self.model.split_at_first_patch()
         computed = PrefixSplit(prefix=prefix, images=images, dtype=dtype)
@@ -119,8 +127,8 @@ class PrefixFeatures:
         key = FeatureKey(
             backbone=self.model.fingerprint,
             ends_at=self._first_gated_block(),
-            data_sha=self.task.sha,
-            split=split,
+            data_sha=split.data_sha,
+            split=split.part,
             view=view,
             preprocessing=images.preprocessing,
             dtype=self.dtype,
@@ -128,15 +136,15 @@ class PrefixFeatures:
             device=device_name(self.device),
         )
         found = self.store.tensor(
-            # The name belongs to it: a folder's name seeds which of its images are held out.
-            f"{self.task.name}-{self.task.sha}",
+            split.data_set,
             key,
             len(images.labels),
             dtype,
             lambda: computed.batches(batch_size, device=self.device),
         )
         if found is None:
-            return computed
+            decoded = in_memory_if_small(images, views) if isinstance(images, LazySplit) else images
+            return replace(computed, images=decoded)
         return FeatureSplit(inputs=found, labels=images.labels, preprocessing=images.preprocessing)
 
     def _first_gated_block(self) -> str:

@@ -94,6 +94,11 @@ class TensorStore:
         with self._locked("room"):
             shutil.rmtree(partial, ignore_errors=True)  # its maker was killed
             if not self._make_room(folder.parent, size):
+                warnings.warn(
+                    f"{size / 1e9:.1f} GB do not fit into the {self.limit_gb:g} GB below {str(self.root)!r}; they are "
+                    "computed anew in every epoch.",
+                    stacklevel=2,
+                )
                 return False
             partial.mkdir(parents=True)
             with (partial / "features.bin").open("wb") as stream:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torchvision.transforms import v2
 
 from delta_core.training.data.splits import LazySplit, Split
-from delta_core.training.engine import OnEpoch, fit
+from delta_core.training.engine import OnEpoch, train_module
 from delta_core.training.errors import UserError
 
 FABRIC = Fabric(accelerator="cpu", devices=1)
@@ -53,7 +53,7 @@ def trained(
     split: Split, model: nn.Module | None = None, *, on_epoch: OnEpoch | None = None, checkpoint: Path | None = None
 ) -> dict[str, Tensor]:
     model = model or net()
-    fit(model, model[5], split, RECIPE3, FABRIC, seed=7, on_epoch=on_epoch, checkpoint=checkpoint)  # type: ignore[index]
+    train_module(model, model[5], split, RECIPE3, FABRIC, seed=7, on_epoch=on_epoch, checkpoint=checkpoint)  # type: ignore[index]
     return model.state_dict()
 
 
@@ -83,7 +83,7 @@ def test_the_loss_is_the_mean_over_the_images() -> None:
     model = nn.Sequential(nn.Flatten(), nn.Linear(3 * 16 * 16, 3))
     split = fixed_views()
     still = replace(RECIPE3, lr=0.0, head_lr=0.0)
-    fit(model, model[1], split, still, FABRIC, seed=7, on_epoch=lambda _, loss: heard.append(loss))
+    train_module(model, model[1], split, still, FABRIC, seed=7, on_epoch=lambda _, loss: heard.append(loss))
     everything = next(split.batches(20, device=torch.device("cpu")))
     expected = nn.functional.cross_entropy(model(everything), split.labels).item()
     assert heard == pytest.approx([expected] * 3, rel=1e-5)

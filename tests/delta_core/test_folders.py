@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from torch import Tensor
 
-from delta_core.training.data import folders
+from delta_core.training.data import splits
 from delta_core.training.data.folders import check_image_folder, folder_identity, held_out, load_image_folder
 from delta_core.training.data.splits import FixedViews, LazySplit, Split, TensorSplit
 from delta_core.training.errors import UserError
@@ -90,7 +90,7 @@ def test_only_training_views_are_fresh(tmp_path: Path) -> None:
 def test_fixed_views_are_of_training_images_alone(
     limit_mb: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(folders, "MEMORY_LIMIT_MB", limit_mb)
+    monkeypatch.setattr(splits, "MEMORY_LIMIT_MB", limit_mb)
     write_folder(tmp_path, train=5, test=3)
     fixed, one = (load_image_folder("pets", tmp_path, SMALL, views=views) for views in (3, 1))
     assert isinstance(fixed.train, FixedViews)

@@ -395,7 +395,7 @@ BAD_INPUT = {
     "arch": (("table2", "--arch", "vgg11"), "--arch vgg11 is not known"),
     "task": (("table2", "--task", "flowers"), "--task flowers is not known"),
     "method": (("table2", "--method", "vanilla"), "--method vanilla is not in table2"),
-    "seeds": (("table2", "--seeds", "0"), "--seeds is 0"),
+    "seeds": (("table2", "--seeds", "0"), "seeds is 0"),
     "embedded weights": (("table2", "--weights", "net.pth"), "--weights net.pth contradicts --scale embedded"),
     "paper weights": (("table2", "--scale", "paper", "--weights", "net.pth"), "--scale paper pins its weights"),
     "local without weights": (("table2", "--scale", "local", *LOCAL[2:4], *LOCAL[6:]), "--scale local needs"),
@@ -411,11 +411,11 @@ BAD_INPUT = {
     "results is a file": (("table2", "--results", "net.pth"), "cannot be written"),
     "cache is a file": (("table2", "--cache", "net.pth"), "cannot be written"),
     "corrupt base": (("table2", "--cache", "damaged"), "delete it and run again"),
-    "device": (("table2", "--device", "tpu"), "--device tpu is not there"),
+    "device": (("table2", "--device", "tpu"), "device 'tpu' is not there"),
     "epochs": (("table2", "--epochs", "-1"), "epochs"),
     "no epochs": (("table2", "--epochs", "0"), "epochs"),
     "workers": (("table2", "--workers", "-1"), "workers"),
-    "image size": (("table2", *LOCAL, "--image-size", "-5"), "image-size"),
+    "image size": (("table2", *LOCAL, "--image-size", "-5"), "image size is -5"),
     "precision": (("table2", "--precision", "odd"), "precision"),
     "views": (("table2", "--views", "-1"), "--views is -1"),
     "cache size": (("table2", "--cache-gb", "-0.5"), "--cache-gb is -0.5"),
@@ -460,7 +460,7 @@ def test_bad_input_is_one_sentence_and_leaves_no_trace(
 def test_cuda_without_cuda_is_refused(device: str, delta_bench: Call, tmp_path: Path) -> None:
     code, _, err = delta_bench("run", *ONE_CELL, "--device", device)
     assert code == 2
-    assert f"--device {device}" in err
+    assert f"device {device!r}" in err
     assert list(tmp_path.iterdir()) == []
 
 

@@ -36,7 +36,7 @@ from benchmarks.suites.domain_adaptation.uniform_prior import UniformPriorObject
 from benchmarks.suites.domain_adaptation.validators import VALIDATORS
 from delta_core import DeltaConfig, backbone_fingerprint
 from delta_core.training.data.splits import TaskData, TensorSplit
-from delta_core.training.engine import DivergedError, fit, predict
+from delta_core.training.engine import DivergedError, predict, train_module
 
 FABRIC = Fabric(accelerator="cpu", devices=1)
 SCHEDULE = Schedule(steps=4, lr=3e-3, batch_size=16)
@@ -122,7 +122,7 @@ def test_adaptation_moves_the_target_encoder_alone(sees: Literal["features", "lo
     source_before, head_before = backbone_fingerprint(source), backbone_fingerprint(target.head)
     parts = {"net": target.net, "discriminator": objective.adversary.net}
     before = {name: backbone_fingerprint(part) for name, part in parts.items()}
-    fit(target, target.head, split(40, 2), ADDA.schedule.recipe(40), FABRIC, seed=0, objective=objective)
+    train_module(target, target.head, split(40, 2), ADDA.schedule.recipe(40), FABRIC, seed=0, objective=objective)
     assert backbone_fingerprint(source) == source_before
     assert backbone_fingerprint(target.head) == head_before
     assert all(backbone_fingerprint(part) != before[name] for name, part in parts.items())

@@ -21,7 +21,7 @@ from benchmarks.methods.frozen import measure_patch
 from benchmarks.methods.paint import ALPHAS, Paint, interpolate_, reestimate_batch_norm_
 from delta_core import DeltaConfig, backbone_fingerprint
 from delta_core.training.data.splits import FeatureSplit
-from delta_core.training.engine import DivergedError, fit, parameter_groups, predict, rate_factor, top1
+from delta_core.training.engine import DivergedError, parameter_groups, predict, rate_factor, top1, train_module
 
 CPU = torch.device("cpu")
 FABRIC = Fabric(accelerator="cpu", devices=1)
@@ -280,10 +280,10 @@ def test_every_epoch_reads_all_images_in_an_order_of_its_own() -> None:
     net = nn.Linear(5, 3)
     recipe = replace(RECIPE, epochs=3, batch_size=8)
     split = Listed(**vars(linear_task()))
-    assert fit(net, net, split, recipe, FABRIC, seed=1) == 9
+    assert train_module(net, net, split, recipe, FABRIC, seed=1) == 9
     assert [sorted(order) for order in ORDERS] == [list(range(20))] * 3
     assert len({tuple(order) for order in ORDERS}) == 3
-    fit(nn.Linear(5, 3), net, split, recipe, FABRIC, seed=1)
+    train_module(nn.Linear(5, 3), net, split, recipe, FABRIC, seed=1)
     assert ORDERS[:3] == ORDERS[3:]
 
 
@@ -292,7 +292,7 @@ def test_labels_follow_their_inputs() -> None:
     labels = torch.arange(20) % 3
     net = nn.Linear(3, 3)
     split = linear_task(inputs=torch.eye(3)[labels], labels=labels)
-    fit(net, net, split, replace(RECIPE, epochs=40, lr=0.1, head_lr=0.1), FABRIC, seed=1)
+    train_module(net, net, split, replace(RECIPE, epochs=40, lr=0.1, head_lr=0.1), FABRIC, seed=1)
     assert top1(predict(net, split.batches(8, device=CPU)), labels) == 100
 
 
@@ -302,7 +302,7 @@ def test_a_loss_that_is_not_finite_ends_the_run(value: float) -> None:
     inputs = linear_task().inputs
     inputs[3] = value
     with pytest.raises(DivergedError, match=r"lower the learning rate \(0\.01\)"):
-        fit(net, net, linear_task(inputs=inputs), RECIPE, FABRIC, seed=1)
+        train_module(net, net, linear_task(inputs=inputs), RECIPE, FABRIC, seed=1)
 
 
 @pytest.mark.parametrize(("steps", "expected"), [(3, 1), (10, 1), (49, 4), (6000, 500)])
@@ -317,7 +317,7 @@ def test_warm_up_is_at_most_a_tenth_of_all_steps(steps: int, expected: int, monk
     monkeypatch.setattr(torch.optim.lr_scheduler, "LambdaLR", remember)
     net = nn.Linear(5, 3)
     with pytest.raises(InterruptedError):
-        fit(net, net, linear_task(), replace(RECIPE, epochs=steps, batch_size=20), FABRIC, seed=1)
+        train_module(net, net, linear_task(), replace(RECIPE, epochs=steps, batch_size=20), FABRIC, seed=1)
     monkeypatch.setattr(torch.optim.lr_scheduler, "LambdaLR", schedule)
     assert seen.index(max(seen)) + 1 == expected
     assert max(seen) == 1

@@ -17,8 +17,8 @@ from torch import Tensor
 from benchmarks.data.listed_images import load_listed_images
 from delta_core import DeltaModel, load_patch
 from delta_core.patch import Patch
-from delta_core.tool.accuracy import accuracy_of
 from delta_core.tool.cli import main
+from delta_core.training.accuracy import accuracy_of
 from delta_core.training.data.folders import load_image_folder
 from delta_core.training.data.splits import Split, eval_batches
 from delta_core.training.engine import predict, top1

@@ -22,7 +22,7 @@ from benchmarks.worlds.open import open_world
 from benchmarks.worlds.options import Options
 from delta_core import DeltaConfig, DeltaModel, backbone_fingerprint
 from delta_core.training.data.splits import FixedViews, LazySplit, TaskData, TensorSplit
-from delta_core.training.engine import fit, predict
+from delta_core.training.engine import predict, train_module
 from delta_core.training.errors import UserError
 
 CPU = torch.device("cpu")
@@ -68,7 +68,7 @@ def test_learning_a_task_leaves_base_and_earlier_tasks_bit_identical() -> None:
     for number, task in enumerate(TASKS):
         model.add_patch(task.name, num_classes=task.classes, config=DeltaConfig.paper(n_modules=2))
         untrained = predict(model, [x])
-        fit(model, model.patch().head, task.train, RECIPE, fabric, seed=number)
+        train_module(model, model.patch().head, task.train, RECIPE, fabric, seed=number)
         assert not torch.equal(predict(model, [x]), untrained), "the new task was not learned"
         now = answers()
         assert set(before) < set(now)
@@ -81,7 +81,7 @@ def test_one_loss_trains_modules_norms_and_head_together() -> None:
     model = DeltaModel(basic_block_net())
     model.add_patch("a", num_classes=3, config=DeltaConfig.paper(n_modules=2))
     start = {name: parameter.clone() for name, parameter in model.patch().named_parameters()}
-    fit(model, model.patch().head, TASKS[0].train, RECIPE, tiny_cell().fabric, seed=0)
+    train_module(model, model.patch().head, TASKS[0].train, RECIPE, tiny_cell().fabric, seed=0)
     assert [name for name, parameter in model.patch().named_parameters() if torch.equal(parameter, start[name])] == []
     assert {name.split(".")[0] for name in start} == {"blocks", "head"}
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from patch_tool_world import ARCH, SIZE, make_world
+from patch_tool_world import ARCH, SIZE, call, fit_words, make_world
 from safetensors.torch import load_file
 
 from benchmarks.env import Env
@@ -17,7 +17,7 @@ from delta_core.model import Suffix
 from delta_core.tool.options import FitOptions
 from delta_core.training import patch
 from delta_core.training.data.folders import folder_identity
-from delta_core.training.engine import fit
+from delta_core.training.engine import train_module
 from delta_core.training.identity import weights_identity
 
 
@@ -26,17 +26,19 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_world(tmp_path_factory.mktemp("world"))
 
 
-def test_fit_is_the_benchmarks_own_run(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("views", [1, 2])
+def test_fit_is_the_benchmarks_own_run(views: int, world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Same images, method and seed: the command line trains the runner's patch bit for bit."""
+    assert call(monkeypatch, *fit_words(world, f"own{views}", views=views)) == 0
     trained: dict[str, torch.Tensor] = {}
 
     def spy(suffix: Suffix, *rest: object, **more: object) -> int:
-        steps = fit(suffix, *rest, **more)  # type: ignore[arg-type]
+        steps = train_module(suffix, *rest, **more)  # type: ignore[arg-type]
         trained.update(suffix.model.patches[suffix.patch].state_dict())
         return steps
 
-    monkeypatch.setattr(patch, "fit", spy)
-    options = FitOptions(folder=world, out=world, arch=ARCH, modules=1, epochs=2)
+    monkeypatch.setattr(patch, "train_module", spy)
+    options = FitOptions(folder=world, out=world, arch=ARCH, modules=1, epochs=2, views=views)
     assert options.config() is not None
     spec = RunSpec(
         scale="local",
@@ -52,10 +54,10 @@ def test_fit_is_the_benchmarks_own_run(world: Path, monkeypatch: pytest.MonkeyPa
     )
     env = Env(results=world, cache=world, folders={"pets": world / "pets"}, weights_file=world / "net.pt")
     values = {row.split: row.value for row in execute(spec, env) if row.column == "pets"}
-    saved = load_file(world / "kept" / "patch.safetensors")
+    saved = load_file(world / f"own{views}" / "patch.safetensors")
     assert saved.keys() == trained.keys()
     assert [name for name in saved if not torch.equal(saved[name], trained[name])] == []
-    assert read_patch(world / "kept").metrics == {"test_top1": values["test"], "val_top1": values["val"]}
+    assert read_patch(world / f"own{views}").metrics == {"test_top1": values["test"], "val_top1": values["val"]}
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ from benchmarks.tables import runs_of
 from benchmarks.worlds.open import open_world
 from benchmarks.worlds.options import Options
 from delta_core.training.data.splits import LazySplit, TensorSplit
-from delta_core.training.engine import _order, fit, parameter_groups
+from delta_core.training.engine import _order, parameter_groups, train_module
 from delta_core.training.errors import UserError
 
 CPU = torch.device("cpu")
@@ -167,7 +167,7 @@ def test_steps_do_not_depend_on_the_amount_of_data() -> None:
         assert isinstance(split, TensorSplit)
         part = replace(split, inputs=split.inputs[:count], labels=split.labels[:count])
         net = new_net(cell, None)
-        assert fit(net, net.patch, part, recipe, cell.fabric, seed=0) == 10
+        assert train_module(net, net.patch, part, recipe, cell.fabric, seed=0) == 10
 
 
 @pytest.mark.parametrize("decay_all", [False, True])

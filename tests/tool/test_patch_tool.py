@@ -14,15 +14,16 @@ from PIL import Image
 
 from delta_core import DeltaModel, read_patch
 from delta_core.tool import cli as command_line
-from delta_core.tool.accuracy import Accuracy, accuracy_of
 from delta_core.tool.base import open_net, put_on
 from delta_core.tool.confusion import draw_confusion
 from delta_core.tool.data import load_evaluation, load_photos
 from delta_core.tool.fit import Listener
 from delta_core.tool.inspect import Inspection
 from delta_core.tool.record import read_data_sha
+from delta_core.training.accuracy import Accuracy, accuracy_of
 from delta_core.training.data.folders import folder_identity
 from delta_core.training.data.image_files import read_image
+from delta_core.training.data.splits import Split
 from delta_core.training.errors import UserError
 from delta_core.weights import Preprocessing
 
@@ -135,6 +136,58 @@ def test_a_second_fit_replaces_the_patch_and_keeps_what_else_is_there(
     assert "a new head" in (out / "README.md").read_text()
     assert (out / "notes.txt").read_text() == "mine"
     assert [path.name for path in tmp_path.iterdir()] == ["kept"]
+
+
+def test_views_class_weights_and_early_stopping_reach_the_training(
+    world: Path, patch_tool: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "chosen"
+    chosen = {"views": 2, "patience": 1, "class-weights": "balanced", "epochs": 30, "lr": 0.3}
+    assert patch_tool(*fit_words(world, str(out), "plain", **chosen)) == 0
+    printed = capsys.readouterr().out
+    record = json.loads((out / "training.json").read_text())
+    measured = [float(line.split("validation ")[1].rstrip(" %")) for line in printed.splitlines() if "epoch " in line]
+    best = measured.index(max(measured)) + 1
+    assert len(measured) == min(30, best + 1) < 30
+    assert (record["kept_epoch"], record["epochs_run"], record["patience"]) == (best, len(measured), 1)
+    assert (record["class_weights"], record["recipe"]["views"]) == ("balanced", 2)
+    assert record["val_top1"] == pytest.approx(max(measured), abs=0.01)
+    assert "When to stop is chosen on 3 others" in printed
+    assert (record["train_images"], record["val_images"], record["test_images"]) == (21, 3, 6)
+    card = (out / "README.md").read_text()
+    assert f"Epoch {best}, the best on the validation images, is the one kept" in card
+    assert "2 fixed random crops of each image. Classes weigh in the loss" in card
+
+
+@pytest.mark.parametrize("views", [0, 3])
+def test_views_change_the_patch_and_not_what_is_measured(
+    views: int, world: Path, patch_tool: Callable[..., int], tmp_path: Path
+) -> None:
+    for name, options in (("one", {}), ("views", {"views": views}), ("again", {"views": views})):
+        assert patch_tool(*fit_words(world, str(tmp_path / name), "plain", **options)) == 0
+    one, several, again = ((tmp_path / name / "patch.safetensors").read_bytes() for name in ("one", "views", "again"))
+    assert one != several
+    assert several == again
+    records = [json.loads((tmp_path / name / "training.json").read_text()) for name in ("one", "views")]
+    assert [record["test_images"] for record in records] == [6, 6]
+
+
+def test_what_stops_a_training_is_never_what_measures_it(tmp_path: Path) -> None:
+    view = Preprocessing(image_size=8, crop_pct=1.0, interpolation="bilinear", mean=(0.0,) * 3, std=(1.0,) * 3)
+    root = write_classes(tmp_path / "plain", 10)
+    plain, choosing = (load_photos(root, view, choosing=each).task for each in (False, True))
+
+    def images_of(split: Split) -> set[bytes]:
+        return {image.numpy().tobytes() for batch in split.batches(9, device=torch.device("cpu")) for image in batch}
+
+    train, val, test = (images_of(split) for split in (choosing.train, choosing.val, choosing.test))
+    assert images_of(plain.test) == test
+    assert images_of(plain.train) == train | val
+    assert not (train & val or train & test or val & test)
+    assert len(train) + len(val) + len(test) == 30
+    write_classes(tmp_path / "few", 2)
+    with pytest.raises(UserError, match="early stopping needs a third"):
+        load_photos(tmp_path / "few", view, choosing=True)
 
 
 @pytest.mark.parametrize(

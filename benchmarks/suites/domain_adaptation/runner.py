@@ -31,7 +31,7 @@ from benchmarks.suites.to_rows import rows_of
 from delta_core import assert_frozen, backbone_fingerprint
 from delta_core.freeze import freeze
 from delta_core.training.data.splits import Split, eval_batches
-from delta_core.training.engine import fit, predict
+from delta_core.training.engine import predict, train_module
 from delta_core.training.fabric import make_fabric
 from delta_core.training.provenance import provenance
 
@@ -119,7 +119,7 @@ def _by_adda(spec: DomainSpec, env: Env, domains: Domains, seen: Seen, fabric: "
         seed=spec.start.draw("adversary"),
     )
     recipe = adda.schedule.recipe(len(images.labels))
-    steps = fit(
+    steps = train_module(
         net,
         net.head,
         images,

@@ -16,7 +16,7 @@ from benchmarks.suites.domain_adaptation.encoder import Classifier, new_classifi
 from benchmarks.suites.domain_adaptation.spec import StartSpec
 from benchmarks.suites.domain_adaptation.uniform_prior import UniformPriorObjective
 from delta_core.training.data.splits import Split
-from delta_core.training.engine import fit
+from delta_core.training.engine import train_module
 from delta_core.training.fabric import to_device
 
 if TYPE_CHECKING:
@@ -58,7 +58,9 @@ def train_start(
     if monitor is not None:
         take = objective.adversary.take_top1 if objective else None
         on_epoch = monitor.every(recipe.epochs, math.ceil(len(train.labels) / recipe.batch_size), take)
-    steps = fit(net, net.head, train, recipe, fabric, seed=spec.draw("order"), objective=objective, on_epoch=on_epoch)
+    steps = train_module(
+        net, net.head, train, recipe, fabric, seed=spec.draw("order"), objective=objective, on_epoch=on_epoch
+    )
     if objective is not None and monitor is None:
         objective.adversary.take_top1()  # a collapse ends the run here too
     net.eval()

@@ -1,6 +1,7 @@
 """Image data that a user brings: an ImageFolder with splits."""
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from torchvision.datasets.folder import IMG_EXTENSIONS
 
 from delta_core.training.data.image_files import ClassFolders, class_folders
 from delta_core.training.data.pixels import PixelStore
-from delta_core.training.data.splits import LazySplit, Split, TaskData, seen_in_views
+from delta_core.training.data.splits import LazySplit, Split, TaskData, in_memory_if_small, seen_in_views
 from delta_core.training.errors import UserError
 from delta_core.training.identity import derive_seed
 from delta_core.training.tensor_store import TensorStore
@@ -24,9 +25,7 @@ VAL_FRACTION = 0.1
 VAL_LIMIT = 5000
 """At most about so many images are held out (PAINT's limit)."""
 
-MEMORY_LIMIT_MB = 2048
-"""Splits whose decoded images need more than this stay on disk and are decoded batch by batch; no more than this of
-features is cached."""
+SPLITS = ("train", "val", "test")
 
 
 def folder_identity(root: Path) -> str:
@@ -43,7 +42,7 @@ def check_image_folder(root: Path) -> None:
         raise UserError(
             f"Image folder {str(root)!r} does not exist; give imagefolder:DIR with train/ and test/ inside."
         )
-    splits = [name for name in ("train", "val", "test") if (root / name).is_dir()]
+    splits = [name for name in SPLITS if (root / name).is_dir()]
     if "train" not in splits or len(splits) < 2:
         raise UserError(
             f"Image folder {str(root)!r} needs train/ and test/ (or val/) inside, found {splits or 'neither'}."
@@ -74,6 +73,27 @@ def check_classes(folder: Path) -> list[str]:
     if len(found) < 2:
         raise UserError(f"{folder} holds {len(found)} class folders; a task needs at least two, one per class.")
     return found
+
+
+def has_splits(root: Path) -> bool:
+    """Whether the folders inside are splits, not classes: `train` may be one beside `bus` and `car`."""
+    names = set(class_folders(root))
+    return bool(names) and (names <= set(SPLITS) or ("train" in names and not names.isdisjoint({"test", "val"})))
+
+
+def class_indices(folder: Path, found: Sequence[str], known: Sequence[str]) -> list[int]:
+    """Index of each class of a folder among the classes that a patch knows, of which the folder may lack some.
+
+    Raises:
+        UserError: for a class that the patch does not know.
+    """
+    strange = sorted(set(found) - set(known))
+    if strange:
+        raise UserError(
+            f"{folder} holds the class {strange[0]!r}, which the patch does not know; "
+            f"it knows {', '.join(sorted(known)[:5])}{', ...' if len(known) > 5 else ''}."
+        )
+    return [known.index(name) for name in found]
 
 
 def _is_left_out(path: Path) -> bool:
@@ -115,7 +135,7 @@ def load_image_folder(
     sha = folder_identity(root)
     pixels = None if store is None else PixelStore(store=store, name=name, data_sha=sha)
     parts: dict[str, tuple[Dataset[Any], Tensor]] = {}
-    for part in ("train", "val", "test"):
+    for part in SPLITS:
         if (root / part).is_dir():
             folder = ClassFolders(root / part)
             parts[part] = folder, torch.tensor(folder.targets)
@@ -168,9 +188,3 @@ def held_out(labels: Tensor, *, seed: int, fraction: float = VAL_FRACTION) -> tu
     mask = torch.zeros(len(labels), dtype=torch.bool)
     mask[torch.cat(held)] = True
     return torch.nonzero(~mask)[:, 0], torch.nonzero(mask)[:, 0]
-
-
-def in_memory_if_small(split: LazySplit, views: int = 1) -> Split:
-    """Decode a split once, unless so many views of it take more than MEMORY_LIMIT_MB."""
-    size_mb = views * len(split.labels) * 3 * split.preprocessing.image_size**2 / 2**20
-    return split.in_memory() if size_mb <= MEMORY_LIMIT_MB else split

@@ -5,7 +5,7 @@ Shape legend: N images, B batch, S size in pixels.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import torch
 from torch import Tensor
@@ -14,6 +14,10 @@ from torchvision.transforms import v2
 
 from delta_core.training.identity import derive_seed
 from delta_core.weights import Preprocessing
+
+MEMORY_LIMIT_MB = 2048
+"""Splits whose decoded images need more than this stay on disk and are decoded batch by batch; features for which no
+folder is named are kept up to as much."""
 
 
 class Split(Protocol):
@@ -169,6 +173,12 @@ def seen_in_views(images: LazySplit, views: int, *, task: str, keep: Callable[[L
     return FixedViews(views=tuple(keep(view) for view in fixed))
 
 
+def in_memory_if_small(split: LazySplit, views: int = 1) -> Split:
+    """Decode a split once, unless so many views of it take more than MEMORY_LIMIT_MB."""
+    size_mb = views * len(split.labels) * 3 * split.preprocessing.image_size**2 / 2**20
+    return split.in_memory() if size_mb <= MEMORY_LIMIT_MB else split
+
+
 def split_in_epoch(split: Split, epoch: int) -> Split:
     """What an epoch (0, 1, ...) of training reads of a split."""
     return split.views[epoch % len(split.views)] if isinstance(split, FixedViews) else split
@@ -196,6 +206,22 @@ def eval_batches(split: Split, device: torch.device) -> Iterator[Tensor]:
 
 
 @dataclass(frozen=True, kw_only=True)
+class NamedSplit:
+    """A split that never changes, and the names under which what is made of its images is kept."""
+
+    images: Split
+    data_set: str
+    """Folder of the store in which all splits of the data lie."""
+    data_sha: str
+    """Identity of the data set by content."""
+    part: str
+    """Which images of the data set these are, e.g. `train`."""
+
+
+Part = Literal["train", "val", "test"]
+
+
+@dataclass(frozen=True, kw_only=True)
 class TaskData:
     """The three splits of one task."""
 
@@ -206,3 +232,9 @@ class TaskData:
     train: Split
     val: Split
     test: Split
+
+    def named(self, part: Part) -> NamedSplit:
+        """One of the splits with its names."""
+        images: Split = getattr(self, part)
+        # The task's name belongs to it: a folder's name seeds which of its images are held out.
+        return NamedSplit(images=images, data_set=f"{self.name}-{self.sha}", data_sha=self.sha, part=part)

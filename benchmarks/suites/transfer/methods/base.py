@@ -14,7 +14,7 @@ from benchmarks.nets.full_size import backbone_params, delta_params
 from benchmarks.suites.transfer.data import PairedViews, as_they_are
 from delta_core import DeltaConfig, DeltaModel, JointDelta, backbone_fingerprint
 from delta_core.training.data.splits import eval_batches
-from delta_core.training.engine import Objective, fit
+from delta_core.training.engine import Objective, train_module
 
 TASK = "task"
 
@@ -70,7 +70,7 @@ class Transfer(Method):
             tests.append(cell.measure_task(net, "test"))
             eval_s += time.perf_counter() - paused
 
-        steps = fit(
+        steps = train_module(
             net,
             net.patch,
             train,

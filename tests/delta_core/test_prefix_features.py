@@ -1,29 +1,17 @@
 """Features of the frozen prefix: the same numbers stored or computed anew, for one view and for several."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import fields, replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from lightning_fabric import Fabric
 from tiny import NETS, PREPROCESSING, RECIPE, basic_block_net, images, tensor_split, tiny_task
-from tiny_cell import tiny_cell
 from torch import Tensor, nn
 
-from benchmarks.data import load
-from benchmarks.data.images import ImageSplit, ImageTask
-from benchmarks.data.load import load_task
-from benchmarks.env import Env
-from benchmarks.methods import frozen
-from benchmarks.methods.base import Outcome
-from benchmarks.methods.delta import DeltaNetworks
-from benchmarks.methods.fc_only import FcOnly
-from benchmarks.methods.finetune import FineTune
-from benchmarks.methods.frozen import measure_patch
-from benchmarks.methods.paint import Paint
 from delta_core import DeltaConfig, DeltaModel
 from delta_core.training import prefix_features as features_module
 from delta_core.training.data.splits import (
@@ -35,16 +23,19 @@ from delta_core.training.data.splits import (
     eval_batches,
     seen_in_views,
 )
-from delta_core.training.engine import fit, predict
+from delta_core.training.engine import predict, train_module
 from delta_core.training.errors import UserError
 from delta_core.training.identity import content_id
+from delta_core.training.memory_store import MemoryStore
+from delta_core.training.patch import train_patch
 from delta_core.training.prefix_features import PrefixFeatures, PrefixSplit
 from delta_core.training.recipe import Recipe
 from delta_core.training.tensor_store import TensorStore
 
 CPU = torch.device("cpu")
+FABRIC = Fabric(accelerator="cpu", devices=1)
 CONFIGS = [None, DeltaConfig(n_modules=1), DeltaConfig.paper(n_modules=2)]
-Trained = tuple[Outcome, dict[str, Tensor]]
+Trained = tuple[Tensor, dict[str, Tensor]]
 
 
 def everything(split: Split, batch_size: int = 5, order: Tensor | None = None) -> Tensor:
@@ -58,23 +49,24 @@ def viewed(views: int) -> TaskData:
     return replace(task, train=FixedViews(views=tuple(shifted)))
 
 
-@pytest.fixture
-def train(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Trained]:
-    """Train and measure a patch; its outcome without times, and its trained state."""
-    models: list[DeltaModel] = []
-
-    class Remembered(frozen.DeltaModel):
-        def __init__(self, backbone: nn.Module) -> None:
-            super().__init__(backbone)
-            models.append(self)
-
-    monkeypatch.setattr(frozen, "DeltaModel", Remembered)
-
-    def trained(net: Callable[[], nn.Module], config: DeltaConfig | None, recipe: Recipe, **cell: object) -> Trained:
-        outcome = measure_patch(tiny_cell(net, **cell), config, recipe)
-        return replace(outcome, train_s=0), models[-1].patches.state_dict()
-
-    return trained
+def train(
+    net: Callable[[], nn.Module],
+    config: DeltaConfig | None,
+    recipe: Recipe,
+    store: TensorStore,
+    task: TaskData,
+    seed: int = 2,
+) -> Trained:
+    """Train a patch; its logits on held-out and test images, and its trained state."""
+    model = DeltaModel(net())
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model.add_patch("task", num_classes=task.classes, config=config)
+    features = PrefixFeatures(model=model, store=store, device=CPU, dtype=recipe.feature_dtype)
+    train_patch(model, features, task.named("train"), recipe, FABRIC, seed=seed)
+    suffix = model.split_at_first_patch()[1]
+    logits = [predict(suffix, eval_batches(features.of(task.named(part)), CPU)) for part in ("val", "test")]
+    return torch.cat(logits), model.patches.state_dict()
 
 
 # --- exactness ---------------------------------------------------------------------------------------------------
@@ -91,32 +83,28 @@ def test_the_trained_patch_is_bit_identical_with_and_without_the_store(
     net: str,
     config: DeltaConfig | None,
     views: int,
-    train: Callable[..., Trained],
     tmp_path: Path,
 ) -> None:
     task = tiny_task() if views == 1 else viewed(views)
     recipe = replace(RECIPE, epochs=views, views=views, batch_size=10)  # 24 images: the last batch is not full
     store = TensorStore(root=tmp_path, limit_gb=1)
     computed, made, found = (
-        train(NETS[net], config, recipe, task=task, base=False, store=each)
-        for each in (TensorStore(root=tmp_path, limit_gb=0), store, store)
+        train(NETS[net], config, recipe, each, task) for each in (TensorStore(root=tmp_path, limit_gb=0), store, store)
     )
-    for outcome, state in (made, found):
-        assert outcome == computed[0]
+    for logits, state in (made, found):
+        assert torch.equal(logits, computed[0])
         assert state.keys() == computed[1].keys()
         assert [name for name in state if not torch.equal(state[name], computed[1][name])] == []
     assert len(list(tmp_path.rglob("features.bin"))) == views + 2, "training views, validation and test"
 
 
-def test_seeds_and_arms_share_the_prefix(
-    train: Callable[..., Trained], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_seeds_and_arms_share_the_prefix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = TensorStore(root=tmp_path, limit_gb=1)
-    train(basic_block_net, DeltaConfig(n_modules=1), RECIPE, store=store)
+    train(basic_block_net, DeltaConfig(n_modules=1), RECIPE, store, tiny_task())
     before = set(tmp_path.rglob("*"))
     monkeypatch.setattr(DeltaModel, "prefix", lambda *_: pytest.fail("computed again"))
     for config in (DeltaConfig(n_modules=1), DeltaConfig.paper(n_modules=1)):
-        train(basic_block_net, config, RECIPE, store=store, base=False, order_seed=7, init_seed=8)
+        train(basic_block_net, config, RECIPE, store, tiny_task(), seed=8)
     assert set(tmp_path.rglob("*")) == before
 
 
@@ -154,7 +142,7 @@ def test_behind_the_prefix_stands_the_whole_model(net: Callable[[], nn.Module]) 
     model = DeltaModel(net())
     model.add_patch("task", num_classes=3, config=DeltaConfig.paper(n_modules=2))
     task = tiny_task()
-    features = PrefixFeatures(model=model, task=task, store=tiny_cell().store, device=CPU, dtype="float32").of("test")
+    features = PrefixFeatures(model=model, store=MemoryStore(), device=CPU, dtype="float32").of(task.named("test"))
     logits = predict(model.split_at_first_patch()[1], eval_batches(features, CPU))
     assert torch.allclose(logits, predict(model, eval_batches(task.test, CPU)), rtol=1e-3, atol=1e-4)
 
@@ -163,10 +151,10 @@ def test_behind_the_prefix_stands_the_whole_model(net: Callable[[], nn.Module]) 
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
-def test_rounded_features_are_the_same_stored_or_not(dtype: str, train: Callable[..., Trained], tmp_path: Path) -> None:
+def test_rounded_features_are_the_same_stored_or_not(dtype: str, tmp_path: Path) -> None:
     recipe = replace(RECIPE, feature_dtype=dtype)
     states = [
-        train(basic_block_net, CONFIGS[1], each, base=False, store=TensorStore(root=tmp_path, limit_gb=limit))[1]
+        train(basic_block_net, CONFIGS[1], each, TensorStore(root=tmp_path, limit_gb=limit), tiny_task())[1]
         for each, limit in ((recipe, 0), (recipe, 1), (RECIPE, 1))
     ]
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
@@ -181,7 +169,7 @@ def test_numbers_too_large_for_half_precision_are_told() -> None:
             return 1e5 * x.mean((2, 3)).abs() + 7e4
 
     split = PrefixSplit(prefix=Large(), images=tensor_split(4, 2, seed=0), dtype=torch.float16)
-    with pytest.raises(UserError, match=r"too large for float16; use --feature-dtype bfloat16"):
+    with pytest.raises(UserError, match=r"too large for float16; choose the feature dtype bfloat16"):
         everything(split)
     assert torch.isfinite(everything(replace(split, dtype=torch.bfloat16))).all()
 
@@ -196,8 +184,8 @@ def address(tmp_path: Path, **changes: object) -> set[str]:
     model.add_patch("task", num_classes=3, config=changes.get("config"))
     task = changes.get("task", tiny_task())
     store = TensorStore(root=tmp_path, limit_gb=1)
-    source = PrefixFeatures(model=model, task=task, store=store, device=CPU, dtype=changes.get("dtype", "float32"))
-    assert isinstance(source.of(changes.get("split", "test")), FeatureSplit)
+    source = PrefixFeatures(model=model, store=store, device=CPU, dtype=changes.get("dtype", "float32"))
+    assert isinstance(source.of(task.named(changes.get("split", "test"))), FeatureSplit)
     return {str(path.parent.relative_to(tmp_path)) for path in tmp_path.rglob("features.bin")}
 
 
@@ -283,38 +271,6 @@ def test_fresh_views_differ_at_every_pass() -> None:
     assert not torch.equal(everything(split), everything(split))
 
 
-@pytest.fixture
-def drawn(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Noise in place of every embedded task."""
-
-    def split(count: int) -> ImageSplit:
-        pixels = np.random.default_rng(count).integers(0, 256, (count, 16, 16, 3), dtype=np.uint8)
-        return ImageSplit(images=pixels, labels=np.arange(count) % 2)
-
-    def noise(name: str, **_: object) -> ImageTask:
-        return ImageTask(name=name, class_names=("a", "b"), train=split(8), val=split(4), test=split(6), source="noise")
-
-    monkeypatch.setattr(load, "load_embedded", noise)
-    load._embedded.cache_clear()
-    yield
-    load._embedded.cache_clear()
-
-
-@pytest.mark.usefixtures("drawn")
-def test_embedded_tasks_have_views_too(tmp_path: Path) -> None:
-    env = Env(results=tmp_path, cache=tmp_path)
-    one, several, fresh = (load_task("signs", env, PREPROCESSING, views=views) for views in (1, 3, 0))
-    assert isinstance(several.train, FixedViews)
-    assert [everything(view).shape for view in several.train.views] == [(8, 3, 16, 16)] * 3
-    assert len({everything(view).numpy().tobytes() for view in (one.train, *several.train.views)}) == 4
-    assert not torch.equal(everything(fresh.train), everything(fresh.train))
-    closest = torch.cdist(everything(several.train).flatten(1), everything(one.train).flatten(1)).argmin(1)
-    assert closest.tolist() == list(range(8)), "a crop of nine tenths is still its image"
-    for task in (several, fresh):
-        assert torch.equal(task.train.labels, one.train.labels)
-        assert torch.equal(everything(task.test), everything(one.test))
-
-
 def test_epoch_e_trains_on_view_e_mod_k() -> None:
     read: list[int] = []
 
@@ -328,35 +284,5 @@ def test_epoch_e_trains_on_view_e_mod_k() -> None:
         for number in range(3)
     )
     net = nn.Linear(5, 2)
-    fit(net, net, FixedViews(views=views), replace(RECIPE, epochs=7), tiny_cell().fabric, seed=1)
+    train_module(net, net, FixedViews(views=views), replace(RECIPE, epochs=7), FABRIC, seed=1)
     assert read == [0, 1, 2, 0, 1, 2, 0]
-
-
-@pytest.mark.parametrize("method", [FcOnly, FineTune, Paint, DeltaNetworks])
-def test_every_method_sees_the_same_views(method: type) -> None:
-    """A view that no epoch reaches changes nothing; one that an epoch reads does."""
-    options = {"config": DeltaConfig(n_modules=1), "reading": "default"} if method is DeltaNetworks else {}
-    recipe = replace(RECIPE, epochs=2, views=3)
-    task = viewed(3)
-
-    def measured(changed: int | None) -> object:
-        views = list(task.train.views)
-        if changed is not None:
-            views[changed] = replace(views[changed], inputs=255 - views[changed].inputs)
-        cell = tiny_cell(task=replace(task, train=FixedViews(views=tuple(views))), base=False)
-        seen = []
-        original = nn.functional.cross_entropy
-        with pytest.MonkeyPatch.context() as patched:
-            patched.setattr(
-                nn.functional,
-                "cross_entropy",
-                lambda logits, target: seen.append(original(logits, target)) or seen[-1],
-            )
-            method(recipe=recipe, **options).measure(cell)
-        return torch.stack(seen).tolist()
-
-    before = measured(None)
-    assert measured(2) == before
-    assert measured(0)[:3] != before[:3]
-    assert measured(1)[:3] == before[:3]
-    assert measured(1)[3:] != before[3:]
