@@ -32,7 +32,7 @@ from delta_core.training.errors import UserError
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """What `delta-bench run NAME` measures."""
+    """What `python -m benchmarks run NAME` measures."""
 
     runs: Callable[[World, int], Sequence[Run]]
     """World and number of seeds -> runs."""

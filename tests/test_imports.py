@@ -15,6 +15,7 @@ OF_REPORTS = {
     "benchmarks.records.rows",
     "benchmarks.records.files",
     "benchmarks.records.variance",
+    "delta_core.training.command_line",
     "delta_core.training.errors",
     "delta_core.training.gate_figure",
 }

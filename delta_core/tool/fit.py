@@ -194,7 +194,7 @@ def _check_step(model: DeltaModel, size: int, images: int, batch_size: int) -> N
     """Raise UserError where the input is too small for the net, or a batch too small for a BatchNorm."""
     parameter = next(model.backbone.parameters())
     try:
-        with torch.no_grad():
+        with torch.no_grad(), model.disable_patches():
             features = model.eval().forward_features(parameter.new_zeros(1, 3, size, size))
     except RuntimeError as error:
         raise UserError(f"--image-size {size} is too small for {model.architecture}; choose a larger one.") from error

@@ -24,7 +24,7 @@ from delta_core import backbone_fingerprint
 from delta_core.training.data.folders import folder_identity
 from delta_core.training.provenance import provenance
 
-PROJECT = Path(__file__).parents[2]
+PROJECT = Path(__file__).parents[3]
 METRICS = {"detection": ("mAP", "pascal_voc/mAP", 100.0), "segmentation": ("mIoU", "mIoU", 1.0)}
 """Metric of the rows, its name in OpenMMLab, and the factor that makes it per cent (mmseg rounds to two digits)."""
 PICTURES = 4
