@@ -1,14 +1,8 @@
-"""`delta-bench`."""
+"""`python -m benchmarks`."""
 
 from delta_core.training.process import quick_start
 
-
-def main() -> None:
-    """Entry point."""
+if __name__ == "__main__":  # a worker that is spawned imports this file, too
     with quick_start():
         from benchmarks import cli
     cli.main()
-
-
-if __name__ == "__main__":
-    main()

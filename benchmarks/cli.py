@@ -26,14 +26,16 @@ from benchmarks.spec import Run
 from benchmarks.tables import TABLES, runs_of, table_of
 from benchmarks.worlds.options import Options
 from benchmarks.worlds.world import World
-from delta_core import DeltaError
-from delta_core.training.errors import UserError, check_counts
+from delta_core.training.command_line import told_in_one_sentence
+from delta_core.training.errors import check_counts
 from delta_core.training.fabric import devices_of
 from delta_core.training.tensor_store import TensorStore
 
+PROG = "python -m benchmarks"
+
 
 def main() -> None:
-    """What `delta-bench` does; bad input gives one sentence and exit code 2."""
+    """What `python -m benchmarks` does; bad input gives one sentence and exit code 2."""
     commands: dict[str, Callable[..., int]] = {
         "plan": show_plan,
         "run": run,
@@ -42,14 +44,8 @@ def main() -> None:
         "reproduce": reproduce_sample,
         "fetch": fetch_data,
     }
-    try:
-        sys.exit(tyro.extras.subcommand_cli_from_dict(commands, prog="delta-bench", description=__doc__))
-    except (UserError, DeltaError) as error:
-        print(f"delta-bench: {error}", file=sys.stderr)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        print("delta-bench: interrupted; finished runs are kept, start again to go on.", file=sys.stderr)
-        sys.exit(130)
+    with told_in_one_sentence(PROG, interrupted="finished runs are kept, start again to go on."):
+        sys.exit(tyro.extras.subcommand_cli_from_dict(commands, prog=PROG, description=__doc__))
 
 
 def show_plan(options: tyro.conf.OmitArgPrefixes[Options]) -> int:

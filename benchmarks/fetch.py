@@ -1,4 +1,4 @@
-"""`delta-bench fetch`: download official data sets, check them, list them, and free what was decoded from them."""
+"""`benchmarks fetch`: download official data sets, check them, list them, and free what was decoded from them."""
 
 import sys
 from pathlib import Path
@@ -72,7 +72,7 @@ def _fetched(console: Console, entry: DataSet, data_root: Path, mirror: str | No
         try:
             fetch(entry, data_root, mirror=mirror, progress=progress)
         except UserError as error:
-            print(f"delta-bench: {error}", file=sys.stderr)
+            print(f"python -m benchmarks: {error}", file=sys.stderr)
             return False
     return _checked(console, entry, data_root)
 
@@ -93,4 +93,4 @@ def _remedy(entry: DataSet, data_root: Path) -> str:
     if not entry.downloads:
         return by_hand(entry, data_root)
     first = f"move {entry.at(data_root)} away, then " if is_there(entry, data_root) else ""
-    return f"{entry.name}: {first}run: delta-bench fetch {entry.name} --data-root {data_root}"
+    return f"{entry.name}: {first}run: python -m benchmarks fetch {entry.name} --data-root {data_root}"

@@ -1,4 +1,9 @@
-"""Patch a frozen CNN for many tasks with input-conditioned skip connections; the base never changes by a bit."""
+"""Patch a frozen CNN for many tasks with input-conditioned skip connections; the base never changes by a bit.
+
+What stands in `__all__` here is what most people need. Modules and names without a leading underscore are public, too:
+each has a docstring. `delta_core.training` and `delta_core.tool` need the extra `train`, `delta_core.openmmlab` needs
+`openmmlab`, and the Hub needs `hub`.
+"""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -15,7 +20,8 @@ if TYPE_CHECKING:
     from delta_core.patch_file import PatchFile
     from delta_core.patch_io import load_patch, read_patch, save_patch
     from delta_core.status import DeltaStatus, ParamCounts, PatchStatus
-    from delta_core.weights import Preprocessing
+    from delta_core.version import __version__
+    from delta_core.weights import Preprocessing, load_backbone, preprocessing_of
     from delta_core.zoo import create_model, list_backbones, resolve_transform, wrap
 
 __all__ = [
@@ -30,12 +36,15 @@ __all__ = [
     "PatchFile",
     "PatchStatus",
     "Preprocessing",
+    "__version__",
     "assert_frozen",
     "backbone_fingerprint",
     "create_model",
     "download_patch",
     "list_backbones",
+    "load_backbone",
     "load_patch",
+    "preprocessing_of",
     "read_patch",
     "register_family",
     "register_sub_block",
@@ -56,7 +65,8 @@ _NAMES_OF = {
     "patch_file": ("PatchFile",),
     "patch_io": ("load_patch", "read_patch", "save_patch"),
     "status": ("DeltaStatus", "ParamCounts", "PatchStatus"),
-    "weights": ("Preprocessing",),
+    "version": ("__version__",),
+    "weights": ("Preprocessing", "load_backbone", "preprocessing_of"),
     "zoo": ("create_model", "list_backbones", "resolve_transform", "wrap"),
 }
 _HOME = {name: module for module, names in _NAMES_OF.items() for name in names}

@@ -17,11 +17,11 @@ class JointDelta(nn.Module):
     The base head is not on the way and takes no gradient.
 
     Args:
-        model: with a patch that is ready to use, i.e. calibrated where its config asks for it.
+        model: with a patch.
         name: the patch to take along, by default the active one.
 
     Raises:
-        DeltaError: if the patch is not there.
+        DeltaError: if the patch is not there or waits for `DeltaModel.calibrate`.
 
     Example:
         >>> import timm, torch
@@ -39,7 +39,7 @@ class JointDelta(nn.Module):
         super().__init__()
         self.stages = model.stages
         self.backbone = copy.deepcopy(model.backbone).requires_grad_(True)
-        self.patch = copy.deepcopy(model.patch(name))
+        self.patch = copy.deepcopy(model.ready_patch(name))
         base_head(self.backbone).requires_grad_(False)
         self.train()
 

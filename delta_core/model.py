@@ -3,6 +3,7 @@
 Shape legend: B batch, H W image size, C channels, N classes.
 """
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
@@ -19,7 +20,7 @@ from delta_core.errors import DeltaError, FrozenError
 from delta_core.families import Block, Stage, feature_size, pool, stages_of
 from delta_core.features import FeatureInfo, feature_info, taps
 from delta_core.freeze import assert_frozen, backbone_fingerprint, freeze
-from delta_core.patch import Patch, check_patch_name, memory_format_of
+from delta_core.patch import BlockPatch, Patch, check_patch_name, memory_format_of
 from delta_core.patch_io import load_patch, save_patch
 from delta_core.status import DeltaStatus, ParamCounts, PatchStatus
 from delta_core.weights import Preprocessing
@@ -97,7 +98,7 @@ class DeltaModel(nn.Module):
         """
         check_patch_name(name, taken=self.patches)
         parameter = next(self.backbone.parameters())
-        patch = Patch(self.blocks, feature_size(self.backbone), num_classes, config, tuple(class_names), preprocessing)
+        patch = Patch(self.blocks, feature_size(self.backbone), num_classes, config, class_names, preprocessing)
         patch = patch.to(parameter.device, parameter.dtype).to(memory_format=memory_format_of(self.backbone))
         self.patches[name] = patch.train(self.training)
         self.active_patch = name
@@ -110,6 +111,16 @@ class DeltaModel(nn.Module):
         if name not in self.patches:
             raise DeltaError(f"Patch {name!r} is not there; loaded are {', '.join(self.patches) or 'none'}.")
         return cast(Patch, self.patches[name])
+
+    def ready_patch(self, name: str | None = None) -> Patch:
+        """A patch by name, else the active one, that can answer. Raises DeltaError if it waits for `calibrate`."""
+        patch = self.patch(name)
+        if patch.waits_for_calibration:
+            raise DeltaError(
+                f"Patch {(self.active_patch if name is None else name)!r} waits for its BatchNorms to start as the "
+                "identity; call calibrate(batches) with training images first."
+            )
+        return patch
 
     def set_patch(self, name: str | None) -> None:
         """Activate a patch by name, or none (the base model)."""
@@ -139,7 +150,12 @@ class DeltaModel(nn.Module):
 
         With 0 the features are those of the base (up to rounding), with 1 those of the patch, bit for bit. The head
         is the patch's own at any strength.
+
+        Raises:
+            DeltaError: if alpha is not a finite number.
         """
+        if not math.isfinite(alpha):
+            raise DeltaError(f"The strength of a patch is {alpha}; give a number, usually from 0 to 1.")
         scale, self.scale = self.scale, alpha
         try:
             yield
@@ -157,10 +173,16 @@ class DeltaModel(nn.Module):
         Args:
             batches: images (B, 3, H, W) of the new task's training split; one pass.
             from_prefix: the batches are outputs of `prefix` instead of images.
+
+        Raises:
+            DeltaError: if there is no batch, one is not a tensor, or the base features are not finite. The patch is
+                then as it was.
         """
         patch = self.patch()
         moments: dict[str, list[Tensor]] = {}
         for x in batches:
+            if not isinstance(x, Tensor):
+                raise DeltaError(f"calibrate got a batch of type {type(x).__name__}; give tensors of images alone.")
             for stage in self.stages[self._first_gated(patch) if from_prefix else 0 :]:
                 x = self._run(stage, x, None)
                 if isinstance(stage, Block) and patch.of(stage) is not None:
@@ -169,12 +191,16 @@ class DeltaModel(nn.Module):
                     sums = [count, batch.sum((0, 2, 3)), batch.square().sum((0, 2, 3))]
                     held = moments.setdefault(stage.name, [torch.zeros_like(part) for part in sums])
                     moments[stage.name] = [old + new for old, new in zip(held, sums, strict=True)]
-        for block in self.blocks:
-            part = patch.of(block)
-            if part is not None and block.name in moments:
-                count, total, squares = moments[block.name]
-                mean = total / count
-                part.set_norm_to_identity(mean, (squares / count - mean.square()).clamp_min(0))
+        gated = [block for block in self.blocks if patch.of(block) is not None]
+        if gated and not moments:
+            raise DeltaError("calibrate got no batch; give at least one of training images.")
+        if broken := [name for name, sums in moments.items() if not torch.stack(sums[1:]).isfinite().all()]:
+            raise DeltaError(f"The base features of {broken[0]} are not finite; look for such values in the images.")
+        for block in gated:
+            count, total, squares = moments[block.name]
+            mean = total / count
+            cast(BlockPatch, patch.of(block)).set_norm_to_identity(mean, (squares / count - mean.square()).clamp_min(0))
+        patch.waits_for_calibration = False
 
     # --- files -------------------------------------------------------------------------------------------------
     def save_patch(
@@ -198,7 +224,11 @@ class DeltaModel(nn.Module):
 
     # --- forward -----------------------------------------------------------------------------------------------
     def forward(self, x: Tensor) -> Tensor:
-        """(B, 3, H, W) -> logits (B, N) of the active patch, or of the base model when none is active."""
+        """(B, 3, H, W) -> logits (B, N) of the active patch, or of the base model when none is active.
+
+        Raises:
+            DeltaError: if the patch waits for `calibrate`.
+        """
         if self.active_patch is None:
             return cast(Tensor, self.backbone(x))
         return self.suffix(self.prefix(x))
@@ -215,8 +245,12 @@ class DeltaModel(nn.Module):
         return pool(self.backbone, x) if first == len(self.stages) else x
 
     def suffix(self, x: Tensor, name: str | None = None) -> Tensor:
-        """From the output of `prefix` to logits (B, N); `suffix(prefix(x))` is `forward(x)`."""
-        patch = self.patch(name)
+        """From the output of `prefix` to logits (B, N); `suffix(prefix(x))` is `forward(x)`.
+
+        Raises:
+            DeltaError: if the patch waits for `calibrate`.
+        """
+        patch = self.ready_patch(name)
         gated = self.stages[self._first_gated(patch) :]
         for stage in gated:
             x = self._run(stage, x, patch)
@@ -236,9 +270,12 @@ class DeltaModel(nn.Module):
         """Logits of several patches (default: all) in one pass: what no patch touches is computed once.
 
         (B, 3, H, W) -> name of the patch -> logits (B, N), equal to those of single forward passes bit for bit.
+
+        Raises:
+            DeltaError: if a patch is not there or waits for `calibrate`.
         """
         names = tuple(self.patches if names is None else names)
-        first = {name: self._first_gated(self.patch(name)) for name in names}
+        first = {name: self._first_gated(self.ready_patch(name)) for name in names}
         logits: dict[str, Tensor] = {}
         for index in range(1 + max(first.values(), default=-1)):
             waiting = [name for name in names if first[name] == index]
@@ -249,8 +286,12 @@ class DeltaModel(nn.Module):
         return {name: logits[name] for name in names}
 
     def forward_features(self, x: Tensor) -> Tensor:
-        """(B, 3, H, W) -> features (B, C, H', W') before pooling, of the active patch or of the base model."""
-        patch = self.patch() if self.active_patch is not None else None
+        """(B, 3, H, W) -> features (B, C, H', W') before pooling, of the active patch or of the base model.
+
+        Raises:
+            DeltaError: if the patch waits for `calibrate`.
+        """
+        patch = self.ready_patch() if self.active_patch is not None else None
         for stage in self.stages:
             x = self._run(stage, x, patch)
         return x
@@ -263,9 +304,9 @@ class DeltaModel(nn.Module):
             indices: positions in `feature_info`; all by default. Nothing behind the last one is computed.
 
         Raises:
-            DeltaError: if an index is not a level.
+            DeltaError: if an index is not a level, or the patch waits for `calibrate`.
         """
-        patch = self.patch() if self.active_patch is not None else None
+        patch = self.ready_patch() if self.active_patch is not None else None
         wanted = range(len(self.feature_info)) if indices is None else list(indices)
         if not set(wanted) <= set(range(len(self.feature_info))):
             raise DeltaError(f"Feature indices are {list(wanted)}; choose from 0 to {len(self.feature_info) - 1}.")

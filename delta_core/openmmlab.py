@@ -72,6 +72,7 @@ class DeltaBackbone(BaseModule):  # type: ignore[misc]
         >>> backbone = DeltaBackbone("resnet10t", weights="none", n_modules=2, out_indices=(1, 2, 3, 4))
         >>> backbone.out_channels
         (64, 128, 256, 512)
+        >>> backbone.calibrate([torch.randn(2, 3, 64, 64)])  # in a training CalibrateHook does this
         >>> [tuple(level.shape[1:]) for level in backbone(torch.zeros(1, 3, 64, 64))]
         [(64, 16, 16), (128, 8, 8), (256, 4, 4), (512, 2, 2)]
     """
@@ -103,8 +104,6 @@ class DeltaBackbone(BaseModule):  # type: ignore[misc]
         self.norm_eval = norm_eval
         self.thawed: tuple[str, ...] = ()
         """Modules that are fine-tuned: none, but in the stock reading."""
-        self.calibrated = True
-        """Whether the patch can be trained as it is; `CalibrateHook` sees to the others."""
         if n_modules:
             self._patch(_config(n_modules, paper, config))
         elif paper or config:
@@ -127,7 +126,11 @@ class DeltaBackbone(BaseModule):  # type: ignore[misc]
                 f"backbone.out_indices is {self.out_indices} and ends before {unused[0]}, which backbone.n_modules "
                 f"{config.n_modules} gates; add the last level."
             )
-        self.calibrated = config.norm_start != "identity" or config.norm_place == "none"
+
+    @property
+    def calibrated(self) -> bool:
+        """Whether the patch can be trained as it is; `CalibrateHook` sees to the others."""
+        return not self.model.patches or not self.model.patch().waits_for_calibration
 
     def _thaw(self, frozen_stages: int) -> None:
         blocks = self.model.blocks
@@ -180,7 +183,6 @@ class DeltaBackbone(BaseModule):  # type: ignore[misc]
         self.model.calibrate(batches)
         for tensor in self.model.patch().state_dict().values():
             broadcast(tensor, src=0)
-        self.calibrated = True
 
     def assert_frozen(self) -> None:
         """Check that the frozen net is as it was made or loaded. Raises FrozenError naming what changed."""
@@ -204,7 +206,6 @@ class DeltaBackbone(BaseModule):  # type: ignore[misc]
                     f"{len(wrong)} tensors differ, first {wrong[0].removeprefix(part)} (checkpoint "
                     f"{theirs.get(wrong[0])}, config {ours.get(wrong[0])})."
                 )
-        self.calibrated |= any(name.startswith("model.patches.") for name in theirs)
         super()._load_from_state_dict(state_dict, prefix, *rest)
 
 
@@ -212,8 +213,8 @@ class DeltaBackbone(BaseModule):  # type: ignore[misc]
 class CalibrateHook(Hook):  # type: ignore[misc]
     """Before training, BatchNorms of a new patch become the identity on at most `batches` batches of training data.
 
-    A patch that came with a checkpoint stays as it is. Without this hook a new patch trains all the same, from
-    BatchNorms that re-normalise what the frozen net puts out.
+    A patch that came with a checkpoint stays as it is. Without this hook a new patch whose BatchNorms start as the
+    identity (the default) refuses to run.
 
     Example:
         >>> CalibrateHook(batches=8).batches

@@ -4,9 +4,9 @@ Shape legend: B batch, C channels, H W size, S = k(k+1)/2 skips of a block with 
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -154,7 +154,7 @@ class Patch(nn.Module):
         features: int,
         num_classes: int | None,
         config: DeltaConfig | None,
-        class_names: tuple[str, ...] = (),
+        class_names: Sequence[str] = (),
         preprocessing: Preprocessing | None = None,
     ) -> None:
         super().__init__()
@@ -162,6 +162,9 @@ class Patch(nn.Module):
             raise DeltaError(f"num_classes is {num_classes}; a patch needs at least one class.")
         if num_classes is None and config is None:
             raise DeltaError("num_classes and config are None, so there is nothing to train; give one of them.")
+        if isinstance(class_names, str):
+            raise DeltaError(f"class_names is the text {class_names!r}; give a list with one name a class.")
+        class_names = tuple(class_names)
         if class_names and len(class_names) != num_classes:
             raise DeltaError(f"{len(class_names)} class names were given for {num_classes} classes; give one a class.")
         ends = len(blocks) - (config.blocks_after if config else 0)
@@ -178,11 +181,21 @@ class Patch(nn.Module):
         # Module names must not hold dots.
         self.blocks = nn.ModuleDict({block.name.replace(".", "_"): BlockPatch(block, config) for block in gated})  # type: ignore[arg-type]
         self.head = nn.Identity() if num_classes is None else nn.Linear(features, num_classes)
+        self.waits_for_calibration = (
+            config is not None and config.norm_start == "identity" and config.norm_place != "none"
+        )
+        """Whether the BatchNorms are still as they were made, and no identity yet: see `DeltaModel.calibrate`."""
 
     @property
     def num_classes(self) -> int:
         """N, the number of classes of the task; 0 without head."""
         return self.head.out_features if isinstance(self.head, nn.Linear) else 0
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
+        # A patch that was kept was calibrated. No hook would do: mmengine has a load_state_dict of its own.
+        if any(name.startswith(f"{prefix}blocks.") for name in state_dict):
+            self.waits_for_calibration = False
+        super()._load_from_state_dict(state_dict, prefix, *rest)
 
     def of(self, block: Block) -> BlockPatch | None:
         """This patch's part for a block, or None where the block stays as it is."""

@@ -14,7 +14,6 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Protocol
 
@@ -28,6 +27,7 @@ from delta_core.families import Block, feature_size
 from delta_core.gates import ExistingGates, existing_skips
 from delta_core.patch import Patch, check_patch_name, memory_format_of
 from delta_core.patch_file import MAX_JSON_BYTES, PatchFile
+from delta_core.version import __version__
 
 JSON_NAME = "delta.json"
 TENSORS_NAME = "patch.safetensors"
@@ -47,8 +47,8 @@ class PatchHolder(Protocol):
     active_patch: str | None
     training: bool
 
-    def patch(self, name: str | None = None) -> Patch:
-        """A patch by name, else the active one."""
+    def ready_patch(self, name: str | None = None) -> Patch:
+        """A patch by name, else the active one, that does not wait for `calibrate`."""
 
     def assert_frozen(self) -> None:
         """Raise FrozenError if the backbone changed."""
@@ -70,8 +70,8 @@ def save_patch(
         metrics: what to remember about it, such as `{"accuracy": 0.93}`.
 
     Raises:
-        DeltaError: if there is no such patch, a value is not finite, the folder holds something else, or it cannot
-            be written.
+        DeltaError: if there is no such patch, it waits for `calibrate`, a value is not finite, the folder holds
+            something else, or it cannot be written.
         FrozenError: if the backbone changed: its fingerprint would be a lie.
 
     Example:
@@ -85,7 +85,7 @@ def save_patch(
     """
     model.assert_frozen()
     name = model.active_patch if name is None else name
-    patch = model.patch(name)
+    patch = model.ready_patch(name)
     tensors = {key: tensor.detach().cpu().contiguous() for key, tensor in patch.state_dict().items()}
     data = safetensors.torch.save(tensors)
     file = PatchFile(
@@ -98,7 +98,7 @@ def save_patch(
         fingerprint=model.fingerprint,
         preprocessing=patch.preprocessing,
         metrics={key: float(value) for key, value in (metrics or {}).items()},
-        library_version=_library_version(),
+        library_version=__version__,
         sha256=hashlib.sha256(data).hexdigest(),
         size_bytes=len(data),
     )
@@ -183,13 +183,6 @@ def read_patch(folder: str | Path) -> PatchFile:
     file = _read_json(folder)
     tensors = _read_tensors(folder, file)
     return replace(file, tensor_bytes={key: tensors[key].nbytes for key in sorted(tensors)})
-
-
-def _library_version() -> str:
-    try:
-        return version("delta-patching")
-    except PackageNotFoundError:  # run from a source tree
-        return "unknown"
 
 
 @contextmanager

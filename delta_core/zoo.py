@@ -36,6 +36,7 @@ def create_model(
 
     Example:
         >>> model = create_model("resnet10t", weights="none", num_classes=17, config=DeltaConfig(n_modules=2))
+        >>> model.calibrate([torch.randn(2, 3, 64, 64)])
         >>> model(torch.zeros(1, 3, 64, 64)).shape
         torch.Size([1, 17])
     """
@@ -54,7 +55,7 @@ def wrap(backbone: nn.Module, config: DeltaConfig | None = None, *, num_classes:
 
     Example:
         >>> import torchvision
-        >>> model = wrap(torchvision.models.resnet18(), DeltaConfig(n_modules=1), num_classes=17)
+        >>> model = wrap(torchvision.models.resnet18(), DeltaConfig.paper(n_modules=1), num_classes=17)
         >>> model(torch.zeros(1, 3, 64, 64)).shape
         torch.Size([1, 17])
     """

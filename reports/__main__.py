@@ -1,4 +1,4 @@
-"""Command line: `delta-report table2` prints a table and writes it as csv, md and tex; `html` writes all of them."""
+"""`python -m reports table2` prints a table and writes it as csv, md and tex; `html` writes all of them."""
 
 import io
 import sys
@@ -14,6 +14,7 @@ from rich.console import Console
 from benchmarks.records.collected import read_rows
 from benchmarks.records.files import atomic_text
 from benchmarks.records.rows import SCALES, Scale
+from delta_core.training.command_line import told_in_one_sentence
 from delta_core.training.errors import UserError
 from reports.findings.explain import explain
 from reports.pages.render import to_latex, to_markdown, to_terminal
@@ -22,6 +23,8 @@ from reports.reproducing import reproducing
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+PROG = "python -m reports"
 
 Names = tyro.conf.UseAppendAction[tuple[str, ...]]
 
@@ -170,15 +173,12 @@ COMMANDS: dict[str, Callable[..., None]] = {
 
 
 def main() -> None:
-    """Entry point of `delta-report`: a user's mistake is one sentence on stderr and exit code 2."""
-    try:
+    """Entry point of `python -m reports`: a user's mistake is one sentence on stderr and exit code 2."""
+    with told_in_one_sentence(PROG, interrupted="start again; rows are only read."):
         name = sys.argv[1] if len(sys.argv) > 1 else "--help"
         if name not in COMMANDS and not name.startswith("-"):
             raise UserError(f"There is no table {name!r}; choose one of {', '.join(COMMANDS)}.")
-        tyro.extras.subcommand_cli_from_dict(COMMANDS, prog="delta-report", description=__doc__)
-    except UserError as error:
-        print(error, file=sys.stderr)
-        sys.exit(2)
+        tyro.extras.subcommand_cli_from_dict(COMMANDS, prog=PROG, description=__doc__)
 
 
 def _write(path: Path, text: str) -> None:

@@ -50,13 +50,14 @@ def reproducing(rows_by_scale: Mapping[str, pd.DataFrame]) -> str:
     """
     parts = [
         "# Reproducing the tables",
-        "Written by `delta-report reproducing` from the rows below `results/`; do not edit. Every command goes on "
+        "Written by `python -m reports reproducing` from the rows below `results/`; do not edit. Every command goes on "
         "where it was stopped and measures only what is missing. Hours are what the runs on record took together, "
         "on the devices that the rows name; a run that feeds several tables counts in each.",
         "| scale | needs |\n|---|---|\n"
         "| embedded | nothing: nets and data come with the suite |\n"
         "| local | `--arch`, `--weights`, `--data-root` and `--task imagefolder:DIR` of your own |\n"
-        "| paper | the data sets below `--data-root` (`delta-bench fetch`), weights from the Hugging Face Hub, a GPU |",
+        "| paper | the data sets below `--data-root` (`python -m benchmarks fetch`), weights from the Hugging Face "
+        "Hub, a GPU |",
     ]
     for name, report in REPORTS.items():
         if report.printed:

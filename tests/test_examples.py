@@ -1,4 +1,4 @@
-"""Every example of docs/examples runs as it stands and prints what it promises."""
+"""Every example of docs/examples runs as it stands and prints what it promises; README counts what there is."""
 
 import os
 import subprocess
@@ -6,6 +6,8 @@ import sys
 from pathlib import Path
 
 import pytest
+
+from delta_core import list_backbones
 
 ROOT = Path(__file__).parents[1]
 PROMISED = {
@@ -34,3 +36,7 @@ def test_example_runs_and_keeps_its_promise(example: Path, tmp_path: Path) -> No
     assert done.returncode == 0, done.stderr
     assert PROMISED[example.name] in done.stdout
     assert list(tmp_path.iterdir()) == [], "an example leaves nothing behind"
+
+
+def test_the_readme_counts_the_backbones() -> None:
+    assert f"Supported are {len(list_backbones())} nets" in (ROOT / "README.md").read_text(encoding="utf-8")

@@ -17,6 +17,7 @@ WORDS_FOR_REPORTS = (
     "benchmarks.records",
     "benchmarks.methods.listing",
     "benchmarks.suites.transfer.methods.listing",
+    "delta_core.training.command_line",
     "delta_core.training.errors",
     "delta_core.training.gate_figure",
 )

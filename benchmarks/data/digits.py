@@ -1,4 +1,4 @@
-"""MNIST, USPS and SVHN as `delta-bench fetch` or torchvision lays them out on disk; read, counted, never downloaded."""
+"""MNIST, USPS and SVHN as `benchmarks fetch` or torchvision lays them out on disk; read, counted, never downloaded."""
 
 import hashlib
 from pathlib import Path
@@ -32,7 +32,7 @@ def digits_home(name: str, root: Path) -> Path:
     for home in _HOMES[name]:
         if all((root / home / file).is_file() for file in data_set(name).needs):
             return root / home
-    raise UserError(f"{name}, run: delta-bench fetch {name} --data-root {root}")
+    raise UserError(f"{name}, run: python -m benchmarks fetch {name} --data-root {root}")
 
 
 def digits_identity(name: str, root: Path) -> str:

@@ -111,8 +111,9 @@ def confirm_base(
     if abs(top1 - expected) > TOLERANCE:
         raise UserError(
             f"Base {weights} reaches {top1:.2f} % on ImageNet ({n_examples} images, {transform}), expected "
-            f"{expected:.2f} +- {TOLERANCE}: other weights, images or preprocessing. Run: delta-bench fetch imagenet "
-            "--check, and delete the weights from the cache of the Hugging Face Hub."
+            f"{expected:.2f} +- {TOLERANCE}: other weights, images or preprocessing. "
+            "Run: python -m benchmarks fetch imagenet --check, and delete the weights from the cache of the Hugging "
+            "Face Hub."
         )
     proof = BaseProof(
         weights=weights,

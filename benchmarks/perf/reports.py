@@ -14,14 +14,14 @@ from benchmarks.records.rows import to_frame
 
 ROOT = Path(__file__).parents[2]
 
-# `delta-report` is started by name: this package does not import reports, and a process of its own has its own peak.
-RENDER = "import runpy, sys; sys.argv[0] = 'delta-report'; runpy.run_module('reports', run_name='__main__')"
+# Started by name: this package does not import reports, and a process of its own has its own peak.
+RENDER = "import runpy, sys; runpy.run_module('reports', run_name='__main__')"
 READ = "import pathlib, sys; from benchmarks.records.collected import read_rows; read_rows(pathlib.Path(sys.argv[1]))"
 PRINT_PEAK = "; from delta_core.training.process import peak_resident_mb; print(peak_resident_mb())"
 
 
 def measure(*, repetitions: int = 3, at_least: int = 100_000) -> list[PerfRow]:
-    """Seconds and peak memory of `delta-report html` on synthetic rows of every table, against reading the rows alone.
+    """Seconds and peak memory of `reports html` on synthetic rows of every table, against reading the rows alone.
 
     The goal for 100,000 rows is less than 10 s and 1 GB.
     """

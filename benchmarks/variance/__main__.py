@@ -12,7 +12,7 @@ from delta_core.training.errors import UserError
 def main(*, results: Path = Path("results"), cache: Path = Path(".cache")) -> None:
     """Write <results>/embedded/variance.csv and correlation.csv.
 
-    The pre-trained net is that of `delta-bench run figures`, which comes first.
+    The pre-trained net is that of `python -m benchmarks run figures`, which comes first.
 
     Args:
         results: where rows go.

@@ -1,7 +1,7 @@
 """Families of CNNs that can be patched: how a net is cut into blocks and a block into sub-blocks.
 
 One file per family states its unit types and its nets; this one puts them together. A net or unit of your own joins by
-an explicit call of `register_family` or `register_sub_block` (docs/add-a-block-type.md).
+an explicit call of `register_family` or `register_sub_block`.
 """
 
 from torch import Tensor, nn
@@ -38,6 +38,9 @@ FAMILIES: dict[type[nn.Module], Family] = {k: v for file in _FILES for k, v in f
 def register_sub_block(unit_type: type[nn.Module], adapter: SubBlockAdapter) -> None:
     """Make nets with units of exactly this type patchable; call it once, before the first such net is patched.
 
+    Take the unit's `forward` apart at its addition, `activation(residual(x) + shortcut(x))`: each part takes the unit
+    and its input. What is not given is the identity.
+
     Raises:
         DeltaError: if the type has an adapter already.
 
@@ -58,6 +61,9 @@ def register_sub_block(unit_type: type[nn.Module], adapter: SubBlockAdapter) -> 
 def register_family(net_type: type[nn.Module], family: Family) -> None:
     """Make nets of exactly this class patchable; call it once, before the first such net is patched.
 
+    A subclass with the same forward pass takes over its parent's family. A class of its own says in `Family.layout`
+    which modules run, in forward order, up to the pooling: `Units` are runs of residual units, `Plain` is all else.
+
     Raises:
         DeltaError: if the class has a family already.
 
@@ -66,6 +72,12 @@ def register_family(net_type: type[nn.Module], family: Family) -> None:
         >>> class MyResNet(ResNet):
         ...     "The same forward pass, so the same family."
         >>> register_family(MyResNet, FAMILIES[ResNet])
+        >>> class TwoStages(nn.Module):
+        ...     "Modules stem, stage1 and stage2, and timm's `forward_head`, `get_classifier` and `num_features`."
+        >>> def layout(net):
+        ...     stages = [Units(name=name, units=children(net, name)) for name in ("stage1", "stage2")]
+        ...     return [Plain(modules=("stem",)), *stages]
+        >>> register_family(TwoStages, Family(layout=layout))
     """
     if net_type in FAMILIES:
         raise DeltaError(f"{net_type.__name__} has a family already; a changed net needs a class of its own.")
@@ -110,6 +122,6 @@ def _family(net: nn.Module) -> Family:
         known = ", ".join(sorted({f"{family.__module__.partition('.')[0]}'s {family.__name__}" for family in FAMILIES}))
         raise DeltaError(
             f"A net of type {type(net).__name__} cannot be patched yet; supported families are {known}. "
-            "Register its family: docs/add-a-block-type.md."
+            "Register its family; help(delta_core.register_family) says how."
         )
     return FAMILIES[type(net)]

@@ -136,7 +136,7 @@ def cut(net: nn.Module, run: Units, adapters: Mapping[type[nn.Module], SubBlockA
             known = ", ".join(sorted({known.__name__ for known in adapters}))
             raise DeltaError(
                 f"{run.name} of {type(net).__name__} has sub-blocks of type {kind.__name__}; supported are {known}. "
-                "Register an adapter for it: docs/add-a-block-type.md."
+                "Register an adapter for it; help(delta_core.register_sub_block) says how."
             )
 
     def adapter(name: str) -> SubBlockAdapter:

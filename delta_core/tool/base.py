@@ -62,7 +62,7 @@ def open_files(folders: Sequence[Path], architecture: str | None, weights: str |
             )
         if not file.num_classes:
             raise UserError(
-                f"{folder} has no head and so no classes; it belongs in a detector or segmentor (tools/convert.py)."
+                f"{folder} has no head and so no classes; it belongs in a detector or segmentor (delta_core.openmmlab)."
             )
     names = [file.name for file in files]
     twice = next((name for name in names if names.count(name) > 1), None)

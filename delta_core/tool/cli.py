@@ -19,6 +19,7 @@ from delta_core.tool.info import describe
 from delta_core.tool.inspect import Inspection, check_picture
 from delta_core.tool.options import FitOptions
 from delta_core.tool.predict import predict_images
+from delta_core.training.command_line import told_in_one_sentence
 from delta_core.training.engine import DivergedError
 from delta_core.training.errors import UserError
 from delta_core.training.fabric import devices_of, to_device
@@ -37,14 +38,12 @@ def main() -> None:
         "info": info,
         "inspect": inspect,
     }
-    try:
+    with told_in_one_sentence(
+        "delta-patch",
+        interrupted="the same fit goes on from its last finished epoch.",
+        refusals=(UserError, DeltaError, DivergedError),
+    ):
         sys.exit(tyro.extras.subcommand_cli_from_dict(commands, prog="delta-patch", description=__doc__))
-    except (UserError, DeltaError, DivergedError) as error:
-        print(f"delta-patch: {error}", file=sys.stderr)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        print("delta-patch: interrupted; the same fit goes on from its last finished epoch.", file=sys.stderr)
-        sys.exit(130)
 
 
 def fit(options: tyro.conf.OmitArgPrefixes[FitOptions]) -> int:

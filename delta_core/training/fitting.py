@@ -239,7 +239,7 @@ def _check_patch(model: DeltaModel, train: Split, recipe: Recipe) -> None:
     size, images = train.preprocessing.image_size, len(train.labels)
     parameter = next(model.backbone.parameters())
     try:
-        with torch.no_grad():
+        with torch.no_grad(), model.disable_patches():
             features = model.eval().forward_features(parameter.new_zeros(1, 3, size, size))
     except RuntimeError as error:
         raise UserError(f"image size {size} is too small for {model.architecture}; choose a larger one.") from error

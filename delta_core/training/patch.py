@@ -7,7 +7,6 @@ import torch
 from torch import nn
 
 from delta_core import DeltaModel
-from delta_core.patch import Patch
 from delta_core.training.data.splits import NamedSplit, eval_batches
 from delta_core.training.engine import Objective, OnEpoch, train_module
 from delta_core.training.history import History
@@ -42,7 +41,7 @@ def train_patch(
     train = images.images
     if recipe.views:
         train, trained = features.of(images), model.split_at_first_patch()[1]
-    if patch.config and patch.config.norm_start == "identity" and not _is_trained(patch):
+    if patch.waits_for_calibration:  # else a second training goes on from where the first one ended
         torch.manual_seed(seed)  # fresh views are drawn here too
         model.calibrate(eval_batches(train, fabric.device), from_prefix=trained is not model)
     return train_module(
@@ -59,9 +58,3 @@ def train_patch(
         learned=patch,
         identity=identity,
     )
-
-
-def _is_trained(patch: Patch) -> bool:
-    """Whether the BatchNorms of a patch have learned already: a second training goes on from there."""
-    norms = [module for module in patch.modules() if isinstance(module, nn.BatchNorm2d)]
-    return any(norm.num_batches_tracked for norm in norms)

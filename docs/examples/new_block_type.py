@@ -21,4 +21,5 @@ if __name__ == "__main__":
     with torch.no_grad():  # existing skips at weight 1: the adapter is right if the features are those of the net
         torch.testing.assert_close(model.forward_features(x), net.forward_features(x))
     model.add_patch("gated", num_classes=5, config=DeltaConfig())
+    model.calibrate([x])
     print(model(x).shape)

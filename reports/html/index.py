@@ -109,7 +109,7 @@ def index_html(
         subtitle=f"Scale {scale}: {len(rows)} values from {rows['run_id'].nunique()} runs.",
         views=VIEWS,
         sections=sections,
-        footer="Made by delta-report html from rows; every number is what a run measured or the paper printed.",
+        footer="Made by python -m reports html from rows; every number is what a run measured or the paper printed.",
         css=Markup(assets.joinpath("style.css").read_text(encoding="utf-8")),
         script=Markup(assets.joinpath("script.js").read_text(encoding="utf-8")),
     )

@@ -75,7 +75,7 @@ def test_sets_are_read_split_and_resized(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(("name", "fault"), [("usps", "has the MD5"), ("mnist", "has 40 images, expected 60000")])
 def test_a_part_of_a_set_is_refused_where_the_full_one_is_asked_for(name: str, fault: str, tmp_path: Path) -> None:
     as_fetched(name, tmp_path)
-    with pytest.raises(UserError, match=f"Data set {name}: .*{fault}.* Run: delta-bench fetch {name} --check"):
+    with pytest.raises(UserError, match=f"Data set {name}: .*{fault}.* Run: python -m benchmarks fetch {name} --check"):
         load_digits(name, tmp_path, PREPROCESSING, full=True)
 
 
@@ -102,7 +102,7 @@ def _inputs(split: Split) -> torch.Tensor:
 
 @pytest.mark.parametrize("name", DIGITS)
 def test_missing_files_come_with_a_command(name: str, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=f"^{name}, run: delta-bench fetch {name} --data-root {tmp_path}$"):
+    with pytest.raises(UserError, match=f"^{name}, run: python -m benchmarks fetch {name} --data-root {tmp_path}$"):
         digits_identity(name, tmp_path)
 
 
@@ -132,7 +132,8 @@ def test_at_paper_scale_runs_are_named_without_data(tmp_path: Path) -> None:
     options = Options(table="table6", scale="paper", data_root=tmp_path)
     world = open_digits(options, TRANSFERS)
     assert world.blocked == {
-        name: f"{name}, run: delta-bench fetch {name} --data-root {tmp_path}" for name in ("mnist", "usps", "svhn")
+        name: f"{name}, run: python -m benchmarks fetch {name} --data-root {tmp_path}"
+        for name in ("mnist", "usps", "svhn")
     }
     as_fetched("usps", tmp_path)
     again = open_digits(options, TRANSFERS)
@@ -149,7 +150,7 @@ def test_drawn_digits_have_colour_and_clutter() -> None:
 
 
 def command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *words: str) -> tuple[int, str]:
-    monkeypatch.setattr("sys.argv", ["delta-bench", *words])
+    monkeypatch.setattr("sys.argv", ["python -m benchmarks", *words])
     with pytest.raises(SystemExit) as done:
         main()
     out, err = capsys.readouterr()
@@ -165,7 +166,7 @@ def test_plan_blocks_transfers_whose_digits_are_missing(
     code, text = command(capsys, monkeypatch, *words)
     assert code == 0
     assert "27 runs at scale local: 0 done, 18 todo, 9 blocked" in text
-    assert "blocked: svhn, run: delta-bench fetch svhn --data-root" in text
+    assert "blocked: svhn, run: python -m benchmarks fetch svhn --data-root" in text
     assert not (tmp_path / "r").exists()
 
 

@@ -1,4 +1,4 @@
-"""`delta-bench fetch` as the command line has it."""
+"""`python -m benchmarks fetch` as the command line has it."""
 
 import sys
 from dataclasses import replace
@@ -19,7 +19,7 @@ from delta_core.training.tensor_store import TensorStore
 @pytest.fixture
 def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path):
     def run(*words: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["delta-bench", *map(str, words)])
+        monkeypatch.setattr(sys, "argv", ["python -m benchmarks", *map(str, words)])
         with pytest.raises(SystemExit) as left:
             command.main()
         found = capsys.readouterr()
@@ -58,7 +58,7 @@ def test_a_check_needs_no_network(call, monkeypatch: pytest.MonkeyPatch) -> None
     assert code == 1
     for entry in CATALOGUE.values():
         assert f"{entry.name}: there is no folder data/{entry.folder}" in out
-        helps = f"{entry.name}: run: delta-bench fetch {entry.name} --data-root data"
+        helps = f"{entry.name}: run: python -m benchmarks fetch {entry.name} --data-root data"
         assert (helps if entry.downloads else by_hand(entry, Path("data"))) in out
 
 
@@ -66,7 +66,7 @@ def test_what_is_damaged_is_moved_away_first(call, tmp_path: Path, monkeypatch: 
     found = write("usps", tmp_path / "data")
     monkeypatch.setattr(fetch, "data_set", {"usps": found}.__getitem__)
     (tmp_path / "data/usps/usps.bz2").write_bytes(b"BZh")
-    assert "usps: move data/usps away, then run: delta-bench fetch usps" in call("fetch", "usps", "--check")[1]
+    assert "usps: move data/usps away, then run: python -m benchmarks fetch usps" in call("fetch", "usps", "--check")[1]
 
 
 def test_an_unpacking_that_was_cut_off_is_finished(call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -87,7 +87,7 @@ def test_one_failure_does_not_stop_the_others(call, tmp_path: Path, monkeypatch:
     monkeypatch.setattr(fetch, "data_set", {"usps": found, "imagenet": CATALOGUE["imagenet"]}.__getitem__)
     code, out, error = call("fetch", "imagenet", "usps")
     assert code == 1
-    assert error.startswith("delta-bench: Data set imagenet cannot be downloaded. By hand: Accept the terms")
+    assert error.startswith("python -m benchmarks: Data set imagenet cannot be downloaded. By hand: Accept the terms")
     assert str(Path("data/imagenet")) in error
     assert "{folder}" not in error
     assert "usps: 10 classes, train 20, test 10: as declared" in out
@@ -117,6 +117,6 @@ def test_a_plan_of_all_tables_names_what_blocks_and_what_it_costs(call) -> None:
     assert code == 0
     lines = out.splitlines()
     assert not [line for line in lines if line.startswith(("todo", "done"))]
-    assert "blocked: stl10, run: delta-bench fetch stl10 --data-root data; imagenet, run:" in out
+    assert "blocked: stl10, run: python -m benchmarks fetch stl10 --data-root data; imagenet, run:" in out
     assert [line for line in lines if line.startswith("table2, not yet done: 216 runs, 106,308,000 training images")]
     assert lines[-1].startswith("all tables, shared runs once: ")

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from backbones import LISTING, blocks_of, candidates, filled, on_meta, tried
+from backbones import blocks_of, candidates, filled, on_meta, tried
 from timm.models._efficientnet_blocks import MobileAttention
 from torch import Tensor, nn
 
@@ -79,7 +79,7 @@ def _prove(net: nn.Module, x: Tensor) -> None:
         model.patches["other"].head = nn.Identity()
         assert not torch.allclose(model(x), features, rtol=1e-3, atol=100 * tolerance), "gates reach the output"
 
-    model.add_patch("task", num_classes=3, config=DeltaConfig(n_modules=every))
+    model.add_patch("task", num_classes=3, config=DeltaConfig(n_modules=every, norm_start="fresh"))
     part = model.patches["task"]
     for block in part.blocks.values():
         fc = block.gates.fc  # its weight is zero at the start, which hides the convolutions for one step
@@ -148,12 +148,6 @@ def test_the_list_leaves_out_nets_without_blocks_alone() -> None:
 @pytest.mark.parametrize("name", list_backbones()[::25])
 def test_the_list_says_how_a_net_is_tested(name: str) -> None:
     assert tried(name) == backbone_tests()[name]
-
-
-def test_the_readme_counts_the_list() -> None:
-    assert f"Supported are {len(list_backbones())} nets" in (LISTING.parents[1] / "README.md").read_text(
-        encoding="utf-8"
-    )
 
 
 def test_the_list_can_be_filtered() -> None:

@@ -25,10 +25,11 @@ def make_net(request: pytest.FixtureRequest) -> Callable[[], nn.Module]:
 
 
 def patched(net: nn.Module, **config: object) -> DeltaModel:
+    """A model whose patch needs no calibration unless its config says so."""
     model = DeltaModel(net)
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        model.add_patch("task", num_classes=5, config=DeltaConfig(**config))
+        model.add_patch("task", num_classes=5, config=DeltaConfig(**{"norm_start": "fresh"} | config))
     return model.eval()
 
 
@@ -90,6 +91,7 @@ def test_suffix_after_prefix_is_forward(make_net: Callable[[], nn.Module], norm_
     model.add_patch("head", num_classes=5)
     for n in range(1, 5):
         model.add_patch(f"n{n}", num_classes=5, config=DeltaConfig(n_modules=n, norm_place=norm_place))
+        model.calibrate([x])
     model.eval()
     for name in model.patches:
         model.set_patch(name)
@@ -141,7 +143,7 @@ def test_training_any_patch_leaves_the_base_bit_identical(config: DeltaConfig, c
     model, x = DeltaModel(basic_block_net()), images()
     before = model(x)
     model.add_patch("task", num_classes=5, config=config)
-    if calibrated:
+    if calibrated or model.patch().waits_for_calibration:
         model.calibrate([x])
     start = [parameter.clone() for parameter in model.trainable_parameters()]
     sgd_steps(model)
@@ -153,10 +155,10 @@ def test_training_any_patch_leaves_the_base_bit_identical(config: DeltaConfig, c
 
 def test_training_one_patch_leaves_the_other_bit_identical() -> None:
     model, x = DeltaModel(basic_block_net()), images()
-    model.add_patch("first", num_classes=5, config=DeltaConfig(n_modules=2))
+    model.add_patch("first", num_classes=5, config=DeltaConfig.paper(n_modules=2))
     sgd_steps(model)
     first = model(x)
-    model.add_patch("second", num_classes=5, config=DeltaConfig(n_modules=4))
+    model.add_patch("second", num_classes=5, config=DeltaConfig.paper(n_modules=4))
     second = model(x)
     sgd_steps(model)
     assert not torch.equal(model(x), second)

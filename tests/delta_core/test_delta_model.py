@@ -4,6 +4,7 @@ import copy
 import pickle
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import timm
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from tiny import NETS, basic_block_net, images, with_patches
 from torch import nn
 
-from delta_core import DeltaConfig, DeltaError, DeltaModel
+from delta_core import DeltaConfig, DeltaError, DeltaModel, JointDelta
 
 
 @pytest.fixture(params=NETS.values(), ids=NETS.keys())
@@ -124,7 +125,7 @@ def test_a_new_patch_takes_over_the_mode_of_the_model() -> None:
 def test_a_patch_takes_over_the_layout_of_the_net(make_net: Callable[[], nn.Module], tmp_path: Path) -> None:
     for memory_format in (torch.contiguous_format, torch.channels_last):
         model = DeltaModel(make_net().to(memory_format=memory_format))
-        model.add_patch("a", num_classes=2, config=DeltaConfig(n_modules=1))
+        model.add_patch("a", num_classes=2, config=DeltaConfig.paper(n_modules=1))
         model.load_patch(model.save_patch(tmp_path / str(memory_format)), "b")
         for name in ("a", "b"):
             kernels = [parameter for parameter in model.trainable_parameters(name) if parameter.ndim == 4]
@@ -209,6 +210,113 @@ def test_a_patch_without_head_serves_features(tmp_path: Path) -> None:
     assert torch.equal(features, model.forward_features(x))
     assert torch.equal(pooled, features.mean((2, 3)))
     assert (counts.head, status.num_classes, status.trainable) == (0, 0, True)
+
+
+# --- calibration -------------------------------------------------------------------------------------------------
+
+
+def waiting(**config: object) -> DeltaModel:
+    """A model with a patch "birds" that nobody has calibrated yet."""
+    model = DeltaModel(basic_block_net())
+    model.add_patch("birds", num_classes=3, config=DeltaConfig(n_modules=2, **config))
+    return model
+
+
+WAITS = r"Patch 'birds' waits .*; call calibrate\(batches\)"
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_a_patch_that_waits_for_calibration_refuses_to_answer(training: bool, tmp_path: Path) -> None:
+    model, x = waiting().train(training), images()
+    prefix, suffix = model.split_at_first_patch()
+    entering = prefix(x)
+    acts: list[Callable[[], object]] = [
+        lambda: model(x),
+        lambda: suffix(entering),
+        lambda: model.forward_features(x),
+        lambda: model.forward_intermediates(x),
+        lambda: model.forward_patches(x),
+        lambda: model.save_patch(tmp_path / "birds"),
+        lambda: JointDelta(model),
+    ]
+    for act in acts:
+        with pytest.raises(DeltaError, match=WAITS):
+            act()
+    assert list(tmp_path.iterdir()) == []
+    with model.disable_patches():
+        assert torch.equal(model(x), basic_block_net()(x))
+    model.calibrate([x])
+    assert model(x).shape == (4, 3)
+
+
+def test_only_norms_that_start_as_the_identity_wait() -> None:
+    assert waiting().patch().waits_for_calibration
+    assert waiting(norm_place="skip_sum").patch().waits_for_calibration
+    assert not waiting(norm_start="fresh").patch().waits_for_calibration
+    assert not waiting(norm_place="none").patch().waits_for_calibration
+    model = waiting()
+    model.add_patch("head", num_classes=2)
+    assert model(images()).shape == (4, 2)
+    with pytest.raises(DeltaError, match=WAITS):
+        model.forward_patches(images())
+    assert list(model.forward_patches(images(), ["head"])) == ["head"]
+
+
+@torch.no_grad()
+def test_calibration_survives_copies_files_and_state_dicts(tmp_path: Path) -> None:
+    model, x = waiting().eval(), images()
+    with pytest.raises(DeltaError, match=WAITS):
+        copy.deepcopy(model)(x)
+    model.calibrate([x])
+    from_file, from_state = DeltaModel(basic_block_net()).eval(), waiting().eval()
+    from_file.load_patch(model.save_patch(tmp_path / "birds"))
+    from_state.load_state_dict(model.state_dict())
+    for twin in (copy.deepcopy(model), pickle.loads(pickle.dumps(model)), from_file, from_state):
+        assert torch.equal(twin(x), model(x))
+
+
+def test_a_state_dict_without_the_patch_leaves_it_waiting() -> None:
+    model = waiting()
+    backbone = {name: tensor for name, tensor in model.state_dict().items() if name.startswith("backbone.")}
+    model.load_state_dict(backbone, strict=False)
+    with pytest.raises(DeltaError, match=WAITS):
+        model(images())
+
+
+@pytest.mark.parametrize(
+    ("batches", "said"),
+    [
+        ([], "calibrate got no batch"),
+        ([(images(), torch.zeros(4))], "calibrate got a batch of type tuple; give tensors of images alone"),
+        ([images(), images() * torch.nan], "base features of layer3 are not finite"),
+    ],
+    ids=["nothing", "with labels", "not a number"],
+)
+def test_batches_that_cannot_calibrate_leave_the_patch_as_it_was(batches: list[Any], said: str) -> None:
+    model = waiting()
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    with pytest.raises(DeltaError, match=said):
+        model.calibrate(batches)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+    assert model.patch().waits_for_calibration
+
+
+# --- nonsense that torch would compute with --------------------------------------------------------------------------
+
+
+def test_a_strength_that_is_no_number_is_refused() -> None:
+    model = with_patches(basic_block_net(), {"a": 1})
+    for alpha in (float("nan"), float("inf")):
+        with pytest.raises(DeltaError, match=f"strength of a patch is {alpha}"), model.scale_patch(alpha):
+            pytest.fail("the context was entered")
+    assert model.scale == 1
+
+
+def test_a_text_is_no_list_of_class_names() -> None:
+    model = DeltaModel(basic_block_net())
+    with pytest.raises(DeltaError, match="class_names is the text 'ant'; give a list"):
+        model.add_patch("a", num_classes=3, class_names="ant")
+    assert list(model.patches) == []
 
 
 # --- status, copies ----------------------------------------------------------------------------------------------

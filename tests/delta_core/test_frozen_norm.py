@@ -75,7 +75,7 @@ def test_norms_that_learn_are_left_to_torch(learns: str) -> None:
 
 def test_in_a_training_step_torch_differentiates_the_norms_of_the_patch_alone() -> None:
     model = DeltaModel(basic_block_net())
-    model.add_patch("a", num_classes=3, config=DeltaConfig(n_modules=4))
+    model.add_patch("a", num_classes=3, config=DeltaConfig(n_modules=4, norm_start="fresh"))
     nodes, seen = [model.train()(images()).grad_fn], set()
     while nodes:
         node = nodes.pop()

@@ -158,13 +158,14 @@ def test_features_are_those_of_timm_bit_for_bit(architecture: str, output_stride
         assert all(torch.equal(*pair) for pair in zip(found, expected, strict=True))
         assert list(backbone.out_channels) == net.feature_info.channels() == [level.shape[1] for level in found]
         assert x.shape[-1] // found[-1].shape[-1] == output_stride
+    backbone.calibrate([x])
     changed = [not torch.equal(*pair) for pair in zip(backbone(x), expected, strict=True)]
     assert changed[-1]
     assert not changed[0]
 
 
 def test_torchvision_nets_have_their_blocks_as_levels() -> None:
-    backbone = build({"type": "DeltaBackbone", "architecture": "torchvision:resnet18", "weights": "none"})
+    backbone = build({"type": "DeltaBackbone", "architecture": "torchvision:resnet18", "weights": "none"}, paper=True)
     assert backbone.out_channels == (64, 128, 256, 512)
     assert [level.shape[-1] for level in backbone(images(1))] == [16, 8, 4, 2]
 
@@ -252,7 +253,7 @@ def process_group(tmp_path: Path) -> Iterator[None]:
 
 @pytest.mark.usefixtures("process_group")
 def test_distributed_training_needs_every_trainable_parameter_in_each_step(slim: dict[str, Any]) -> None:
-    wrapped = MMDistributedDataParallel(module=Toy(slim | {"n_modules": 2})).train()
+    wrapped = MMDistributedDataParallel(module=Toy(slim | {"n_modules": 2, "paper": True})).train()
     optimizer = build_optim_wrapper(wrapped, {"optimizer": {"type": "SGD", "lr": 0.1}})
     for seed in range(3):  # a parameter without gradient fails in the step after
         wrapped.train_step({"inputs": images(seed=seed), "labels": torch.arange(4) % 2}, optimizer)

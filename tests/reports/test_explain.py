@@ -1,4 +1,4 @@
-"""`delta-report explain`: the runs behind a cell, departures from the paper, and the command that repeats it."""
+"""`python -m reports explain`: the runs behind a cell, departures from the paper, and the command that repeats it."""
 
 import json
 import shlex
@@ -110,7 +110,7 @@ def test_a_report_without_runs_is_told_in_one_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for name in ("table9", "claims", "lint", "study_defaults"):
-        monkeypatch.setattr(sys, "argv", ["delta-report", "explain", name, "a", "b", "--results", str(tmp_path)])
+        monkeypatch.setattr(sys, "argv", ["python -m reports", "explain", name, "a", "b", "--results", str(tmp_path)])
         with pytest.raises(SystemExit) as ended:
             main()
         out, err = capsys.readouterr()
@@ -125,7 +125,7 @@ def test_the_command_prints_it(
     (tmp_path / "embedded").mkdir()
     write_rows(tmp_path / "embedded", ROWS)
     arguments = ["explain", "table2", "resnet18/fc_only", "signs", "--results", str(tmp_path)]
-    monkeypatch.setattr(sys, "argv", ["delta-report", *arguments])
+    monkeypatch.setattr(sys, "argv", ["python -m reports", *arguments])
     main()
     out = capsys.readouterr().out
     assert "method.recipe.weight_decay" in out

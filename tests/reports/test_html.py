@@ -114,7 +114,7 @@ def test_text_is_escaped() -> None:
 def test_the_command_writes_one_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(sys, "argv", ["delta-report", "html", "--results", str(tmp_path)])
+    monkeypatch.setattr(sys, "argv", ["python -m reports", "html", "--results", str(tmp_path)])
     main()
     assert capsys.readouterr().out.strip() == str(tmp_path / "report" / "index.html")
     assert [path.name for path in (tmp_path / "report").iterdir()] == ["index.html"]

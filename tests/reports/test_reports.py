@@ -461,7 +461,7 @@ def test_bad_input_is_one_sentence_and_writes_nothing(
     (results / "file").write_text("a file where a folder is needed")
     before = sorted(results.rglob("*"))
     monkeypatch.chdir(results)
-    monkeypatch.setattr(sys, "argv", ["delta-report", *arguments])
+    monkeypatch.setattr(sys, "argv", ["python -m reports", *arguments])
     with pytest.raises(SystemExit) as ended:
         main()
     out, err = capsys.readouterr()

@@ -106,7 +106,7 @@ def test_command_writes_table_and_figure(tmp_path: Path, monkeypatch: pytest.Mon
     for run_id in {row.run_id for row in rows()}:
         write_record(tmp_path / "embedded", [row for row in rows() if row.run_id == run_id])
     collect(tmp_path / "embedded")
-    monkeypatch.setattr("sys.argv", ["delta-report", STUDY_DEFAULTS, "--results", str(tmp_path)])
+    monkeypatch.setattr("sys.argv", ["python -m reports", STUDY_DEFAULTS, "--results", str(tmp_path)])
     command.main()
     names = {path.name for path in (tmp_path / "embedded" / "tables").iterdir()}
     assert names == {f"{STUDY_DEFAULTS}.{suffix}" for suffix in ("csv", "md", "tex", "svg")}

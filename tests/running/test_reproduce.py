@@ -1,4 +1,4 @@
-"""`delta-bench reproduce` on tiny data: silent when rows are right, loud when one is not."""
+"""`python -m benchmarks reproduce` on tiny data: silent when rows are right, loud when one is not."""
 
 import sys
 from pathlib import Path
@@ -13,7 +13,7 @@ RUN = ["run", "table2", "--arch", "resnet18", "--task", "optdigits", "--method",
 
 
 def bench(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> int:
-    monkeypatch.setattr(sys, "argv", ["delta-bench", *arguments])
+    monkeypatch.setattr(sys, "argv", ["python -m benchmarks", *arguments])
     with pytest.raises(SystemExit) as stop:
         main()
     return int(stop.value.code or 0)

@@ -1,4 +1,4 @@
-"""`delta-bench` end to end on tiny data: measure, die, go on, refuse bad input without leaving a trace."""
+"""`python -m benchmarks` end to end on tiny data: measure, die, go on, refuse bad input without leaving a trace."""
 
 import json
 import os
@@ -228,8 +228,8 @@ def test_running_again_trains_nothing(
 def call(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: object
 ) -> tuple[int, str, str]:
-    """Exit code, standard output and standard error of `delta-bench`."""
-    monkeypatch.setattr(sys, "argv", ["delta-bench", *map(str, arguments)])
+    """Exit code, standard output and standard error of `python -m benchmarks`."""
+    monkeypatch.setattr(sys, "argv", ["python -m benchmarks", *map(str, arguments)])
     with pytest.raises(SystemExit) as ended:
         main()
     captured = capsys.readouterr()
@@ -241,7 +241,7 @@ Call = Callable[..., tuple[int, str, str]]
 
 @pytest.fixture
 def delta_bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
-    """`delta-bench` in an empty folder."""
+    """`python -m benchmarks` in an empty folder."""
     monkeypatch.chdir(tmp_path)
     return lambda *arguments: call(monkeypatch, capsys, *arguments)
 
@@ -264,7 +264,7 @@ def test_paper_scale_lists_what_is_missing(delta_bench: Call, tmp_path: Path) ->
     assert "216 runs at scale paper: 0 done, 0 todo, 216 blocked" in out
     reasons = [line for line in out.splitlines() if line.startswith("blocked: ")]
     assert len(reasons) == 6
-    missing = [f"{name}, run: delta-bench fetch {name} --data-root data" for name in ("stl10", "imagenet")]
+    missing = [f"{name}, run: python -m benchmarks fetch {name} --data-root data" for name in ("stl10", "imagenet")]
     assert reasons[0] == f"blocked: {'; '.join(missing)}"
     _, out, _ = delta_bench("plan", "table10", "--scale", "paper")
     assert len({line.split()[2] for line in out.splitlines() if line.startswith("blocked ")}) == 8
@@ -449,7 +449,7 @@ def test_bad_input_is_one_sentence_and_leaves_no_trace(
     code, _, err = delta_bench("run", *arguments)
     assert code == 2
     assert message in err
-    assert err.startswith("delta-bench: ")
+    assert err.startswith("python -m benchmarks: ")
     assert err.count("\n") == 1
     assert tree(tmp_path) == before
 
@@ -492,7 +492,7 @@ def test_a_damaged_result_table_is_told_before_anything_runs(
 def test_bad_input_exits_with_2_from_the_shell(tmp_path: Path) -> None:
     done = bench("run", "table99", "--results", tmp_path / "results", "--cache", tmp_path / "cache")
     assert done.returncode == 2
-    assert done.stderr == f"delta-bench: Table 'table99' is not known; choose one of {', '.join(TABLES)}.\n"
+    assert done.stderr == f"python -m benchmarks: Table 'table99' is not known; choose one of {', '.join(TABLES)}.\n"
     assert list(tmp_path.iterdir()) == []
 
 

@@ -215,7 +215,7 @@ def test_full_scale_is_blocked_without_data(tmp_path: Path) -> None:
     planned = plan(world, table7(world, 1))
     assert {item.state for item in planned} == {"blocked"}
     assert {item.reason for item in planned} == {
-        "; ".join(f"{name}, run: delta-bench fetch {name} --data-root {tmp_path}" for name in names)
+        "; ".join(f"{name}, run: python -m benchmarks fetch {name} --data-root {tmp_path}" for name in names)
         for names in (("voc2007", "voc2012"), ("voc2012_seg", "sbd"))
     }
 
@@ -243,7 +243,7 @@ def test_full_scale_reads_what_fetch_leaves(tmp_path: Path, monkeypatch: pytest.
     listed = devkit / "VOC2007/ImageSets/Main/trainval.txt"
     listed.write_text(listed.read_text() + "000000\n")
     assert (
-        "split trainval has 41 images, expected 40. Run: delta-bench fetch voc2007 --check"
+        "split trainval has 41 images, expected 40. Run: python -m benchmarks fetch voc2007 --check"
         in opened().blocked["detection"]
     )
 

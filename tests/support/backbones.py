@@ -14,9 +14,10 @@ from timm.models import _registry
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
+import delta_core
 from delta_core.families import Block, stages_of
 
-LISTING = Path(__file__).parents[2] / "delta_core" / "backbones.txt"
+LISTING = Path(delta_core.__file__).parent / "backbones.txt"
 TIMM_FILES = {"convnext", "densenet", "efficientnet", "hardcorenas", "mobilenetv3", "regnet", "resnet"}
 TORCHVISION_FILES = {"convnext", "densenet", "efficientnet", "mobilenetv2", "mobilenetv3", "regnet", "resnet"}
 MOST_PARAMS = 60_000_000

@@ -1,6 +1,6 @@
 """Whether a data set on disk is the one that the catalogue declares; every fault is told by name.
 
-Loading looks at everything but the single image files; `delta-bench fetch --check` looks at those too.
+Loading looks at everything but the single image files; `python -m benchmarks fetch --check` looks at those too.
 """
 
 import hashlib
@@ -33,7 +33,8 @@ def open_splits(entry: DataSet, data_root: Path, splits: Iterable[str]) -> dict[
         found, faults = _read(entry, entry.at(data_root), splits)
     if faults:
         raise UserError(
-            f"Data set {entry.name}: {faults[0]}. Run: delta-bench fetch {entry.name} --check --data-root {data_root}"
+            f"Data set {entry.name}: {faults[0]}. "
+            f"Run: python -m benchmarks fetch {entry.name} --check --data-root {data_root}"
         )
     return found
 
@@ -178,7 +179,7 @@ DATA_ROOT = Path("data")
 def what_is_missing(entries: Iterable[DataSet], data_root: Path) -> dict[str, str]:
     """Data sets that are not below the data root -> their name and the command that fetches them."""
     return {
-        entry.name: f"{entry.name}, run: delta-bench fetch {entry.name} --data-root {data_root}"
+        entry.name: f"{entry.name}, run: python -m benchmarks fetch {entry.name} --data-root {data_root}"
         for entry in entries
         if not is_there(entry, data_root)
     }

@@ -17,7 +17,7 @@ from delta_core.training.errors import UserError
 
 CHUNK = 2**20
 TIMEOUT_S = 60
-HEADERS = {"User-Agent": "delta-bench"}
+HEADERS = {"User-Agent": "delta-patching"}
 
 Progress = Callable[[str, int, int | None], None]
 """Called with what is fetched, its bytes so far and all of its bytes, if the server says so."""
