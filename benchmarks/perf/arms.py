@@ -74,12 +74,17 @@ def build(arm: Arm, architecture: str, n_modules: int, device: torch.device) -> 
         adapted = AdaptedNet(net, ADAPTERS[arm](recipe=local_recipes().adapters).adapt, CLASSES, seed=0)
         return TrainedArm(module=adapted.to(memory_format=torch.channels_last).train(), prepare=_as_it_is)
     model = DeltaModel(net)
-    model.add_patch("task", num_classes=CLASSES, config=DeltaConfig(n_modules=n_modules) if "delta" in arm else None)
+    model.add_patch("task", num_classes=CLASSES, config=costed(n_modules) if "delta" in arm else None)
     model.train()
     if arm in ("delta", "head"):
         return TrainedArm(module=model, prepare=_as_it_is)
     prefix, suffix = model.split_at_first_patch()
     return TrainedArm(module=suffix, prepare=torch.no_grad()(prefix))
+
+
+def costed(n_modules: int) -> DeltaConfig:
+    """Modules to measure the cost of: BatchNorms that start fresh cost what others do, and wait for no images."""
+    return DeltaConfig(n_modules=n_modules, norm_start="fresh")
 
 
 def _as_it_is(images: Tensor) -> Tensor:

@@ -12,9 +12,10 @@ import timm
 import torch
 from torch import Tensor, nn
 
+from benchmarks.perf.arms import costed
 from benchmarks.perf.paired import in_fresh_process, interleaved_seconds
 from benchmarks.perf.rows import PerfRow, perf_row
-from delta_core import DeltaConfig, DeltaModel
+from delta_core import DeltaModel
 from delta_core.training.process import peak_resident_mb
 
 Kind = Literal["ours", "models", "finetuned"]
@@ -66,7 +67,7 @@ def _build(kind: Kind, architecture: str, tasks: int) -> nn.Module:
         net = timm.create_model(architecture, num_classes=CLASSES)
         return nn.ModuleList(copy.deepcopy(net) for _ in range(tasks)).eval()
     model = DeltaModel(timm.create_model(architecture))
-    config = DeltaConfig(n_modules=1)
+    config = costed(1)
     if kind == "ours":
         for task in range(tasks):
             model.add_patch(f"task{task}", num_classes=CLASSES, config=config)

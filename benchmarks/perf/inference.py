@@ -7,9 +7,10 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks.perf.arms import costed
 from benchmarks.perf.paired import interleaved_seconds
 from benchmarks.perf.rows import PerfRow, perf_row
-from delta_core import DeltaConfig, DeltaModel
+from delta_core import DeltaModel
 
 
 def measure_latency(
@@ -33,7 +34,7 @@ def measure_latency(
     """
     model = DeltaModel(timm.create_model(architecture).to(memory_format=torch.channels_last))
     for n in modules:
-        model.add_patch(f"delta{n}", num_classes=1000, config=DeltaConfig(n_modules=n))
+        model.add_patch(f"delta{n}", num_classes=1000, config=costed(n))
     model.to(device).eval()
     rows: list[PerfRow] = []
     for batch in batches:

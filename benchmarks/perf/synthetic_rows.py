@@ -7,27 +7,40 @@ from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.data.groups import members
-from benchmarks.methods.base import EVAL_SPLITS, Measurement
+from benchmarks.methods.base import EVAL_SPLITS, Measurement, Outcome
 from benchmarks.methods.paint import ALPHAS, Paint
 from benchmarks.methods.scratch import Scratch
 from benchmarks.methods.skips import DeltaArm, DeltaGates
-from benchmarks.records.names import MEAN_GATES, VALIDATED
+from benchmarks.records.names import MEAN_GATES, VALIDATED, WITH_BATCH_NORM
 from benchmarks.records.rows import Row
 from benchmarks.spec import Run
 from benchmarks.suites.dense.spec import DenseRun
 from benchmarks.suites.domain_adaptation.spec import DomainSpec
 from benchmarks.suites.patching.spec import RunSpec
 from benchmarks.suites.sequence.spec import SequenceSpec
+from benchmarks.suites.to_rows import rows_of
 from benchmarks.suites.transfer.methods.base import Transfer
 from benchmarks.tables import TABLES, runs_of
 from benchmarks.worlds.options import Options
-from delta_core.training.identity import canonical_json
 from delta_core.training.provenance import versions
 
 BASE_TOP1 = 90.0
 """Of every untouched net, in per cent."""
 BACKBONE = "0" * 64
 """Fingerprint of every net: as long as a real one, so that a file of these rows is as large as a real one."""
+
+
+ORIGIN: dict[str, object] = {
+    "git_sha": "0" * 40,
+    "git_dirty": False,
+    "versions": versions(),
+    "device": "none",
+    "precision": "32-true",
+    "deterministic": True,
+    "measured_at": "2000-01-01T00:00:00+00:00",
+    "peak_mem_mb": 100.0,
+    "world_size": 1,
+}
 
 
 def synthetic_rows(at_least: int) -> list[Row]:
@@ -47,54 +60,25 @@ def _planned(seeds: int) -> list[Run]:
 
 
 def _rows(run: Run) -> list[Row]:
-    method, run_id, config = run.method, run.run_id, canonical_json(run)
-    return [
-        Row(
-            run_id=run_id,
-            suite=run.suite,
-            scale=run.scale,
-            protocol=run.protocol,
-            architecture=run.architecture,
-            weights=run.weights,
-            method=method.name,
-            variant=found.variant or method.variant,
-            n_delta_modules=method.n_delta_modules,
-            task=run.task,
-            seed=run.seed,
-            column=found.column,
-            phase=found.phase,
-            split=found.split,
-            alpha=found.alpha,
-            metric=found.metric,
-            value=found.value,
-            n_examples=found.n_examples,
-            selection=found.selection,
-            params_delta=30_000,
-            params_head=130,
-            params_backbone=700_000,
-            params_delta_full_size=400_000,
-            steps=100,
-            global_batch=method.recipe.batch_size,
-            world_size=1,
-            train_s=1.0,
-            eval_s=0.1,
-            peak_mem_mb=100.0,
-            backbone_sha_before=BACKBONE,
-            backbone_sha_after=BACKBONE,
-            base_logits_equal=None if isinstance(method, Paint | Scratch | Transfer) else True,
-            data_sha=run.task,
-            transform="none",
-            config=config,
-            git_sha="0" * 40,
-            git_dirty=False,
-            versions=versions(),
-            device="none",
-            precision="32-true",
-            deterministic=True,
-            measured_at="2000-01-01T00:00:00+00:00",
-        )
-        for found in _measurements(run)
-    ]
+    outcome = Outcome(
+        measurements=tuple(_measurements(run)),
+        params_delta=30_000,
+        params_head=130,
+        steps=100,
+        train_s=1.0,
+        backbone_sha_after=BACKBONE,
+        base_logits_equal=None if isinstance(run.method, Paint | Scratch | Transfer) else True,
+    )
+    return rows_of(
+        run,
+        outcome,
+        backbone_sha_before=BACKBONE,
+        params_backbone=700_000,
+        data_sha=run.task,
+        transform="none",
+        elapsed_s=1.1,
+        origin=ORIGIN,
+    )
 
 
 def _measurements(run: Run) -> Iterator[Measurement]:
@@ -104,7 +88,7 @@ def _measurements(run: Run) -> Iterator[Measurement]:
             yield from _along_alphas(run, [f"{run.method.variant},{run.rule}"], members(run.task))
         case RunSpec(method=Paint()):
             plain = run.method.variant
-            arms = [plain] if run.architecture.startswith("convnext") else [plain, f"{plain}+bn"]
+            arms = [plain] if run.architecture.startswith("convnext") else [plain, plain + WITH_BATCH_NORM]
             yield from _along_alphas(run, arms, (run.task,))
         case DomainSpec():
             yield _measured(run, run.target)

@@ -115,7 +115,9 @@ def test_a_report_without_runs_is_told_in_one_sentence(
             main()
         out, err = capsys.readouterr()
         assert (ended.value.code, out, err.count("\n")) == (2, "", 1)
-        assert err.startswith(f"{name} has no cell that is the mean of some runs; choose one of table1, table2, ")
+        assert err.startswith(
+            f"python -m reports: {name} has no cell that is the mean of some runs; choose one of table1, table2, "
+        )
         assert "table9," not in err and "lint," not in err
 
 

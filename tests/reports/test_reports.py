@@ -431,7 +431,7 @@ def test_command_line_prints_and_writes(results: Path) -> None:
 def test_bad_input_exits_with_code_2(results: Path) -> None:
     done = delta_report("table99", cwd=results)
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == f"There is no table 'table99'; choose one of {', '.join(COMMANDS)}.\n"
+    assert done.stderr == f"python -m reports: There is no table 'table99'; choose one of {', '.join(COMMANDS)}.\n"
 
 
 @pytest.mark.parametrize(

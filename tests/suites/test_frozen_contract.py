@@ -20,6 +20,7 @@ from delta_core import DeltaConfig, DeltaModel, FrozenError, assert_frozen, back
 def patched() -> DeltaModel:
     model = DeltaModel(basic_block_net())
     model.add_patch("task", num_classes=5, config=DeltaConfig(n_modules=2))
+    model.calibrate([images()])
     return model.train()
 
 
