@@ -17,6 +17,6 @@ class Ia3(AdaptedMethod):
 
     def adapt(self, net: nn.Module) -> None:
         """Inject peft's layers; none counts as feed-forward, where the input would be scaled."""
-        from peft import IA3Config  # takes seconds to import, and belongs to the extra `peers`
+        from peft import IA3Config  # takes seconds to import
 
         inject(net, IA3Config(target_modules=targets(net), feedforward_modules=[]))

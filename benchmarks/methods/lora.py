@@ -21,6 +21,6 @@ class Lora(AdaptedMethod):
 
     def adapt(self, net: nn.Module) -> None:
         """Inject peft's layers; alpha = rank, so the update is not rescaled."""
-        from peft import LoraConfig  # takes seconds to import, and belongs to the extra `peers`
+        from peft import LoraConfig  # takes seconds to import
 
         inject(net, LoraConfig(r=self.rank, lora_alpha=self.rank, target_modules=targets(net)))

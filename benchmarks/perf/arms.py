@@ -93,7 +93,7 @@ def _as_it_is(images: Tensor) -> Tensor:
 
 def _lora(net: nn.Module) -> nn.Module:
     """LoRA on every ungrouped convolution behind the stem and a new head, by huggingface/peft."""
-    from peft import LoraConfig, get_peft_model  # an optional peer: extra `peers`
+    from peft import LoraConfig, get_peft_model  # an optional peer
 
     cast(Any, net).reset_classifier(CLASSES)
     stem = next(name for name, module in net.named_modules() if isinstance(module, nn.Conv2d))

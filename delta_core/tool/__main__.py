@@ -1,6 +1,7 @@
 """`delta-patch`, which the extra `train` brings to life."""
 
 import sys
+from importlib.util import find_spec
 
 from delta_core.training.process import quick_start
 
@@ -9,18 +10,16 @@ OF_TRAIN = ("PIL", "lightning_fabric", "matplotlib", "numpy", "pandas", "rich", 
 
 
 def main() -> None:
-    """Entry point; without the packages of the extra one sentence that says how to get them, and exit code 2."""
-    try:
-        with quick_start():
-            from delta_core.tool import cli
-    except ModuleNotFoundError as error:
-        if error.name not in OF_TRAIN:
-            raise
+    """Entry point; without a package of the extra one sentence that says how to get it, and exit code 2."""
+    # Looked for, not tried: some are imported late, and an import may fail for reasons that no installing mends.
+    missing = next((name for name in OF_TRAIN if find_spec(name) is None), None)
+    if missing:
         print(
-            f"delta-patch: the package {error.name} is missing; run: pip install 'delta-patching[train]'.",
-            file=sys.stderr,
+            f"delta-patch: the package {missing} is missing; run: pip install 'delta-patching[train]'", file=sys.stderr
         )
         sys.exit(2)
+    with quick_start():
+        from delta_core.tool import cli
     cli.main()
 
 

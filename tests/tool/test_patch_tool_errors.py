@@ -1,6 +1,8 @@
 """Bad input to `delta-patch`: one sentence, exit code 2, nothing written."""
 
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -144,3 +146,23 @@ def test_a_bad_question_is_told_in_one_sentence(
         assert message in told, told
         assert told.count("\n") == 1, told
         assert out == ""
+
+
+def without(module: str) -> subprocess.CompletedProcess[str]:
+    """`delta-patch` where a module cannot be imported."""
+    code = f"import sys; sys.modules[{module!r}] = None; from delta_core.tool.__main__ import main; main()"
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("package", ["tyro", "PIL", "lightning_fabric"])  # the last is imported late
+def test_without_its_extra_the_tool_says_how_to_get_it(package: str) -> None:
+    done = without(package)
+    told = f"delta-patch: the package {package} is missing; run: pip install 'delta-patching[train]'\n"
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", told)
+
+
+def test_what_the_extra_does_not_bring_is_no_missing_extra() -> None:
+    done = without("delta_core.tool.card")
+    assert done.returncode == 1
+    assert "ModuleNotFoundError" in done.stderr
+    assert "pip install" not in done.stderr
