@@ -1,5 +1,5 @@
-"""Runners of the Delta-Patching suite: config -> runs -> rows.
+"""The suite: config -> runs -> rows.
 
-Data flow: `tables` (paper table -> list of `RunSpec`) -> `grid` (plan and run) -> `record`
-(one file per run, collected into one CSV). Nothing here knows how a table is printed.
+Data flow: `worlds` (what a scale offers) -> `suites` (a table as runs, and what measures a run) -> `grid` (plan, pool)
+-> `records` (one file a run, gathered into two tables). Nothing here knows how a table is printed.
 """

@@ -1,5 +1,5 @@
 """Dense prediction (Table 7): detection and segmentation with a frozen, patched backbone, trained by OpenMMLab.
 
 Flow: `scenes` (drawn data) and `data` (what a folder holds) -> `configs` (pieces of the files in `detection/configs`
-and `segmentation/configs`) -> `run` (what a run is) -> `train` (one run by mmengine's Runner -> rows).
+and `segmentation/configs`) -> `spec` (what a run is) -> `runner` (one run by mmengine's Runner -> rows).
 """
