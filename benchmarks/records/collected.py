@@ -1,5 +1,6 @@
 """The rows of one scale as two tidy tables: runs.csv, one line a run, and values.csv, one line a measured value."""
 
+import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -103,7 +104,9 @@ def _csv(frame: pd.DataFrame) -> str:
 
 def _keep(old: Path, kept: Path) -> None:
     if not kept.exists():
-        kept.hardlink_to(old)  # one step: the file has both names until the new table takes the first
+        partial = kept.with_name(f".{kept.name}.tmp")
+        shutil.copyfile(old, partial)
+        partial.replace(kept)
     elif kept.read_bytes() != old.read_bytes():
         raise UserError(f"{kept} is there already and is not {old.name}; move it away and run collect again.")
 
