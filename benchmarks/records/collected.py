@@ -1,12 +1,13 @@
 """The rows of one scale as two tidy tables: runs.csv, one line a run, and values.csv, one line a measured value."""
 
 import shutil
+from io import BytesIO
 from pathlib import Path
 
 import pandas as pd
 import pandera.pandas as pa
 
-from benchmarks.records.files import second_of, write_pair
+from benchmarks.records.files import locked, read_pair, write_pair
 from benchmarks.records.record_files import read_record, record_paths, stamp_of, stamps_of
 from benchmarks.records.rows import (
     DTYPES,
@@ -49,14 +50,17 @@ def read_rows(results: Path) -> pd.DataFrame:
     if not path.exists():
         return to_frame([])
     try:
-        if is_of_version_1(results):
-            table = _read(path, tuple(DTYPES))
-            check_version(table["schema_version"].dropna(), path)
-            rows = _with_records(results, row_schema().validate(frame_of_version_1(table)))
+        runs, values = read_pair(path, values_path(results))
+        # Before anything else: tables of a later version may have other columns.
+        versions = pd.read_csv(BytesIO(runs), usecols=["schema_version"], dtype="Int64")["schema_version"]
+        check_version(versions.dropna(), path)
+        if _is_one_table(runs.partition(b"\n")[0]):
+            table = frame_of_version_1(_read(runs, tuple(DTYPES)))
+            rows = _with_records(results, row_schema().validate(table))
             return rows.sort_values(list(ROW_ORDER), ignore_index=True)
-        runs = _read(path, RUN_COLUMNS)
-        check_version(runs["schema_version"].dropna(), path)
-        return join_rows(runs, _read(second_of(path, values_path(results)), VALUE_COLUMNS))
+        if values is None:
+            raise FileNotFoundError(f"{values_path(results).name} is not there")
+        return join_rows(_read(runs, RUN_COLUMNS), _read(values, VALUE_COLUMNS))
     except (OSError, ValueError, KeyError, pa.errors.SchemaError, pa.errors.SchemaErrors) as error:
         detail = " ".join(str(error).split())[:200]
         raise UserError(
@@ -64,13 +68,13 @@ def read_rows(results: Path) -> pd.DataFrame:
         ) from error
 
 
-def _read(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
+def _read(text: bytes, columns: tuple[str, ...]) -> pd.DataFrame:
     """A table of these columns, in any order."""
     dtypes = {name: DTYPES[name] for name in columns}
     blank = {name: [""] for name, dtype in dtypes.items() if dtype != "str"}
-    frame = pd.read_csv(path, dtype=dtypes, keep_default_na=False, na_values=blank)
+    frame = pd.read_csv(BytesIO(text), dtype=dtypes, keep_default_na=False, na_values=blank)
     if set(frame.columns) != set(columns):
-        raise ValueError(f"{path.name} has other columns")
+        raise ValueError(f"{len(frame.columns)} columns, not {', '.join(columns)}")
     return frame[list(columns)]
 
 
@@ -79,8 +83,12 @@ def is_of_version_1(results: Path) -> bool:
     path = runs_path(results)
     if not path.is_file():
         return False
-    with path.open(encoding="utf-8", errors="replace") as stream:
-        return "value" in stream.readline().rstrip("\n").split(",")
+    with path.open("rb") as stream:
+        return _is_one_table(stream.readline())
+
+
+def _is_one_table(header: bytes) -> bool:
+    return b"value" in header.strip().split(b",")
 
 
 def write_rows(results: Path, rows: pd.DataFrame) -> pd.DataFrame:
@@ -92,9 +100,10 @@ def write_rows(results: Path, rows: pd.DataFrame) -> pd.DataFrame:
         UserError: if there is another runs.v1.csv already.
     """
     runs, values = split_rows(rows)
-    if is_of_version_1(results):
-        _keep(runs_path(results), old_path(results))
-    write_pair(runs_path(results), values_path(results), (_csv(runs), _csv(values)))
+    with locked(results / ".lock"):
+        if is_of_version_1(results):
+            _keep(runs_path(results), old_path(results))
+        write_pair(runs_path(results), values_path(results), (_csv(runs), _csv(values)))
     return join_rows(runs, values)
 
 

@@ -1,5 +1,6 @@
 """Files that are whole or not there, alone and in pairs."""
 
+import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,11 +25,20 @@ def atomic_text(path: Path) -> Iterator[TextIOWrapper]:
         raise
 
 
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold the lock of that file, which stays behind empty; the system releases it if the process dies."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        yield
+
+
 def write_pair(first: Path, second: Path, texts: tuple[str, str]) -> None:
-    """Replace two files of one folder by texts that belong together.
+    """Replace two files of one folder by texts that belong together; for one writer at a time, see `locked`.
 
     Both texts are laid down under waiting names; then the first file takes its place, which is the moment the change
-    counts from, and then the second. Killed between the two, the second is still found by `second_of`.
+    counts from, and then the second. Killed between the two, the second is still found by `read_pair`.
     """
     _settle(first, second)
     for path, text in zip((first, second), texts, strict=True):
@@ -38,8 +48,34 @@ def write_pair(first: Path, second: Path, texts: tuple[str, str]) -> None:
     _waiting(second).replace(second)
 
 
-def second_of(first: Path, second: Path) -> Path:
-    """Where the text is that belongs to the first file of a pair: the second file, or that which waits to become it."""
+def read_pair(first: Path, second: Path) -> tuple[bytes, bytes | None]:
+    """Contents of two files that belong together; None for a second that is not there.
+
+    It takes no lock, so that folders of others can be read: what a writer changed meanwhile is read again.
+
+    Raises:
+        FileNotFoundError: if the first is not there.
+    """
+    while True:
+        version, place = _version(first), _place(first, second)
+        text = first.read_bytes()
+        try:
+            text_of_second: bytes | None = place.read_bytes()
+        except FileNotFoundError:
+            text_of_second = None
+        # In the opposite order, so that nothing was looked at outside the time in which the first file stayed the same.
+        if (_place(first, second), _version(first)) == (place, version):
+            return text, text_of_second
+
+
+def _version(path: Path) -> tuple[int, int]:
+    """Tells a file from the one that replaces it."""
+    found = path.stat()
+    return found.st_ino, found.st_mtime_ns
+
+
+def _place(first: Path, second: Path) -> Path:
+    """Where the second file lies: in its place, or still waiting for it though the first is there."""
     return _waiting(second) if _waiting(second).exists() and not _waiting(first).exists() else second
 
 

@@ -67,3 +67,7 @@ def test_rows_of_a_later_schema_version_are_refused_in_records_and_tables(tmp_pa
     path.write_text(path.read_text().removesuffix(",2\n") + ",3\n")
     with pytest.raises(UserError, match=said):
         read_rows(here)
+    header, line, _ = path.read_text().split("\n")
+    path.write_text(f"{header},purpose\n{line},a column that came later\n")
+    with pytest.raises(UserError, match=said):
+        read_rows(here)

@@ -1,8 +1,13 @@
 """Records and the two tables: one run per file, nothing half-written, blanks stay blanks, floats stay exact."""
 
+import itertools
 import json
 import math
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -15,8 +20,8 @@ from hypothesis import strategies as st
 
 from benchmarks.records import files as record_pair
 from benchmarks.records import record_files
-from benchmarks.records.collected import collect, read_rows
-from benchmarks.records.files import atomic_text, second_of, write_pair
+from benchmarks.records.collected import collect, read_rows, write_rows
+from benchmarks.records.files import atomic_text, read_pair, write_pair
 from benchmarks.records.record_files import read_record, record_path, write_record
 from benchmarks.records.rows import KEY, ROW_ORDER, RUN_COLUMNS, Row, join_rows, row_schema, split_rows, to_frame
 from delta_core.training.errors import UserError
@@ -26,7 +31,8 @@ TABLES = ("runs.csv", "values.csv")
 
 
 def files(folder: Path) -> list[str]:
-    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    found = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    return [name for name in found if name != ".lock"]
 
 
 def test_a_record_holds_the_rows_of_one_run(tmp_path: Path) -> None:
@@ -327,45 +333,108 @@ def test_a_run_that_says_two_things_of_itself_is_refused() -> None:
         split_rows(to_frame([one_row(), one_row(split="val", device="another")]))
 
 
-@pytest.mark.parametrize("killed_at", range(1, 7))
-def test_a_kill_at_any_moment_leaves_the_old_pair_or_the_new_one(
+class Killed(BaseException):
+    """What nothing in the code under test knows."""
+
+
+def pair_in(folder: Path) -> tuple[bytes, bytes | None]:
+    return read_pair(folder / "first", folder / "second")
+
+
+def write_and_die(folder: Path, word: str, killed_at: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Write a pair of that word; every rename and removal counts as a moment, and none comes from `killed_at` on."""
+    moments = itertools.count(1)
+
+    def dying(step: Callable[..., object]) -> Callable[..., object]:
+        def take(*arguments: object, **options: object) -> object:
+            if next(moments) >= killed_at:
+                raise Killed
+            return step(*arguments, **options)
+
+        return take
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "replace", dying(Path.replace))
+        patched.setattr(Path, "unlink", dying(Path.unlink))
+        with suppress(Killed):
+            write_pair(folder / "first", folder / "second", (word, word))
+
+
+@pytest.mark.parametrize("killed_at", range(1, 8))
+def test_kills_at_any_moment_leave_a_whole_pair(
     killed_at: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Every rename and removal is a moment; after it the next writer and all readers find a whole pair."""
+    """Of two writers one after the other, each killed at a moment of its own."""
+    for killed_again_at in range(1, 8):
+        folder = tmp_path / str(killed_again_at)
+        write_pair(folder / "first", folder / "second", ("old", "old"))
+        write_and_die(folder, "new", killed_at, monkeypatch)
+        known = b"new" if killed_at > 3 else b"old"
+        assert pair_in(folder) == (known, known)
+        write_and_die(folder, "newer", killed_again_at, monkeypatch)
+        assert pair_in(folder) in {(word, word) for word in (known, b"newer")}
+        write_pair(folder / "first", folder / "second", ("newest", "newest"))
+        assert pair_in(folder) == (b"newest", b"newest")
+        left = {path.name for path in folder.iterdir() if not path.name.endswith(".tmp")}
+        assert left == {"first", "second"}
+
+
+@pytest.mark.parametrize("killed_before", [False, True])
+def test_a_reader_finds_a_whole_pair_wherever_a_writer_comes_between(
+    killed_before: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All ways to lay the renames of a writer between the looks of a reader."""
     first, second = tmp_path / "first", tmp_path / "second"
-    moments = 0
+    renames: list[Callable[[], object]] = []
+    looks = itertools.count(1)
+    before: list[int] = []
+    """For each rename, the look that it comes before."""
 
-    def dying(step: str) -> None:
-        real = getattr(Path, step)
+    def later(path: Path, target: Path, real: Callable[..., object] = Path.replace) -> None:
+        renames.append(partial(real, path, target))
 
-        def take(self: Path, *arguments: object, **options: object) -> object:
-            nonlocal moments
-            moments += 1
-            if moments == killed_at:
-                raise KeyboardInterrupt
-            return real(self, *arguments, **options)
+    def overtaken(look: Callable[..., object]) -> Callable[..., object]:
+        def take(*arguments: object, **options: object) -> object:
+            now = next(looks)
+            while before and before[0] <= now:
+                before.pop(0)
+                renames.pop(0)()
+            return look(*arguments, **options)
 
-        monkeypatch.setattr(Path, step, take)
+        return take
 
-    def pair() -> tuple[str, str]:
-        return first.read_text(), second_of(first, second).read_text()
+    for places in itertools.combinations_with_replacement(range(1, 11), 3):
+        write_pair(first, second, ("older", "older"))
+        if killed_before:
+            write_and_die(tmp_path, "old", 4, monkeypatch)
+        else:
+            write_pair(first, second, ("old", "old"))
+        with monkeypatch.context() as patched:
+            patched.setattr(Path, "replace", later)
+            write_pair(first, second, ("new", "new"))
+        looks, before = itertools.count(1), [places[0]] * (len(renames) - 2) + [*places[1:]]
+        with monkeypatch.context() as patched:
+            for name in ("stat", "read_bytes"):
+                patched.setattr(Path, name, overtaken(getattr(Path, name)))
+            found = pair_in(tmp_path)
+        assert found in {(b"old", b"old"), (b"new", b"new")}, places
+        while renames:
+            renames.pop(0)()
+        assert pair_in(tmp_path) == (b"new", b"new")
 
-    write_pair(first, second, ("old 1", "old 2"))
-    with monkeypatch.context():
-        dying("replace")
-        try:
-            write_pair(first, second, ("new 1", "new 2"))
-            died = False
-        except KeyboardInterrupt:
-            died = True
-    monkeypatch.undo()
-    assert died == (killed_at <= 4)
-    assert pair() in [("old 1", "old 2"), ("new 1", "new 2")]
-    assert (pair() == ("new 1", "new 2")) == (killed_at > 3)
-    for text in ("newer", "newest"):
-        write_pair(first, second, (f"{text} 1", f"{text} 2"))
-        assert pair() == (f"{text} 1", f"{text} 2")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["first", "second"]
+
+def test_writers_at_once_wait_for_one_another(tmp_path: Path) -> None:
+    def write(seed: int) -> None:
+        write_rows(tmp_path, to_frame([one_row(run_id=str(seed), seed=seed)]))
+
+    write(0)
+    with ThreadPoolExecutor(4) as pool:
+        writers = [pool.submit(write, seed) for seed in range(40)]
+        while not all(writer.done() for writer in writers):
+            assert len(read_rows(tmp_path)) == 1
+        for writer in writers:
+            writer.result()
+    assert files(tmp_path) == list(TABLES)
 
 
 def test_rows_are_read_between_the_two_renames(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
