@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pandera.pandas as pa
 
-from benchmarks.records.files import locked, read_pair, write_pair
+from benchmarks.records.files import read_pair, write_pair
 from benchmarks.records.record_files import read_record, record_paths, stamp_of, stamps_of
 from benchmarks.records.rows import (
     DTYPES,
@@ -21,6 +21,7 @@ from benchmarks.records.rows import (
 )
 from benchmarks.records.version1 import check_version, frame_of_version_1
 from delta_core.training.errors import UserError
+from delta_core.training.lock import locked
 
 
 def runs_path(results: Path) -> Path:

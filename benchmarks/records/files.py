@@ -1,6 +1,5 @@
 """Files that are whole or not there, alone and in pairs."""
 
-import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,17 +24,8 @@ def atomic_text(path: Path) -> Iterator[TextIOWrapper]:
         raise
 
 
-@contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold the lock of that file, which stays behind empty; the system releases it if the process dies."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as stream:
-        fcntl.flock(stream, fcntl.LOCK_EX)
-        yield
-
-
 def write_pair(first: Path, second: Path, texts: tuple[str, str]) -> None:
-    """Replace two files of one folder by texts that belong together; for one writer at a time, see `locked`.
+    """Replace two files of one folder by texts that belong together; for one writer at a time.
 
     Both texts are laid down under waiting names; then the first file takes its place, which is the moment the change
     counts from, and then the second. Killed between the two, the second is still found by `read_pair`.

@@ -15,7 +15,6 @@ import os
 import shutil
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -25,6 +24,7 @@ import torch
 from torch import Tensor
 
 from delta_core.training.identity import content_id, plain
+from delta_core.training.lock import locked
 
 UNFINISHED = ".tmp"
 
@@ -63,7 +63,7 @@ class TensorStore:
         try:
             found = _mapped(folder)
             if found is None:
-                with self._locked(folder.name):
+                with locked(self._lock_of(folder.name)):
                     found = _mapped(folder)  # made by another process in the meantime
                     if found is None and self._make(folder, key, count, dtype, make()):
                         found = _mapped(folder)
@@ -79,7 +79,7 @@ class TensorStore:
     def prune(self) -> int:
         """Remove all stores but those that are being made; returns the bytes that were freed."""
         before = self.size_bytes()
-        with self._locked("room"):
+        with locked(self._lock_of("room")):
             for store in self.root.glob("*/*"):
                 if store.is_dir() and not self._is_being_made(store):
                     shutil.rmtree(store, ignore_errors=True)
@@ -91,7 +91,7 @@ class TensorStore:
         shape = (count, *first.shape[1:])
         size = math.prod(shape) * dtype.itemsize
         partial = _unfinished(folder)
-        with self._locked("room"):
+        with locked(self._lock_of("room")):
             shutil.rmtree(partial, ignore_errors=True)  # its maker was killed
             if not self._make_room(folder.parent, size):
                 warnings.warn(
@@ -114,7 +114,7 @@ class TensorStore:
                 os.fsync(stream.fileno())
             meta = {"shape": shape, "dtype": str(dtype).removeprefix("torch."), "key": plain(key)}
             (partial / "meta.json").write_text(json.dumps(meta, indent=1), encoding="utf-8")
-            with self._locked("room"):
+            with locked(self._lock_of("room")):
                 shutil.rmtree(folder, ignore_errors=True)  # damaged, or it would have been used
                 partial.rename(folder)
         finally:
@@ -141,21 +141,15 @@ class TensorStore:
                 total -= sizes[store]
         return total + size <= limit
 
-    @contextmanager
-    def _locked(self, name: str, flags: int = fcntl.LOCK_EX) -> Iterator[None]:
-        """Hold the lock of that name; the system releases it if the process dies."""
-        path = self.root / ".locks" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("w") as stream:
-            fcntl.flock(stream, flags)
-            yield
+    def _lock_of(self, name: str) -> Path:
+        return self.root / ".locks" / name
 
     def _is_being_made(self, store: Path) -> bool:
         return store.name.endswith(UNFINISHED) and self._is_locked(store.stem.removeprefix("."))
 
     def _is_locked(self, name: str) -> bool:
         try:
-            with self._locked(name, fcntl.LOCK_EX | fcntl.LOCK_NB):
+            with locked(self._lock_of(name), fcntl.LOCK_EX | fcntl.LOCK_NB):
                 return False
         except OSError as error:
             if error.errno not in (errno.EACCES, errno.EAGAIN):

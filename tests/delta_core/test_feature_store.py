@@ -16,6 +16,7 @@ from torch import Tensor
 import delta_core
 from delta_core.training import tensor_store as feature_store
 from delta_core.training.identity import content_id
+from delta_core.training.lock import locked
 from delta_core.training.tensor_store import TensorStore
 
 PATHS = [str(Path(__file__).parent), str(Path(delta_core.__file__).parents[1])]
@@ -283,7 +284,7 @@ def test_what_a_killed_maker_left_is_removed_for_room_and_a_live_one_is_not(tmp_
     partial = feature_store._unfinished(folder(store, "dead"))
     partial.mkdir(parents=True)
     (partial / "features.bin").write_bytes(bytes(1900))
-    with store._locked(content_id(Key(name="dead"))):
+    with locked(store._lock_of(content_id(Key(name="dead")))):
         assert ask(store, "a", Maker(rows())) is None
         assert partial.exists()
     assert ask(store, "a", Maker(rows())) is not None
