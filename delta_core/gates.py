@@ -45,38 +45,48 @@ def _exist(k: int, wiring: Wiring) -> list[bool]:
 
 
 class DeltaModule(nn.Module):
-    """Input-conditioned gates: two 3x3 convolutions, pooling, one linear layer, sigmoid (paper, Section 2).
+    """Input-conditioned gates: two convolutions, pooling, one linear layer, sigmoid (paper, Section 2) or tanh.
 
-    (B, C, H, W) -> (B, G). 6.75 C^2 parameters in the convolutions at `reduction=2`, which meets all parameter counts
+    (B, C, H, W) -> (B, G). 6.75 C^2 parameters in 3 x 3 convolutions at `reduction=2`, which meets all parameter counts
     printed in Tables 2 and 10.
 
     Args:
         channels: C.
-        existing: mask (G,) of the gates whose skips the net already has.
-        config: width, start and input size.
+        existing: for each of the G gates, whether the net already has its skip.
+        config: width, kernel, range, start and input size.
     """
 
-    def __init__(self, channels: int, existing: Tensor, config: DeltaConfig) -> None:
+    existing: Tensor | None
+    """Mask (G,) of the gates that range around 1, the others around 0; None where all range from 0 to 1."""
+
+    def __init__(self, channels: int, existing: Sequence[bool], config: DeltaConfig) -> None:
         super().__init__()
+        self.net_has = tuple(existing)
         width = max(1, channels // config.reduction)
         self.module_input: ModuleInput = config.module_input
         stride = 2 if config.module_input == "stride2" else 1
-        self.conv1 = nn.Conv2d(channels, width, 3, stride=stride, padding=1, bias=False)
+        kernel, padding = config.module_kernel, config.module_kernel // 2
+        self.conv1 = nn.Conv2d(channels, width, kernel, stride=stride, padding=padding, bias=False)
         self.norm1 = nn.BatchNorm2d(width)
-        self.conv2 = nn.Conv2d(width, width, 3, padding=1, bias=False)
+        self.conv2 = nn.Conv2d(width, width, kernel, padding=padding, bias=False)
         self.norm2 = nn.BatchNorm2d(width)
         self.fc = nn.Linear(width, len(existing))
+        mask = torch.tensor(self.net_has)
+        around = config.gate_range == "around_base"
+        self.register_buffer("existing", mask if around else None)
         if config.gate_start == "identity":
             nn.init.zeros_(self.fc.weight)
+            logits = torch.zeros(len(mask)) if around else (mask.to(self.fc.bias) * 2 - 1) * config.gate_start_logit
             with torch.no_grad():
-                self.fc.bias.copy_((existing.to(self.fc.bias) * 2 - 1) * config.gate_start_logit)
+                self.fc.bias.copy_(logits)
 
     def forward(self, x: Tensor) -> Tensor:  # noqa: D102
         if self.module_input == "pool7" and max(x.shape[-2:]) > 7:
             x = F.adaptive_avg_pool2d(x, (min(7, x.shape[-2]), min(7, x.shape[-1])))
         x = F.relu(self.norm1(self.conv1(x)))
         x = F.relu(self.norm2(self.conv2(x)))
-        return torch.sigmoid(self.fc(x.mean(dim=(2, 3))))
+        logits = self.fc(x.mean(dim=(2, 3)))
+        return torch.sigmoid(logits) if self.existing is None else self.existing + torch.tanh(logits)
 
 
 class LearnableGates(nn.Module):
@@ -166,11 +176,12 @@ def build_gates(block: Block, config: DeltaConfig) -> nn.Module:
         )
     width = block.out_channels if per_channel else 1
     gated = [exists for exists in exist if config.skips == "all" or not exists]
-    starts = torch.tensor(gated).repeat_interleave(width)
+    existing = [exists for exists in gated for _ in range(width)]
+    starts = torch.tensor(existing)
     gates: nn.Module
     match config.gating:
         case "delta":
-            gates = DeltaModule(block.in_channels, starts, config)
+            gates = DeltaModule(block.in_channels, existing, config)
         case "learnable":
             gates = LearnableGates(starts, config)
         case "existing-only":

@@ -16,7 +16,8 @@ from delta_core.errors import DeltaError
 from delta_core.families import SUB_BLOCKS, Block
 from delta_core.frozen_norm import FrozenNorms
 from delta_core.gates import build_gates, existing_skips
-from delta_core.skip_sum import SkipSums
+from delta_core.skip_maps import build_maps
+from delta_core.skip_sum import SkipSums, weigh
 from delta_core.weights import Preprocessing
 
 
@@ -39,7 +40,7 @@ def check_patch_name(name: str, taken: Iterable[str] = ()) -> None:
 
 
 class BlockPatch(nn.Module):
-    """Gates of one block and the BatchNorm that tames the variance of the added skips (paper, Section 2)."""
+    """Gates and maps of one block and the BatchNorm that tames the variance of the added skips (paper, Section 2)."""
 
     def __init__(self, block: Block, config: DeltaConfig) -> None:
         super().__init__()
@@ -51,6 +52,8 @@ class BlockPatch(nn.Module):
         self.block = block
         self.norm_place = config.norm_place
         self.gates = build_gates(block, config)
+        self.maps = build_maps(block, config)
+        self.map_per = config.skip_map_per
         self.norm = nn.Identity() if config.norm_place == "none" else nn.BatchNorm2d(block.out_channels)
 
     def forward(self, backbone: nn.Module, x: Tensor, scale: float = 1.0) -> Tensor:
@@ -59,7 +62,7 @@ class BlockPatch(nn.Module):
         Args:
             backbone: the frozen net that owns the block's modules.
             x: (B, C_in, H, W), what enters the block.
-            scale: strength of the patch; 0 gives the base block (existing skips 1, new ones 0, no BatchNorm).
+            scale: strength of the patch; 0 gives the base block (existing skips 1, new ones 0, no map, no BatchNorm).
 
         Returns:
             (B, C_out, H', W'), what leaves it.
@@ -75,34 +78,56 @@ class BlockPatch(nn.Module):
         return self._normalise(x, scale) if self.norm_place == "output" else x
 
     def _summed(self, units: list[nn.Module], gates: Tensor, x: Tensor, scale: float) -> Tensor:
-        """node_j = act_j(residual_j(node_{j-1}) + sum_i g_ij node_i); the output is the last node.
+        """node_j = act_j(residual_j(node_{j-1}) + sum_i S_ij g_ij node_i); the output is the last node.
 
         Node 0 is the block input seen through the block's own frozen shortcut, so that all shapes agree. The skip
         (j-1) -> j is the net's own, so it passes through whatever the unit does to it.
         """
         sums = SkipSums(gates, len(units))
+        carried: list[Tensor] = []
         for target, unit in enumerate(units, start=1):
             adapter = SUB_BLOCKS[type(unit)]
             own = adapter.shortcut(unit, x)
             node = own if target == 1 else x
+            carried.append(node)
             residual = adapter.residual(unit, x)
-            if self.norm_place == "skip_sum" and target == len(units):
-                total = residual + self._normalise(sums(node, own), scale)
+            if self.maps or (self.norm_place == "skip_sum" and target == len(units)):
+                skipped = sums(node, own)
+                skipped = self._mapped(skipped, [*carried[:-1], own], gates, target, scale)
+                if self.norm_place == "skip_sum" and target == len(units):
+                    skipped = self._normalise(skipped, scale)
+                total = residual + skipped
             else:
                 total = sums(node, own, residual)
             x = adapter.activation(unit, total)
         return x
 
-    def _concatenated(self, units: list[nn.Module], gates: Tensor, x: Tensor, _: float) -> Tensor:
-        """node_j = residual_j of all g_ij node_i side by side; the output is all nodes side by side, without gates."""
+    def _concatenated(self, units: list[nn.Module], gates: Tensor, x: Tensor, scale: float) -> Tensor:
+        """node_j = residual_j of all S_ij g_ij node_i side by side; the output is all nodes so, without gates."""
         weights = gates[..., None, None, None]
         nodes = [x]
         first = 0
         for target, unit in enumerate(units, start=1):
             gated = [weights[:, first + source] * node for source, node in enumerate(nodes)]
-            nodes.append(SUB_BLOCKS[type(unit)].residual(unit, torch.cat(gated, dim=1)))
+            if self.maps and self.map_per == "skip":
+                gated = [_plus(node, self.maps[first + source](node), scale) for source, node in enumerate(gated)]
+            read = torch.cat(gated, dim=1)
+            if self.maps and self.map_per == "node":
+                read = _plus(read, self.maps[target - 1](read), scale)
+            nodes.append(SUB_BLOCKS[type(unit)].residual(unit, read))
             first += target
         return torch.cat(nodes, dim=1)
+
+    def _mapped(self, total: Tensor, carried: list[Tensor], gates: Tensor, target: int, scale: float) -> Tensor:
+        """A gated sum (B, C, H, W) of what the skips into node `target` carry, with the maps on it or on each."""
+        if not self.maps:
+            return total
+        if self.map_per == "node":
+            return _plus(total, self.maps[target - 1](total), scale)
+        first = target * (target - 1) // 2
+        for source, node in enumerate(carried):
+            total = _plus(total, self.maps[first + source](weigh(gates[:, first + source], node)), scale)
+        return total
 
     def _normalise(self, x: Tensor, scale: float) -> Tensor:
         normalised = cast(Tensor, self.norm(x))
@@ -120,6 +145,11 @@ class BlockPatch(nn.Module):
             norm.running_var.copy_(variance)  # type: ignore[union-attr]
             norm.weight.copy_((variance + norm.eps).sqrt())
             norm.bias.copy_(mean)
+
+
+def _plus(x: Tensor, mapped: Tensor, scale: float) -> Tensor:
+    """Sum of x and scale * mapped in one pass over memory."""
+    return torch.add(x, mapped, alpha=scale)
 
 
 def _backbone_context() -> AbstractContextManager[object]:

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from delta_core.errors import DeltaError
 from delta_core.families import Block, feature_size
-from delta_core.gates import ExistingGates, existing_skips
+from delta_core.gates import DeltaModule, ExistingGates, existing_skips
 from delta_core.patch import Patch, check_patch_name, memory_format_of
 from delta_core.patch_file import MAX_JSON_BYTES, PatchFile
 from delta_core.version import __version__
@@ -263,9 +263,14 @@ def _check_tensors(tensors: Mapping[str, Tensor], patch: Patch) -> None:
             raise DeltaError(f"tensor {name!r} holds a negative variance; train the patch again.")
     for name, module in patch.named_modules():
         if isinstance(module, ExistingGates):
-            mask = tensors[f"{name}.existing"].view(torch.uint8)
-            if not torch.equal(mask, existing_skips(len(module.gates)).view(torch.uint8)):
-                raise DeltaError(f"tensor '{name}.existing' is not the mask of existing skips; save the patch again.")
+            expected_mask = existing_skips(len(module.gates)).tolist()
+        elif isinstance(module, DeltaModule) and module.existing is not None:
+            expected_mask = list(module.net_has)
+        else:
+            continue
+        # As bytes, because a damaged bool can be neither 0 nor 1.
+        if tensors[f"{name}.existing"].view(torch.uint8).tolist() != expected_mask:
+            raise DeltaError(f"tensor '{name}.existing' is not the mask of existing skips; save the patch again.")
 
 
 def _kind(tensors: Mapping[str, Tensor], name: str) -> str:

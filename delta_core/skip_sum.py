@@ -78,6 +78,11 @@ def plain_sum(gates: Tensor, nodes: list[Tensor], residual: Tensor | None = None
     return total
 
 
+def weigh(gates: Tensor, node: Tensor) -> Tensor:
+    """A node (B, C, H, W) times the gates of one skip, (B or 1,) or (B or 1, C)."""
+    return _weight(gates) * node
+
+
 def _weight(gates: Tensor) -> Tensor:
     """Gates of one skip, (B or 1,) or (B or 1, C), as a factor of nodes (B, C, H, W)."""
     return gates[:, :, None, None] if gates.ndim == 2 else gates[:, None, None, None]

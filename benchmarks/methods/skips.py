@@ -83,15 +83,15 @@ def table8_policies(recipe: Recipe) -> list[Skips]:
     """The rows of Table 8 between a new head and Delta-Networks, in the paper's order."""
 
     def plain(gating: Gating) -> DeltaConfig:
-        return DeltaConfig(gating=gating, norm_place="none", norm_start="fresh")
+        return DeltaConfig.gates_alone(gating=gating, norm_place="none", norm_start="fresh")
 
     return [
         LearnableSkips(recipe=recipe, config=plain("existing-only")),
         AllSkipsLearnable(recipe=recipe, config=plain("learnable")),
-        AllSkipsLearnableNorm(recipe=recipe, config=DeltaConfig(gating="learnable")),
+        AllSkipsLearnableNorm(recipe=recipe, config=DeltaConfig.gates_alone(gating="learnable")),
         AllSkips(recipe=recipe, config=plain("ones")),
-        AllSkipsNorm(recipe=recipe, config=DeltaConfig(gating="ones")),
-        RandomSkips(recipe=recipe, config=DeltaConfig(gating="random")),
+        AllSkipsNorm(recipe=recipe, config=DeltaConfig.gates_alone(gating="ones")),
+        RandomSkips(recipe=recipe, config=DeltaConfig.gates_alone(gating="random")),
     ]
 
 

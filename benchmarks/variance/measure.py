@@ -39,7 +39,7 @@ NORMS: dict[Arm, bool] = {"one skip": False, "all skips": False, "all skips + BN
 
 PATCHES: dict[Arm, DeltaConfig | None] = {
     "one skip": None,
-    "all skips": DeltaConfig(gating="ones", norm_place="none", norm_start="fresh"),
+    "all skips": DeltaConfig.gates_alone(gating="ones", norm_place="none", norm_start="fresh"),
     "all skips + BN": replace(DeltaConfig.paper(), gating="ones"),
     "Delta": DeltaConfig.paper(),
 }

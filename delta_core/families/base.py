@@ -80,6 +80,9 @@ class Block:
     in_channels: int
     """Channels entering the first sub-block, i.e. what the Delta-module reads."""
     out_channels: int
+    node_channels: tuple[int, ...]
+    """Channels of nodes 0..k: all the same where nodes are summed, the block's input and each sub-block's new features
+    where they are concatenated."""
 
 
 Stage = Plain | Block
@@ -146,13 +149,15 @@ def cut(net: nn.Module, run: Units, adapters: Mapping[type[nn.Module], SubBlockA
         channels = [adapter(unit).channels(net.get_submodule(unit)) for unit in names]
         in_channels = channels[0][0]
         concat = run.wiring == "concat"
+        nodes = (in_channels, *(new for _, new in channels)) if concat else (channels[-1][1],) * (len(names) + 1)
         return Block(
             name=name,
             sub_blocks=names,
             modules=(run.name,) if concat else names,
             wiring=run.wiring,
             in_channels=in_channels,
-            out_channels=in_channels + sum(new for _, new in channels) if concat else channels[-1][1],
+            out_channels=sum(nodes) if concat else nodes[-1],
+            node_channels=nodes,
         )
 
     grouped = groupby(run.units, key=lambda name: adapter(name).has_skip(net.get_submodule(name)))

@@ -6,11 +6,12 @@ from dataclasses import Field, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
+from delta_core.config import WITHOUT
 from delta_core.training.errors import UserError
 
 NEW_SINCE_RECORDED = {"new since recorded": True}
 """Metadata of a field that was added after runs were recorded: at its default it stays out of the identity, so that the
-old runs keep theirs."""
+old runs keep theirs. A field whose default is not what those runs had says so by `delta_core.config.WITHOUT`."""
 
 
 def plain(value: Any) -> Any:
@@ -29,7 +30,10 @@ def plain(value: Any) -> Any:
 
 
 def _is_new_and_unset(value: Any, field: Field[Any]) -> bool:
-    return "new since recorded" in field.metadata and getattr(value, field.name) == field.default
+    held = getattr(value, field.name)
+    if WITHOUT in field.metadata:
+        return bool(held == field.metadata[WITHOUT])
+    return "new since recorded" in field.metadata and held == field.default
 
 
 def canonical_json(spec: Any) -> str:

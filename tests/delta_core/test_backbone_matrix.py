@@ -4,6 +4,7 @@ import pytest
 import torch
 from backbones import blocks_of, candidates, filled, on_meta, tried
 from timm.models._efficientnet_blocks import MobileAttention
+from tiny import wake
 from torch import Tensor, nn
 
 from delta_core import DeltaConfig, DeltaModel, list_backbones
@@ -81,9 +82,7 @@ def _prove(net: nn.Module, x: Tensor) -> None:
 
     model.add_patch("task", num_classes=3, config=DeltaConfig(n_modules=every, norm_start="fresh"))
     part = model.patches["task"]
-    for block in part.blocks.values():
-        fc = block.gates.fc  # its weight is zero at the start, which hides the convolutions for one step
-        nn.init.normal_(fc.weight, std=fc.in_features**-0.5)
+    wake(part)
     model.train()
     model(x).square().sum().backward()
     for name, parameter in part.blocks.named_parameters():

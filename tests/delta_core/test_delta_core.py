@@ -6,15 +6,16 @@ from typing import get_args
 import pytest
 import timm
 import torch
+from configs import CONFIGS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from timm.models.resnet import BasicBlock
-from tiny import NETS, basic_block_net, convnext_net, images
+from tiny import NETS, basic_block_net, convnext_net, images, wake
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from delta_core import DeltaConfig, DeltaError, DeltaModel, assert_frozen, backbone_fingerprint
-from delta_core.config import GateStart, Gating, ModuleInput, NormPlace, NormStart
+from delta_core.config import Gating, ModuleInput, NormPlace
 from delta_core.families import Block, Plain, stages_of
 from delta_core.gates import DeltaModule, existing_skips, n_skips
 
@@ -127,18 +128,7 @@ def test_gated_block_is_the_weighted_sum_of_the_paper() -> None:
 
 
 @settings(max_examples=25, deadline=None)
-@given(
-    config=st.builds(
-        DeltaConfig,
-        n_modules=st.integers(1, 4),
-        gating=st.sampled_from(get_args(Gating)),
-        gate_start=st.sampled_from(get_args(GateStart)),
-        norm_place=st.sampled_from(get_args(NormPlace)),
-        norm_start=st.sampled_from(get_args(NormStart)),
-        module_input=st.sampled_from(get_args(ModuleInput)),
-    ),
-    calibrated=st.booleans(),
-)
+@given(config=CONFIGS, calibrated=st.booleans())
 def test_training_any_patch_leaves_the_base_bit_identical(config: DeltaConfig, calibrated: bool) -> None:
     model, x = DeltaModel(basic_block_net()), images()
     before = model(x)
@@ -200,7 +190,7 @@ def test_skips_are_ordered_by_target_then_source() -> None:
 
 
 def test_delta_gates_depend_on_the_input_and_stay_between_zero_and_one() -> None:
-    module = DeltaModule(8, existing_skips(3), DeltaConfig(gate_start="half")).eval()
+    module = DeltaModule(8, existing_skips(3).tolist(), DeltaConfig.gates_alone()).eval()
     nn.init.normal_(module.fc.weight)
     gates = module(torch.randn(5, 8, 9, 9))
     assert gates.shape == (5, 6)
@@ -208,11 +198,24 @@ def test_delta_gates_depend_on_the_input_and_stay_between_zero_and_one() -> None
     assert not torch.allclose(gates[0], gates[1])
 
 
+def test_gates_around_the_base_start_as_the_net_has_them_and_stay_within_one_of_it() -> None:
+    existing = existing_skips(3)
+    module = DeltaModule(8, existing.tolist(), DeltaConfig()).eval()
+    x = torch.randn(5, 8, 9, 9)
+    assert torch.equal(module(x), existing.float().expand(5, 6))
+    nn.init.normal_(module.fc.weight, std=30)
+    gates = module(x)
+    assert ((gates - existing.float()).abs() <= 1).all()
+    assert gates.min() < 0
+    assert gates.max() > 1
+    assert not torch.allclose(gates[0], gates[1])
+
+
 @pytest.mark.parametrize("module_input", get_args(ModuleInput))
 @pytest.mark.parametrize("logit", [1.0, 2.5])
 def test_identity_start_opens_existing_skips_and_closes_new_ones(module_input: ModuleInput, logit: float) -> None:
-    config = DeltaConfig(module_input=module_input, gate_start="identity", gate_start_logit=logit)
-    gates = DeltaModule(8, existing_skips(3), config)(torch.randn(5, 8, 9, 9))
+    config = DeltaConfig.gates_alone(module_input=module_input, gate_start="identity", gate_start_logit=logit)
+    gates = DeltaModule(8, existing_skips(3).tolist(), config)(torch.randn(5, 8, 9, 9))
     logits = torch.where(existing_skips(3), logit, -logit)
     assert torch.allclose(gates, torch.sigmoid(logits).expand(5, 6))
 
@@ -220,8 +223,8 @@ def test_identity_start_opens_existing_skips_and_closes_new_ones(module_input: M
 @pytest.mark.parametrize("gating", get_args(Gating))
 @pytest.mark.parametrize("make", [basic_block_net, convnext_net], ids=["basic_block", "convnext"])
 def test_every_trainable_parameter_receives_a_gradient(gating: Gating, make: Callable[[], nn.Module]) -> None:
-    # With an identity start the fc weight is zero and hides the convolutions for one step.
-    model = patched(make(), gating=gating, gate_start="half").train()
+    model = patched(make(), gating=gating).train()
+    wake(model.patches)
     x = images(8, size=64)
     F.cross_entropy(model(x), torch.arange(8) % 5).backward()
     without = [n for n, p in model.patches.named_parameters() if p.grad is None or not p.grad.any()]

@@ -102,7 +102,7 @@ def test_all_concatenated_skips_exist_already(gating: str, dense_net: nn.Module)
 @torch.no_grad()
 def test_identity_start_opens_all_concatenated_skips(dense_net: nn.Module) -> None:
     model = DeltaModel(dense_net).eval()
-    model.add_patch("task", num_classes=3, config=DeltaConfig(n_modules=1, gate_start="identity"))
+    model.add_patch("task", num_classes=3, config=DeltaConfig.gates_alone(n_modules=1, gate_start="identity"))
     (part,) = model.patches["task"].blocks.values()
     assert torch.allclose(part.gates(torch.rand(2, 8, 4, 4)), torch.sigmoid(torch.ones(2, 6)))
     assert existing_skips(3, "concat").all()

@@ -16,11 +16,11 @@ from delta_core.skip_sum import SkipSums
 
 
 def model_with(**options: object) -> DeltaModel:
-    """A model whose patch needs no calibration unless its options say so."""
+    """A model with gates alone that needs no calibration unless its options say so."""
     model = DeltaModel(basic_block_net())
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        model.add_patch("task", num_classes=5, config=DeltaConfig(**{"norm_start": "fresh"} | options))
+        model.add_patch("task", num_classes=5, config=DeltaConfig.gates_alone(**{"norm_start": "fresh"} | options))
     return model.eval()
 
 

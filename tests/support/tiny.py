@@ -51,6 +51,15 @@ NETS: dict[str, Callable[[], nn.Module]] = {
 }
 
 
+def wake(patch: nn.Module) -> None:
+    """Draw what starts at zero, which hides from the gradient for one step what stands in front of it."""
+    with torch.random.fork_rng(), torch.no_grad():
+        torch.manual_seed(3)
+        for parameter in patch.parameters():
+            if not parameter.any():
+                parameter.normal_(std=0.2)
+
+
 def with_patches(net: nn.Module, counts: dict[str, int]) -> DeltaModel:
     """A model with patches of so many modules (0: a head alone), none of which is the identity."""
     model = DeltaModel(net)

@@ -52,7 +52,11 @@ class DenseArm:
         """Trainable parameters in the backbone; None for the stock reading, which the paper does not count."""
         if self.frozen_stages is not None:
             return None
-        return delta_params(architecture, DeltaConfig(n_modules=self.n_delta_modules)) if self.n_delta_modules else 0
+        return (
+            delta_params(architecture, DeltaConfig.gates_alone(n_modules=self.n_delta_modules))
+            if self.n_delta_modules
+            else 0
+        )
 
     def training_images(self, in_task: int | None) -> int:  # noqa: ARG002
         """VOC07+12 trainval three times in each of 4 epochs (mmdet), or 20,000 steps of 16 images (mmseg)."""

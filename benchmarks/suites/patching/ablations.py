@@ -65,7 +65,7 @@ def ablation(world: World, seeds: int) -> list[RunSpec]:
 
 def ablation_arms() -> dict[str, DeltaConfig]:
     """Arms of the ablation by name; the first is what all others depart from."""
-    default = DeltaConfig()
+    default = DeltaConfig.gates_alone()
     return {
         "default": default,
         **{f"modules: last {n}": replace(default, n_modules=n) for n in (1, 2, 3)},
@@ -101,7 +101,7 @@ def table13(world: World, seeds: int) -> list[RunSpec]:
 def _deltas(world: World) -> list[Method]:
     recipes = world.recipes
     return [
-        DeltaGates(recipe=recipes.delta, config=DeltaConfig(), reading="default"),
+        DeltaGates(recipe=recipes.delta, config=DeltaConfig.gates_alone(), reading="default"),
         DeltaGates(recipe=recipes.delta_paper, config=DeltaConfig.paper(), reading="paper"),
     ]
 

@@ -33,7 +33,7 @@ def study_defaults(world: World, seeds: int) -> list[RunSpec]:
 
 def _arms(head: Recipe, recipe: Recipe) -> list[Method]:
     # The input of the module is an arm of its own below, whatever the default has become.
-    whole = DeltaConfig(n_modules=STUDY_MODULES, gate_start="half", module_input="full")
+    whole = DeltaConfig.gates_alone(n_modules=STUDY_MODULES, module_input="full")
     gates = {
         "half": whole,
         "+-1": replace(whole, gate_start="identity", gate_start_logit=1.0),

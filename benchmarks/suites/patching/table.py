@@ -38,7 +38,10 @@ def references(recipes: Recipes) -> list[Method]:
 
 def deltas(recipes: Recipes, modules: Iterable[int]) -> list[Method]:
     """Delta-Networks as this library has them."""
-    return [DeltaNetworks(recipe=recipes.delta, config=DeltaConfig(n_modules=n), reading="default") for n in modules]
+    return [
+        DeltaNetworks(recipe=recipes.delta, config=DeltaConfig.gates_alone(n_modules=n), reading="default")
+        for n in modules
+    ]
 
 
 def literal_deltas(recipes: Recipes, modules: Iterable[int]) -> list[Method]:
@@ -51,7 +54,7 @@ def literal_deltas(recipes: Recipes, modules: Iterable[int]) -> list[Method]:
 
 def adapted(recipes: Recipes) -> list[Method]:
     """Table 1's adapters and BatchNormAdapt, what a reader of today would ask for beside them, and an arm of ours."""
-    identity = DeltaConfig(n_modules=4, gate_start="identity")
+    identity = DeltaConfig.gates_alone(n_modules=4, gate_start="identity")
     return [
         *(each.load()(recipe=getattr(recipes, each.recipe)) for each in JOINING),
         DeltaNetworks(recipe=recipes.delta, config=identity, reading="identity"),

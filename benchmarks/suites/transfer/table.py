@@ -132,7 +132,7 @@ def table5(world: World, seeds: int) -> list[TransferSpec]:
 
 def transfer_methods(schedule: TransferSchedule) -> list[Transfer]:
     """The nine rows of the table, in its order."""
-    recipe, config = schedule.recipe, DeltaConfig(n_modules=MODULES)
+    recipe, config = schedule.recipe, DeltaConfig.gates_alone(n_modules=MODULES)
     return [
         Vanilla(recipe=recipe),
         Lwf(recipe=recipe),

@@ -1,0 +1,73 @@
+"""S_w: what a skip does to the node that it carries, the identity plus a map that starts at zero (paper, Eq. 3 and 4).
+
+The gate weights the node before the map reads it: S_w (g x) = g S_w x for a gate per skip, and with one map for all
+skips that enter a node it is applied once, to their gated sum.
+
+Shape legend: B batch, C channels, H W size, k sub-blocks, r rank.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from delta_core.config import DeltaConfig, SkipMap
+from delta_core.families import Block
+
+
+class ChannelMap(nn.Module):
+    """A diagonal matrix: one weight for each channel, (B, C, H, W) -> (B, C, H, W)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(channels))
+
+    def forward(self, x: Tensor) -> Tensor:  # noqa: D102
+        return x * self.weight[:, None, None]
+
+
+class LowRankMap(nn.Module):
+    """A matrix of rank r as two 1 x 1 convolutions, C -> r -> C; 2 r C parameters.
+
+    The first starts as torch draws it and the second at zero, as in LoRA (Hu et al. 2022).
+    """
+
+    def __init__(self, channels: int, rank: int) -> None:
+        super().__init__()
+        self.down = nn.Conv2d(channels, rank, 1, bias=False)
+        self.up = nn.Conv2d(rank, channels, 1, bias=False)
+        nn.init.zeros_(self.up.weight)
+
+    def forward(self, x: Tensor) -> Tensor:  # noqa: D102
+        mapped: Tensor = self.up(self.down(x))
+        return mapped
+
+
+def _depthwise(channels: int) -> nn.Conv2d:
+    conv = nn.Conv2d(channels, channels, 3, padding=1, groups=channels, bias=False)
+    nn.init.zeros_(conv.weight)
+    return conv
+
+
+def build_maps(block: Block, config: DeltaConfig) -> nn.ModuleList:
+    """Maps of one block, each (B, C, H, W) -> (B, C, H, W) with what is added to the identity; empty for the identity.
+
+    With `skip_map_per="node"` map j - 1 belongs to the sum that enters sub-block j (where nodes are concatenated: to
+    what it reads, all nodes before it side by side), with `"skip"` they are ordered as the gates are.
+    """
+    if config.skip_map == "identity":
+        return nn.ModuleList()
+    nodes, k = block.node_channels, len(block.sub_blocks)
+    if config.skip_map_per == "skip":
+        widths = [nodes[source] for target in range(1, k + 1) for source in range(target)]
+    elif block.wiring == "concat":
+        widths = [sum(nodes[:target]) for target in range(1, k + 1)]
+    else:
+        widths = [block.out_channels] * k
+    return nn.ModuleList(_map(config.skip_map, width, config.skip_map_rank) for width in widths)
+
+
+def _map(kind: SkipMap, channels: int, rank: int) -> nn.Module:
+    if kind == "channel":
+        return ChannelMap(channels)
+    if kind == "depthwise":
+        return _depthwise(channels)
+    return LowRankMap(channels, max(1, min(rank, channels // 2)))
