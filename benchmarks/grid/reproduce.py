@@ -63,12 +63,13 @@ def reproduce(
 
 
 def known_runs(results: Path, cache: Path, *, seeds: int) -> dict[str, tuple[World, Run]]:
-    """Every embedded run of every table by its id, with the world it belongs to."""
+    """Every embedded run of every table by its id, those that join by name among them, with the world it belongs to."""
     found: dict[str, tuple[World, Run]] = {}
     for name, table in TABLES.items():
         options = Options(table=name, scale="embedded", seeds=seeds, results=results, cache=cache, dry_run=True)
         world = table.open_world(options, table.tasks)
-        found |= {run.run_id: (world, run) for run in runs_of(options, world)}
+        more = table.more(world, seeds) if table.more else ()
+        found |= {run.run_id: (world, run) for run in (*runs_of(options, world), *more)}
     return found
 
 

@@ -15,6 +15,12 @@ ABLATION = "ablation"
 STUDY_DEFAULTS = "study_defaults"
 
 # Arms of a method (`Row.variant`), or what they begin or end with.
+MAPS = "maps"
+"""Delta as this library has it, `DeltaConfig()`: gates, and low-rank maps on the skips."""
+GATES_ALONE = "default"
+"""`DeltaConfig.gates_alone()`. Rows have called it so since it was the default, and what is recorded keeps its name."""
+LITERAL = "paper"
+"""`DeltaConfig.paper()`, the literal reading of the paper."""
 WITH_BATCH_NORM = "+bn"
 """Ending: PAINT with BatchNorm statistics measured anew."""
 MEAN_GATES = ", gates at their mean"

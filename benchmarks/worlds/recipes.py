@@ -17,9 +17,9 @@ class Recipes:
     head: Recipe
     """FC-only."""
     delta: Recipe
-    """Delta-Networks, measured default."""
-    delta_paper: Recipe
-    """Delta-Networks, literal reading of the paper."""
+    """Delta-Networks as this library has them."""
+    gates: Recipe
+    """Delta-Networks with gates alone, the literal reading of the paper among them."""
     finetune: Recipe | None
     """Full fine-tuning as a run of its own, where PAINT (which is that at alpha = 1) costs too much to be the rule."""
     adapters: Recipe
@@ -50,7 +50,7 @@ def recipes_of(
     return Recipes(
         head=replace(common, lr=3e-3, head_lr=3e-3),
         delta=replace(common, lr=3e-3, head_lr=3e-3),
-        delta_paper=replace(common, lr=3e-3, head_lr=3e-3),
+        gates=replace(common, lr=3e-3, head_lr=3e-3),
         finetune=None,
         adapters=replace(
             common,

@@ -57,7 +57,7 @@ class FitSpec:
         if self.config is None:
             return derive_seed("init", self.architecture, self.task, "fc_only", "/0", self.seed)
         count = self.config.n_modules
-        reading = "paper" if self.config == DeltaConfig.paper(n_modules=count) else "default"
+        reading = "paper" if self.config == DeltaConfig.paper(n_modules=count) else "maps"
         return derive_seed("init", self.architecture, self.task, "delta_networks", f"{reading}/{count}", self.seed)
 
     @property

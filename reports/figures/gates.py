@@ -4,14 +4,15 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from benchmarks.records.names import GATES_ALONE
 from delta_core.training.gate_figure import draw_gates
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-READING = "default"
-"""Whose gates the figures show: this library's default, as the session of the figures trains it."""
+READING = GATES_ALONE
+"""Whose gates the figures show: they range from 0 to 1, as the paper's do."""
 
 
 def mean_gates(gates: pd.DataFrame, architecture: str, reading: str = READING) -> pd.DataFrame:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from benchmarks.records.names import PATCHING
+from benchmarks.records.names import MAPS, PATCHING
 from benchmarks.records.rows import Scale
 from reports.checks import check_suites
 from reports.pages.page import Page, plain_block
@@ -42,7 +42,7 @@ class Claim:
 def delta_beats_paint(_: pd.DataFrame, seeds: pd.DataFrame) -> Pairs:
     """Delta (n) against the better of PAINT's arms in the same cell, harmonic means of Tables 1, 2 and 3."""
     paint = seeds[seeds["method"] == "paint"].groupby([*CELL, "seed"])["harmonic_mean"].max().rename("theirs")
-    deltas = seeds[(seeds["method"] == "delta_networks") & (seeds["variant"] == "default")]
+    deltas = seeds[(seeds["method"] == "delta_networks") & (seeds["variant"] == MAPS)]
     return _pairs(deltas.join(paint, on=[*CELL, "seed"]), ours="harmonic_mean")
 
 
@@ -54,7 +54,7 @@ def no_drop_on_the_base(_: pd.DataFrame, seeds: pd.DataFrame) -> Pairs:
 
 def more_modules_help(_: pd.DataFrame, seeds: pd.DataFrame) -> Pairs:
     """Delta (2) against (1), and (4) against (2), harmonic means of one cell."""
-    deltas = seeds[(seeds["method"] == "delta_networks") & (seeds["variant"] == "default")]
+    deltas = seeds[(seeds["method"] == "delta_networks") & (seeds["variant"] == MAPS)]
     fewer = deltas.set_index([*CELL, "seed", "n_delta_modules"])["harmonic_mean"].rename("theirs")
     deltas = deltas.assign(fewer=deltas["n_delta_modules"].map({2: 1, 4: 2})).dropna(subset="fewer")
     return _pairs(deltas.join(fewer, on=[*CELL, "seed", "fewer"]), ours="harmonic_mean")
@@ -64,9 +64,7 @@ def best_of_table1(_: pd.DataFrame, seeds: pd.DataFrame) -> Pairs:
     """Delta (4) against the best of parallel adapters, series adapters and BatchNormAdapt in the same cell."""
     rivals = seeds[seeds["method"].isin(["parallel_adapters", "series_adapters", "batchnorm_adapt"])]
     best = rivals.groupby([*CELL, "seed"])["harmonic_mean"].max().rename("theirs")
-    deltas = seeds[
-        (seeds["method"] == "delta_networks") & (seeds["variant"] == "default") & (seeds["n_delta_modules"] == 4)
-    ]
+    deltas = seeds[(seeds["method"] == "delta_networks") & (seeds["variant"] == MAPS) & (seeds["n_delta_modules"] == 4)]
     return _pairs(deltas.join(best, on=[*CELL, "seed"]), ours="harmonic_mean")
 
 
@@ -79,7 +77,7 @@ def delta_beats_paint_in_sequences(rows: pd.DataFrame, _: pd.DataFrame) -> Pairs
     ends = ends.assign(value=[sum(test) / len(test) for test in ends["test"]])
     paint = ends.groupby([*CELL, "seed"])["value"].max().rename("theirs")
     means = single_task_means(rows, list(dict.fromkeys(curves["task"])))
-    deltas = means[(means["method"] == "delta_networks") & (means["variant"] == "default")]
+    deltas = means[(means["method"] == "delta_networks") & (means["variant"] == MAPS)]
     deltas = deltas.assign(value=[sum(test) / len(test) for test in deltas["test"]])
     return _pairs(deltas.join(paint, on=[*CELL, "seed"]), ours="value")
 
@@ -149,7 +147,7 @@ def _cells(rows: pd.DataFrame, scale: Scale) -> pd.DataFrame:
 def _pairs(lines: pd.DataFrame, *, ours: str) -> Pairs:
     if lines.empty:
         return _none()
-    arm = lines["variant"].where(lines["variant"] != "default", "").map(lambda name: f" {name}" if name else "")
+    arm = lines["variant"].where(lines["variant"] != MAPS, "").map(lambda name: f" {name}" if name else "")
     case = lines["architecture"] + " " + lines["task"] + " (" + lines["n_delta_modules"].astype(str) + ")" + arm
     pairs = pd.DataFrame({"case": case, "seed": lines["seed"], "ours": lines[ours], "theirs": lines["theirs"]})
     return pairs.dropna()

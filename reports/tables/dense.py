@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from benchmarks.records.names import FROZEN_STAGES
+from benchmarks.records.names import FROZEN_STAGES, GATES_ALONE, MAPS
 from benchmarks.records.rows import Scale
 from reports import paper
 from reports.checks import check_comparable, check_one_run_per_seed
@@ -57,7 +57,7 @@ def dense_frame(rows: pd.DataFrame, scale: Scale) -> pd.DataFrame:
         printed = printed.assign(printed=None, paper_value=float("nan"), erratum="")
     frame = beside_printed(lines, printed, CELL)
     kind = frame["task"].str.split(":").str[0]
-    arms = frame["variant"].replace({"": "baseline", "default": "delta4"})
+    arms = frame["variant"].replace({"": "baseline", MAPS: "delta4", GATES_ALONE: "delta4/gates alone"})
     frame = frame.assign(
         kind=kind,
         row_id=kind + "/" + frame["architecture"] + "/" + arms,
@@ -70,7 +70,7 @@ def dense_frame(rows: pd.DataFrame, scale: Scale) -> pd.DataFrame:
 
 def _printed() -> pd.DataFrame:
     printed = paper.printed(7)
-    return printed.assign(variant=printed["n_delta_modules"].gt(0).map({True: "default", False: ""}))
+    return printed.assign(variant=printed["n_delta_modules"].gt(0).map({True: MAPS, False: ""}))
 
 
 def dense_page(frame: pd.DataFrame, scale: Scale) -> Page:
@@ -141,6 +141,8 @@ def _line(architecture: str, row: dict[Any, Any], base: float, scale: Scale, usu
 def _label(row: dict[Any, Any]) -> str:
     modules = int(row["n_delta_modules"])
     arm = f"+ Delta ({modules})" if modules else row["variant"] or "frozen"
+    if row["variant"] == GATES_ALONE:
+        arm += " gates alone"
     return f"{str(row['method']).partition('+')[0]} {arm}"
 
 
@@ -170,10 +172,7 @@ def dense_figure(frame: pd.DataFrame, folder: Path) -> "Figure | None":
     frozen = frame[(frame["n"] > 0) & ~frame["variant"].str.startswith(FROZEN_STAGES)]
     cases: list[tuple[str, list[tuple[str, Any]]]] = []
     for (task, architecture), rows in frozen.groupby(["task", "architecture"], sort=False):
-        arms = [
-            ("Delta" if row["variant"] else "baseline", folder / f"{row['run_id']}.npz")
-            for row in rows.to_dict("records")
-        ]
+        arms = [(_label(row).partition(" ")[2], folder / f"{row['run_id']}.npz") for row in rows.to_dict("records")]
         kept = [(name, np.load(path)) for name, path in arms if path.exists()]
         if kept:
             cases.append((f"{task}, {architecture}", kept))

@@ -10,6 +10,9 @@ from typing import Literal
 from benchmarks.methods.listing import DELTA, FC_ONLY, FINETUNE, JOINING, LABELS, PAINT, SKIPS, Role
 from benchmarks.records.names import (
     DECATHLON_TASKS,
+    GATES_ALONE,
+    LITERAL,
+    MAPS,
     MEAN_GATES,
     PATCH_TASKS,
     PATCHING,
@@ -38,11 +41,13 @@ class TableRow:
         name, variant = LABELS.get(self.method, self.method), self.variant
         if self.n_delta_modules:
             name += f" ({self.n_delta_modules})"
-        if self.method == DELTA.name and variant == "default":
-            variant = ""
+        if self.method == DELTA.name:
+            reading, _, control = variant.partition(",")
+            reading = {MAPS: "", GATES_ALONE: "gates alone"}.get(reading, reading)
+            variant = f"{reading},{control}" if control else reading
         if self.method == FINETUNE.name and variant:
             variant = f"({variant.replace('=', ' ')})"
-        return f"{name} {variant}".rstrip() + (", oracle" if self.role == "oracle" else "")
+        return f"{name} {variant}".rstrip().replace(" ,", ",") + (", oracle" if self.role == "oracle" else "")
 
     def row_id(self, architecture: str) -> str:
         """Key of the line, as the paper's CSVs build it (`resnet18/delta4`), then our variant and role."""
@@ -88,7 +93,7 @@ FINETUNE_ROW = TableRow(method=FINETUNE.name, variant="lr=0.0003", role=FINETUNE
 DELTA_ROWS = tuple(
     TableRow(method=DELTA.name, variant=variant, n_delta_modules=n)
     for n in (1, 2, 4)
-    for variant in ("default", "paper")
+    for variant in (MAPS, GATES_ALONE, LITERAL)
 )
 
 TABLE8_ROWS = (
@@ -96,10 +101,13 @@ TABLE8_ROWS = (
     *(TableRow(method=each.name) for each in SKIPS),
     *(
         TableRow(method=DELTA.name, variant=variant, n_delta_modules=4)
-        for reading in ("default", "paper")
+        for reading in (MAPS, GATES_ALONE, LITERAL)
         for variant in (reading, reading + MEAN_GATES)
     ),
 )
+
+BEFORE = frozenset(row for row in DELTA_ROWS if row.variant == GATES_ALONE)
+"""What was the default before there were maps on skips."""
 
 PATCHING_ROWS = (
     TableRow(method=FC_ONLY.name),
@@ -131,7 +139,7 @@ TABLES: tuple[PaperTable, ...] = (
             for row in (*PATCHING_ROWS[:9], *ADAPTED_ROWS, *PATCHING_ROWS[9:])
             if not (row.method == DELTA.name and row.n_delta_modules != 4)
         ),
-        rows_if_measured=frozenset([FINETUNE_ROW]),
+        rows_if_measured=frozenset([FINETUNE_ROW]) | BEFORE,
         drawn_tasks=DECATHLON_TASKS,
         architectures=("resnet18",),
     ),
@@ -141,7 +149,7 @@ TABLES: tuple[PaperTable, ...] = (
         suite=PATCHING,
         quantities=("harmonic_mean",),
         rows=PATCHING_ROWS,
-        rows_if_measured=frozenset([FINETUNE_ROW]),
+        rows_if_measured=frozenset([FINETUNE_ROW]) | BEFORE,
         drawn_tasks=PATCH_TASKS,
     ),
     PaperTable(
@@ -150,7 +158,7 @@ TABLES: tuple[PaperTable, ...] = (
         suite=PATCHING,
         quantities=("harmonic_mean",),
         rows=PATCHING_ROWS,
-        rows_if_measured=frozenset([FINETUNE_ROW, *(row for row in DELTA_ROWS if row.variant == "paper")]),
+        rows_if_measured=frozenset([FINETUNE_ROW, *(row for row in DELTA_ROWS if row.variant != MAPS)]),
         joint=True,
     ),
     PaperTable(
@@ -159,7 +167,7 @@ TABLES: tuple[PaperTable, ...] = (
         suite=PATCHING,
         quantities=("base_top1", "patch_top1"),
         rows=PATCHING_ROWS,
-        rows_if_measured=frozenset([FINETUNE_ROW, *(row for row in DELTA_ROWS if row.n_delta_modules > 1)]),
+        rows_if_measured=frozenset([FINETUNE_ROW, *(row for row in DELTA_ROWS if row.n_delta_modules > 1)]) | BEFORE,
         drawn_tasks=PATCH_TASKS,
         large_architectures=TABLE10_MORE_ARCHITECTURES,
     ),

@@ -8,7 +8,7 @@ import itertools
 
 import pandas as pd
 
-from benchmarks.records.names import PATCHING, SEQUENCE
+from benchmarks.records.names import MAPS, PATCHING, SEQUENCE
 from benchmarks.records.rows import Scale
 from reports import paper
 from reports.checks import check_suites
@@ -147,7 +147,7 @@ def missing(frame: pd.DataFrame, scale: Scale) -> pd.DataFrame:
         Columns `architecture` and `task`.
     """
     measured = frame[frame["n"] > 0]
-    asked = measured[measured["method"].isin(["fc_only", "paint"]) | (measured["variant"] == "default")]
+    asked = measured[measured["method"].isin(["fc_only", "paint"]) | (measured["variant"] == MAPS)]
     have = set(asked[[*LINE, "task"]].itertuples(index=False, name=None))
     arms = dict.fromkeys(line[1:-1] for line in have)
     nets = dict.fromkeys([*_paper_nets(scale), *asked["architecture"]])

@@ -9,6 +9,7 @@ from safetensors.torch import load_file
 
 from benchmarks.env import Env
 from benchmarks.methods.delta import DeltaNetworks
+from benchmarks.records.names import MAPS
 from benchmarks.suites.patching.runner import execute
 from benchmarks.suites.patching.spec import RunSpec
 from benchmarks.worlds.recipes import local_recipes
@@ -48,7 +49,7 @@ def test_fit_is_the_benchmarks_own_run(views: int, world: Path, monkeypatch: pyt
         data=folder_identity(world / "pets"),
         base_task="",
         base_data="",
-        method=DeltaNetworks(recipe=options.recipe(), config=options.config(), reading="default"),
+        method=DeltaNetworks(recipe=options.recipe(), config=options.config(), reading=MAPS),
         image_size=SIZE,
         seed=0,
     )
@@ -60,9 +61,7 @@ def test_fit_is_the_benchmarks_own_run(views: int, world: Path, monkeypatch: pyt
     assert read_patch(world / f"own{views}").metrics == {"test_top1": values["test"], "val_top1": values["val"]}
 
 
-@pytest.mark.parametrize(
-    ("modules", "paper", "name"), [(0, False, "head"), (2, False, "delta"), (2, True, "delta_paper")]
-)
+@pytest.mark.parametrize(("modules", "paper", "name"), [(0, False, "head"), (2, False, "delta"), (2, True, "gates")])
 def test_defaults_are_the_recipes_of_scale_local(modules: int, paper: bool, name: str) -> None:
     options = FitOptions(folder=Path(), out=Path(), arch=ARCH, modules=modules, paper=paper)
     assert options.recipe() == getattr(local_recipes(), name)

@@ -101,6 +101,10 @@ def config_of(run: DenseRun, env: Env) -> Config:
         backbone.weights = str(env.weights_file)
     elif not run.weights.startswith("pretrain:"):
         backbone.weights = run.weights
+    if run.method.delta is not None:
+        options = run.method.delta.to_dict()
+        backbone.n_modules = options.pop("n_modules")
+        backbone.config = options
     if run.method.frozen_stages is not None:
         backbone.frozen_stages = run.method.frozen_stages
     if run.epochs is not None:

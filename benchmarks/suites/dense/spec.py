@@ -1,13 +1,13 @@
 """What a run of Table 7 is: one config of `detection/` or `segmentation/` on one data set."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from benchmarks.nets.full_size import delta_params
-from benchmarks.records.names import DENSE, FROZEN_STAGES
+from benchmarks.records.names import DENSE, FROZEN_STAGES, GATES_ALONE, MAPS
 from benchmarks.records.rows import Scale
 from delta_core import DeltaConfig
-from delta_core.training.identity import content_id
+from delta_core.training.identity import NEW_SINCE_RECORDED, content_id
 
 Heads = Literal["stock", "narrow"]
 """Width of neck and heads: OpenMMLab's, or a quarter of it."""
@@ -41,22 +41,28 @@ class DenseArm:
     frozen_stages: int | None = None
     """None: everything is frozen, as the paper's text says. A number: the stock reading of mmdet, for reference."""
 
+    reading: str = field(default=GATES_ALONE, metadata=NEW_SINCE_RECORDED)
+    """Of Delta-Networks, if it has any: `MAPS` or `GATES_ALONE` of `benchmarks.records.names`."""
+
     @property
     def variant(self) -> str:
         """Arm of the method."""
         if self.n_delta_modules:
-            return "default"
+            return self.reading
         return "" if self.frozen_stages is None else f"{FROZEN_STAGES}={self.frozen_stages}"
 
     def full_size_params(self, architecture: str) -> int | None:
         """Trainable parameters in the backbone; None for the stock reading, which the paper does not count."""
         if self.frozen_stages is not None:
             return None
-        return (
-            delta_params(architecture, DeltaConfig.gates_alone(n_modules=self.n_delta_modules))
-            if self.n_delta_modules
-            else 0
-        )
+        return delta_params(architecture, self.delta) if self.delta else 0
+
+    @property
+    def delta(self) -> DeltaConfig | None:
+        """What its modules are."""
+        if not self.n_delta_modules:
+            return None
+        return (DeltaConfig if self.reading == MAPS else DeltaConfig.gates_alone)(n_modules=self.n_delta_modules)
 
     def training_images(self, in_task: int | None) -> int:  # noqa: ARG002
         """VOC07+12 trainval three times in each of 4 epochs (mmdet), or 20,000 steps of 16 images (mmseg)."""
@@ -124,6 +130,7 @@ def arms(kind: str, scale: Scale) -> tuple[DenseArm, ...]:
     batch = Batch(batch_size=16 if scale == "paper" else 4)  # 16: what the stock learning rates are for
     return (
         DenseArm(name=detector, recipe=batch),
+        DenseArm(name=f"{detector}+delta_networks", recipe=batch, n_delta_modules=4, reading=MAPS),
         DenseArm(name=f"{detector}+delta_networks", recipe=batch, n_delta_modules=4),
         DenseArm(name=detector, recipe=batch, frozen_stages=1),
     )

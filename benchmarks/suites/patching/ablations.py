@@ -31,21 +31,24 @@ def table8(world: World, seeds: int) -> list[RunSpec]:
     recipes = world.recipes
     methods: list[Method] = [
         FcOnly(recipe=recipes.head),
-        *table8_policies(recipes.delta),
+        *table8_policies(recipes.gates),
         *_deltas(world),
     ]
     return _runs(world, names.TABLE8, world.among(TABLE8_ARCHITECTURES), world.tasks, methods, seeds)
 
 
 def figures(world: World, seeds: int) -> list[RunSpec]:
-    """Gates behind Figures 3 to 6: the Delta (4) runs of Table 8 on ResNeXt-50 and ResNet-18, and one more task."""
+    """Gates behind Figures 3 to 6: Delta (4) of Table 8 on ResNeXt-50 and ResNet-18, and one more task.
+
+    With gates alone, from 0 to 1 as the paper's figures show them.
+    """
     tasks = list(world.tasks)
     shown = (
         {"resnext50_32x4d": tasks[:2], "resnet18": tasks}
         if world.scale != "local"
         else dict.fromkeys(world.weights, tasks)
     )
-    delta = _deltas(world)[:1]
+    delta = _deltas(world)[1:2]
     return [
         run
         for architecture in world.among(shown)
@@ -57,7 +60,7 @@ def ablation(world: World, seeds: int) -> list[RunSpec]:
     """Our own ablations on the first net of Table 8: every arm departs from Delta (4) in what its name says."""
     architecture = next(iter(world.among(TABLE8_ARCHITECTURES)))
     arms = [
-        DeltaArm(recipe=world.recipes.delta, config=config, reading=name) for name, config in ablation_arms().items()
+        DeltaArm(recipe=world.recipes.gates, config=config, reading=name) for name, config in ablation_arms().items()
     ]
     methods = [FcOnly(recipe=world.recipes.head), *arms]
     return _runs(world, names.ABLATION, [architecture], world.tasks, methods, seeds)
@@ -101,8 +104,9 @@ def table13(world: World, seeds: int) -> list[RunSpec]:
 def _deltas(world: World) -> list[Method]:
     recipes = world.recipes
     return [
-        DeltaGates(recipe=recipes.delta, config=DeltaConfig.gates_alone(), reading="default"),
-        DeltaGates(recipe=recipes.delta_paper, config=DeltaConfig.paper(), reading="paper"),
+        DeltaGates(recipe=recipes.delta, config=DeltaConfig(), reading=names.MAPS),
+        DeltaGates(recipe=recipes.gates, config=DeltaConfig.gates_alone(), reading=names.GATES_ALONE),
+        DeltaGates(recipe=recipes.gates, config=DeltaConfig.paper(), reading=names.LITERAL),
     ]
 
 

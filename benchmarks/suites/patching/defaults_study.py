@@ -27,7 +27,7 @@ def study_defaults(world: World, seeds: int) -> list[RunSpec]:
         for seed in range(seeds)
         for architecture in world.among(TABLE2_ARCHITECTURES)
         for task in world.tasks
-        for method in _arms(world.recipes.head, world.recipes.delta)
+        for method in _arms(world.recipes.head, world.recipes.gates)
     ]
 
 

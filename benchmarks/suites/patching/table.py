@@ -10,7 +10,7 @@ from benchmarks.methods.finetune import FineTune
 from benchmarks.methods.listing import JOINING
 from benchmarks.methods.paint import Paint
 from benchmarks.records.gates import runs_with_gates
-from benchmarks.records.names import TABLE1_WEIGHTS, TABLE10_MORE_ARCHITECTURES
+from benchmarks.records.names import GATES_ALONE, LITERAL, MAPS, TABLE1_WEIGHTS, TABLE10_MORE_ARCHITECTURES
 from benchmarks.spec import Run
 from benchmarks.suites.base import Table
 from benchmarks.suites.patching import ablations, defaults_study
@@ -38,8 +38,13 @@ def references(recipes: Recipes) -> list[Method]:
 
 def deltas(recipes: Recipes, modules: Iterable[int]) -> list[Method]:
     """Delta-Networks as this library has them."""
+    return [DeltaNetworks(recipe=recipes.delta, config=DeltaConfig(n_modules=n), reading=MAPS) for n in modules]
+
+
+def gates_alone(recipes: Recipes, modules: Iterable[int]) -> list[Method]:
+    """Delta-Networks as they were before there were maps on skips."""
     return [
-        DeltaNetworks(recipe=recipes.delta, config=DeltaConfig.gates_alone(n_modules=n), reading="default")
+        DeltaNetworks(recipe=recipes.gates, config=DeltaConfig.gates_alone(n_modules=n), reading=GATES_ALONE)
         for n in modules
     ]
 
@@ -47,8 +52,7 @@ def deltas(recipes: Recipes, modules: Iterable[int]) -> list[Method]:
 def literal_deltas(recipes: Recipes, modules: Iterable[int]) -> list[Method]:
     """Delta-Networks as the paper's text has them."""
     return [
-        DeltaNetworks(recipe=recipes.delta_paper, config=DeltaConfig.paper(n_modules=n), reading="paper")
-        for n in modules
+        DeltaNetworks(recipe=recipes.gates, config=DeltaConfig.paper(n_modules=n), reading=LITERAL) for n in modules
     ]
 
 
@@ -57,18 +61,28 @@ def adapted(recipes: Recipes) -> list[Method]:
     identity = DeltaConfig.gates_alone(n_modules=4, gate_start="identity")
     return [
         *(each.load()(recipe=getattr(recipes, each.recipe)) for each in JOINING),
-        DeltaNetworks(recipe=recipes.delta, config=identity, reading="identity"),
+        DeltaNetworks(recipe=recipes.gates, config=identity, reading="identity"),
     ]
 
 
 def table1(world: World, seeds: int) -> list[RunSpec]:
     """Table 1, all methods on nine tasks; the paper has ResNet-18 alone."""
+    world, recipes = _world_of_table1(world), world.recipes
+    methods = [*references(recipes), *adapted(recipes), *literal_deltas(recipes, (4,)), *deltas(recipes, (4,))]
+    return patching_runs(world, world.weights, methods, seeds)
+
+
+def more_for_table1(world: World, seeds: int) -> Sequence[Run]:
+    """What joins Table 1 when it is named."""
+    world = _world_of_table1(world)
+    return patching_runs(world, world.weights, gates_alone(world.recipes, (4,)), seeds)
+
+
+def _world_of_table1(world: World) -> World:
     world = replace(world, weights=world.among(TABLE1_ARCHITECTURES))
     if world.scale == "paper":
         world = replace(world, weights=dict.fromkeys(world.weights, TABLE1_WEIGHTS))
-    recipes = world.recipes
-    methods = [*references(recipes), *adapted(recipes), *literal_deltas(recipes, (4,)), *deltas(recipes, (4,))]
-    return patching_runs(world, world.weights, methods, seeds)
+    return world
 
 
 def table2(world: World, seeds: int) -> list[RunSpec]:
@@ -102,7 +116,7 @@ def table3(world: World, seeds: int) -> list[RunSpec]:
 def more_for_table2(world: World, seeds: int) -> Sequence[Run]:
     """Methods that join Tables 2, 3 and 10 when they are named."""
     recipes = world.recipes
-    methods = [*adapted(recipes), *literal_deltas(recipes, (1, 2, 4))]
+    methods = [*adapted(recipes), *literal_deltas(recipes, (1, 2, 4)), *gates_alone(recipes, (1, 2, 4))]
     return patching_runs(world, world.among(TABLE2_ARCHITECTURES), methods, seeds)
 
 
@@ -119,7 +133,7 @@ def patching_runs(world: World, architectures: Iterable[str], methods: Sequence[
 
 
 TABLES = {
-    "table1": Table(runs=table1, tasks=DECATHLON),
+    "table1": Table(runs=table1, tasks=DECATHLON, more=more_for_table1),
     "table2": Table(runs=table2, tasks=PATCHING_TASKS, more=more_for_table2),
     "table3": Table(runs=table3, tasks=JOINT_TASKS, more=more_for_table2),
     "table8": Table(runs=ablations.table8, tasks=ablations.TABLE8_TASKS),

@@ -9,7 +9,7 @@ from benchmarks.methods.fc_only import FcOnly
 from benchmarks.methods.paint import Paint
 from benchmarks.spec import Run
 from benchmarks.suites.base import Table
-from benchmarks.suites.patching.table import adapted, deltas, literal_deltas, patching_runs
+from benchmarks.suites.patching.table import adapted, deltas, gates_alone, literal_deltas, patching_runs
 from benchmarks.suites.patching.world import JOINT_TASKS
 from benchmarks.suites.sequence.spec import SequenceSpec
 from benchmarks.worlds.world import TaskSet, World
@@ -52,7 +52,8 @@ def table4(world: World, seeds: int) -> list[Run]:
 
 def more_for_table4(world: World, seeds: int) -> Sequence[Run]:
     """Methods that join Tables 4 and 11 when they are named: all those that leave the base alone."""
-    return single_tasks(world, [*adapted(world.recipes), *literal_deltas(world.recipes, (1, 2, 4))], seeds)
+    recipes, n = world.recipes, (1, 2, 4)
+    return single_tasks(world, [*adapted(recipes), *literal_deltas(recipes, n), *gates_alone(recipes, n)], seeds)
 
 
 def single_tasks(world: World, methods: Sequence[Method], seeds: int) -> list[Run]:

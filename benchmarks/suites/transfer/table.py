@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 from benchmarks.data.embedded import FINE_GRAINED_TASKS
-from benchmarks.records.names import PERCENTS
+from benchmarks.records.names import MAPS, PERCENTS
 from benchmarks.records.rows import Scale
 from benchmarks.suites.base import Table
 from benchmarks.suites.transfer.methods.base import Transfer
@@ -131,8 +131,8 @@ def table5(world: World, seeds: int) -> list[TransferSpec]:
 
 
 def transfer_methods(schedule: TransferSchedule) -> list[Transfer]:
-    """The nine rows of the table, in its order."""
-    recipe, config = schedule.recipe, DeltaConfig.gates_alone(n_modules=MODULES)
+    """The nine rows of the table, in its order; those with Delta twice, with gates alone and as this library has it."""
+    recipe, gates, maps = schedule.recipe, DeltaConfig.gates_alone(n_modules=MODULES), DeltaConfig(n_modules=MODULES)
     return [
         Vanilla(recipe=recipe),
         Lwf(recipe=recipe),
@@ -146,8 +146,10 @@ def transfer_methods(schedule: TransferSchedule) -> list[Transfer]:
         CoTuning(recipe=recipe),
         StochNorm(recipe=recipe),
         BiTuning(recipe=recipe),
-        VanillaDelta(recipe=recipe, config=config),
-        BiTuningDelta(recipe=recipe, config=config),
+        VanillaDelta(recipe=recipe, config=gates),
+        VanillaDelta(recipe=recipe, config=maps, arm=MAPS),
+        BiTuningDelta(recipe=recipe, config=gates),
+        BiTuningDelta(recipe=recipe, config=maps, arm=MAPS),
     ]
 
 

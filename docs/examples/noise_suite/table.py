@@ -4,7 +4,7 @@ from benchmarks.suites.noise.spec import NoiseSpec
 
 from benchmarks.methods.delta import DeltaNetworks
 from benchmarks.methods.fc_only import FcOnly
-from benchmarks.records.names import PATCH_TASKS
+from benchmarks.records.names import MAPS, PATCH_TASKS
 from benchmarks.suites.base import Table
 from benchmarks.worlds.world import TaskSet, World
 from delta_core import DeltaConfig
@@ -16,7 +16,7 @@ def noise(world: World, seeds: int) -> list[NoiseSpec]:
     """Every net, task, noise, method and seed."""
     methods = (
         FcOnly(recipe=world.recipes.head),
-        DeltaNetworks(recipe=world.recipes.delta, config=DeltaConfig(), reading="default"),
+        DeltaNetworks(recipe=world.recipes.delta, config=DeltaConfig(), reading=MAPS),
     )
     return [
         NoiseSpec(
