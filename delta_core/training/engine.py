@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from delta_core.patch import BlockPatch
 from delta_core.training.checkpoint import LoopState
 from delta_core.training.data.splits import Split, split_in_epoch
 from delta_core.training.history import History
@@ -51,21 +52,31 @@ class DivergedError(RuntimeError):
 
 
 def parameter_groups(module: nn.Module, head: nn.Module, recipe: Recipe) -> list[dict[str, object]]:
-    """Trainable parameters in four groups: body and head, each with and without weight decay."""
+    """Trainable parameters by learning rate, each with and without weight decay; those of the head come last."""
     in_head = {id(parameter) for parameter in head.parameters()}
-    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+    of_patches = _lr_by_part(module, recipe)
+    groups: dict[tuple[bool, bool, float], list[nn.Parameter]] = {}
     for parameter in module.parameters():
         if parameter.requires_grad:
+            is_head = id(parameter) in in_head
+            lr = recipe.head_lr if is_head else of_patches.get(id(parameter), recipe.lr)
             decayed = parameter.ndim > 1 or recipe.decay_all
-            groups.setdefault((id(parameter) in in_head, decayed), []).append(parameter)
+            groups.setdefault((is_head, decayed, lr), []).append(parameter)
     return [
-        {
-            "params": parameters,
-            "lr": recipe.head_lr if is_head else recipe.lr,
-            "weight_decay": recipe.weight_decay if decayed else 0.0,
-        }
-        for (is_head, decayed), parameters in sorted(groups.items(), key=lambda item: item[0])
+        {"params": parameters, "lr": lr, "weight_decay": recipe.weight_decay if decayed else 0.0}
+        for (_, decayed, lr), parameters in sorted(groups.items(), key=lambda item: item[0])
     ]
+
+
+def _lr_by_part(module: nn.Module, recipe: Recipe) -> dict[int, float]:
+    """Learning rates of those parameters (by id) of patched blocks that have their own."""
+    found: dict[int, float] = {}
+    for block in module.modules():
+        if isinstance(block, BlockPatch):
+            for part, lr in ((block.gates, recipe.gate_lr), (block.maps, recipe.map_lr), (block.norm, recipe.norm_lr)):
+                if lr is not None:
+                    found |= {id(parameter): lr for parameter in part.parameters()}
+    return found
 
 
 def train_module(

@@ -1,7 +1,9 @@
 """How a module is trained: optimiser and schedule."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
+
+from delta_core.training.identity import NEW_SINCE_RECORDED
 
 FeatureDtype = Literal["float32", "bfloat16", "float16"]
 OptimizerName = Literal["adamw", "sgd"]
@@ -22,6 +24,12 @@ class Recipe:
     lr: float = 3e-3
     """Peak learning rate of everything but the head."""
     head_lr: float = 3e-3
+    gate_lr: float | None = field(default=None, metadata=NEW_SINCE_RECORDED)
+    """Peak rate of a patch's Delta-modules; None = `lr`, as for the next two."""
+    map_lr: float | None = field(default=None, metadata=NEW_SINCE_RECORDED)
+    """Peak rate of the maps on its skips."""
+    norm_lr: float | None = field(default=None, metadata=NEW_SINCE_RECORDED)
+    """Peak rate of its BatchNorms, one a block."""
     batch_size: int = 64
     weight_decay: float = 0.01
     decay_all: bool = False
