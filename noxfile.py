@@ -157,8 +157,10 @@ def _report_flags(arguments: list[str]) -> list[str]:
 
 
 def _named(task: str) -> str:
-    """What rows call a task: the name of its folder, of each for a group."""
-    return "+".join(Path(folder).name for folder in task.removeprefix("imagefolder:").split("+"))
+    """What rows call a task: the name of its folder, or of packaged images with their prefix; of each for a group."""
+    prefix = "packaged:" if task.startswith("packaged:") else ""
+    parts = task.removeprefix("imagefolder:").removeprefix(prefix).split("+")
+    return "+".join(prefix + Path(part.removeprefix(prefix)).name for part in parts)
 
 
 def _flags(arguments: list[str], names: tuple[str, ...]) -> list[str]:

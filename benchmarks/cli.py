@@ -182,6 +182,8 @@ def _print_totals(console: Console, world: World, planned: list[Planned], table:
     states = Counter(item.state for item in planned)
     counts = ", ".join(f"{states[state]} {state}" for state in ("done", "todo", "blocked"))
     console.print(f"{len(planned)} runs at scale {world.scale}: {counts}", highlight=False)
+    for notice in world.notices:
+        console.print(notice, markup=False, highlight=False, soft_wrap=True)
     if world.scale == "paper":
         console.print(f"{table}, not yet done: {cost_of(i.run for i in planned if i.state != 'done')}", highlight=False)
     for reason in dict.fromkeys(item.reason for item in planned if item.state == "blocked"):

