@@ -68,7 +68,7 @@ existing-only.
     """Rank of `low_rank`, at most half of the channels, beyond which a full matrix would be smaller."""
     skip_map_per: SkipMapPer = field(default="node", metadata={WITHOUT: "node"})
     """One map for all skips that enter a node, applied to their gated sum, or one for each skip."""
-    reduction: int = 4
+    reduction: int = 16
     """Width of the module is C / `reduction`; 2 meets all printed parameter counts (Tables 2 and 10)."""
     module_kernel: ModuleKernel = field(default=1, metadata={WITHOUT: 3})
     """Size of the module's two convolutions, 3 (paper) or 1."""
