@@ -60,7 +60,8 @@ def choose(rows: pd.DataFrame, methods: Sequence[Searched]) -> Choice:
     tasks = held_out["task"].nunique()
     measured = held_out.assign(configuration=held_out["config"].map(configuration_of)).groupby("configuration")
     found = measured.agg(tasks=("task", "nunique"), top1=("value", "mean"), params=("params_delta", "max"))
-    scores = {key: (top1, params) for key, n, top1, params in found.itertuples(name=None) if n == tasks}
+    # Rounded, so that the order in which values are added decides nothing.
+    scores = {key: (round(top1, 9), params) for key, n, top1, params in found.itertuples(name=None) if n == tasks}
 
     chosen, incomplete = [], []
     for each in methods:
