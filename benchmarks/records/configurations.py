@@ -1,7 +1,7 @@
 """What tells the configurations of one method apart, read from the config that rows carry; no torch."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 SCHEDULE = ("epochs", "views", "feature_dtype")
@@ -21,3 +21,30 @@ def configuration(method: Mapping[str, Any]) -> str:
 def configuration_of(config: str) -> str:
     """That of a run, from the `config` of its rows."""
     return configuration(json.loads(config)["method"])
+
+
+def told_apart(methods: Sequence[Mapping[str, Any]]) -> list[str]:
+    """For each of several methods what no other field says: the values of the fields in which they differ.
+
+    >>> told_apart([{"rank": 8, "recipe": {"lr": 0.01, "views": 1}}, {"rank": 32, "recipe": {"lr": 0.1, "views": 1}}])
+    ['rank 8, lr 0.01', 'rank 32, lr 0.1']
+    """
+    fields = [_leaves(method) for method in methods]
+    names = dict.fromkeys(name for each in fields for name in each)
+    differing = [name for name in names if len({json.dumps(each.get(name)) for each in fields}) > 1]
+    return [
+        ", ".join(f"{name.rpartition('.')[2]} {_text(each[name])}" for name in differing if each.get(name) is not None)
+        for each in fields
+    ]
+
+
+def _leaves(method: Mapping[str, Any], inside: str = "") -> dict[str, Any]:
+    """Values by dotted name, the recipe's last."""
+    found: dict[str, Any] = {}
+    for name, value in sorted(method.items(), key=lambda item: item[0] == "recipe"):
+        found |= _leaves(value, f"{inside}{name}.") if isinstance(value, Mapping) else {f"{inside}{name}": value}
+    return found
+
+
+def _text(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
