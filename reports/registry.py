@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from benchmarks.records import names
+from benchmarks.records.collected import read_rows
 from benchmarks.records.rows import Scale
+from reports.figures import adapters as adapter_figures
 from reports.figures import domain_adaptation as domain_figures
 from reports.findings import claims, lint
 from reports.pages.page import Page
@@ -17,6 +19,9 @@ from reports.tables import ablation, dense, domain_adaptation, table9, transfer
 from reports.tables import defaults_study as study
 from reports.tables import sequence_frame as sequences
 from reports.tables import sequence_page as sequence_pages
+from reports.tables.adapters_costs import read_costs
+from reports.tables.adapters_frame import adapters_frame
+from reports.tables.adapters_page import adapters_page
 from reports.tables.patching_frame import table_frame
 from reports.tables.patching_lines import TABLES, PaperTable
 from reports.tables.patching_page import page
@@ -33,7 +38,7 @@ class Question:
     rows: pd.DataFrame
     scale: Scale
     results: Path = Path("results")
-    """Results folder of the scale, where runs leave arrays to be drawn."""
+    """Results folder of the scale: where runs leave arrays to be drawn, and what a report needs beside its rows."""
     architectures: tuple[str, ...] = ()
     """In this order; empty = all."""
     tasks: tuple[str, ...] = ()
@@ -94,6 +99,18 @@ def _transfer(question: Question) -> Answer:
 def _scratch(table: ScratchTable, question: Question) -> Answer:
     frame = scratch_frame(question.rows, table, question.scale)
     return Answer(frame=frame, page=scratch_page(frame, table, question.scale))
+
+
+def _adapters(question: Question) -> Answer:
+    # The search stays whole, whatever part of the study is to be shown.
+    search = read_rows(question.results)
+    search = search[search["suite"] == names.ADAPTERS_SEARCH]
+    frame = adapters_frame(question.rows, search, read_costs(question.results.parent / "perf" / "adapters.csv"))
+    return Answer(
+        frame=frame,
+        page=adapters_page(frame, question.scale),
+        more_figures=adapter_figures.figures(frame),
+    )
 
 
 def _ablation(question: Question) -> Answer:
@@ -164,6 +181,7 @@ REPORTS: dict[str, Report] = {
     "claims": Report(suites=sequences.SUITES, answer=_claims, printed=False, needs_rows=False, has_cells=False),
     "lint": Report(suites=sequences.SUITES, answer=_lint, printed=False, needs_rows=False, has_cells=False),
     names.ABLATION: Report(suites=(names.ABLATION,), answer=_ablation, printed=False),
+    names.ADAPTERS: Report(suites=(names.ADAPTERS,), answer=_adapters, printed=False, has_cells=False),
     names.STUDY_DEFAULTS: Report(suites=(names.STUDY_DEFAULTS,), answer=_study, printed=False, has_cells=False),
 }
 """In the paper's order, then our own."""

@@ -1,8 +1,12 @@
-"""What tells the configurations of one method apart, read from the config that rows carry; no torch."""
+"""Configurations of a method, read from the config of its rows: what tells them apart, and which search has them."""
 
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+import pandas as pd
+
+from benchmarks.records.names import ADAPTERS_SEARCH
 
 SCHEDULE = ("epochs", "views", "feature_dtype")
 """Fields of a recipe that all methods of a study share; a configuration keeps its name under another schedule."""
@@ -21,6 +25,20 @@ def configuration(method: Mapping[str, Any]) -> str:
 def configuration_of(config: str) -> str:
     """That of a run, from the `config` of its rows."""
     return configuration(json.loads(config)["method"])
+
+
+def search_of(rows: pd.DataFrame, *, architecture: str, weights: str, protocol: str) -> pd.DataFrame:
+    """Rows of the search that a net's configurations are chosen from.
+
+    That is the search of this protocol, or, for runs of another image size or length that were not searched on their
+    own, the one with most rows.
+    """
+    rows = rows[(rows["suite"] == ADAPTERS_SEARCH) & (rows["architecture"] == architecture)]
+    rows = rows[rows["weights"] == weights]
+    counts = rows["protocol"].value_counts().sort_index()
+    if counts.empty:
+        return rows
+    return rows[rows["protocol"] == (protocol if protocol in counts else counts.idxmax())]
 
 
 def told_apart(methods: Sequence[Mapping[str, Any]]) -> list[str]:

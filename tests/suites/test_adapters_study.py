@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.methods.base import Method
-from benchmarks.records.configurations import configuration
+from benchmarks.records.configurations import configuration, search_of
 from benchmarks.records.names import ADAPTERS, ADAPTERS_SEARCH
 from benchmarks.records.record_files import write_record
 from benchmarks.records.rows import Row, to_frame
 from benchmarks.suites.patching import adapters
-from benchmarks.suites.patching.adapters_choice import Choice, choose, search_of
+from benchmarks.suites.patching.adapters_choice import Choice, choose
 from benchmarks.suites.patching.adapters_search import DEFAULT_DELTA, Searched, searched
 from benchmarks.suites.patching.spec import RunSpec
 from benchmarks.suites.patching.world import PATCHING_TASKS

@@ -6,8 +6,9 @@ from dataclasses import replace
 
 from benchmarks.methods.base import Method
 from benchmarks.records.collected import rows_so_far
+from benchmarks.records.configurations import search_of
 from benchmarks.records.names import ADAPTERS, ADAPTERS_SEARCH
-from benchmarks.suites.patching.adapters_choice import Choice, best, choose, search_of
+from benchmarks.suites.patching.adapters_choice import Choice, best, choose
 from benchmarks.suites.patching.adapters_search import DEFAULT_DELTA, Searched, searched
 from benchmarks.suites.patching.spec import RunSpec, run_of
 from benchmarks.suites.patching.world import TABLE2_ARCHITECTURES

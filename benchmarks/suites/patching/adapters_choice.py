@@ -7,7 +7,6 @@ import pandas as pd
 
 from benchmarks.methods.base import Method
 from benchmarks.records.configurations import configuration, configuration_of
-from benchmarks.records.names import ADAPTERS_SEARCH
 from benchmarks.suites.patching.adapters_search import Searched
 from delta_core.training.identity import plain
 
@@ -32,27 +31,13 @@ class Choice:
     """Methods whose configurations were not all measured on every task of the search: none of them is guessed."""
 
 
-def search_of(rows: pd.DataFrame, *, architecture: str, weights: str, protocol: str) -> pd.DataFrame:
-    """Rows of the search that a net's configurations are chosen from.
-
-    That is the search of this protocol, or, for runs of another image size or length that were not searched on their
-    own, the one with most rows.
-    """
-    rows = rows[(rows["suite"] == ADAPTERS_SEARCH) & (rows["architecture"] == architecture)]
-    rows = rows[rows["weights"] == weights]
-    counts = rows["protocol"].value_counts().sort_index()
-    if counts.empty:
-        return rows
-    return rows[rows["protocol"] == (protocol if protocol in counts else counts.idxmax())]
-
-
 def choose(rows: pd.DataFrame, methods: Sequence[Searched]) -> Choice:
     """The best configuration of every method: highest mean over all tasks that the search has.
 
     Of equals the one with fewer parameters, then with the lower rate.
 
     Args:
-        rows: of one search (`search_of`).
+        rows: of one search (`benchmarks.records.configurations.search_of`).
         methods: what is searched, with no configuration that does not suit the net.
     """
     held_out = rows[(rows["split"] == "val") & (rows["column"] == rows["task"]) & (rows["phase"] == "after")]
