@@ -60,7 +60,10 @@ def ranks_figure(part: pd.DataFrame, title: str) -> "Figure":
         alpha=SIGNIFICANCE,
         color_palette={label: VERMILION if label == DELTA_LABEL else "black" for label in ranks.index},
     )
-    axes.set_title(f"{title}: mean rank over {len(by_task)} tasks, bars join what Nemenyi's test at 5 % does not part")
+    axes.set_title(
+        f"{title}\nmean rank over {len(by_task)} tasks; a bar joins what Nemenyi's test at 5 % does not part",
+        fontsize=9,
+    )
     return figure
 
 
