@@ -1,6 +1,7 @@
 """The adapter study: the same budget of search for all, a choice that looks at validation data alone."""
 
 import random
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,9 @@ from fake_rows import one_row
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benchmarks.grid.reproduce import known_runs
 from benchmarks.methods.base import Method
+from benchmarks.records.collected import collect, read_rows
 from benchmarks.records.configurations import configuration, search_of
 from benchmarks.records.names import ADAPTERS, ADAPTERS_SEARCH
 from benchmarks.records.record_files import write_record
@@ -29,6 +32,7 @@ from delta_core.training.errors import UserError
 from delta_core.training.identity import canonical_json, plain
 
 METHODS = searched(local_recipes())
+FINAL = (ADAPTERS, "adapters_best", "adapters_long")
 LORA = next(each for each in METHODS if each.name == "lora")
 
 
@@ -242,3 +246,15 @@ def test_the_default_joins_the_best_once(tmp_path: Path) -> None:
     runs = described(tmp_path, "adapters_best", task=("signs",))
     assert len({run.run_id for run in runs}) == len(runs) == adapters.BEST
     assert runs[0].method.variant == "default"
+
+
+def test_committed_rows_of_both_suites_are_described_by_todays_tables(tmp_path: Path) -> None:
+    write_search(tmp_path, {"lora": 90.0})
+    finals = [run for name in FINAL for run in described(tmp_path, name, seeds=2)]
+    for run in finals:
+        write_record(tmp_path / "embedded", rows_of(run, 60.0, 60.0))
+    collect(tmp_path / "embedded")
+    shutil.rmtree(tmp_path / "embedded" / "records")  # as in a clone
+    recorded = read_rows(tmp_path / "embedded")
+    assert set(recorded["suite"]) == {ADAPTERS, ADAPTERS_SEARCH}
+    assert set(recorded["run_id"]) <= set(known_runs(tmp_path, tmp_path / "cache", seeds=2))

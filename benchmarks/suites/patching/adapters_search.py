@@ -1,8 +1,8 @@
 """The search of the adapter study: the same number of configurations for every method, compared on validation data.
 
-A configuration is a learning rate of the method's own parts and, where the method has one, a size. The head trains at
-one rate everywhere, the schedule, the views and the order of the batches are those of all; only the head alone, which
-has no other parts, has the head's rate searched.
+A configuration is a learning rate of the method's own parts and, where the method has one, a size. The head keeps the
+rate of its recipe, schedule, views and the order of the batches are those of all; only the head alone, which has no
+other parts, has the head's rate searched.
 """
 
 from collections.abc import Callable, Iterable
@@ -94,7 +94,8 @@ def searched(recipes: Recipes) -> list[Searched]:
 def adapters_search(world: World, seeds: int) -> list[RunSpec]:  # noqa: ARG001
     """Every configuration of every method on every task, with one seed. The base task is left out, as it is frozen.
 
-    Tasks come last, so that a search that is cut short is whole for its first methods.
+    Tasks come last, so that a search that is cut short is whole for its first methods, and no method is chosen on a
+    part of the tasks.
     """
     return [
         run_of(world, suite=ADAPTERS_SEARCH, architecture=architecture, task=task, method=method, seed=0, base=False)
