@@ -22,6 +22,12 @@ DELTA_LABEL = TableRow(method=DELTA.name, variant="default", n_delta_modules=4).
 REFERENCES = {"lora": LORA_LABEL, "delta": DELTA_LABEL}
 """What the others are compared with, pair by pair."""
 CONFIDENCE = 0.95
+DIFFERENCES = {name: [f"vs_{name}", f"vs_{name}_low", f"vs_{name}_high"] for name in REFERENCES}
+COLUMNS = [
+    *(*BLOCK, "label", "task", "top1", "sd", "n", "base", "rank", "wins"),
+    *(name for names in DIFFERENCES.values() for name in names),
+    *("configuration", "val_top1", "params", "params_head", *COST_COLUMNS[2:]),
+]
 
 
 def adapters_frame(rows: pd.DataFrame, search: pd.DataFrame, costs: pd.DataFrame) -> pd.DataFrame:
@@ -37,11 +43,10 @@ def adapters_frame(rows: pd.DataFrame, search: pd.DataFrame, costs: pd.DataFrame
         costs: `read_costs`.
 
     Returns:
-        Columns `architecture`, `protocol`, `label`, `task` (`all` for the mean), `top1`, `sd`, `n` (seeds), `base`
-        (`kept`, `given up` or `CHANGED`); on the lines over all tasks also `rank`, `wins` (tasks), for each of
-        `REFERENCES` `vs_<name>`, `vs_<name>_low`, `vs_<name>_high` (points, 95 %), `configuration`, `val_top1`,
-        `params`, `params_head` and the costs (`epoch_ratio` and `memory_ratio` to LoRA as it was chosen,
-        `latency_ratio` to the base, `kept_bytes`).
+        Columns `COLUMNS`: `task` is `all` for the mean; `n` counts seeds; `base` is `kept`, `given up` or `CHANGED`. On
+        the lines over all tasks also `rank`, `wins` (tasks), for each of `REFERENCES` the difference and its 95 %
+        interval in points, what was chosen and its validation top-1, parameters, and costs: `epoch_ratio` and
+        `memory_ratio` to LoRA as it was chosen, `latency_ratio` to the base, `kept_bytes`.
 
     Raises:
         UserError: if the rows must not be compared.
@@ -49,7 +54,7 @@ def adapters_frame(rows: pd.DataFrame, search: pd.DataFrame, costs: pd.DataFrame
     taken = rows[(rows["split"] == "test") & (rows["column"] == rows["task"]) & (rows["phase"] == "after")]
     taken = taken[taken["metric"] == "top1"]
     blocks = list(_blocks(taken, search, costs))
-    return pd.concat(blocks, ignore_index=True) if blocks else pd.DataFrame(columns=["architecture", "protocol"])
+    return (pd.concat(blocks, ignore_index=True) if blocks else pd.DataFrame()).reindex(columns=COLUMNS)
 
 
 def _blocks(taken: pd.DataFrame, search: pd.DataFrame, costs: pd.DataFrame) -> Iterator[pd.DataFrame]:
@@ -106,9 +111,7 @@ def _overall(part: pd.DataFrame, search: pd.DataFrame, costs: pd.DataFrame) -> p
     frame["wins"] = (by_task[keeping].rank(axis="columns", ascending=False, method="min") == 1).sum()
     for name, reference in REFERENCES.items():
         found = {label: _paired(wide, label, reference) for label in complete if reference in complete}
-        frame[[f"vs_{name}", f"vs_{name}_low", f"vs_{name}_high"]] = pd.DataFrame(
-            found, index=["difference", "low", "high"], dtype=float
-        ).T.reindex(frame.index)
+        frame[DIFFERENCES[name]] = pd.DataFrame(found, index=DIFFERENCES[name], dtype=float).T.reindex(frame.index)
     frame = frame.join(_configurations(facts["config"], search)).join(_costs(facts["config"], part, costs))
     return frame.drop(columns=["method", "config"]).reset_index()
 

@@ -1,7 +1,7 @@
 """The adapter study as a reader sees it: accuracy by task, and what was chosen and what it costs, block by block."""
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import pandas as pd
 
@@ -9,7 +9,7 @@ from benchmarks.methods.listing import FINETUNE
 from benchmarks.records.names import ADAPTERS
 from reports.pages.commands import fill_commands
 from reports.pages.page import Page, PageBlock, cell_text, over_seeds, usual_n, with_spread
-from reports.tables.adapters_frame import BLOCK, DELTA_LABEL, LORA_LABEL, OVERALL
+from reports.tables.adapters_frame import BLOCK, DELTA_LABEL, DIFFERENCES, LORA_LABEL, OVERALL
 
 COSTS = {"epoch_ratio": "epoch / LoRA", "memory_ratio": "memory / LoRA", "latency_ratio": "latency / base"}
 
@@ -17,6 +17,9 @@ COSTS = {"epoch_ratio": "epoch / LoRA", "memory_ratio": "memory / LoRA", "latenc
 def adapters_page(frame: pd.DataFrame, scale: str) -> Page:
     """Methods from best to worst in the mean; two blocks for each net, image size and length of training."""
     blocks = [(str(net), str(protocol), part) for (net, protocol), part in frame.groupby(BLOCK, sort=False)]
+    missing = pd.concat(
+        [pd.DataFrame(columns=["architecture", "task"]), *(_missing(net, part) for net, _, part in blocks)]
+    )
     return Page(
         name=ADAPTERS,
         title="Adapters of a frozen CNN",
@@ -38,8 +41,9 @@ def adapters_page(frame: pd.DataFrame, scale: str) -> Page:
             "params: trained, head left out. kept bytes: float32 safetensors of all that the task owns, its head (10 "
             "classes) among it. epoch, memory: training on images beside LoRA as chosen; latency: batch 1, beside the "
             "base; all on the full-size net.",
+            *_unmeasured(blocks),
         ),
-        commands=tuple(dict.fromkeys(command for block in blocks for command in _commands(*block, scale))),
+        commands=fill_commands(missing, ADAPTERS, scale),
     )
 
 
@@ -57,8 +61,7 @@ def _accuracy(title: str, part: pd.DataFrame) -> PageBlock:
     cells = wide.fillna("").rename(columns={OVERALL: "mean"}).rename_axis(columns=None)
     for name, label in (("lora", LORA_LABEL), ("delta", DELTA_LABEL)):
         cells[f"vs {label}"] = [
-            _interval(*values)
-            for values in whole[[f"vs_{name}", f"vs_{name}_low", f"vs_{name}_high"]].itertuples(index=False, name=None)
+            _interval(*values) for values in whole[DIFFERENCES[name]].itertuples(index=False, name=None)
         ]
     cells["rank"] = [_number(rank, ".2f") for rank in whole["rank"]]
     cells["wins"] = [_number(wins, ".0f") for wins in whole["wins"]]
@@ -110,13 +113,20 @@ def _number(value: float, form: str) -> str:
     return "" if pd.isna(value) else format(value, form)
 
 
-def _commands(net: str, protocol: str, part: pd.DataFrame, scale: str) -> Iterator[str]:
-    """What fills the blanks of a block: cells first, then costs."""
-    measured = part[part["task"] != OVERALL]
-    grid = measured.pivot(index="label", columns="task", values="top1")
-    tasks = [task for task in grid.columns if grid[task].isna().any()]
-    if tasks:
-        yield from fill_commands(pd.DataFrame({"architecture": net, "task": tasks}), ADAPTERS, scale)
-    if part.loc[part["task"] == OVERALL, [*COSTS, "kept_bytes"]].isna().any(axis=None):
-        px = dict(word.split("=") for word in protocol.split(","))["px"]
-        yield shlex.join(["python", "-m", "benchmarks.perf", ADAPTERS, "--arch", net, "--image-size", px])
+def _missing(net: str, part: pd.DataFrame) -> pd.DataFrame:
+    """Net and task of the cells of a block that are blank."""
+    grid = part[part["task"] != OVERALL].pivot(index="label", columns="task", values="top1")
+    return pd.DataFrame({"architecture": net, "task": [task for task in grid.columns if grid[task].isna().any()]})
+
+
+def _unmeasured(blocks: Iterable[tuple[str, str, pd.DataFrame]]) -> Iterator[str]:
+    """A sentence for each image size at which costs of some nets are blank."""
+    nets: dict[str, dict[str, None]] = {}
+    for net, protocol, part in blocks:
+        if part.loc[part["task"] == OVERALL, [*COSTS, "kept_bytes"]].isna().any(axis=None):
+            px = dict(word.split("=") for word in protocol.split(","))["px"]
+            nets.setdefault(px, {})[net] = None
+    for px, names in nets.items():
+        asked = [word for name in names for word in ("--arch", name)]
+        command = shlex.join(["python", "-m", "benchmarks.perf", ADAPTERS, *asked, "--image-size", px])
+        yield f"Blank costs are measured by: {command}"

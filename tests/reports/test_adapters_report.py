@@ -195,8 +195,8 @@ def test_costs_are_read_where_they_were_measured(tmp_path: Path) -> None:
     assert lines.loc["SSF (ours)", columns].isna().all()
     larger = [replace(row, config=row.config.replace('"rank": 8', '"rank": 32')) for row in study()]
     assert overall(framed(larger, costs)).loc[DELTA_LABEL, "epoch_ratio"] == 0.75, "beside LoRA as it was chosen"
-    wanted = "python -m benchmarks.perf adapters --arch resnet18 --image-size 32"
-    assert wanted in adapters_page(framed(study(), costs), "embedded").commands
+    wanted = "Blank costs are measured by: python -m benchmarks.perf adapters --arch resnet18 --image-size 32"
+    assert wanted in adapters_page(framed(study(), costs), "embedded").notes
 
 
 def test_the_best_stand_on_top_and_are_bold_but_not_the_reference(frame: pd.DataFrame) -> None:
