@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from benchmarks.records import names
-from benchmarks.records.collected import read_rows
-from benchmarks.records.rows import Scale
+from benchmarks.records.rows import Scale, to_frame
 from reports.figures import adapters as adapter_figures
 from reports.figures import domain_adaptation as domain_figures
 from reports.findings import claims, lint
@@ -37,6 +36,8 @@ class Question:
 
     rows: pd.DataFrame
     scale: Scale
+    beside: pd.DataFrame = field(default_factory=lambda: to_frame([]))
+    """Rows of the suites that the report needs beside its own, whole, whatever part is to be shown."""
     results: Path = Path("results")
     """Results folder of the scale: where runs leave arrays to be drawn, and what a report needs beside its rows."""
     architectures: tuple[str, ...] = ()
@@ -64,6 +65,8 @@ class Report:
     suites: tuple[str, ...]
     """Which runs feed it (`Row.suite`)."""
     answer: Callable[[Question], Answer]
+    beside: tuple[str, ...] = ()
+    """Suites whose rows it needs beside those."""
     printed: bool = True
     """Whether the paper has it: then it answers without rows too, with the printed numbers alone."""
     needs_rows: bool = True
@@ -102,10 +105,8 @@ def _scratch(table: ScratchTable, question: Question) -> Answer:
 
 
 def _adapters(question: Question) -> Answer:
-    # The search stays whole, whatever part of the study is to be shown.
-    search = read_rows(question.results)
-    search = search[search["suite"] == names.ADAPTERS_SEARCH]
-    frame = adapters_frame(question.rows, search, read_costs(question.results.parent / "perf" / "adapters.csv"))
+    costs = read_costs(question.results.parent / "perf" / "adapters.csv")
+    frame = adapters_frame(question.rows, question.beside, costs)
     return Answer(
         frame=frame,
         page=adapters_page(frame, question.scale),
@@ -181,7 +182,9 @@ REPORTS: dict[str, Report] = {
     "claims": Report(suites=sequences.SUITES, answer=_claims, printed=False, needs_rows=False, has_cells=False),
     "lint": Report(suites=sequences.SUITES, answer=_lint, printed=False, needs_rows=False, has_cells=False),
     names.ABLATION: Report(suites=(names.ABLATION,), answer=_ablation, printed=False),
-    names.ADAPTERS: Report(suites=(names.ADAPTERS,), answer=_adapters, printed=False, has_cells=False),
+    names.ADAPTERS: Report(
+        suites=(names.ADAPTERS,), beside=(names.ADAPTERS_SEARCH,), answer=_adapters, printed=False, has_cells=False
+    ),
     names.STUDY_DEFAULTS: Report(suites=(names.STUDY_DEFAULTS,), answer=_study, printed=False, has_cells=False),
 }
 """In the paper's order, then our own."""
