@@ -5,8 +5,9 @@ rate of its recipe, schedule, views and the order of the batches are those of al
 other parts, has the head's rate searched.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import Any
 
 from benchmarks.methods.base import Method
 from benchmarks.methods.bitfit import BitFit
@@ -35,7 +36,6 @@ SGD_RATES = (1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1)
 """Around the 0.1 of the residual adapters' code."""
 SIZED_RATES = (1e-3, 3e-3, 1e-2)
 """Of methods with a size, at each of two sizes."""
-RANKS = (8, 32)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,37 +57,15 @@ def searched(recipes: Recipes) -> list[Searched]:
     tuning = recipes.tuning
     # At scale paper the adapters of the code train longer than all others.
     sgd = replace(recipes.adapters, epochs=tuning.epochs)
-
-    def delta(config: DeltaConfig, reading: str) -> tuple[Method, ...]:
-        return _at(tuning, RATES, lambda recipe: DeltaNetworks(recipe=recipe, config=config, reading=reading))
-
+    heads = tuple(FcOnly(recipe=replace(tuning, head_lr=rate)) for rate in RATES)
     return [
-        Searched(
-            name=FcOnly.name, configurations=tuple(FcOnly(recipe=replace(tuning, head_lr=rate)) for rate in RATES)
-        ),
-        Searched(name=BitFit.name, configurations=_at(tuning, RATES, lambda recipe: BitFit(recipe=recipe))),
-        Searched(name=Ia3.name, configurations=_at(tuning, RATES, lambda recipe: Ia3(recipe=recipe))),
-        Searched(name=ScaleShift.name, configurations=_at(tuning, RATES, lambda recipe: ScaleShift(recipe=recipe))),
-        Searched(name=NormTuning.name, configurations=_at(tuning, RATES, lambda recipe: NormTuning(recipe=recipe))),
-        Searched(
-            name=Lora.name,
-            configurations=_sized(tuning, RANKS, lambda recipe, rank: Lora(recipe=recipe, rank=rank)),
-        ),
-        Searched(
-            name=SeriesAdapters.name,
-            configurations=_at(sgd, SGD_RATES, lambda recipe: SeriesAdapters(recipe=recipe)),
-        ),
-        Searched(
-            name=ParallelAdapters.name,
-            configurations=_at(sgd, SGD_RATES, lambda recipe: ParallelAdapters(recipe=recipe)),
-        ),
-        Searched(name=DEFAULT_DELTA, configurations=delta(DeltaConfig(), "default")),
-        Searched(name=f"{DeltaNetworks.name}:paper", configurations=delta(DeltaConfig.paper(), "paper")),
-        Searched(
-            name=FineTune.name,
-            configurations=_at(tuning, PRETRAINED_RATES, lambda recipe: FineTune(recipe=recipe)),
-            keeps_base=False,
-        ),
+        Searched(name=FcOnly.name, configurations=heads),
+        *(_rated(kind, tuning, RATES) for kind in (BitFit, Ia3, ScaleShift, NormTuning)),
+        _sized(Lora, tuning, "rank", (8, 32)),
+        *(_rated(kind, sgd, SGD_RATES) for kind in (SeriesAdapters, ParallelAdapters)),
+        _delta(tuning, DeltaConfig(), "default"),
+        _delta(tuning, DeltaConfig.paper(), "paper"),
+        replace(_rated(FineTune, tuning, PRETRAINED_RATES), keeps_base=False),
     ]
 
 
@@ -107,9 +85,18 @@ def adapters_search(world: World, seeds: int) -> list[RunSpec]:  # noqa: ARG001
     ]
 
 
-def _at(recipe: Recipe, rates: Iterable[float], make: Callable[[Recipe], Method]) -> tuple[Method, ...]:
-    return tuple(make(replace(recipe, lr=rate)) for rate in rates)
+def _rated(kind: type[Method], recipe: Recipe, rates: Iterable[float], **fields: Any) -> Searched:
+    """A method without a size."""
+    found = tuple(kind(recipe=replace(recipe, lr=rate), **fields) for rate in rates)
+    return Searched(name=kind.name, configurations=found)
 
 
-def _sized(recipe: Recipe, sizes: Iterable[int], make: Callable[[Recipe, int], Method]) -> tuple[Method, ...]:
-    return tuple(make(replace(recipe, lr=rate), size) for size in sizes for rate in SIZED_RATES)
+def _sized(kind: type[Method], recipe: Recipe, size: str, sizes: Iterable[int]) -> Searched:
+    """A method with a size, which is the field of that name."""
+    found = tuple(each for at in sizes for each in _rated(kind, recipe, SIZED_RATES, **{size: at}).configurations)
+    return Searched(name=kind.name, configurations=found)
+
+
+def _delta(recipe: Recipe, config: DeltaConfig, reading: str) -> Searched:
+    found = _rated(DeltaNetworks, recipe, RATES, config=config, reading=reading)
+    return replace(found, name=f"{found.name}:{reading}")
