@@ -172,7 +172,7 @@ class Cost:
 def build(method: Method, architecture: str, device: torch.device) -> TrainedArm:
     """A method on a full-size timm net with random weights (time does not depend on them), in train mode."""
     net = timm.create_model(architecture).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return TrainedArm(module=_module(method, net).to(memory_format=torch.channels_last).train(), prepare=_as_it_is)
+    return TrainedArm(module=_module(method, net).train(), prepare=_as_it_is)
 
 
 def _module(method: Method, net: nn.Module) -> nn.Module:

@@ -11,12 +11,17 @@ from typing import Any
 
 from benchmarks.methods.base import Method
 from benchmarks.methods.bitfit import BitFit
+from benchmarks.methods.boft import Boft
 from benchmarks.methods.delta import DeltaNetworks
+from benchmarks.methods.dora import Dora
 from benchmarks.methods.fc_only import FcOnly
 from benchmarks.methods.finetune import FineTune
 from benchmarks.methods.ia3 import Ia3
+from benchmarks.methods.loha import Loha
+from benchmarks.methods.lokr import Lokr
 from benchmarks.methods.lora import Lora
 from benchmarks.methods.norm_tuning import NormTuning
+from benchmarks.methods.oft import Oft
 from benchmarks.methods.parallel_adapters import ParallelAdapters
 from benchmarks.methods.series_adapters import SeriesAdapters
 from benchmarks.methods.ssf import ScaleShift
@@ -62,6 +67,12 @@ def searched(recipes: Recipes) -> list[Searched]:
         Searched(name=FcOnly.name, configurations=heads),
         *(_rated(kind, tuning, RATES) for kind in (BitFit, Ia3, ScaleShift, NormTuning)),
         _sized(Lora, tuning, "rank", (8, 32)),
+        _sized(Dora, tuning, "rank", (8, 32)),
+        _sized(Loha, tuning, "rank", (4, 16)),
+        _sized(Lokr, tuning, "factor", (8, 4)),
+        _sized(Oft, tuning, "block_size", (8, 32)),
+        # Layers that 32 does not divide would be left out.
+        _sized(Boft, tuning, "block_size", (4, 8)),
         *(_rated(kind, sgd, SGD_RATES) for kind in (SeriesAdapters, ParallelAdapters)),
         _delta(tuning, DeltaConfig(), "default"),
         _delta(tuning, DeltaConfig.paper(), "paper"),
