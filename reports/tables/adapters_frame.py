@@ -99,6 +99,7 @@ def _overall(part: pd.DataFrame, search: pd.DataFrame, costs: pd.DataFrame) -> p
     seeds = wide[complete].groupby(level="seed").apply(lambda part: part.mean(skipna=False))
     facts = part.groupby("label", sort=False).agg(
         method=("method", "first"),
+        variant=("variant", "first"),
         base=("base", "min"),
         config=("config", "first"),
         params=("params_delta", "mean"),
@@ -112,8 +113,8 @@ def _overall(part: pd.DataFrame, search: pd.DataFrame, costs: pd.DataFrame) -> p
     for name, reference in REFERENCES.items():
         found = {label: _paired(wide, label, reference) for label in complete if reference in complete}
         frame[DIFFERENCES[name]] = pd.DataFrame(found, index=DIFFERENCES[name], dtype=float).T.reindex(frame.index)
-    frame = frame.join(_configurations(facts["config"], search)).join(_costs(facts["config"], part, costs))
-    return frame.drop(columns=["method", "config"]).reset_index()
+    frame = frame.join(_configurations(facts, search)).join(_costs(facts["config"], part, costs))
+    return frame.drop(columns=["method", "variant", "config"]).reset_index()
 
 
 def _paired(wide: pd.DataFrame, label: str, reference: str) -> tuple[float, float, float]:
@@ -126,19 +127,24 @@ def _paired(wide: pd.DataFrame, label: str, reference: str) -> tuple[float, floa
     return mean, mean - half, mean + half
 
 
-def _configurations(configs: "pd.Series[str]", search: pd.DataFrame) -> pd.DataFrame:
+def _configurations(facts: pd.DataFrame, search: pd.DataFrame) -> pd.DataFrame:
     """By label, what tells the configuration from the others of the search, and its validation top-1."""
     held_out = search[(search["split"] == "val") & (search["column"] == search["task"]) & (search["metric"] == "top1")]
-    found = held_out.assign(label=_labels(held_out), key=held_out["config"].map(configuration_of))
+    found = held_out.assign(arm=_searched_as(held_out), key=held_out["config"].map(configuration_of))
     scores = found.groupby("key")["value"].mean()
     named = {}
-    for label, config in configs.items():
+    for label, arm, config in zip(facts.index, _searched_as(facts), facts["config"], strict=True):
         key = configuration_of(config)
-        keys = list(found.loc[found["label"] == label, "key"].unique())
+        keys = list(found.loc[found["arm"] == arm, "key"].unique())
         texts = told_apart([json.loads(each) for each in keys])
         named[label] = (dict(zip(keys, texts, strict=True)).get(key, ""), scores.get(key))
     frame = pd.DataFrame.from_dict(named, orient="index", columns=["configuration", "val_top1"])
     return frame.astype({"val_top1": float})
+
+
+def _searched_as(lines: pd.DataFrame) -> pd.Series:
+    """What stands for one search: a method, of whose arms one is chosen, but each reading of Delta on its own."""
+    return lines["method"].where(lines["method"] != DELTA.name, lines["method"] + " " + lines["variant"])
 
 
 def _costs(configs: "pd.Series[str]", part: pd.DataFrame, costs: pd.DataFrame) -> pd.DataFrame:
