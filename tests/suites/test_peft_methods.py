@@ -4,10 +4,11 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from peer_arms import adapted, randomised
 from tiny import RECIPE, basic_block_net, bottleneck_net, convnext_net, images
 from torch import Tensor, nn
 
-from benchmarks.methods.adapted import AdaptedMethod, AdaptedNet
+from benchmarks.methods.adapted import AdaptedMethod
 from benchmarks.methods.boft import Boft
 from benchmarks.methods.dora import Dora
 from benchmarks.methods.loha import Loha
@@ -80,22 +81,13 @@ UPDATES: list[tuple[AdaptedMethod, Callable[[Tensor, nn.Module], Tensor]]] = [
 by_update = pytest.mark.parametrize(("method", "update"), UPDATES, ids=lambda each: getattr(each, "name", ""))
 
 
-def randomised(method: AdaptedMethod, make_net: Callable[[], nn.Module]) -> nn.Module:
-    net = AdaptedNet(make_net(), method.adapt, 3, seed=2).net
-    generator = torch.Generator().manual_seed(0)
-    for parameter in net.parameters():
-        if parameter.requires_grad:
-            parameter.data += 0.05 * torch.randn(parameter.shape, generator=generator)
-    return net
-
-
 @by_update
 @by_net
 @torch.no_grad()
 def test_a_trained_layer_is_the_bases_with_weights_by_the_published_formula(
     method: AdaptedMethod, update: Callable[[Tensor, nn.Module], Tensor], make_net: Callable[[], nn.Module]
 ) -> None:
-    net, plain, checked = randomised(method, make_net), make_net(), 0
+    net, plain, checked = randomised(adapted(method, make_net)[1]).net, make_net(), 0
     for name in targets(plain):
         found, layer = net.get_submodule(name), plain.get_submodule(name)
         inner = found.layer if isinstance(found, Flattened) else found
