@@ -21,6 +21,8 @@ LORA_LABEL = TableRow(method="lora").label
 DELTA_LABEL = TableRow(method=DELTA.name, variant="default", n_delta_modules=4).label
 REFERENCES = {"lora": LORA_LABEL, "delta": DELTA_LABEL}
 """What the others are compared with, pair by pair."""
+ONE_ARM_CHOSEN = (FINETUNE.name, "conv_adapter")
+"""Methods whose arms (rates, placements) are configurations of one search."""
 CONFIDENCE = 0.95
 DIFFERENCES = {name: [f"vs_{name}", f"vs_{name}_low", f"vs_{name}_high"] for name in REFERENCES}
 COLUMNS = [
@@ -143,8 +145,8 @@ def _configurations(facts: pd.DataFrame, search: pd.DataFrame) -> pd.DataFrame:
 
 
 def _searched_as(lines: pd.DataFrame) -> pd.Series:
-    """What stands for one search: a method, of whose arms one is chosen, but each reading of Delta on its own."""
-    return lines["method"].where(lines["method"] != DELTA.name, lines["method"] + " " + lines["variant"])
+    """What stands for one search: an arm of a method, or all arms from which one is chosen."""
+    return lines["method"].where(lines["method"].isin(ONE_ARM_CHOSEN), lines["method"] + " " + lines["variant"])
 
 
 def _costs(configs: "pd.Series[str]", part: pd.DataFrame, costs: pd.DataFrame) -> pd.DataFrame:

@@ -7,16 +7,18 @@ other parts, has the head's rate searched.
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, get_args
 
 from benchmarks.methods.base import Method
 from benchmarks.methods.bitfit import BitFit
 from benchmarks.methods.boft import Boft
+from benchmarks.methods.conv_adapter import ConvAdapters, Placement
 from benchmarks.methods.delta import DeltaNetworks
 from benchmarks.methods.dora import Dora
 from benchmarks.methods.fc_only import FcOnly
 from benchmarks.methods.finetune import FineTune
 from benchmarks.methods.ia3 import Ia3
+from benchmarks.methods.last_stage import LastStage
 from benchmarks.methods.loha import Loha
 from benchmarks.methods.lokr import Lokr
 from benchmarks.methods.lora import Lora
@@ -24,6 +26,7 @@ from benchmarks.methods.norm_tuning import NormTuning
 from benchmarks.methods.oft import Oft
 from benchmarks.methods.parallel_adapters import ParallelAdapters
 from benchmarks.methods.series_adapters import SeriesAdapters
+from benchmarks.methods.side_tuning import SideTuning
 from benchmarks.methods.ssf import ScaleShift
 from benchmarks.records.names import ADAPTERS_SEARCH
 from benchmarks.suites.patching.spec import RunSpec, run_of
@@ -41,6 +44,7 @@ SGD_RATES = (1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1)
 """Around the 0.1 of the residual adapters' code."""
 SIZED_RATES = (1e-3, 3e-3, 1e-2)
 """Of methods with a size, at each of two sizes."""
+PRETRAINED_SIZED_RATES = (1e-4, 3e-4, 1e-3)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,9 +77,15 @@ def searched(recipes: Recipes) -> list[Searched]:
         _sized(Oft, tuning, "block_size", (8, 32)),
         # Layers that 32 does not divide would be left out.
         _sized(Boft, tuning, "block_size", (4, 8)),
+        _conv_adapters(tuning),
         *(_rated(kind, sgd, SGD_RATES) for kind in (SeriesAdapters, ParallelAdapters)),
-        _delta(tuning, DeltaConfig(), "default"),
-        _delta(tuning, DeltaConfig.paper(), "paper"),
+        *(_arm(_rated(kind, tuning, RATES, start="zero"), "zero start") for kind in (SeriesAdapters, ParallelAdapters)),
+        _sized(SideTuning, tuning, "width", (32, 128)),
+        _sized(LastStage, tuning, "stages", (1, 2), PRETRAINED_SIZED_RATES),
+        *(
+            _arm(_rated(DeltaNetworks, tuning, RATES, config=config, reading=reading), reading)
+            for reading, config in (("default", DeltaConfig()), ("paper", DeltaConfig.paper()))
+        ),
         replace(_rated(FineTune, tuning, PRETRAINED_RATES), keeps_base=False),
     ]
 
@@ -102,12 +112,23 @@ def _rated(kind: type[Method], recipe: Recipe, rates: Iterable[float], **fields:
     return Searched(name=kind.name, configurations=found)
 
 
-def _sized(kind: type[Method], recipe: Recipe, size: str, sizes: Iterable[int]) -> Searched:
+def _sized(
+    kind: type[Method], recipe: Recipe, size: str, sizes: Iterable[int], rates: Iterable[float] = SIZED_RATES
+) -> Searched:
     """A method with a size, which is the field of that name."""
-    found = tuple(each for at in sizes for each in _rated(kind, recipe, SIZED_RATES, **{size: at}).configurations)
+    rates = tuple(rates)
+    found = tuple(each for at in sizes for each in _rated(kind, recipe, rates, **{size: at}).configurations)
     return Searched(name=kind.name, configurations=found)
 
 
-def _delta(recipe: Recipe, config: DeltaConfig, reading: str) -> Searched:
-    found = _rated(DeltaNetworks, recipe, RATES, config=config, reading=reading)
-    return replace(found, name=f"{found.name}:{reading}")
+def _conv_adapters(recipe: Recipe) -> Searched:
+    """All four placements at the middle rate, and the one of the authors' code at the others."""
+    places: tuple[Placement, ...] = get_args(Placement)
+    low, middle, high = SIZED_RATES
+    cross = [(place, middle) for place in places] + [(places[0], low), (places[0], high)]
+    found = tuple(ConvAdapters(recipe=replace(recipe, lr=rate), placement=place) for place, rate in cross)
+    return Searched(name=ConvAdapters.name, configurations=found)
+
+
+def _arm(found: Searched, arm: str) -> Searched:
+    return replace(found, name=f"{found.name}:{arm}")
