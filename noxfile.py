@@ -198,6 +198,16 @@ for _name, _shown in TABLES.items():
 
 
 @nox.session
+def adapters(session: nox.Session) -> None:
+    """The adapter study: search, runs of three seeds, the best for longer, report; arguments go to benchmarks run."""
+    python = str(core(session) / "python")
+    for name in ("adapters_search", "adapters", "adapters_long"):
+        session.run(python, "-m", "benchmarks", "run", name, "--seeds", "3", *session.posargs, external=True)
+    if "--dry-run" not in session.posargs:
+        _report(session, "adapters", *_report_flags(session.posargs))
+
+
+@nox.session
 def table9(session: nox.Session) -> None:
     """Table 9, the qualitative grid; needs no runs."""
     _report(session, "table9", *_report_flags(session.posargs))

@@ -186,7 +186,8 @@ def _print_totals(console: Console, world: World, planned: list[Planned], table:
         console.print(notice, markup=False, highlight=False, soft_wrap=True)
     if world.scale == "paper":
         console.print(f"{table}, not yet done: {cost_of(i.run for i in planned if i.state != 'done')}", highlight=False)
-    for reason in dict.fromkeys(item.reason for item in planned if item.state == "blocked"):
+    blocked = (item.reason for item in planned if item.state == "blocked")
+    for reason in dict.fromkeys((*blocked, *table_of(table).awaited(world))):
         console.print(f"blocked: {reason}", markup=False, highlight=False, soft_wrap=True)
 
 

@@ -50,7 +50,8 @@ def runs_of(options: Options, world: World) -> list[Run]:
     known = own | dict.fromkeys(name for run in further for name in _names(run.method))
     for name in options.method:
         if name not in known:
-            raise UserError(f"--method {name} is not in {options.table}; choose from {', '.join(known)}.")
+            choice = f"choose from {', '.join(known)}" if known else "it has no runs yet"
+            raise UserError(" ".join([f"--method {name} is not in {options.table}; {choice}.", *table.awaited(world)]))
     return [
         *(run for run in runs if set(options.method) & set(_names(run.method))),
         *(run for run in further if joining & set(_names(run.method))),

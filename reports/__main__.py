@@ -53,11 +53,13 @@ def report(
     chosen = REPORTS[table]
     source = results / scale
     out = out or results / scale / "tables"
-    rows = read_rows(source)
-    rows = rows[rows["suite"].isin(chosen.suites)]
+    found = read_rows(source)
+    rows = found[found["suite"].isin(chosen.suites)]
+    beside = found[found["suite"].isin(chosen.beside)]
     if len(rows) or chosen.needs_rows:
         rows = _select(rows, source, table, scale, arch, task, protocol)
-    answer = chosen.answer(Question(rows=rows, scale=scale, results=results / scale, architectures=arch, tasks=task))
+    question = Question(rows=rows, scale=scale, beside=beside, results=results / scale, architectures=arch, tasks=task)
+    answer = chosen.answer(question)
     texts = {
         out / f"{table}.csv": answer.frame.to_csv(index=False, lineterminator="\n", float_format="%.10g"),
         out / f"{table}.md": to_markdown(answer.page),

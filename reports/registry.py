@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from benchmarks.records import names
-from benchmarks.records.rows import Scale
+from benchmarks.records.rows import Scale, to_frame
+from reports.figures import adapters as adapter_figures
 from reports.figures import domain_adaptation as domain_figures
 from reports.findings import claims, lint
 from reports.pages.page import Page
@@ -17,6 +18,9 @@ from reports.tables import ablation, dense, domain_adaptation, table9, transfer
 from reports.tables import defaults_study as study
 from reports.tables import sequence_frame as sequences
 from reports.tables import sequence_page as sequence_pages
+from reports.tables.adapters_costs import read_costs
+from reports.tables.adapters_frame import adapters_frame
+from reports.tables.adapters_page import adapters_page
 from reports.tables.patching_frame import table_frame
 from reports.tables.patching_lines import TABLES, PaperTable
 from reports.tables.patching_page import page
@@ -32,8 +36,10 @@ class Question:
 
     rows: pd.DataFrame
     scale: Scale
+    beside: pd.DataFrame = field(default_factory=lambda: to_frame([]))
+    """Rows of the suites that the report needs beside its own, whole, whatever part is to be shown."""
     results: Path = Path("results")
-    """Results folder of the scale, where runs leave arrays to be drawn."""
+    """Results folder of the scale: where runs leave arrays to be drawn, and what a report needs beside its rows."""
     architectures: tuple[str, ...] = ()
     """In this order; empty = all."""
     tasks: tuple[str, ...] = ()
@@ -59,6 +65,8 @@ class Report:
     suites: tuple[str, ...]
     """Which runs feed it (`Row.suite`)."""
     answer: Callable[[Question], Answer]
+    beside: tuple[str, ...] = ()
+    """Suites whose rows it needs beside those."""
     printed: bool = True
     """Whether the paper has it: then it answers without rows too, with the printed numbers alone."""
     needs_rows: bool = True
@@ -94,6 +102,16 @@ def _transfer(question: Question) -> Answer:
 def _scratch(table: ScratchTable, question: Question) -> Answer:
     frame = scratch_frame(question.rows, table, question.scale)
     return Answer(frame=frame, page=scratch_page(frame, table, question.scale))
+
+
+def _adapters(question: Question) -> Answer:
+    costs = read_costs(question.results.parent / "perf" / "adapters.csv")
+    frame = adapters_frame(question.rows, question.beside, costs)
+    return Answer(
+        frame=frame,
+        page=adapters_page(frame, question.scale),
+        more_figures=adapter_figures.figures(frame),
+    )
 
 
 def _ablation(question: Question) -> Answer:
@@ -164,6 +182,9 @@ REPORTS: dict[str, Report] = {
     "claims": Report(suites=sequences.SUITES, answer=_claims, printed=False, needs_rows=False, has_cells=False),
     "lint": Report(suites=sequences.SUITES, answer=_lint, printed=False, needs_rows=False, has_cells=False),
     names.ABLATION: Report(suites=(names.ABLATION,), answer=_ablation, printed=False),
+    names.ADAPTERS: Report(
+        suites=(names.ADAPTERS,), beside=(names.ADAPTERS_SEARCH,), answer=_adapters, printed=False, has_cells=False
+    ),
     names.STUDY_DEFAULTS: Report(suites=(names.STUDY_DEFAULTS,), answer=_study, printed=False, has_cells=False),
 }
 """In the paper's order, then our own."""

@@ -51,6 +51,18 @@ JOINING = (
     Joining(name="ia3", label="IA3 (ours)", cls="Ia3", recipe="tuning"),
 )  # fmt: skip
 
+PEERS = (
+    Joining(name="conv_adapter", label="Conv-Adapter (ours)", cls="ConvAdapters", recipe="tuning"),
+    Joining(name="dora", label="DoRA (ours)", cls="Dora", recipe="tuning"),
+    Joining(name="loha", label="LoHa (ours)", cls="Loha", recipe="tuning"),
+    Joining(name="lokr", label="LoKr (ours)", cls="Lokr", recipe="tuning"),
+    Joining(name="oft", label="OFT (ours)", cls="Oft", recipe="tuning"),
+    Joining(name="boft", label="BOFT (ours)", cls="Boft", recipe="tuning"),
+    Joining(name="side_tuning", label="side tuning (ours)", cls="SideTuning", recipe="tuning"),
+    Joining(name="last_stage", label="last stages (ours)", cls="LastStage", recipe="tuning"),
+)  # fmt: skip
+"""Rows of the study of adapters that Table 1 does not have."""
+
 SKIPS = (
     Listed(name="learnable_skips", label="existing skips, learnable"),
     Listed(name="all_skips_learnable", label="all skips, learnable"),
@@ -64,4 +76,4 @@ SKIPS = (
 SCRATCH_LABELS = {"standard": "from scratch", "delta_networks": "Delta (4) from scratch"}
 """Tables 12 and 13."""
 
-LABELS = {each.name: each.label for each in (FC_ONLY, PAINT, FINETUNE, DELTA, *JOINING, *SKIPS)}
+LABELS = {each.name: each.label for each in (FC_ONLY, PAINT, FINETUNE, DELTA, *JOINING, *PEERS, *SKIPS)}

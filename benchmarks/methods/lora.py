@@ -1,12 +1,13 @@
 """LoRA (Hu et al. 2022) on convolutions and linear layers, by huggingface/peft."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 from torch import nn
 
 from benchmarks.methods.adapted import AdaptedMethod
 from benchmarks.methods.peft_layers import inject, targets
+from delta_core.training.identity import NEW_SINCE_RECORDED
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,9 +19,12 @@ class Lora(AdaptedMethod):
 
     name: ClassVar[str] = "lora"
     rank: int = 8
+    alpha: int | None = field(default=None, metadata=NEW_SINCE_RECORDED)
+    """The update is scaled by alpha / rank; None = alpha is the rank, so it is not rescaled."""
 
     def adapt(self, net: nn.Module) -> None:
-        """Inject peft's layers; alpha = rank, so the update is not rescaled."""
+        """Inject peft's layers."""
         from peft import LoraConfig  # takes seconds to import
 
-        inject(net, LoraConfig(r=self.rank, lora_alpha=self.rank, target_modules=targets(net)))
+        alpha = self.rank if self.alpha is None else self.alpha
+        inject(net, LoraConfig(r=self.rank, lora_alpha=alpha, target_modules=targets(net)))

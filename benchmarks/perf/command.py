@@ -7,10 +7,22 @@ from pathlib import Path
 import torch
 import tyro
 
-from benchmarks.perf import forward_patches, inference, peers, pixels, reports, skip_sums, time_to_accuracy, training
+from benchmarks.perf import (
+    adapters,
+    forward_patches,
+    inference,
+    peers,
+    pixels,
+    reports,
+    skip_sums,
+    time_to_accuracy,
+    training,
+)
 from benchmarks.perf.figure import draw_curves, draw_ratios
 from benchmarks.perf.rows import PerfRow, write_perf_rows
-from delta_core.training.errors import UserError
+from delta_core.training.errors import UserError, check_counts
+
+Names = tyro.conf.UseAppendAction[tuple[str, ...]]
 
 MEASUREMENTS: dict[str, Callable[..., list[PerfRow]]] = {
     "forward_patches": forward_patches.measure,
@@ -21,8 +33,9 @@ MEASUREMENTS: dict[str, Callable[..., list[PerfRow]]] = {
     "peers": peers.measure,
     "reports": reports.measure,
     "skip_sums": skip_sums.measure,
+    "adapters": adapters.measure,
 }
-ON_DEVICE = ("epoch", "step", "memory", "latency", "peers")
+ON_DEVICE = ("adapters", "epoch", "step", "memory", "latency", "peers")
 """Those that run on any device; the others speak of CPUs."""
 
 
@@ -33,6 +46,8 @@ def perf(
     threads: int = 1,
     device: str = "cpu",
     data_root: Path | None = None,
+    arch: Names = (),
+    image_size: int = 96,
     results: Path = Path("results"),
 ) -> None:
     """Measure costs of the library against references, side by side.
@@ -41,14 +56,18 @@ def perf(
         names: measurements to make; if none is named all, time_to_accuracy and pixels only with --data-root.
         repetitions: paired repetitions; a row states their medians.
         threads: threads of torch; one is disturbed least by other processes.
-        device: cpu or cuda, for epoch, step, memory, latency, peers.
+        device: cpu or cuda, for adapters, epoch, step, memory, latency, peers.
         data_root: folder with real images, for time_to_accuracy and pixels.
+        arch: full-size timm net, for adapters; may be repeated. Default: EfficientNet-Lite0.
+        image_size: input size in pixels, for adapters.
         results: folder for perf/<name>.csv.
     """
     measurements = MEASUREMENTS | {
+        "adapters": partial(adapters.measure, architectures=arch or adapters.ARCHITECTURES, image_px=image_size),
         "time_to_accuracy": partial(time_to_accuracy.measure, data_root=data_root, results=results),
         "pixels": partial(pixels.measure, data_root=data_root),
     }
+    check_counts(image_size=image_size)
     unknown = [name for name in names if name not in measurements]
     if unknown:
         raise UserError(f"There is no measurement {unknown[0]!r}; choose from {', '.join(measurements)}.")

@@ -68,11 +68,16 @@ def measure(
 
 
 def kept_mb(module: nn.Module) -> float:
-    """MiB of what must be kept for one task: trained parameters, and the buffers beside them."""
+    """MiB of what must be kept for one task."""
+    return sum(tensor.nbytes for tensor in kept_tensors(module)) / 2**20
+
+
+def kept_tensors(module: nn.Module) -> list[Tensor]:
+    """What must be kept for one task: trained parameters, and the buffers beside them."""
     tensors: list[Tensor] = []
     for part in module.modules():
         trained = [parameter for parameter in part.parameters(recurse=False) if parameter.requires_grad]
         tensors += trained
         if trained:
             tensors += list(part.buffers(recurse=False))
-    return sum(tensor.nbytes for tensor in tensors) / 2**20
+    return tensors

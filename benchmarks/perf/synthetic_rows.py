@@ -2,17 +2,20 @@
 
 import math
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from benchmarks.data.groups import members
 from benchmarks.methods.base import EVAL_SPLITS, Measurement, Outcome
+from benchmarks.methods.finetune import FineTune
 from benchmarks.methods.paint import ALPHAS, Paint
 from benchmarks.methods.scratch import Scratch
 from benchmarks.methods.skips import DeltaArm, DeltaGates
-from benchmarks.records.names import MEAN_GATES, VALIDATED, WITH_BATCH_NORM
-from benchmarks.records.rows import Row
+from benchmarks.records.collected import write_rows
+from benchmarks.records.names import ADAPTERS_SEARCH, MEAN_GATES, VALIDATED, WITH_BATCH_NORM
+from benchmarks.records.rows import Row, to_frame
 from benchmarks.spec import Run
 from benchmarks.suites.dense.spec import DenseRun
 from benchmarks.suites.domain_adaptation.spec import DomainSpec
@@ -45,15 +48,21 @@ ORIGIN: dict[str, object] = {
 
 def synthetic_rows(at_least: int) -> list[Row]:
     """Rows of all embedded tables, of as many seeds as it takes."""
-    one_seed = sum(len(_rows(run)) for run in _planned(seeds=1))
-    return [row for run in _planned(math.ceil(at_least / one_seed)) for row in _rows(run)]
+    with TemporaryDirectory() as folder:
+        results = Path(folder)
+        # First the search, whose rows say which runs the adapter study has.
+        search = [row for run in _planned(1, results, (ADAPTERS_SEARCH,)) for row in _rows(run)]
+        write_rows(results / "embedded", to_frame(search))
+        one_seed = sum(len(_rows(run)) for run in _planned(1, results, TABLES))
+        return [row for run in _planned(math.ceil(at_least / one_seed), results, TABLES) for row in _rows(run)]
 
 
-def _planned(seeds: int) -> list[Run]:
-    """Every run of every table once; the folders of the options are never opened."""
+def _planned(seeds: int, results: Path, tables: Iterable[str]) -> list[Run]:
+    """Every run of these tables once; nothing is written."""
     found: dict[str, Run] = {}
-    for name, table in TABLES.items():
-        options = Options(table=name, scale="embedded", seeds=seeds, results=Path("none"), cache=Path("none"))
+    for name in tables:
+        table = TABLES[name]
+        options = Options(table=name, scale="embedded", seeds=seeds, results=results, cache=Path("none"))
         world = table.open_world(replace(options, dry_run=True), table.tasks)
         found |= {run.run_id: run for run in runs_of(options, world)}
     return list(found.values())
@@ -67,7 +76,7 @@ def _rows(run: Run) -> list[Row]:
         steps=100,
         train_s=1.0,
         backbone_sha_after=BACKBONE,
-        base_logits_equal=None if isinstance(run.method, Paint | Scratch | Transfer) else True,
+        base_logits_equal=None if isinstance(run.method, FineTune | Paint | Scratch | Transfer) else True,
     )
     return rows_of(
         run,

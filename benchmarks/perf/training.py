@@ -125,9 +125,14 @@ def peak_training_mb(arm: Arm, architecture: str, n_modules: int, batch: int, im
     """Peak memory of two training steps in this process, above that after its imports; call it in a fresh one."""
     if arm == "lora":
         import_module("peft")  # its imports would count as memory of training
+    return peak_mb_of_steps(lambda at: build(arm, architecture, n_modules, at), batch, image_px, device)
+
+
+def peak_mb_of_steps(make: Callable[[torch.device], TrainedArm], batch: int, image_px: int, device: str) -> float:
+    """Peak memory of making an arm and of two training steps in this process, above that of the process as it is."""
     at = torch.device(device)
     imported = peak_mem_mb(at)
-    one = build(arm, architecture, n_modules, at)
+    one = make(at)
     pixels, labels = random_batch(batch, image_px, device)
     inputs = one.prepare(pixels)
     optimizer = one.optimizer()

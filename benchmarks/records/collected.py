@@ -134,6 +134,15 @@ def collect(results: Path) -> pd.DataFrame:
     return known if rows is known else write_rows(results, rows)
 
 
+def rows_so_far(results: Path) -> pd.DataFrame:
+    """All rows below `results` (the folder of one scale), those of records that nobody has collected yet among them.
+
+    Raises:
+        UserError: as `read_rows` and `read_record` do.
+    """
+    return _with_records(results, read_rows(results))
+
+
 def _with_records(results: Path, known: pd.DataFrame) -> pd.DataFrame:
     """What is known, with the records that hold something else."""
     taken = stamps_of(known)

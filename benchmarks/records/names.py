@@ -13,6 +13,10 @@ TABLE12 = "table12"
 TABLE13 = "table13"
 ABLATION = "ablation"
 STUDY_DEFAULTS = "study_defaults"
+ADAPTERS_SEARCH = "adapters_search"
+"""Configurations of every adapter, compared on validation data."""
+ADAPTERS = "adapters"
+"""Every adapter in the configuration that its search chose."""
 
 # Arms of a method (`Row.variant`), or what they begin or end with.
 MAPS = "maps"

@@ -21,6 +21,8 @@ class Table:
     """What a scale offers to this table."""
     more: Callable[[World, int], Sequence[Run]] | None = None
     """Runs of further methods, which are measured only if --method names them."""
+    awaited: Callable[[World], Sequence[str]] = lambda _: ()
+    """What must be measured before all runs can be described, a sentence each; empty for a table that needs nothing."""
     on_record: Callable[[Path], Collection[str]] = lambda _: ()
     """Results folder of a scale -> runs that count as measured without a record, as in a fresh clone: figures are drawn
     from the gates that were committed with the rows, tables are measured."""

@@ -17,7 +17,7 @@ from reports import paper
 from reports.html.cost import cost_blocks, provenance_blocks
 from reports.html.grid import html_table
 from reports.pages.page import Page, PageBlock
-from reports.registry import REPORTS, Answer, Question
+from reports.registry import REPORTS, Answer, Question, Report
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -65,11 +65,16 @@ class Section:
 
 def answers(rows: pd.DataFrame, scale: Scale, results: Path) -> dict[str, Answer]:
     """What every report of the registry says of the rows (of one scale); one of our own without rows says nothing."""
-    found = {name: rows[rows["suite"].isin(report.suites)] for name, report in REPORTS.items()}
+
+    def question(report: Report) -> Question:
+        own, beside = (rows[rows["suite"].isin(suites)] for suites in (report.suites, report.beside))
+        return Question(rows=own, scale=scale, beside=beside, results=results)
+
+    found = {name: (report, question(report)) for name, report in REPORTS.items()}
     return {
-        name: REPORTS[name].answer(Question(rows=own, scale=scale, results=results))
-        for name, own in found.items()
-        if len(own) or REPORTS[name].printed or not REPORTS[name].needs_rows
+        name: report.answer(asked)
+        for name, (report, asked) in found.items()
+        if len(asked.rows) or report.printed or not report.needs_rows
     }
 
 

@@ -117,7 +117,7 @@ def ablation_figure(frame: pd.DataFrame, scale: str) -> "Figure":
     return figure
 
 
-def pareto(frame: pd.DataFrame, cost: str) -> pd.DataFrame:
-    """Lines that no other line beats in gain at the same or a lower cost, cheapest first."""
-    ordered = frame.sort_values([cost, "gain"], ascending=[True, False])
-    return ordered[ordered["gain"] > ordered["gain"].cummax().shift(fill_value=float("-inf"))]
+def pareto(frame: pd.DataFrame, cost: str, value: str = "gain") -> pd.DataFrame:
+    """Lines that no other line beats in value at the same or a lower cost, cheapest first."""
+    ordered = frame.sort_values([cost, value], ascending=[True, False])
+    return ordered[ordered[value] > ordered[value].cummax().shift(fill_value=float("-inf"))]

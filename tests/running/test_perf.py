@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 
 from benchmarks.perf import (
+    adapters,
     command,
     forward_patches,
     inference,
@@ -25,6 +26,7 @@ from benchmarks.perf import (
 from benchmarks.perf.arms import ARMS, Arm, build
 from benchmarks.perf.figure import draw_curves
 from benchmarks.perf.paired import in_fresh_process, interleaved_seconds
+from benchmarks.perf.peers import kept_tensors
 from benchmarks.perf.rows import PerfRow, perf_row, write_perf_rows
 from benchmarks.perf.synthetic_rows import synthetic_rows
 from benchmarks.perf.time_to_accuracy import Kind, Point, rows_of_points
@@ -224,3 +226,54 @@ def test_a_later_epoch_leaves_out_the_decoding(tmp_path: Path) -> None:
     assert json.loads(rows[0].setting)["images"] == 8 - 2
     with pytest.raises(UserError, match="pass --data-root"):
         pixels.measure()
+
+
+# --- the adapter study -------------------------------------------------------------------------------------------
+
+
+def test_every_method_of_the_study_is_costed_at_each_of_its_sizes() -> None:
+    names = [each.name for each in adapters.costed_methods("resnet10t")]
+    assert len(set(names)) == len(names)
+    assert {"fc_only", "lora rank 8", "lora rank 32", "delta_networks:maps rank 16", "finetune"} <= set(names)
+    assert "recipe" not in adapters.costed_methods("resnet10t")[0].size
+
+
+def test_costs_of_adapters_stand_beside_lora_and_the_base(monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen = [each for each in adapters.costed_methods("resnet10t") if each.name.startswith(("fc_only", "lora"))]
+    monkeypatch.setattr(adapters, "costed_methods", lambda _: chosen)
+    rows = adapters.measure(
+        repetitions=1, architectures=("resnet10t",), images=4, batch=2, latency_batches=(1,), image_px=32
+    )
+    found = {row.name: row for row in rows}
+    costs = ("epoch", "kept bytes", "latency at batch 1", "peak training memory")
+    assert [row.name for row in rows] == [
+        f"{cost} of {name} / {'base' if 'latency' in cost else 'lora rank 8'}, resnet10t"
+        for name in ("fc_only", "lora rank 8", "lora rank 32")
+        for cost in costs
+    ]
+    assert found["epoch of lora rank 8 / lora rank 8, resnet10t"].ratio == 1
+    assert found["epoch of fc_only / lora rank 8, resnet10t"].flop_ratio < 1
+    assert found["latency at batch 1 of fc_only / base, resnet10t"].flop_ratio == pytest.approx(
+        1, abs=0.05
+    )  # its head is larger
+    kept = {name: found[f"kept bytes of {name} / lora rank 8, resnet10t"].ours for name in ("fc_only", "lora rank 8")}
+    assert 4 * (512 + 1) * 10 < kept["fc_only"] < 4 * (512 + 1) * 10 + 400, "a head and the header of its file"
+    assert kept["lora rank 8"] > kept["fc_only"]
+    assert json.loads(rows[-1].setting)["method"] == {"type": "Lora", "rank": 32}
+
+
+@pytest.mark.parametrize("each", adapters.costed_methods("resnet10t"), ids=lambda each: each.name)
+def test_a_method_of_the_study_trains_what_it_keeps(each: adapters.Costed) -> None:
+    arm = adapters.build(each.method, "resnet10t", torch.device("cpu"))
+    kept = {id(tensor) for tensor in kept_tensors(arm.module)}
+    before = {name: tensor.clone() for name, tensor in arm.module.state_dict().items()}
+    arm.step(torch.randn(4, 3, 64, 64), torch.tensor([0, 1, 2, 3]), arm.optimizer())
+    after = arm.module.state_dict(keep_vars=True)
+    changed = {name for name, tensor in after.items() if not torch.equal(tensor, before[name])}
+    assert changed
+    assert {name for name in changed if id(after[name]) not in kept} == set()
+
+
+def test_a_net_that_timm_does_not_have_is_refused() -> None:
+    with pytest.raises(UserError, match="--arch nonet is no net of timm"):
+        adapters.measure(architectures=("nonet",))

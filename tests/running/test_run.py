@@ -17,7 +17,7 @@ import pytest
 import timm
 import torch
 from fake_rows import one_row
-from PIL import Image
+from image_folders import write_folder
 
 from benchmarks.cli import main
 from benchmarks.data import embedded
@@ -348,16 +348,6 @@ def test_bases_are_trained_once_for_all_runs(
 
 
 # --- local scale -------------------------------------------------------------------------------------------------
-
-
-def write_folder(root: Path, classes: tuple[str, ...] = ("cat", "dog")) -> Path:
-    for split, count in (("train", 6), ("test", 3)):
-        for index, name in enumerate(classes):
-            (root / split / name).mkdir(parents=True)
-            for number in range(count):
-                pixels = np.random.default_rng(number).integers(0, 60, (40, 40, 3), dtype=np.uint8)
-                Image.fromarray(pixels + np.uint8(120 * index)).save(root / split / name / f"{number}.png")
-    return root
 
 
 @pytest.fixture

@@ -5,14 +5,14 @@ import pytest
 from benchmarks.methods.delta import DeltaNetworks
 from benchmarks.methods.fc_only import FcOnly
 from benchmarks.methods.finetune import FineTune
-from benchmarks.methods.listing import DELTA, FC_ONLY, FINETUNE, JOINING, PAINT, SCRATCH_LABELS, SKIPS, Joining
+from benchmarks.methods.listing import DELTA, FC_ONLY, FINETUNE, JOINING, PAINT, PEERS, SCRATCH_LABELS, SKIPS, Joining
 from benchmarks.methods.paint import Paint
 from benchmarks.methods.scratch import Scratch, ScratchDelta
 from benchmarks.methods.skips import table8_policies
 from delta_core.training.recipe import Recipe
 
 
-@pytest.mark.parametrize("joining", JOINING, ids=lambda joining: joining.name)
+@pytest.mark.parametrize("joining", JOINING + PEERS, ids=lambda joining: joining.name)
 def test_a_method_that_joins_is_the_class_of_that_name(joining: Joining) -> None:
     assert joining.load().name == joining.name
 

@@ -10,10 +10,18 @@ from benchmarks.methods.finetune import FineTune
 from benchmarks.methods.listing import JOINING
 from benchmarks.methods.paint import Paint
 from benchmarks.records.gates import runs_with_gates
-from benchmarks.records.names import GATES_ALONE, LITERAL, MAPS, TABLE1_WEIGHTS, TABLE10_MORE_ARCHITECTURES
+from benchmarks.records.names import (
+    ADAPTERS,
+    ADAPTERS_SEARCH,
+    GATES_ALONE,
+    LITERAL,
+    MAPS,
+    TABLE1_WEIGHTS,
+    TABLE10_MORE_ARCHITECTURES,
+)
 from benchmarks.spec import Run
 from benchmarks.suites.base import Table
-from benchmarks.suites.patching import ablations, defaults_study
+from benchmarks.suites.patching import ablations, adapters, adapters_search, defaults_study
 from benchmarks.suites.patching.spec import RunSpec, run_of
 from benchmarks.suites.patching.world import (
     DECATHLON,
@@ -143,4 +151,8 @@ TABLES = {
     "ablation": Table(runs=ablations.ablation, tasks=ablations.TABLE8_TASKS),
     "figures": Table(runs=ablations.figures, tasks=ablations.FIGURE_TASKS, on_record=runs_with_gates),
     "study_defaults": Table(runs=defaults_study.study_defaults, tasks=PATCHING_TASKS),
+    ADAPTERS_SEARCH: Table(runs=adapters_search.adapters_search, tasks=PATCHING_TASKS),
+    ADAPTERS: Table(runs=adapters.adapters, tasks=PATCHING_TASKS, awaited=adapters.awaited),
+    "adapters_best": Table(runs=adapters.adapters_best, tasks=PATCHING_TASKS, awaited=adapters.awaited),
+    "adapters_long": Table(runs=adapters.adapters_long, tasks=PATCHING_TASKS, awaited=adapters.awaited),
 }
