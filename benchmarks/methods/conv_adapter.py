@@ -116,6 +116,8 @@ class ConvAdapters(AdaptedMethod):
     convolution's as everywhere. It says nothing of depthwise-separable units and of EfficientNet's other placements:
     they are ConvNeXt's. In its ResNet and ConvNeXt `conv_parallel` alone is live; the others follow what is commented
     out. Weights are drawn as there, by Kaiming's rule in ResNets and (our choice) EfficientNets, small in ConvNeXt.
+    Left out are the norm that their code adds in front of the pooling for every method, linear probing too, and that
+    ConvNeXt's norms train there.
     """
 
     name: ClassVar[str] = "conv_adapter"
@@ -128,7 +130,7 @@ class ConvAdapters(AdaptedMethod):
     @property
     def variant(self) -> str:
         """The placement is the arm, and so is a start at zero."""
-        return " ".join(filter(None, (self.placement, start_variant(self.start))))
+        return "+".join(filter(None, (self.placement, start_variant(self.start))))
 
     def adapt(self, net: nn.Module) -> None:
         """Put an adapter into each unit.

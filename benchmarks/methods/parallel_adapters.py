@@ -37,7 +37,7 @@ def adapter_conv(in_channels: int, out_channels: int, start: Start) -> nn.Conv2d
 
 def start_variant(start: Start) -> str:
     """Arm of a method whose adapters start so."""
-    return "" if start == "drawn" else "zero start"
+    return "" if start == "drawn" else "zero-start"
 
 
 @dataclass(frozen=True, kw_only=True)
