@@ -49,7 +49,7 @@ def recipes_of(
     )
     return Recipes(
         head=replace(common, lr=3e-3, head_lr=3e-3),
-        delta=replace(common, lr=3e-3, head_lr=3e-3),
+        delta=replace(common, lr=5e-3, head_lr=3e-3),
         gates=replace(common, lr=3e-3, head_lr=3e-3),
         finetune=None,
         adapters=replace(

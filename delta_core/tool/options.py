@@ -68,9 +68,10 @@ class FitOptions:
     def recipe(self) -> Recipe:
         """The usual recipe, with what was chosen here."""
         usual = Recipe()
+        has_maps = self.modules > 0 and not self.paper
         return Recipe(
             epochs=self.epochs or usual.epochs,
-            lr=self.lr or usual.lr,
+            lr=self.lr or (usual.lr if has_maps else 3e-3),
             head_lr=self.lr or usual.head_lr,
             batch_size=self.batch_size or usual.batch_size,
             views=self.views,

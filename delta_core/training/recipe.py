@@ -21,8 +21,8 @@ class Recipe:
     steps_per_epoch: int | None = None
     """None = an epoch is one pass over the data, its last batch as it comes. Else an epoch is so many steps over
     passes that leave their incomplete batch out: the same training for any amount of data."""
-    lr: float = 3e-3
-    """Peak learning rate of everything but the head."""
+    lr: float = 5e-3
+    """Peak learning rate of everything but the head; that of gates alone, and of the paper's reading, is 3e-3."""
     head_lr: float = 3e-3
     gate_lr: float | None = field(default=None, metadata=NEW_SINCE_RECORDED)
     """Peak rate of a patch's Delta-modules; None = `lr`, as for the next two."""
