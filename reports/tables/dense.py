@@ -169,10 +169,13 @@ def dense_figure(frame: pd.DataFrame, folder: Path) -> "Figure | None":
     """Truth, baseline and Delta side by side on the first test images of each task; None if no run kept any."""
     from matplotlib.figure import Figure  # the tables do not need it
 
-    frozen = frame[(frame["n"] > 0) & ~frame["variant"].str.startswith(FROZEN_STAGES)]
+    frozen = frame[(frame["n"] > 0) & frame["variant"].isin(["", MAPS])]
     cases: list[tuple[str, list[tuple[str, Any]]]] = []
     for (task, architecture), rows in frozen.groupby(["task", "architecture"], sort=False):
-        arms = [(_label(row).partition(" ")[2], folder / f"{row['run_id']}.npz") for row in rows.to_dict("records")]
+        arms = [
+            ("Delta" if row["variant"] else "baseline", folder / f"{row['run_id']}.npz")
+            for row in rows.to_dict("records")
+        ]
         kept = [(name, np.load(path)) for name, path in arms if path.exists()]
         if kept:
             cases.append((f"{task}, {architecture}", kept))

@@ -39,7 +39,12 @@ recipes = st.builds(
     views=st.integers(0, 5),
     feature_dtype=st.sampled_from(["float32", "bfloat16", "float16"]),
 )
-configs = st.builds(DeltaConfig, n_modules=st.integers(1, 4), gating=st.sampled_from(["delta", "ones", "random"]))
+configs = st.builds(
+    DeltaConfig,
+    n_modules=st.integers(1, 4),
+    gating=st.sampled_from(["delta", "ones", "random"]),
+    gate_range=st.just("unit"),
+)
 methods = st.one_of(
     st.builds(FcOnly, recipe=recipes),
     st.builds(Paint, recipe=recipes),
@@ -72,6 +77,13 @@ OTHER = {
     "module_input": ("full", "pool7"),
     "skips": ("all", "new"),
     "gate_per": ("skip", "channel"),
+    "gate_range": ("unit", "around_base"),
+    "skip_map": ("identity", "low_rank"),
+    "skip_map_per": ("node", "skip"),
+    "module_kernel": (1, 3),
+    "gate_lr": (None, 0.5),
+    "map_lr": (None, 0.5),
+    "norm_lr": (None, 0.5),
     "reading": ("default", "paper"),
 }
 
@@ -284,4 +296,4 @@ def test_study_of_defaults_has_every_arm_once_and_shares_no_run_with_a_table(tmp
     arms = {method.variant: replace(method, reading="") for method in deltas}
     assert len(set(arms.values())) == len(arms) == 22
     assert arms["gates half, fresh BN"].config == DeltaConfig.paper(n_modules=2)
-    assert DeltaConfig(n_modules=2) in {arm.config for arm in arms.values()}
+    assert DeltaConfig.gates_alone(n_modules=2) in {arm.config for arm in arms.values()}

@@ -38,9 +38,9 @@ def test_table8_has_the_papers_rows_on_four_nets_and_two_tasks(tmp_path: Path) -
     names = list(dict.fromkeys((run.method.name, run.method.variant) for run in found))
     assert [name for name, _ in names] == [
         *("fc_only", "learnable_skips", "all_skips_learnable", "all_skips_learnable+bn", "all_skips", "all_skips+bn"),
-        *("random", "delta_networks", "delta_networks"),
+        *("random", "delta_networks", "delta_networks", "delta_networks"),
     ]
-    assert len(found) == len({run.run_id for run in found}) == 4 * 2 * 9 * 2
+    assert len(found) == len({run.run_id for run in found}) == 4 * 2 * 10 * 2
     assert {run.architecture for run in found} == {"resnet18", "resnet34", "resnext50_32x4d", "wide_resnet50_2"}
     assert {(run.task, run.scale) for run in runs("table8", tmp_path, scale="paper")} == {
         ("aircraft", "paper"),
@@ -75,7 +75,7 @@ def test_figures_of_a_fresh_clone_are_drawn_from_committed_gates_and_tables_are_
 def test_arms_depart_from_the_default_in_one_thing() -> None:
     arms = ablation_arms()
     default = arms.pop("default").to_dict()
-    assert default == DeltaConfig().to_dict()
+    assert default == DeltaConfig.gates_alone().to_dict()
     changed = {
         name: {key for key, value in arm.to_dict().items() if value != default[key]} for name, arm in arms.items()
     }
@@ -121,7 +121,7 @@ def test_policies_are_what_their_names_say() -> None:
 
 
 def test_delta_run_measures_its_control_and_keeps_its_gates() -> None:
-    method = DeltaGates(recipe=RECIPE, config=DeltaConfig(n_modules=2), reading="default")
+    method = DeltaGates(recipe=RECIPE, config=DeltaConfig.gates_alone(n_modules=2), reading="default")
     outcome = method.measure(tiny_cell())
     assert outcome.base_logits_equal
     control = [found for found in outcome.measurements if found.variant == f"default{MEAN_GATES}"]
@@ -189,11 +189,14 @@ def test_top5_counts_the_five_highest() -> None:
 
 def test_added_operations_of_one_module_by_hand() -> None:
     """ResNet-18, last block: reads 256 x 14 x 14; two 3x3 convolutions of 128; one new skip of 512 x 7 x 7."""
-    config = DeltaConfig(n_modules=1, module_input="full")
+    config = DeltaConfig.gates_alone(n_modules=1, module_input="full")
     module = 9 * 14 * 14 * (256 * 128 + 128 * 128) + 128 * 3
     assert added_gmac("resnet18", config) * 1e9 == pytest.approx(module + 512 * 7 * 7)
     pooled = 9 * 7 * 7 * (256 * 128 + 128 * 128) + 128 * 3
-    assert added_gmac("resnet18", DeltaConfig(n_modules=1)) * 1e9 == pytest.approx(pooled + 512 * 7 * 7)
+    assert added_gmac("resnet18", DeltaConfig.gates_alone(n_modules=1)) * 1e9 == pytest.approx(pooled + 512 * 7 * 7)
+    light = 7 * 7 * (256 * 16 + 16 * 16) + 16 * 3
+    maps = 2 * (2 * 16 * 512 * 7 * 7)
+    assert added_gmac("resnet18", DeltaConfig(n_modules=1)) * 1e9 == pytest.approx(light + maps + 512 * 7 * 7)
 
 
 # --- records -----------------------------------------------------------------------------------------------------

@@ -199,14 +199,15 @@ def runs_of(given: Options, seeds: int = 1) -> list[DenseRun]:
 
 def test_table_7_has_the_papers_rows_and_the_stock_reading() -> None:
     runs = runs_of(options(), seeds=2)
-    assert len(runs) == len({run.run_id for run in runs}) == 3 * 3 * 2
+    assert len(runs) == len({run.run_id for run in runs}) == 3 * 4 * 2
     cells = {(run.kind, run.architecture) for run in runs}
     assert cells == {("detection", "resnet18"), ("detection", "resnet34"), ("segmentation", "resnet50")}
     assert {(run.method.name, run.method.variant) for run in runs if run.kind == "detection"} == {
-        ("faster_rcnn", ""), ("faster_rcnn+delta_networks", "default"), ("faster_rcnn", "frozen_stages=1")
+        ("faster_rcnn", ""), ("faster_rcnn+delta_networks", "maps"), ("faster_rcnn+delta_networks", "default"),
+        ("faster_rcnn", "frozen_stages=1")
     }  # fmt: skip
     assert all((Path(__file__).parents[2] / run.config).is_file() for run in runs)
-    assert [run.architecture for run in runs_of(options(arch=("resnet18",), task=("detection",)))] == ["resnet18"] * 3
+    assert [run.architecture for run in runs_of(options(arch=("resnet18",), task=("detection",)))] == ["resnet18"] * 4
 
 
 def test_full_scale_is_blocked_without_data(tmp_path: Path) -> None:
@@ -268,7 +269,7 @@ def test_a_folder_of_ones_own_needs_weights_and_a_config(cache: Path) -> None:
 
 
 def row(variant: str = "", *, value: float = 50.0, **changes: Any) -> Row:
-    modules = 4 if variant == "default" else 0
+    modules = 4 if variant == "maps" else 0
     method = "faster_rcnn+delta_networks" if modules else "faster_rcnn"
     given: dict[str, Any] = {
         "suite": "dense", "task": "detection", "column": "detection", "metric": "mAP", "method": method,
@@ -279,7 +280,7 @@ def row(variant: str = "", *, value: float = 50.0, **changes: Any) -> Row:
 
 
 def test_ours_have_their_gain_and_what_is_missing_its_command() -> None:
-    rows = [row(), row("default", value=53.5), row("frozen_stages=1", value=60.0)]
+    rows = [row(), row("maps", value=53.5), row("frozen_stages=1", value=60.0)]
     page = dense_page(dense_frame(to_frame(rows), "embedded"), "embedded")
     lines = page.blocks[0].cells.set_index("method")
     resnet18 = lines[lines["architecture"] == "resnet18"]
@@ -303,14 +304,16 @@ def test_seeds_are_averaged_and_a_changed_base_is_shouted() -> None:
 
 
 def test_full_size_parameters_are_those_of_the_delta_modules() -> None:
-    baseline, delta, reference = arms("detection", "embedded")
+    baseline, delta, gates_alone, reference = arms("detection", "embedded")
     assert baseline.full_size_params("resnet18") == 0
     assert delta.full_size_params("resnet18") == delta_params("resnet18", DeltaConfig(n_modules=4)) > 0
+    before = delta_params("resnet18", DeltaConfig.gates_alone(n_modules=4))
+    assert gates_alone.full_size_params("resnet18") == before > delta.full_size_params("resnet18")
     assert reference.full_size_params("resnet18") is None, "the paper does not count what the stock config trains"
 
 
 def test_a_cell_of_fewer_seeds_says_so() -> None:
-    rows = [row(seed=seed, run_id=f"r{seed}") for seed in (0, 1)] + [row("default")]
+    rows = [row(seed=seed, run_id=f"r{seed}") for seed in (0, 1)] + [row("maps")]
     page = dense_page(dense_frame(to_frame(rows), "embedded"), "embedded")
     assert page.blocks[0].cells["value"].tolist()[:2] == ["50.00 ±0.00", "50.00 [n=1]"]
     assert "over n = 2 seeds, unless a cell says [n=...]" in page.caption
@@ -329,14 +332,14 @@ def test_ones_own_data_have_a_block_of_their_own() -> None:
 
 
 def test_pictures_show_truth_baseline_and_delta(tmp_path: Path) -> None:
-    frame = dense_frame(to_frame([row(), row("default")]), "embedded")
+    frame = dense_frame(to_frame([row(), row("maps")]), "embedded")
     assert dense_figure(frame, tmp_path) is None
     arrays: dict[str, Any] = {}
     for index in range(2):
         arrays[f"image_{index}"] = np.zeros((8, 8, 3), np.uint8)
         arrays[f"boxes_{index}"] = np.array([[1, 1, 4, 4, 0.9, 2], [1, 1, 4, 4, 0.1, 2]], np.float32)
         arrays[f"truth_{index}"] = np.array([[1, 1, 5, 5, 2]], np.float32)
-    for name in ("r", "rdefault"):
+    for name in ("r", "rmaps"):
         np.savez(tmp_path / f"{name}.npz", **arrays)
     figure = dense_figure(frame, tmp_path)
     assert figure is not None

@@ -4,8 +4,10 @@ import pandas as pd
 import pytest
 import timm
 
+from benchmarks.methods.lora import Lora
 from benchmarks.nets.full_size import backbone_params, delta_params
 from delta_core import DeltaConfig, DeltaModel
+from delta_core.training.recipe import Recipe
 from reports.paper import TARGETS
 
 ERRATA = {("resnet34", "paint", 0): 21.3}
@@ -27,7 +29,7 @@ def test_parameter_count_is_the_printed_one(architecture: str, method: str, n: i
     if method == "paint":
         counts = {backbone_params(architecture)}
     else:
-        configs = (DeltaConfig.paper(n_modules=n), DeltaConfig(n_modules=n))
+        configs = (DeltaConfig.paper(n_modules=n), DeltaConfig.gates_alone(n_modules=n))
         counts = {delta_params(architecture, config) for config in configs}
     expected = ERRATA.get((architecture, method, n), printed)
     assert {round(count / 1e6, 1) for count in counts} == {expected}
@@ -35,7 +37,17 @@ def test_parameter_count_is_the_printed_one(architecture: str, method: str, n: i
 
 def test_parameter_count_by_hand() -> None:
     convolutions, norms = 9 * (256 * 128 + 128 * 128), 2 * (128 + 128 + 512)
-    assert delta_params("resnet18", DeltaConfig(n_modules=1)) == convolutions + norms + 3 * 128 + 3
+    assert delta_params("resnet18", DeltaConfig.gates_alone(n_modules=1)) == convolutions + norms + 3 * 128 + 3
+    convolutions, norms = 256 * 16 + 16 * 16, 2 * (16 + 16 + 512)
+    maps = 2 * (2 * 16 * 512)
+    assert delta_params("resnet18", DeltaConfig(n_modules=1)) == convolutions + norms + 3 * 16 + 3 + maps
+
+
+def test_a_patch_is_light() -> None:
+    """Delta (4) of resnet50 at most a quarter of what gates alone take, and no more than LoRA of rank 8."""
+    default, before = (delta_params("resnet50", config) for config in (DeltaConfig(), DeltaConfig.gates_alone()))
+    assert default <= before / 4
+    assert default <= Lora(recipe=Recipe(), rank=8).full_size_params("resnet50")
 
 
 def test_count_of_a_model_is_the_count_of_its_architecture() -> None:
