@@ -28,17 +28,17 @@ FRAME = REPORTS["table2"].answer(Question(rows=ROWS, scale="embedded")).frame
 
 
 def test_the_runs_of_the_cell_and_no_others() -> None:
-    found = explain(FRAME, ROWS, "table2", "embedded", "resnet18/delta4/default", "signs")
+    found = explain(FRAME, ROWS, "table2", "embedded", "resnet18/delta4/maps", "signs")
     behind = ROWS[ROWS["run_id"].isin(found.runs["run"])]
     assert len(found.runs) == 3
     assert set(behind["architecture"]) == {"resnet18"}
     assert set(behind["n_delta_modules"]) == {4}
-    assert set(behind["variant"]) == {"default"}
+    assert set(behind["variant"]) == {"maps"}
     assert set(behind["task"]) == {"signs"}
     words = shlex.split(found.command)
     assert words[:3] == ["nox", "-s", "table2"]
     assert [words[words.index(flag) + 1] for flag in ("--arch", "--task", "--method")] == [
-        "resnet18", "signs", "delta_networks:default",
+        "resnet18", "signs", "delta_networks:maps",
     ]  # fmt: skip
 
 

@@ -29,7 +29,7 @@ def valid(rows: list[Row]) -> pd.DataFrame:
 
 
 def delta(n: int = 1, **changes: object) -> list[Row]:
-    run = {"method": "delta_networks", "variant": "default", "n_delta_modules": n, "patch": 80.0}
+    run = {"method": "delta_networks", "variant": "maps", "n_delta_modules": n, "patch": 80.0}
     return plain_run(**{**run, **changes})  # type: ignore[arg-type]
 
 
@@ -151,7 +151,7 @@ def test_a_sequence_that_lacks_an_arm_is_named_exactly() -> None:
             for row in rows
         ]  # fmt: skip
         alone = [(m, t) for m in methods for t in tasks]
-        return rows + [row for m, t in alone for row in single(t, 60.0, method=m, variant="default", architecture=net)]
+        return rows + [row for m, t in alone for row in single(t, 60.0, method=m, variant="maps", architecture=net)]
 
     rows = of("resnet18", "a+b", "delta_networks") + of("resnet18", "c+d", "delta_networks")
     rows += of("convnext_tiny", "a+b", "delta_networks") + of("convnext_tiny", "c+d")
@@ -222,7 +222,7 @@ def test_lint_of_our_rows_sees_a_base_that_moved() -> None:
     assert lint.row_findings(valid(sound)) == []
     moved = [replace(r, value=89.0) if r.phase == "after" and r.column == "digits" else r for r in delta()]
     assert lint.row_findings(valid(moved)) == [
-        "resnet18 signs delta_networks default seed 0: 89.00 on the base, but 90.00 untouched."
+        "resnet18 signs delta_networks maps seed 0: 89.00 on the base, but 90.00 untouched."
     ]
     drift = delta() + delta(2, before=91.0, base=91.0)
     assert "2 accuracies" in lint.row_findings(valid(drift))[0]

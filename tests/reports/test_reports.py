@@ -55,7 +55,7 @@ def cell(laid: Page, block: str, method: str, column: str) -> str:
 
 
 def delta(**changes: object) -> list[Row]:
-    run = {"method": "delta_networks", "variant": "default", "n_delta_modules": 1, "patch": 80.0}
+    run = {"method": "delta_networks", "variant": "maps", "n_delta_modules": 1, "patch": 80.0}
     return plain_run(**{**run, **changes})  # type: ignore[arg-type]
 
 
@@ -83,7 +83,7 @@ def test_harmonic_mean_matches_the_paper() -> None:
 
 def test_seeds_become_mean_and_sample_standard_deviation() -> None:
     frame = reduced([row for seed, base in enumerate((80.0, 90.0)) for row in delta(seed=seed, base=base, patch=base)])
-    found = line(frame, "resnet18/delta1/default")
+    found = line(frame, "resnet18/delta1/maps")
     assert (found["mean"], found["n"]) == (85.0, 2)
     assert found["sd"] == pytest.approx(50**0.5)  # ddof = 1: sqrt((5^2 + 5^2) / 1)
 
@@ -193,7 +193,7 @@ def test_an_arm_that_cannot_exist_is_not_applicable_rather_than_missing() -> Non
 
 def test_without_base_data_the_harmonic_mean_is_blank_and_patch_top1_shown() -> None:
     rows = delta(base=None, patch=80.0) + paint_run(base=None, patch=(rising, rising))
-    found = line(reduced(rows), "resnet18/delta1/default")
+    found = line(reduced(rows), "resnet18/delta1/maps")
     assert pd.isna(found["mean"]) and (found["status"], found["patch_top1"]) == ("no_base", 80.0)
     assert not found["best"]
     for table in (TABLE2, TABLE10):
@@ -259,7 +259,7 @@ def test_a_base_that_moved_is_named(broken: dict[str, object]) -> None:
     rows = [replace(row, **broken) if row.seed == 1 else row for row in rows]  # type: ignore[arg-type]
     laid = laid_out(rows)
     assert cell(laid, "resnet18", "Delta (1)", "base frozen") == "NO"
-    assert laid.notes[0].startswith("WARNING: base frozen = NO for resnet18/delta1/default")
+    assert laid.notes[0].startswith("WARNING: base frozen = NO for resnet18/delta1/maps")
 
 
 def test_methods_that_change_the_base_claim_nothing() -> None:
@@ -300,7 +300,7 @@ def _unmarked(text: str) -> str:
 def test_ours_and_printed_stand_side_by_side_at_scale_paper_only() -> None:
     at_paper = {"scale": "paper", "task": "stl10", "column": "stl10"}
     frame = reduced(delta(**at_paper), scale="paper")
-    found = line(frame, "resnet18/delta1/default", task="stl10")
+    found = line(frame, "resnet18/delta1/maps", task="stl10")
     assert (found["paper_value"], found["difference"]) == (79.55, pytest.approx(found["mean"] - 79.55))
     assert cell(page(frame, TABLE2, "paper"), "resnet18", "Delta (1)", "stl10") == "84.71 (79.55)"
     embedded = reduced(delta(**{**at_paper, "scale": "embedded"}))
@@ -423,7 +423,7 @@ def test_command_line_prints_and_writes(results: Path) -> None:
     assert done.stdout.split()[-3:] == [str(path) for path in paths]
     written = pd.read_csv(results / paths[0])
     assert set(written["architecture"]) == {"resnet18"}
-    assert line(written, "resnet18/delta4/default")["mean"] == pytest.approx(83.857, abs=1e-3)
+    assert line(written, "resnet18/delta4/maps")["mean"] == pytest.approx(83.857, abs=1e-3)
     assert "*83.86 ±0.29" in done.stdout
     assert sorted(path.name for path in (results / "results/embedded/tables").iterdir()) == [p.name for p in paths]
 

@@ -185,7 +185,7 @@ def test_all_methods_are_measured_and_prove_the_base_untouched(finished: Path) -
     assert set(frame["method"]) == {"fc_only", "paint", "delta_networks", "pretrain"}
     delta = frame[frame["method"] == "delta_networks"]
     assert set(zip(delta["n_delta_modules"], delta["variant"], strict=True)) == {
-        (n, reading) for n in (1, 2, 4) for reading in ("paper", "default")
+        (n, reading) for n in (1, 2, 4) for reading in ("paper", "maps")
     }
     kept = frame[frame["method"].isin(["fc_only", "delta_networks"])]
     assert kept["base_logits_equal"].eq(True).all()

@@ -104,7 +104,7 @@ def test_fingerprint_ignores_the_memory_layout() -> None:
 def test_a_run_proves_that_the_base_is_unchanged(config: DeltaConfig | None, views: int, with_base: bool) -> None:
     cell = tiny_cell(base=with_base)
     recipe = replace(RECIPE, views=views)
-    method = DeltaNetworks(recipe=recipe, config=config, reading="default") if config else FcOnly(recipe=recipe)
+    method = DeltaNetworks(recipe=recipe, config=config, reading="maps") if config else FcOnly(recipe=recipe)
     outcome = method.measure(cell)
     assert outcome.base_logits_equal is True
     assert outcome.backbone_sha_after == backbone_fingerprint(cell.new_backbone())

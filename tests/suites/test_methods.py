@@ -29,7 +29,7 @@ METHODS: list[Method] = [
     FcOnly(recipe=RECIPE),
     FineTune(recipe=RECIPE),
     Paint(recipe=RECIPE),
-    DeltaNetworks(recipe=RECIPE, config=DeltaConfig(n_modules=2), reading="default"),
+    DeltaNetworks(recipe=RECIPE, config=DeltaConfig(n_modules=2), reading="maps"),
 ]
 
 

@@ -71,7 +71,7 @@ def test_embedded_tasks_have_views_too(tmp_path: Path) -> None:
 @pytest.mark.parametrize("method", [FcOnly, FineTune, Paint, DeltaNetworks])
 def test_every_method_sees_the_same_views(method: type) -> None:
     """A view that no epoch reaches changes nothing; one that an epoch reads does."""
-    options = {"config": DeltaConfig(n_modules=1), "reading": "default"} if method is DeltaNetworks else {}
+    options = {"config": DeltaConfig(n_modules=1), "reading": "maps"} if method is DeltaNetworks else {}
     recipe = replace(RECIPE, epochs=2, views=3)
     task = viewed(3)
 

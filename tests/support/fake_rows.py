@@ -123,7 +123,7 @@ def fake_table2(
         shift = a + 2 * t + 0.5 * seed
         same = {"architecture": architecture, "task": task, "column": task, "seed": seed, "scale": scale}
         rows += plain_run(**same, patch=60 + shift)
-        for n, variant in itertools.product((1, 2, 4), ("default", "paper")):
+        for n, variant in itertools.product((1, 2, 4), ("maps", "paper")):
             rows += plain_run(
                 **same,
                 method="delta_networks",
