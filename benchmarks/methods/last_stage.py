@@ -7,6 +7,7 @@ from typing import ClassVar
 from torch import nn
 
 from benchmarks.methods.adapted import AdaptedMethod
+from benchmarks.methods.frozen import SHARE_OF_FULL_TRAINING
 from delta_core.families import FAMILIES, Units
 from delta_core.training.errors import UserError
 
@@ -22,6 +23,11 @@ class LastStage(AdaptedMethod):
     name: ClassVar[str] = "last_stage"
     stages: int = 1
     """How many, counted from the last."""
+
+    @property
+    def share_of_full_training(self) -> float:
+        """Backward down to the first stage of the copy."""
+        return SHARE_OF_FULL_TRAINING.get(self.stages, 1.0)
 
     def adapt(self, net: nn.Module) -> None:
         """Give the task its own stages.

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from benchmarks.methods.adapted import AdaptedMethod
+from benchmarks.methods.frozen import SHARE_OF_FULL_TRAINING
 from delta_core.families import FAMILIES, SUB_BLOCKS, Plain, Units
 from delta_core.training.errors import UserError
 
@@ -59,6 +60,11 @@ class SideTuning(AdaptedMethod):
     name: ClassVar[str] = "side_tuning"
     width: int = 64
     """Channels of the side net."""
+
+    @property
+    def share_of_full_training(self) -> float:
+        """No backward pass through the net; the side net's is small beside it."""
+        return SHARE_OF_FULL_TRAINING[0]
 
     def adapt(self, net: nn.Module) -> None:
         """Put a rung around each stage.
