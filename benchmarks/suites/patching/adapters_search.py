@@ -135,11 +135,14 @@ def _default_delta(recipe: Recipe) -> Searched:
 
 
 def _conv_adapters(recipe: Recipe) -> Searched:
-    """All four placements at the middle rate, and the one of the authors' code at the others."""
+    """All four placements at the middle rate, and the one of the authors' code at the others.
+
+    From zero: adapters that start as the authors draw them move a frozen net's logits by more than their range.
+    """
     places: tuple[Placement, ...] = get_args(Placement)
     low, middle, high = SIZED_RATES
     cross = [(place, middle) for place in places] + [(places[0], low), (places[0], high)]
-    found = tuple(ConvAdapters(recipe=replace(recipe, lr=rate), placement=place) for place, rate in cross)
+    found = tuple(ConvAdapters(recipe=replace(recipe, lr=rate), placement=place, start="zero") for place, rate in cross)
     return Searched(name=ConvAdapters.name, configurations=found)
 
 
