@@ -79,7 +79,10 @@ def ablation_page(frame: pd.DataFrame, scale: str) -> Page:
             f"{over_seeds(order['n'])}; parameters and multiply-adds of the full-size net at 224 px."
         ),
         blocks=(PageBlock(title=", ".join(order["architecture"].unique()), cells=cells, best=best),),
-        notes=("default: what all other arms depart from in what their name says.",),
+        notes=(
+            "'default' has gates alone and was the default before there were maps on skips; 'map: rank 16' is the "
+            "default. Arms with 'map' in their name depart from it in what the name says, all others from the former.",
+        ),
         commands=(),
     )
 
@@ -98,7 +101,7 @@ def ablation_figure(frame: pd.DataFrame, scale: str) -> "Figure":
             part = frame[frame["arm"].str.partition(":")[0] == group]
             for place, line in enumerate(part.itertuples()):
                 colour, marker = PALETTE[groups.index(group) % len(PALETTE)], MARKERS[place]
-                size = 130 if line.arm == "default" else 45
+                size = 130 if line.arm in ("default", "map: rank 16") else 45
                 axes.scatter(
                     getattr(line, cost), line.gain, s=size, color=colour, marker=marker, label=line.arm, zorder=3
                 )

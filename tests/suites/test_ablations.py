@@ -15,7 +15,7 @@ from benchmarks.nets.full_size import added_gmac
 from benchmarks.records.gates import GateRow, collect_gates, read_gates, write_gates
 from benchmarks.records.names import MEAN_GATES
 from benchmarks.records.rows import SCALES
-from benchmarks.suites.patching.ablations import ablation_arms
+from benchmarks.suites.patching.ablations import ablation_arms, map_arms
 from benchmarks.suites.patching.spec import RunSpec
 from benchmarks.tables import TABLES, runs_of
 from benchmarks.worlds.open import open_world
@@ -82,6 +82,20 @@ def test_arms_depart_from_the_default_in_one_thing() -> None:
     two = {"modules: block 1 alone", "modules: block 2 alone", "modules: block 3 alone", "BN: none"}
     assert {name for name, keys in changed.items() if len(keys) != 1} == two
     assert len({tuple(sorted(arm.to_dict().items())) for arm in arms.values()}) == len(arms)
+
+
+def test_arms_with_maps_depart_from_todays_default() -> None:
+    arms = map_arms()
+    default = arms.pop("map: rank 16").to_dict()
+    assert default == DeltaConfig().to_dict()
+    changed = {
+        name: {key for key, value in arm.to_dict().items() if value != default[key]} for name, arm in arms.items()
+    }
+    assert {name for name, keys in changed.items() if len(keys) != 1} == {
+        "gates with map: from 0 to 1",
+        "BN with map: none",
+    }
+    assert not arms.keys() & ablation_arms().keys()
 
 
 def test_from_scratch_both_ways_start_from_the_same_weights(tmp_path: Path) -> None:

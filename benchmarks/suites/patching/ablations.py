@@ -57,17 +57,22 @@ def figures(world: World, seeds: int) -> list[RunSpec]:
 
 
 def ablation(world: World, seeds: int) -> list[RunSpec]:
-    """Our own ablations on the first net of Table 8: every arm departs from Delta (4) in what its name says."""
+    """Our own ablations on the first net of Table 8: every arm departs from Delta (4) in what its name says.
+
+    Once from Delta (4) with gates alone, once from the default.
+    """
     architecture = next(iter(world.among(TABLE8_ARCHITECTURES)))
-    arms = [
-        DeltaArm(recipe=world.recipes.gates, config=config, reading=name) for name, config in ablation_arms().items()
+    recipes = world.recipes
+    methods = [
+        FcOnly(recipe=recipes.head),
+        *(DeltaArm(recipe=recipes.gates, config=config, reading=name) for name, config in ablation_arms().items()),
+        *(DeltaArm(recipe=recipes.delta, config=config, reading=name) for name, config in map_arms().items()),
     ]
-    methods = [FcOnly(recipe=world.recipes.head), *arms]
     return _runs(world, names.ABLATION, [architecture], world.tasks, methods, seeds)
 
 
 def ablation_arms() -> dict[str, DeltaConfig]:
-    """Arms of the ablation by name; the first is what all others depart from."""
+    """Arms of Delta (4) with gates alone by name; the first is what all others depart from."""
     default = DeltaConfig.gates_alone()
     return {
         "default": default,
@@ -83,6 +88,28 @@ def ablation_arms() -> dict[str, DeltaConfig]:
         "module input: full": replace(default, module_input="full"),
         "module width: C/4": replace(default, reduction=4),
         "module width: C/8": replace(default, reduction=8),
+    }
+
+
+def map_arms() -> dict[str, DeltaConfig]:
+    """Arms of the default Delta (4) by name; the first is what all others depart from."""
+    default = DeltaConfig()
+    rank = default.skip_map_rank
+    return {
+        f"map: rank {rank}": default,
+        **{f"map: rank {r}": replace(default, skip_map_rank=r) for r in (4, 8, 32)},
+        "map: per channel": replace(default, skip_map="channel"),
+        "map: depthwise": replace(default, skip_map="depthwise"),
+        "map: none": replace(default, skip_map="identity"),
+        f"map: rank {rank} for each skip": replace(default, skip_map_per="skip"),
+        **{f"modules with map: last {n}": replace(default, n_modules=n) for n in (1, 2, 3)},
+        "gates with map: from 0 to 1": replace(default, gate_range="unit", gate_start="half"),
+        "gates with map: per channel": replace(default, gate_per="channel"),
+        "gates with map: learnable": replace(default, gating="learnable"),
+        "module with map: C/4": replace(default, reduction=4),
+        "module with map: 3 x 3": replace(default, module_kernel=3),
+        "BN with map: none": replace(default, norm_place="none", norm_start="fresh"),
+        "BN with map: fresh": replace(default, norm_start="fresh"),
     }
 
 
