@@ -33,7 +33,9 @@ class Boft(AdaptedMethod):
         chosen = [name for name in targets(net) if self._fits(net.get_submodule(name))]
         for name in chosen:  # peft views a kernel as a matrix, which a channels-last one is not; the base keeps its own
             layer = net.get_submodule(name)
-            layer.weight = nn.Parameter(layer.get_parameter("weight").detach().contiguous(), requires_grad=False)
+            weight = layer.get_parameter("weight")
+            if not weight.is_contiguous():
+                layer.weight = nn.Parameter(weight.detach().contiguous(), requires_grad=False)
         # peft would try to compile its extension once for every layer, and cannot permute on the meta device.
         with patch("peft.tuners.boft.layer.get_fbd_cuda", return_value=None), torch.device("cpu"):
             inject(net, BOFTConfig(boft_block_size=self.block_size, target_modules=chosen))

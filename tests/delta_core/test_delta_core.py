@@ -200,7 +200,7 @@ def test_delta_gates_depend_on_the_input_and_stay_between_zero_and_one() -> None
 
 def test_gates_around_the_base_start_as_the_net_has_them_and_stay_within_one_of_it() -> None:
     existing = existing_skips(3)
-    module = DeltaModule(8, existing.tolist(), DeltaConfig()).eval()
+    module = DeltaModule(8, existing.tolist(), DeltaConfig(reduction=1)).eval()
     x = torch.randn(5, 8, 9, 9)
     assert torch.equal(module(x), existing.float().expand(5, 6))
     nn.init.normal_(module.fc.weight, std=30)
