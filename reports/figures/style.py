@@ -11,3 +11,5 @@ GREY = "#999999"
 
 PALETTE = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, BLACK, GREY)
 MARKERS = "osD^vP*X"
+MORE_MARKERS = "hpd<>8H."
+"""Where the palette begins anew."""

@@ -6,7 +6,7 @@ import pandas as pd
 
 from benchmarks.records.names import ABLATION
 from reports.checks import check_comparable, check_one_run_per_seed
-from reports.figures.style import MARKERS, PALETTE
+from reports.figures.style import MARKERS, MORE_MARKERS, PALETTE
 from reports.pages.page import Page, PageBlock, cell_text, over_seeds, usual_n, with_spread
 
 if TYPE_CHECKING:
@@ -100,10 +100,17 @@ def ablation_figure(frame: pd.DataFrame, scale: str) -> "Figure":
         for group in groups:
             part = frame[frame["arm"].str.partition(":")[0] == group]
             for place, line in enumerate(part.itertuples()):
-                colour, marker = PALETTE[groups.index(group) % len(PALETTE)], MARKERS[place]
+                again, colour = divmod(groups.index(group), len(PALETTE))
+                marker = (MORE_MARKERS if again else MARKERS)[place]
                 size = 130 if line.arm in ("default", "map: rank 16") else 45
                 axes.scatter(
-                    getattr(line, cost), line.gain, s=size, color=colour, marker=marker, label=line.arm, zorder=3
+                    getattr(line, cost),
+                    line.gain,
+                    s=size,
+                    color=PALETTE[colour],
+                    marker=marker,
+                    label=line.arm,
+                    zorder=3,
                 )
         front = pareto(frame, cost)
         axes.plot(front[cost], front["gain"], color="grey", linewidth=1, linestyle="--", zorder=1)
