@@ -140,7 +140,7 @@ existing-only.
     def gates_alone(cls, **options: Any) -> Self:
         """S_w = identity: scalar gates from 0 to 1 by a module of full width, as the paper draws them.
 
-        With no options this was the default before there were maps on skips; rows call it `gates`.
+        With no options this was the default before there were maps on skips, and rows still call it `default`.
         """
         as_drawn: dict[str, Any] = {
             "skip_map": "identity",

@@ -91,12 +91,11 @@ class BlockPatch(nn.Module):
             node = own if target == 1 else x
             carried.append(node)
             residual = adapter.residual(unit, x)
-            if self.maps or (self.norm_place == "skip_sum" and target == len(units)):
+            normed = self.norm_place == "skip_sum" and target == len(units)
+            if self.maps or normed:
                 skipped = sums(node, own)
                 skipped = self._mapped(skipped, [*carried[:-1], own], gates, target, scale)
-                if self.norm_place == "skip_sum" and target == len(units):
-                    skipped = self._normalise(skipped, scale)
-                total = residual + skipped
+                total = residual + (self._normalise(skipped, scale) if normed else skipped)
             else:
                 total = sums(node, own, residual)
             x = adapter.activation(unit, total)

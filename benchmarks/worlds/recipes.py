@@ -5,7 +5,7 @@ from typing import Any
 
 from benchmarks.worlds.options import Options
 from delta_core.training.errors import UserError
-from delta_core.training.recipe import FeatureDtype, Recipe
+from delta_core.training.recipe import GATES_LR, FeatureDtype, Recipe
 
 LOCAL_EPOCHS = Recipe().epochs
 
@@ -50,7 +50,7 @@ def recipes_of(
     return Recipes(
         head=replace(common, lr=3e-3, head_lr=3e-3),
         delta=replace(common, lr=5e-3, head_lr=3e-3),
-        gates=replace(common, lr=3e-3, head_lr=3e-3),
+        gates=replace(common, lr=GATES_LR, head_lr=3e-3),
         finetune=None,
         adapters=replace(
             common,

@@ -10,7 +10,7 @@ import tyro
 from delta_core import DeltaConfig
 from delta_core.training.class_weights import ClassWeights
 from delta_core.training.errors import UserError, check_counts, check_precision
-from delta_core.training.recipe import Recipe
+from delta_core.training.recipe import GATES_LR, Recipe
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +71,7 @@ class FitOptions:
         has_maps = self.modules > 0 and not self.paper
         return Recipe(
             epochs=self.epochs or usual.epochs,
-            lr=self.lr or (usual.lr if has_maps else 3e-3),
+            lr=self.lr or (usual.lr if has_maps else GATES_LR),
             head_lr=self.lr or usual.head_lr,
             batch_size=self.batch_size or usual.batch_size,
             views=self.views,

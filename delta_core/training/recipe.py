@@ -8,6 +8,9 @@ from delta_core.training.identity import NEW_SINCE_RECORDED
 FeatureDtype = Literal["float32", "bfloat16", "float16"]
 OptimizerName = Literal["adamw", "sgd"]
 
+GATES_LR = 3e-3
+"""Peak learning rate of patches without maps on their skips, the paper's reading among them."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
@@ -22,7 +25,7 @@ class Recipe:
     """None = an epoch is one pass over the data, its last batch as it comes. Else an epoch is so many steps over
     passes that leave their incomplete batch out: the same training for any amount of data."""
     lr: float = 5e-3
-    """Peak learning rate of everything but the head; that of gates alone, and of the paper's reading, is 3e-3."""
+    """Peak learning rate of everything but the head; for gates alone `GATES_LR` is better."""
     head_lr: float = 3e-3
     gate_lr: float | None = field(default=None, metadata=NEW_SINCE_RECORDED)
     """Peak rate of a patch's Delta-modules; None = `lr`, as for the next two."""
