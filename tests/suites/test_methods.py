@@ -19,7 +19,7 @@ from benchmarks.methods.fc_only import FcOnly
 from benchmarks.methods.finetune import FineTune, FineTuned, train_all
 from benchmarks.methods.frozen import measure_patch
 from benchmarks.methods.paint import ALPHAS, Paint, interpolate_, reestimate_batch_norm_
-from delta_core import DeltaConfig, backbone_fingerprint
+from delta_core import DeltaConfig, DeltaModel, backbone_fingerprint
 from delta_core.training.data.splits import FeatureSplit
 from delta_core.training.engine import DivergedError, parameter_groups, predict, rate_factor, top1, train_module
 
@@ -346,6 +346,18 @@ def test_groups_give_the_head_its_own_rate_and_decay_matrices_only() -> None:
         else:
             rate = 0.2 if name.startswith("head") else 0.1
             assert settings[id(parameter)] == (rate, 0.3 if parameter.ndim > 1 else 0.0), name
+
+
+def test_parts_of_a_patch_learn_at_their_own_rates() -> None:
+    model = DeltaModel(basic_block_net())
+    model.add_patch("task", num_classes=3, config=DeltaConfig())
+    recipe = replace(RECIPE, lr=0.1, head_lr=0.2, gate_lr=0.3, norm_lr=0.4)
+    groups = parameter_groups(model, model.patch().head, recipe)
+    rates = {id(parameter): group["lr"] for group in groups for parameter in group["params"]}
+    for part in model.patch().blocks.values():
+        for module, rate in ((part.gates, 0.3), (part.maps, 0.1), (part.norm, 0.4)):
+            assert {rates[id(parameter)] for parameter in module.parameters()} == {rate}
+    assert {rates[id(parameter)] for parameter in model.patch().head.parameters()} == {0.2}
 
 
 def test_top1_is_right_answers_over_all_answers() -> None:
