@@ -6,6 +6,7 @@ from typing import cast
 from torch import Tensor, nn
 
 from delta_core.families import Block, base_head, pool
+from delta_core.families.base import submodule
 from delta_core.model import DeltaModel
 
 
@@ -60,7 +61,7 @@ class JointDelta(nn.Module):
                 x = part(self.backbone, x)
                 continue
             for name in stage.modules:
-                x = self.backbone.get_submodule(name)(x)
+                x = submodule(self.backbone, name)(x)
         return x
 
     def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:

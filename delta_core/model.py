@@ -18,6 +18,7 @@ from delta_core.checkpointing import run_checkpointed
 from delta_core.config import DeltaConfig
 from delta_core.errors import DeltaError, FrozenError
 from delta_core.families import Block, Stage, feature_size, pool, stages_of
+from delta_core.families.base import submodule
 from delta_core.features import FeatureInfo, feature_info, taps
 from delta_core.freeze import assert_frozen, backbone_fingerprint, freeze
 from delta_core.patch import BlockPatch, Patch, check_patch_name, memory_format_of
@@ -314,7 +315,7 @@ class DeltaModel(nn.Module):
         found: dict[int, Tensor] = {}
         for stage in self.stages:
             for step in (stage,) if isinstance(stage, Block) else stage.modules:
-                x = self._run(step, x, patch) if isinstance(step, Block) else self.backbone.get_submodule(step)(x)
+                x = self._run(step, x, patch) if isinstance(step, Block) else submodule(self.backbone, step)(x)
                 level = ends.get(step.name if isinstance(step, Block) else step)
                 if level is not None and level in wanted:
                     found[level] = x
@@ -335,7 +336,7 @@ class DeltaModel(nn.Module):
                     return run_checkpointed(part, self.backbone, x, self.scale)
                 return cast(Tensor, part(self.backbone, x, self.scale))
         for name in stage.modules:
-            x = self.backbone.get_submodule(name)(x)
+            x = submodule(self.backbone, name)(x)
         return x
 
     def _first_gated(self, patch: Patch) -> int:

@@ -14,9 +14,10 @@ from torch import Tensor, nn
 from delta_core.config import DeltaConfig
 from delta_core.errors import DeltaError
 from delta_core.families import SUB_BLOCKS, Block
+from delta_core.families.base import submodule
 from delta_core.frozen_norm import FrozenNorms
 from delta_core.gates import build_gates, existing_skips
-from delta_core.skip_maps import build_maps
+from delta_core.skip_maps import add_map, build_maps
 from delta_core.skip_sum import SkipSums, weigh
 from delta_core.weights import Preprocessing
 
@@ -71,7 +72,7 @@ class BlockPatch(nn.Module):
         if scale != 1:
             existing = existing_skips(len(self.block.sub_blocks), self.block.wiring).to(gates)
             gates = torch.lerp(existing[:, None] if gates.ndim == 3 else existing, gates, scale)
-        units = [backbone.get_submodule(name) for name in self.block.sub_blocks]
+        units = [submodule(backbone, name) for name in self.block.sub_blocks]
         run = self._summed if self.block.wiring == "sum" else self._concatenated
         with _backbone_context():
             x = run(units, gates, x, scale)
@@ -94,8 +95,9 @@ class BlockPatch(nn.Module):
             normed = self.norm_place == "skip_sum" and target == len(units)
             if self.maps or normed:
                 skipped = sums(node, own)
-                skipped = self._mapped(skipped, [*carried[:-1], own], gates, target, scale)
-                total = residual + (self._normalise(skipped, scale) if normed else skipped)
+                total = skipped.clone() if normed else _into(residual, skipped)
+                self._add_maps(total, skipped, [*carried[:-1], own], gates, target, scale)
+                total = residual + self._normalise(total, scale) if normed else total
             else:
                 total = sums(node, own, residual)
             x = adapter.activation(unit, total)
@@ -117,16 +119,18 @@ class BlockPatch(nn.Module):
             first += target
         return torch.cat(nodes, dim=1)
 
-    def _mapped(self, total: Tensor, carried: list[Tensor], gates: Tensor, target: int, scale: float) -> Tensor:
-        """A gated sum (B, C, H, W) of what the skips into node `target` carry, with the maps on it or on each."""
+    def _add_maps(
+        self, total: Tensor, skipped: Tensor, carried: list[Tensor], gates: Tensor, target: int, scale: float
+    ) -> None:
+        """Add to `total` (B, C, H, W) the map of `skipped`, which the skips into node `target` carry, or of each."""
         if not self.maps:
-            return total
+            return
         if self.map_per == "node":
-            return _plus(total, self.maps[target - 1](total), scale)
+            add_map(total, self.maps[target - 1], skipped, scale)
+            return
         first = target * (target - 1) // 2
         for source, node in enumerate(carried):
-            total = _plus(total, self.maps[first + source](weigh(gates[:, first + source], node)), scale)
-        return total
+            add_map(total, self.maps[first + source], weigh(gates[:, first + source], node), scale)
 
     def _normalise(self, x: Tensor, scale: float) -> Tensor:
         normalised = cast(Tensor, self.norm(x))
@@ -144,6 +148,11 @@ class BlockPatch(nn.Module):
             norm.running_var.copy_(variance)  # type: ignore[union-attr]
             norm.weight.copy_((variance + norm.eps).sqrt())
             norm.bias.copy_(mean)
+
+
+def _into(residual: Tensor, skipped: Tensor) -> Tensor:
+    """Their sum, in the residual's memory where no gradient may need the residual as it was."""
+    return residual + skipped if torch.is_grad_enabled() else residual.add_(skipped)
 
 
 def _plus(x: Tensor, mapped: Tensor, scale: float) -> Tensor:

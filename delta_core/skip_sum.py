@@ -38,7 +38,7 @@ class SkipSums:
         self.k = k
         self.nodes: list[Tensor] = []
         self.store: _Store | None = None
-        self.token = torch.zeros(())
+        self.token: Tensor | None = None
 
     def __call__(self, node: Tensor, own: Tensor | None = None, residual: Tensor | None = None) -> Tensor:  # noqa: D102
         target = len(self.nodes) + 1
@@ -58,6 +58,7 @@ class SkipSums:
             return plain_sum(gates, self.nodes, residual)
         if self.store is None:
             self.store = _Store(node, self.k)
+            self.token = torch.zeros(())
         gates = gates.expand(len(node), len(self.nodes)).to(node.dtype)
         if residual is not None:
             residual = residual.to(node.dtype)
@@ -71,10 +72,10 @@ def plain_sum(gates: Tensor, nodes: list[Tensor], residual: Tensor | None = None
 
     Gates (B or 1, len(nodes), C) weight each channel by itself.
     """
-    first = _weight(gates[:, 0])
+    first, *others = (gates[..., None, None] if gates.ndim == 3 else gates[..., None, None, None]).unbind(1)
     total = first * nodes[0] if residual is None else torch.addcmul(residual, first, nodes[0])
-    for index, node in enumerate(nodes[1:], start=1):
-        total = torch.addcmul(total, _weight(gates[:, index]), node)
+    for factor, node in zip(others, nodes[1:], strict=True):
+        total.addcmul_(factor, node)
     return total
 
 

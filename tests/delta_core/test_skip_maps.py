@@ -15,8 +15,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from delta_core import DeltaConfig, DeltaError, DeltaModel
-from delta_core.config import SkipMap, SkipMapPer
+from delta_core.config import NormPlace, SkipMap, SkipMapPer
 from delta_core.patch_file import _checksum
+from delta_core.skip_maps import _map, add_map
 
 KINDS = [kind for kind in get_args(SkipMap) if kind != "identity"]
 PER = get_args(SkipMapPer)
@@ -55,6 +56,36 @@ def test_a_new_patch_is_the_base_an_awake_one_is_not_and_a_weakened_one_is_again
         wake(part)
     with model.scale_patch(0):
         assert torch.allclose(model.forward_features(x), base, rtol=1e-4, atol=tolerance)
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_map_added_in_place_is_the_map_and_has_its_gradients(kind: SkipMap, layout: torch.memory_format) -> None:
+    skip_map = _map(kind, 12, 4).to(memory_format=layout)
+    wake(skip_map)
+    x, total = (torch.randn(3, 12, 5, 4).to(memory_format=layout).requires_grad_() for _ in range(2))
+    wanted = total + 0.5 * skip_map(x)
+    found = add_map(total * 1, skip_map, x, 0.5)
+    assert found.is_contiguous(memory_format=layout)
+    assert torch.allclose(found, wanted, atol=1e-5)
+    parameters = [x, total, *skip_map.parameters()]
+    gradients = [torch.autograd.grad(each.square().sum(), parameters) for each in (found, wanted)]
+    for one, other in zip(*gradients, strict=True):
+        assert torch.allclose(one, other, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("place", get_args(NormPlace))
+@pytest.mark.parametrize("make", NETS.values(), ids=NETS)
+def test_what_is_summed_in_place_is_what_training_sums(make: Callable[[], nn.Module], place: NormPlace) -> None:
+    net = make().to(memory_format=torch.channels_last)
+    model, x = model_with(net, norm_place=place, norm_start="fresh"), images(size=64)
+    wake(model.patch())
+    x = x.to(memory_format=torch.channels_last)
+    with torch.no_grad():
+        served = model(x)
+        again = model(x)
+    assert torch.equal(served, again)
+    assert torch.allclose(served, model(x), rtol=1e-4, atol=1e-5 * served.abs().max().item())
 
 
 def matrix(module: nn.Module, channels: int) -> Tensor:
