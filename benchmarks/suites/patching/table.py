@@ -108,9 +108,9 @@ def table2(world: World, seeds: int) -> list[RunSpec]:
 
 
 def table10(world: World, seeds: int) -> list[RunSpec]:
-    """Table 10, the runs of Table 2 as top-1 pairs; at paper scale four more architectures with Delta (1)."""
-    recipes = world.recipes
-    more = world.among(TABLE10_MORE_ARCHITECTURES) if world.scale == "paper" else ()
+    """Table 10, the runs of Table 2 as top-1 pairs, and those of larger nets, if the world has them, with Delta (1)."""
+    recipes, whole = world.recipes, world.among(TABLE2_ARCHITECTURES)
+    more = [name for name in TABLE10_MORE_ARCHITECTURES if name in world.weights.keys() - whole.keys()]
     methods = [*references(recipes), *literal_deltas(recipes, (1,)), *deltas(recipes, (1,))]
     return table2(world, seeds) + patching_runs(world, more, methods, seeds)
 
