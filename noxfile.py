@@ -190,6 +190,7 @@ TABLES = {
     "table12": "Table 12, fine-grained tasks from scratch",
     "table13": "Table 13, common tasks from scratch",
     "ablation": "Our own ablations of Delta (4), with a Pareto plot",
+    "agreement": "How well agreement with the untouched net predicts accuracy on a labelled base",
     "study_defaults": "What the defaults of DeltaConfig rest on",
 }
 DEFAULTS = {"table6": ("--seeds", "3")}

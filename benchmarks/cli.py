@@ -20,10 +20,10 @@ from benchmarks.nets.pretraining import BaseSpec
 from benchmarks.records.collected import collect, is_of_version_1, runs_path, values_path
 from benchmarks.records.gates import collect_gates
 from benchmarks.records.merge import merge
-from benchmarks.records.names import BASE
+from benchmarks.records.names import BASE, BASE_AGREEMENT
 from benchmarks.records.rows import Row, Scale
 from benchmarks.spec import Run
-from benchmarks.tables import TABLES, runs_of, table_of
+from benchmarks.tables import runs_of, table_of, tables_at
 from benchmarks.worlds.options import Options
 from benchmarks.worlds.world import World
 from delta_core.training.command_line import told_in_one_sentence
@@ -53,7 +53,7 @@ def show_plan(options: tyro.conf.OmitArgPrefixes[Options]) -> int:
     console = _console()
     options = replace(options, dry_run=True)
     todo: dict[str, Run] = {}
-    for name in TABLES if options.table == "all" else (options.table,):
+    for name in tables_at(options.scale) if options.table == "all" else (options.table,):
         world, planned = _planned(replace(options, table=name))
         for item in planned:
             console.print(f"{item.state:8}{item.run.run_id}  {_describe(item.run)}", highlight=False)
@@ -219,4 +219,5 @@ def _where(row: Row) -> str:
     alpha = "" if row.alpha is None else f" at alpha {row.alpha:g}"
     before = " before" if row.phase == "before" and row.suite != BASE else ""
     plus = " +bn" if row.variant.endswith("+bn") else ""
-    return f"{row.column}{before}{alpha}{plus}"
+    agreement = " agreement" if row.metric == BASE_AGREEMENT else ""
+    return f"{row.column}{agreement}{before}{alpha}{plus}"

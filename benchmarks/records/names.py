@@ -18,6 +18,9 @@ ADAPTERS_SEARCH = "adapters_search"
 ADAPTERS = "adapters"
 """Every adapter in the configuration that its search chose."""
 
+AGREEMENT = "agreement"
+"""How well agreement with the untouched net predicts accuracy on a labelled base."""
+
 # Arms of a method (`Row.variant`), or what they begin or end with.
 MAPS = "maps"
 """Delta as this library has it, `DeltaConfig()`: gates, and low-rank maps on the skips."""

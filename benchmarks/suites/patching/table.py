@@ -13,6 +13,7 @@ from benchmarks.records.gates import runs_with_gates
 from benchmarks.records.names import (
     ADAPTERS,
     ADAPTERS_SEARCH,
+    AGREEMENT,
     GATES_ALONE,
     LITERAL,
     MAPS,
@@ -21,7 +22,7 @@ from benchmarks.records.names import (
 )
 from benchmarks.spec import Run
 from benchmarks.suites.base import Table
-from benchmarks.suites.patching import ablations, adapters, adapters_search, defaults_study
+from benchmarks.suites.patching import ablations, adapters, adapters_search, agreement, defaults_study
 from benchmarks.suites.patching.spec import RunSpec, run_of
 from benchmarks.suites.patching.world import (
     DECATHLON,
@@ -150,6 +151,7 @@ TABLES = {
     "table13": Table(runs=ablations.table13, tasks=ablations.TABLE13_TASKS),
     "ablation": Table(runs=ablations.ablation, tasks=ablations.TABLE8_TASKS),
     "figures": Table(runs=ablations.figures, tasks=ablations.FIGURE_TASKS, on_record=runs_with_gates),
+    AGREEMENT: Table(runs=agreement.agreement, tasks=replace(PATCHING_TASKS, real=()), awaited=agreement.awaited),
     "study_defaults": Table(runs=defaults_study.study_defaults, tasks=PATCHING_TASKS),
     ADAPTERS_SEARCH: Table(runs=adapters_search.adapters_search, tasks=PATCHING_TASKS),
     ADAPTERS: Table(runs=adapters.adapters, tasks=PATCHING_TASKS, awaited=adapters.awaited),
