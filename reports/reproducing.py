@@ -56,8 +56,8 @@ def reproducing(rows_by_scale: Mapping[str, pd.DataFrame]) -> str:
         "where it was stopped and measures only what is missing. Hours are what the runs on record took together, "
         "on the devices that the rows name; a run that feeds several tables counts in each.",
         "| scale | needs |\n|---|---|\n"
-        "| real | nothing: weights and images come with pip packages; tables of nets without pre-training, and Table 7, "
-        "are not measured there |\n"
+        "| real | nothing: weights and images come with pip packages; it has no tables of nets without pre-training, "
+        "and no Table 7 |\n"
         "| embedded | nothing: nets and data come with the suite |\n"
         "| local | `--arch`, `--weights`, `--data-root` and `--task imagefolder:DIR` of your own |\n"
         "| paper | the data sets below `--data-root` (`python -m benchmarks fetch`), weights from the Hugging Face "
