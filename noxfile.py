@@ -247,7 +247,7 @@ def _report(session: nox.Session, *arguments: str) -> None:
 
 @nox.session
 def reproduce(session: nox.Session) -> None:
-    """Repeat a sample of the embedded runs on record, bit for bit; arguments after -- go to benchmarks reproduce."""
+    """Repeat a sample of the runs on record, bit for bit; arguments after -- go to benchmarks reproduce."""
     session.run(str(core(session) / "python"), "-m", "benchmarks", "reproduce", *session.posargs, external=True)
 
 

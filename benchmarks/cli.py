@@ -15,7 +15,7 @@ from benchmarks.fetch import fetch_data
 from benchmarks.grid.cost import cost_of
 from benchmarks.grid.plan import Planned, check_inputs, plan
 from benchmarks.grid.pool import Result, run_all
-from benchmarks.grid.reproduce import reproduce
+from benchmarks.grid.reproduce import SelfContained, reproduce
 from benchmarks.nets.pretraining import BaseSpec
 from benchmarks.records.collected import collect, is_of_version_1, runs_path, values_path
 from benchmarks.records.gates import collect_gates
@@ -144,14 +144,20 @@ def collect_rows(
 
 
 def reproduce_sample(
-    *, sample: int = 4, salt: str = "", results: Path = Path("results"), cache: Path = Path(".cache")
+    *,
+    scale: SelfContained = "embedded",
+    sample: int = 4,
+    salt: str = "",
+    results: Path = Path("results"),
+    cache: Path = Path(".cache"),
 ) -> int:
-    """Repeat a sample of the embedded runs on record and compare every value bit for bit.
+    """Repeat a sample of the runs on record and compare every value bit for bit.
 
     Args:
+        scale: whose runs.
         sample: number of runs.
         salt: draws the sample, e.g. a commit.
-        results: folder that holds embedded/runs.csv.
+        results: folder that holds <scale>/runs.csv.
         cache: where drawn data and pre-trained slim nets are kept.
     """
     check_counts(sample=sample)
@@ -161,7 +167,7 @@ def reproduce_sample(
         def report(result: Result) -> None:
             console.print(_line(result), markup=False, highlight=False)
 
-        differing = reproduce(results, cache, Path(scratch), sample=sample, salt=salt, report=report)
+        differing = reproduce(results, cache, Path(scratch), scale=scale, sample=sample, salt=salt, report=report)
     for row in differing.itertuples():
         console.print(f"{row.run_id} {row.column} {row.split}: {row.value} on record, {row.value_now} now")
     console.print("nothing differs" if differing.empty else f"{len(differing)} values differ", highlight=False)
