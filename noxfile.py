@@ -190,6 +190,7 @@ TABLES = {
     "table12": "Table 12, fine-grained tasks from scratch",
     "table13": "Table 13, common tasks from scratch",
     "ablation": "Our own ablations of Delta (4), with a Pareto plot",
+    "agreement": "How well agreement with the untouched net predicts accuracy on a labelled base",
     "study_defaults": "What the defaults of DeltaConfig rest on",
 }
 DEFAULTS = {"table6": ("--seeds", "3")}
@@ -246,7 +247,7 @@ def _report(session: nox.Session, *arguments: str) -> None:
 
 @nox.session
 def reproduce(session: nox.Session) -> None:
-    """Repeat a sample of the embedded runs on record, bit for bit; arguments after -- go to benchmarks reproduce."""
+    """Repeat a sample of the runs on record, bit for bit; arguments after -- go to benchmarks reproduce."""
     session.run(str(core(session) / "python"), "-m", "benchmarks", "reproduce", *session.posargs, external=True)
 
 

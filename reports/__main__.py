@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 PROG = "python -m reports"
+IN_ONE_REPORT: tuple[Scale, ...] = ("real", "embedded")
+"""Scales whose data everybody has, in the order in which the HTML report shows them."""
 
 Names = tyro.conf.UseAppendAction[tuple[str, ...]]
 
@@ -74,24 +76,28 @@ def report(
     print(*texts, sep="\n")
 
 
-def html(*, scale: Scale = "embedded", results: Path = Path("results"), out: Path | None = None) -> None:
-    """Write every table and figure of one scale into one HTML file.
+def html(*, scale: Scale | None = None, results: Path = Path("results"), out: Path | None = None) -> None:
+    """Write every table and figure into one HTML file.
 
     Args:
-        scale: which runs to show.
+        scale: which runs to show. If not given those of scale real, then those of scale embedded.
         results: folder that holds <scale>/runs.csv and values.csv; without rows the paper's numbers stand alone.
         out: the file; <results>/report/index.html if not given.
     """
     from reports.figures.index import all_figures  # a table needs neither
-    from reports.html.index import index_html
+    from reports.html.index import OfScale, index_html
 
-    source = results / scale
-    rows = read_rows(source)
-    _check_scale(rows, source, scale)
+    rows = {name: read_rows(results / name) for name in ((scale,) if scale else IN_ONE_REPORT)}
+    parts: list[OfScale] = []
+    for name in [name for name in rows if len(rows[name])] or list(rows)[-1:]:
+        _check_scale(rows[name], results / name, name)
+        drawn, claims = all_figures(results / name, name)
+        shown = {caption for part in parts for caption in part.figures}  # those that need no runs stand once
+        pictures = {one.caption: one.figure for one in drawn if one.caption not in shown}
+        findings = [str(claim) for claim in claims]
+        parts.append(OfScale(scale=name, rows=rows[name], results=results / name, figures=pictures, findings=findings))
     path = out or results / "report" / "index.html"
-    drawn, claims = all_figures(results / scale, scale)
-    pictures = {one.caption: one.figure for one in drawn}
-    _write(path, index_html(rows, scale, results / scale, pictures, [str(claim) for claim in claims]))
+    _write(path, index_html(parts))
     print(path)
 
 

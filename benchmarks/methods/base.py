@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.nets.full_size import backbone_params
+from benchmarks.records.names import BASE_AGREEMENT, TOP1, UNLABELLED
 from benchmarks.records.rows import Selection
 from delta_core.training.data.splits import TaskData, eval_batches
 from delta_core.training.engine import predict, top1
@@ -32,7 +33,7 @@ class Measurement:
     value: float
     """In per cent, or in the unit that `metric` names."""
     n_examples: int
-    metric: str = "top1"
+    metric: str = TOP1
     phase: Literal["before", "after"] = "after"
     variant: str = ""
     alpha: float | None = None
@@ -92,12 +93,16 @@ class Cell:
         )
 
     def measure_base(self, logits: Tensor, split: EvalSplit, **where: Any) -> Measurement:
-        """Top-1 of base logits (N, C) that were computed on a split of the base task."""
+        """Top-1 of base logits (N, C) that were computed on a split of the base task.
+
+        Where the labels are the untouched net's own answers it is no accuracy, and is called `base_agreement`.
+        """
         assert self.base is not None
         labels = getattr(self.base, split).labels
         return Measurement(
             column=self.base.name,
             split=split,
+            metric=BASE_AGREEMENT if self.base.name.startswith(UNLABELLED) else TOP1,
             value=top1(logits, labels),
             n_examples=len(labels),
             **where,

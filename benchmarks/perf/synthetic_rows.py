@@ -11,10 +11,11 @@ from benchmarks.data.groups import members
 from benchmarks.methods.base import EVAL_SPLITS, Measurement, Outcome
 from benchmarks.methods.finetune import FineTune
 from benchmarks.methods.paint import ALPHAS, Paint
+from benchmarks.methods.paint_on_base import PaintOnBase
 from benchmarks.methods.scratch import Scratch
 from benchmarks.methods.skips import DeltaArm, DeltaGates
 from benchmarks.records.collected import write_rows
-from benchmarks.records.names import ADAPTERS_SEARCH, MEAN_GATES, VALIDATED, WITH_BATCH_NORM
+from benchmarks.records.names import ADAPTERS_SEARCH, BASE_AGREEMENT, MEAN_GATES, VALIDATED, WITH_BATCH_NORM
 from benchmarks.records.rows import Row, to_frame
 from benchmarks.spec import Run
 from benchmarks.suites.dense.spec import DenseRun
@@ -76,7 +77,7 @@ def _rows(run: Run) -> list[Row]:
         steps=100,
         train_s=1.0,
         backbone_sha_after=BACKBONE,
-        base_logits_equal=None if isinstance(run.method, FineTune | Paint | Scratch | Transfer) else True,
+        base_logits_equal=None if isinstance(run.method, FineTune | Paint | PaintOnBase | Scratch | Transfer) else True,
     )
     return rows_of(
         run,
@@ -99,6 +100,12 @@ def _measurements(run: Run) -> Iterator[Measurement]:
             plain = run.method.variant
             arms = [plain] if run.architecture.startswith("convnext") else [plain, plain + WITH_BATCH_NORM]
             yield from _along_alphas(run, arms, (run.task,))
+        case RunSpec(method=PaintOnBase()):
+            yield _on_base(run, BASE_TOP1, phase="before")
+            for alpha in ALPHAS:
+                yield _measured(run, run.task, alpha=alpha)
+                yield _on_base(run, BASE_TOP1 - 80 * alpha**2, alpha=alpha)
+                yield _on_base(run, 100 - 90 * alpha**2, alpha=alpha, metric=BASE_AGREEMENT)
         case DomainSpec():
             yield _measured(run, run.target)
             yield _measured(run, run.target, variant=run.method.variant + VALIDATED, selection="val")

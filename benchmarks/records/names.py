@@ -18,6 +18,9 @@ ADAPTERS_SEARCH = "adapters_search"
 ADAPTERS = "adapters"
 """Every adapter in the configuration that its search chose."""
 
+AGREEMENT = "agreement"
+"""How well agreement with the untouched net predicts accuracy on a labelled base."""
+
 # Arms of a method (`Row.variant`), or what they begin or end with.
 MAPS = "maps"
 """Delta as this library has it, `DeltaConfig()`: gates, and low-rank maps on the skips."""
@@ -34,6 +37,13 @@ VALIDATED = ", validated"
 FROZEN_STAGES = "frozen_stages"
 """Beginning: the stock reading of OpenMMLab, which fine-tunes the rest of the backbone (Table 7)."""
 
+# What a value is (`Row.metric`), where reports tell it from others.
+TOP1 = "top1"
+BASE_AGREEMENT = "base_agreement"
+"""Share of unlabelled images on which the base head still gives the top-1 of the untouched net: no accuracy."""
+UNLABELLED = "unlabelled:"
+"""Beginning of a base task's name: images without labels, on which agreement is measured."""
+
 # Names of tasks and weights that a table stands on.
 PATCH_TASKS = ("mnist5k", "optdigits", "shapes", "signs", "textures", "photos")
 """Tables 2 and 10 at scale embedded."""
@@ -42,7 +52,11 @@ DECATHLON_TASKS = (*PATCH_TASKS, "strokes", "motions", "walkers")
 TABLE8_TASKS = ("signs", "photos")
 TABLE1_WEIGHTS = "timm:resnet18.a1_in1k"
 """Table 1 has another base than Table 2 at scale paper: its harmonic means need a base top-1 of at least 71.25."""
-TABLE10_MORE_ARCHITECTURES = ("resnet101", "convnext_small", "convnext_base", "convnext_large")
-"""Nets of Table 10 that scale embedded does not have."""
+REAL_ARCHITECTURES = ("tf_efficientnet_lite0", "tf_efficientnet_lite1", "tf_efficientnet_lite2")
+"""Nets of scale real. Tables that the paper has on one net, or on several whole, stand on the first."""
+TABLE1_ARCHITECTURES = ("resnet18", REAL_ARCHITECTURES[0])
+TABLE2_ARCHITECTURES = ("resnet18", "resnet34", "resnet50", "convnext_tiny", REAL_ARCHITECTURES[0])
+TABLE10_MORE_ARCHITECTURES = ("resnet101", "convnext_small", "convnext_base", "convnext_large", *REAL_ARCHITECTURES[1:])
+"""Nets of Table 10 that Table 2 does not have; scale embedded has none of them."""
 PERCENTS = (15, 30, 50, 100)
 """Rates of Table 5: shares of the training images."""

@@ -15,8 +15,11 @@ SCHEMA_VERSION = 2
 SCRATCH = "scratch"
 """Weights of a run that starts from no pre-trained net: they are drawn by the run's seed."""
 
-Scale = Literal["embedded", "local", "paper"]
-SCALES: tuple[Scale, ...] = ("embedded", "local", "paper")
+Scale = Literal["real", "embedded", "local", "paper"]
+SCALES: tuple[Scale, ...] = ("real", "embedded", "local", "paper")
+"""In the order in which reports show them: what says most of the method first."""
+WITH_NETS_OF_THE_PAPER: tuple[Scale, ...] = ("embedded", "paper")
+"""Scales whose nets are called as in the paper's tables."""
 
 Selection = Literal["last", "val", "oracle"]
 """How the evaluated weights were picked; `oracle` = on the reported test split."""

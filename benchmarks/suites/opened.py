@@ -11,6 +11,7 @@ from benchmarks.env import Env
 from benchmarks.methods.base import Outcome
 from benchmarks.nets.base_check import prove_base
 from benchmarks.nets.open import open_backbone
+from benchmarks.nets.untouched import Untouched
 from benchmarks.records.rows import Row
 from benchmarks.spec import Run
 from benchmarks.suites.to_rows import rows_of
@@ -37,14 +38,27 @@ class Opened:
     started: float
 
     def base_task(self, name: str, preprocessing: Preprocessing) -> TaskData | None:
-        """The task of the net's own head, if the run names one; at scale paper the net is proven on it first."""
+        """The task of the net's own head, if the run names one; at scale paper the net is proven on it first.
+
+        Images without labels get the net's own answers for labels.
+        """
         if not name:
             return None
         classes: int = self.backbone.num_classes  # type: ignore[assignment]
         base = load_base_task(name, self.env, preprocessing, classes=classes)
         if self.run.scale == "paper":
             prove_base(self.run.weights, self.env, self.backbone, base)
-        return base
+        return self.untouched(base).base_with_labels()
+
+    def untouched(self, base: TaskData) -> Untouched:
+        """The net as it is now, before any method, with its base task."""
+        return Untouched(
+            sha=self.fingerprint,
+            data_sha=base.sha,
+            device=self.fabric.device,
+            backbone=self.backbone,
+            base=base,
+        )
 
     def rows(self, outcome: Outcome, *, data_sha: str, preprocessing: Preprocessing) -> list[Row]:
         """Rows of what was measured on data of that identity, prepared in that way."""

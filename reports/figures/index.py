@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import pandas as pd
 
 from benchmarks.records.gates import read_gates
+from benchmarks.records.names import REAL_ARCHITECTURES
 from benchmarks.records.rows import Scale
 from benchmarks.records.variance import read_variances
 from reports.figures.block import draw_block
@@ -20,15 +21,20 @@ from reports.figures.variance import figure_variance
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-MEANS_OF, MEANS_TASKS = "resnext50_32x4d", 2
-SAMPLES_OF = "resnet18"
+MEANS_OF, MEANS_TASKS = ("resnext50_32x4d", REAL_ARCHITECTURES[0]), 2
+SAMPLES_OF = ("resnet18", REAL_ARCHITECTURES[0])
 SAMPLE_FIGURES = ("figure4", "figure5", "figure6")
 TASKS: dict[str, tuple[str, ...]] = {
+    "real": ("real:solar_cells", "real:photos", "real:mnist5k"),
     "embedded": ("signs", "photos", "textures"),
     "paper": ("aircraft", "flowers", "cars"),
 }
-"""Tasks of Figures 4 to 6, in this order; Figure 3 shows aircraft and cars, here the first two of the embedded ones."""
-MEAN_TASKS: dict[str, tuple[str, ...]] = {"embedded": ("signs", "photos"), "paper": ("aircraft", "cars")}
+"""Tasks of Figures 4 to 6, in this order; Figure 3 shows aircraft and cars, here the first two of the others."""
+MEAN_TASKS: dict[str, tuple[str, ...]] = {
+    "real": ("real:solar_cells", "real:photos"),
+    "embedded": ("signs", "photos"),
+    "paper": ("aircraft", "cars"),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,9 +110,9 @@ def _replace(path: Path, content: bytes) -> None:
     partial.replace(path)
 
 
-def _nets(gates: pd.DataFrame, wanted: str, scale: Scale) -> list[str]:
+def _nets(gates: pd.DataFrame, wanted: tuple[str, ...], scale: Scale) -> list[str]:
     there = list(gates["architecture"].unique())
-    return there[:1] if scale == "local" else [net for net in there if net == wanted]
+    return there[:1] if scale == "local" else [net for net in there if net in wanted]
 
 
 def _of_tasks(means: pd.DataFrame, tasks: tuple[str, ...] | None) -> pd.DataFrame:

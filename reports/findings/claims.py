@@ -11,6 +11,7 @@ import pandas as pd
 
 from benchmarks.records.names import MAPS, PATCHING
 from benchmarks.records.rows import Scale
+from reports.base_metric import ACCURACY, base_metric_of, base_named
 from reports.checks import check_suites
 from reports.pages.page import Page, plain_block
 from reports.tables.patching_frame import per_seed, rows_of_table
@@ -22,6 +23,7 @@ MIN_SEEDS = 3
 
 SIGNIFICANT = 0.05
 CELL = ["architecture", "task"]
+LINE = ["claim", "where", "case", "difference", "n", "p", "holds", "base_metric"]
 Pairs = pd.DataFrame
 """One line per case and seed: `case`, `seed`, `ours`, `theirs`."""
 
@@ -92,7 +94,7 @@ CLAIMS: tuple[Claim, ...] = (
 
 
 def claims_frame(rows: pd.DataFrame, scale: Scale) -> pd.DataFrame:
-    """One line per claim and case: `claim`, `where`, `case`, `difference` (points, mean over seeds), `n`, `p`, `holds`.
+    """One line per claim and case, in the columns `LINE`; `difference` in points, mean over seeds.
 
     `p` is that of the difference being above 0 by chance, blank below three seeds and where all seeds agree exactly.
 
@@ -100,9 +102,10 @@ def claims_frame(rows: pd.DataFrame, scale: Scale) -> pd.DataFrame:
         UserError: if the rows must not be compared.
     """
     check_suites(rows)
+    base = base_metric_of(rows)
     seeds = _cells(rows, scale)
     lines = [line for claim in CLAIMS for line in _lines(claim, claim.pairs(rows, seeds))]
-    return pd.DataFrame(lines, columns=["claim", "where", "case", "difference", "n", "p", "holds"])
+    return pd.DataFrame(lines, columns=LINE).assign(base_metric=base.metric)
 
 
 def claims_page(frame: pd.DataFrame, scale: Scale) -> Page:
@@ -123,14 +126,17 @@ def claims_page(frame: pd.DataFrame, scale: Scale) -> Page:
         if len(against):
             told = (f"{line.case} ({line.difference:+.2f})" for line in against.itertuples())
             notes.append(f"{claim.name}, counterexamples: {', '.join(told)}.")
+    base = base_named(frame)
+    means = "" if base is ACCURACY else f" Harmonic means and means are with {base.words}."
     cells = pd.DataFrame(summary).rename(columns={"method": "claim"})
     return Page(
         name="claims",
-        title="What the paper says of patching, and what was measured",
+        title="What the paper says of patching, and what was measured"
+        + ("" if base is ACCURACY else f", by {base.words}"),
         caption=f"Scale {scale}; test split. A case is one net, task (or group) and number of modules; it holds "
-        "if the mean over seeds does. p: paired t-test over at least three seeds, one-sided.",
+        f"if the mean over seeds does. p: paired t-test over at least three seeds, one-sided.{means}",
         blocks=(plain_block("Claims", cells),),
-        notes=tuple(notes),
+        notes=(*notes, *filter(None, [base.note])),
         commands=(),
     )
 

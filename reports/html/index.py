@@ -3,7 +3,7 @@
 import io
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -63,6 +63,25 @@ class Section:
         return any(block.source == "difference" for block in self.blocks)
 
 
+@dataclass(frozen=True, kw_only=True)
+class OfScale:
+    """What the report shows of one scale."""
+
+    scale: Scale
+    rows: pd.DataFrame
+    """All of the scale; may be empty, then the paper's numbers stand alone."""
+    results: Path
+    """Results folder of the scale, where runs leave arrays to be drawn."""
+    figures: Mapping[str, "Figure"] = field(default_factory=dict)
+    """Caption -> figure, shown after the tables."""
+    findings: Sequence[str] = ()
+    """Sentences on what the figures show, below them."""
+
+    def measured(self, report: Report) -> bool:
+        """Whether a report has rows here."""
+        return bool(self.rows["suite"].isin(report.suites).any())
+
+
 def answers(rows: pd.DataFrame, scale: Scale, results: Path) -> dict[str, Answer]:
     """What every report of the registry says of the rows (of one scale); one of our own without rows says nothing."""
 
@@ -78,32 +97,25 @@ def answers(rows: pd.DataFrame, scale: Scale, results: Path) -> dict[str, Answer
     }
 
 
-def index_html(
-    rows: pd.DataFrame, scale: Scale, results: Path, figures: Mapping[str, "Figure"], findings: Sequence[str] = ()
-) -> str:
+def index_html(parts: Sequence[OfScale]) -> str:
     """The whole report as one HTML document.
 
     Args:
-        rows: all rows of one scale; may be empty, then the paper's numbers stand alone.
-        scale: scale of the rows.
-        results: results folder of the scale, where runs leave arrays to be drawn.
-        figures: caption -> figure, shown after the tables.
-        findings: sentences on what the figures show, below them.
+        parts: one or more scales, in the order in which they are shown. A table that one of them measured does not
+            stand empty at another; what needs no rows, and the paper's own numbers, stand once.
     """
-    found = answers(rows, scale, results)
-    found = {"claims": found["claims"]} | found  # the overview comes first
-    sections = [
-        *(_of_page(answer.page, answer, rows) for answer in found.values()),
-        *_figure_section(figures, findings),
-        _of_blocks("cost", "Cost", "What the runs cost", cost_blocks(rows)),
-        _of_blocks("provenance", "Provenance", "Where the numbers come from", provenance_blocks(rows)),
+    sections = [section for place, part in enumerate(parts) for section in _sections(part, parts, first=not place)]
+    sections.append(
         Section(
             name="errata",
             short="Errata",
             title="Printed numbers that cannot all be right",
             caption="Cells with these marks are not compared.",
             notes=tuple(paper.footnotes(erratum.mark for erratum in paper.ERRATA)),
-        ),
+        )
+    )
+    counts = [
+        f"Scale {part.scale}: {len(part.rows)} values from {part.rows['run_id'].nunique()} runs." for part in parts
     ]
     assets = files("reports.html")
     template = Environment(autoescape=True, trim_blocks=True).from_string(
@@ -111,13 +123,34 @@ def index_html(
     )
     return template.render(
         title="Delta-Patching: measured beside printed",
-        subtitle=f"Scale {scale}: {len(rows)} values from {rows['run_id'].nunique()} runs.",
+        subtitle=" ".join(counts),
         views=VIEWS,
         sections=sections,
         footer="Made by python -m reports html from rows; every number is what a run measured or the paper printed.",
         css=Markup(assets.joinpath("style.css").read_text(encoding="utf-8")),
         script=Markup(assets.joinpath("script.js").read_text(encoding="utf-8")),
     )
+
+
+def _sections(part: OfScale, parts: Sequence[OfScale], *, first: bool) -> list[Section]:
+    """What is shown of a scale; behind the first one, names and headings of sections say whose they are."""
+    found = {
+        name: answer
+        for name, answer in answers(part.rows, part.scale, part.results).items()
+        if part.measured(REPORTS[name]) or (first and not any(other.measured(REPORTS[name]) for other in parts))
+    }
+    if "claims" in found:
+        found = {"claims": found["claims"]} | found  # the overview comes first
+    prefix = "" if first else f"{part.scale}-"
+    sections = [
+        *(_of_page(answer.page, answer, part, prefix) for answer in found.values()),
+        *_figure_section(part.figures, part.findings, prefix),
+        _of_blocks(f"{prefix}cost", "Cost", "What the runs cost", cost_blocks(part.rows)),
+        _of_blocks(f"{prefix}provenance", "Provenance", "Where the numbers come from", provenance_blocks(part.rows)),
+    ]
+    if len(parts) == 1:
+        return sections
+    return [replace(one, short=f"{one.short} ({part.scale})", title=f"{one.title} ({part.scale})") for one in sections]
 
 
 def inline_svg(figure: "Figure") -> str:
@@ -131,35 +164,37 @@ def inline_svg(figure: "Figure") -> str:
     return svg[svg.index("<svg") :]
 
 
-def _of_page(page: Page, answer: Answer, rows: pd.DataFrame) -> Section:
+def _of_page(page: Page, answer: Answer, part: OfScale, prefix: str) -> Section:
     report = REPORTS[page.name]
+    anchor = prefix + page.name
     figures = {"": answer.figure} if answer.figure is not None else {}
     figures |= answer.more_figures
     return Section(
-        name=page.name,
+        name=anchor,
         short=_short(page),
         title=page.title,
         caption=page.caption,
-        blocks=_html_blocks(page.name, page.blocks),
+        blocks=_html_blocks(anchor, page.blocks),
         pictures=tuple(
-            Picture(svg=_own_ids(inline_svg(figure), f"{page.name}-{place}"), caption=f"{_short(page)} {name}".rstrip())
+            Picture(svg=_own_ids(inline_svg(figure), f"{anchor}-{place}"), caption=f"{_short(page)} {name}".rstrip())
             for place, (name, figure) in enumerate(figures.items())
         ),
         notes=page.notes,
         commands=page.commands,
-        measured=not report.needs_rows or bool(rows["suite"].isin(report.suites).any()),
+        measured=not report.needs_rows or part.measured(report),
         is_table=report.printed,
     )
 
 
-def _figure_section(figures: Mapping[str, "Figure"], findings: Sequence[str]) -> list[Section]:
+def _figure_section(figures: Mapping[str, "Figure"], findings: Sequence[str], prefix: str) -> list[Section]:
     if not figures:
         return []
     pictures = [
-        Picture(svg=_own_ids(inline_svg(figure), f"figure{place}"), caption=caption)
+        Picture(svg=_own_ids(inline_svg(figure), f"{prefix}figure{place}"), caption=caption)
         for place, (caption, figure) in enumerate(figures.items())
     ]
-    return [Section(name="figures", short="Figures", title="Figures", pictures=tuple(pictures), notes=tuple(findings))]
+    name = f"{prefix}figures"
+    return [Section(name=name, short="Figures", title="Figures", pictures=tuple(pictures), notes=tuple(findings))]
 
 
 def _of_blocks(name: str, short: str, title: str, blocks: Iterable[PageBlock]) -> Section:

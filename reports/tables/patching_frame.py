@@ -8,9 +8,10 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from benchmarks.records.names import TABLE1_WEIGHTS
-from benchmarks.records.rows import Scale
+from benchmarks.records.names import BASE_AGREEMENT, TABLE1_WEIGHTS, TOP1
+from benchmarks.records.rows import WITH_NETS_OF_THE_PAPER, Scale
 from reports import paper
+from reports.base_metric import BaseMetric, base_metric_of
 from reports.checks import RUN_CELL, check_comparable, check_one_run_per_seed
 from reports.tables.patching_lines import PaperTable, TableRow
 from reports.verdicts import PRINTED, with_verdicts
@@ -25,12 +26,15 @@ Status = Literal["measured", "no_base", "not_applicable", "not_asked", "missing"
 
 TIDY = [
     *("table", "scale", "row_id", *CELL, "quantity", "status", "mean", "sd", "n", "best"),
-    *("base_before", "base_after", "patch_top1", "patch_top1_sd", "patch_top1_n", "harmonic_mean", "alpha"),
-    *("selection", "base_frozen"),
+    *("base_metric", "base_before", "base_after", "patch_top1", "patch_top1_sd", "patch_top1_n"),
+    *("harmonic_mean", "harmonic_mean_agreement", "alpha", "selection", "base_frozen"),
     *("params_delta", "params_delta_full_size", "params_head", "base_task", "protocol", "weights"),
     *("paper_value", "difference", "erratum", "params_printed", "params_erratum", "printed", "verdict"),
 ]
-"""Columns of a table frame: one line per architecture, row, task and number in the cell."""
+"""Columns of a table frame: one line per architecture, row, task and number in the cell.
+
+`base_before` and `base_after` are what `base_metric` says; of the two harmonic means one is blank.
+"""
 
 
 def harmonic_mean(base: pd.Series, patch: pd.Series) -> pd.Series:
@@ -75,10 +79,13 @@ def full_fine_tuning(curves: pd.DataFrame, plain: pd.DataFrame) -> pd.DataFrame:
 def per_seed(rows: pd.DataFrame) -> pd.DataFrame:
     """Rows of `suite=patching` -> one line per cell, role and seed.
 
+    What was measured on the base is called `base_top1` here, and its mean with the patch task `harmonic_mean`, also
+    where it is agreement: rows that mix the two are refused before (`base_metric_of`).
+
     Returns:
         `RUN`, `role`, `selection`, `alpha`, `QUANTITIES` and `base_before` (per cent, test split), and run facts.
     """
-    rows = rows[rows["metric"] == "top1"]
+    rows = rows[rows["metric"].isin([TOP1, BASE_AGREEMENT])]
     is_base = rows["column"] != rows["task"]
     rows = rows.assign(slot=np.where(is_base, "base_", "patch_") + rows["split"].to_numpy(dtype=object))
     after = rows[rows["phase"] == "after"]
@@ -148,14 +155,15 @@ def table_frame(
     Raises:
         UserError: if the rows must not stand in one table.
     """
-    rows = rows_of_table(rows, table, scale, tasks)
+    rows = rows_of_table(rows, table, scale, tasks, architectures)
     check_comparable(rows)
+    base = base_metric_of(rows)
     seeds = per_seed(rows)
     check_one_run_per_seed(seeds)
     measured = cells(seeds)
     printed = paper.printed(table.number)
     # Slim embedded nets carry the paper's names; the paper's data sets exist at scale paper only.
-    known_architectures = [] if scale == "local" else list(printed["architecture"])
+    known_architectures = list(printed["architecture"]) if scale in WITH_NETS_OF_THE_PAPER else []
     if scale == "embedded":
         known_architectures = [net for net in known_architectures if net not in table.large_architectures]
     rows_shown = _rows_shown(table, measured)
@@ -175,17 +183,30 @@ def table_frame(
     frame["status"] = _status(frame, table)
     contest = frame["harmonic_mean"].where(frame["role"] == "method")
     frame["best"] = contest == contest.groupby([frame["architecture"], frame["task"]]).transform("max")
-    frame = frame.assign(table=table.number, scale=scale, base_after=frame["base_top1"])
+    frame = frame.assign(table=table.number, scale=scale, base_metric=base.metric, base_after=frame["base_top1"])
     lines = [
         frame.assign(quantity=q, mean=frame[q], sd=frame[f"{q}_sd"], n=frame[f"{q}_n"].fillna(0).astype(int))
         for q in table.quantities
     ]
     tidy = pd.concat(lines).sort_index(kind="stable").reset_index(drop=True)
-    return _with_paper(tidy, printed, scale)[TIDY]
+    return _by_its_name(_with_paper(tidy, printed, scale), base)[TIDY]
 
 
-def rows_of_table(rows: pd.DataFrame, table: PaperTable, scale: Scale, tasks: tuple[str, ...] = ()) -> pd.DataFrame:
-    """Rows that stand in a table. Tables share runs, so the rows of a suite are those of several tables."""
+def _by_its_name(tidy: pd.DataFrame, base: BaseMetric) -> pd.DataFrame:
+    """Quantities and the column of harmonic means by the name of what was measured on the base."""
+    names = {"base_top1": base.quantity, "harmonic_mean": base.harmonic_mean}
+    tidy = tidy.assign(quantity=tidy["quantity"].replace(names)).rename(columns=names)
+    return tidy.reindex(columns=[*tidy.columns, *(name for name in TIDY if name not in tidy)])
+
+
+def rows_of_table(
+    rows: pd.DataFrame,
+    table: PaperTable,
+    scale: Scale,
+    tasks: tuple[str, ...] = (),
+    architectures: tuple[str, ...] = (),
+) -> pd.DataFrame:
+    """Rows that stand in a table, or were asked for. Tables share runs: the rows of a suite are those of several."""
     rows = rows[rows["task"].str.contains("+", regex=False) == table.joint]
     if scale == "local":
         return rows
@@ -194,7 +215,7 @@ def rows_of_table(rows: pd.DataFrame, table: PaperTable, scale: Scale, tasks: tu
     if scale == "paper":
         rows = rows[(rows["weights"] == TABLE1_WEIGHTS) == (table.number == 1)]
         rows = rows[rows["task"].isin([*paper.printed(table.number)["task"], *tasks])]
-    return rows[rows["architecture"].isin(table.architectures)] if table.architectures else rows
+    return rows[rows["architecture"].isin([*table.architectures, *architectures])] if table.architectures else rows
 
 
 def _one_line_per(rows: pd.DataFrame, keys: list[str]) -> pd.DataFrame:

@@ -8,13 +8,11 @@ import pandas as pd
 
 from benchmarks.records.rows import Scale
 from reports import paper
+from reports.base_metric import ACCURACY, BASES, base_named
 from reports.pages.commands import fill_commands, whole_table
 from reports.pages.page import Page, PageBlock, cell_text, over_seeds, printed_block, usual_n, with_spread
 from reports.tables.patching_lines import PaperTable, TableRow
 from reports.verdicts import MATCH_POINTS, difference_blocks
-
-FACTS = ("params M", "printed M", "base before", "base after", "base frozen", "alpha")
-"""Columns that describe a method rather than a task; one that is blank for every method is not shown."""
 
 
 def page(frame: pd.DataFrame, table: PaperTable, scale: Scale) -> Page:
@@ -34,12 +32,13 @@ def page(frame: pd.DataFrame, table: PaperTable, scale: Scale) -> Page:
     lined = frame.assign(line=[_label(record) for record in _records(frame)], column=frame["task"])
     blocks += difference_blocks((str(name), part) for name, part in lined.groupby("architecture", sort=False))
     marks = set(printed["erratum"]) | set(printed["params_erratum"])
+    base = base_named(frame)
     return Page(
         name=table.name,
-        title=f"Table {table.number}. {table.title}",
+        title=f"Table {table.number}. {table.title.format(base=base.words)}",
         caption=_caption(frame, scale, over_seeds(counts)) if usual else f"Scale {scale}: not run.",
         blocks=tuple(blocks),
-        notes=(*_notes(frame), *paper.footnotes(marks)),
+        notes=(*_notes(frame), *filter(None, [base.note]), *paper.footnotes(marks)),
         commands=(
             (whole_table(table.name, scale),)
             if frame.empty
@@ -76,7 +75,8 @@ def _block(architecture: str, part: pd.DataFrame, usual: int) -> PageBlock:
         lines.append({"method": _label(numbers[0])} | _facts(numbers) | texts)
         best.append({task: cell[0]["best"] for task, cell in by_task.items()})
     cells = pd.DataFrame(lines)
-    cells = cells.drop(columns=[name for name in FACTS if (cells[name] == "").all()])
+    described = cells.columns.difference(["method", *part["task"]])
+    cells = cells.drop(columns=[name for name in described if (cells[name] == "").all()])
     is_best = pd.DataFrame(best).reindex(columns=cells.columns, fill_value=False)
     return PageBlock(title=architecture, cells=cells, best=is_best)
 
@@ -101,7 +101,10 @@ def _label(record: dict[str, Any]) -> str:
 
 
 def _facts(numbers: list[dict[str, Any]]) -> dict[str, str]:
-    """Text of `FACTS` for one row of the table, from its tidy lines of all tasks."""
+    """Columns that describe a method rather than a task, for one row of the table, from its tidy lines of all tasks.
+
+    One that is blank for every method is not shown.
+    """
 
     def known(name: str) -> list[Any]:
         return [number[name] for number in numbers if pd.notna(number[name])]
@@ -111,18 +114,19 @@ def _facts(numbers: list[dict[str, Any]]) -> dict[str, str]:
 
     params = known("params_delta_full_size" if numbers[0]["scale"] == "embedded" else "params_delta")
     printed = known("params_printed") if numbers[0]["role"] == "method" else []
-    in_cells = any(number["quantity"] == "base_top1" for number in numbers)
+    base = BASES[numbers[0]["base_metric"]]
+    shown = "base" if base is ACCURACY else base.words
+    in_cells = any(number["quantity"] == base.quantity for number in numbers)
     frozen = known("base_frozen")
     alphas = [float(alpha) for alphas in known("alpha") for alpha in alphas.split(";") if alpha]
-    texts = (
-        f"{params[0] / 1e6:.2f}" if params else "",
-        printed[0] + numbers[0]["params_erratum"] if printed else "",
-        mean(known("base_before")),
-        "" if in_cells else mean(known("base_after")),
-        min(frozen, default=""),  # NO sorts before yes: one bad run spoils the row
-        "-".join(f"{alpha:g}" for alpha in sorted({min(alphas), max(alphas)})) if alphas else "",
-    )
-    return dict(zip(FACTS, texts, strict=True))
+    return {
+        "params M": f"{params[0] / 1e6:.2f}" if params else "",
+        "printed M": printed[0] + numbers[0]["params_erratum"] if printed else "",
+        f"{shown} before": mean(known("base_before")),
+        f"{shown} after": "" if in_cells else mean(known("base_after")),
+        "base frozen": min(frozen, default=""),  # NO sorts before yes: one bad run spoils the row
+        "alpha": "-".join(f"{alpha:g}" for alpha in sorted({min(alphas), max(alphas)})) if alphas else "",
+    }
 
 
 def _printed_block(printed: pd.DataFrame, scale: Scale) -> PageBlock:

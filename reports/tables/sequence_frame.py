@@ -9,8 +9,9 @@ import itertools
 import pandas as pd
 
 from benchmarks.records.names import MAPS, PATCHING, SEQUENCE
-from benchmarks.records.rows import Scale
+from benchmarks.records.rows import WITH_NETS_OF_THE_PAPER, Scale
 from reports import paper
+from reports.base_metric import base_metric_of
 from reports.checks import check_suites
 from reports.tables.patching_frame import harmonic_mean_of
 from reports.tables.patching_lines import TableRow
@@ -90,14 +91,15 @@ def table4_frame(rows: pd.DataFrame, scale: Scale) -> pd.DataFrame:
     PAINT's printed numbers are those of the last step taken whole: they stand beside the rule `end`.
 
     Returns:
-        `LINE`, `task`, `row_id`, `measured_on` and `measured_as` (see `findings.explain`), `mean`, `sd` (ddof = 1),
-        `n`, `base` and `first` (top-1 on the base and on the first task, at the end), `alpha` (of every seed), and
-        what `beside_printed` adds.
+        `LINE`, `task`, `row_id`, `measured_on` and `measured_as` (see `findings.explain`), `base_metric` (top-1 or
+        agreement), `mean`, `sd` (ddof = 1), `n`, `base` and `first` (on the base, and top-1 on the first task, at the
+        end), `alpha` (of every seed), and what `beside_printed` adds.
 
     Raises:
         UserError: if the rows must not be compared.
     """
     check_suites(rows)
+    base = base_metric_of(rows)
     curves = sequence_curves(rows)
     lines = _whole(chosen_ends(curves), _means_beside(rows, curves, scale))
     lines["value"] = [sum(test) / len(test) for test in lines["test"]]
@@ -114,20 +116,21 @@ def table4_frame(rows: pd.DataFrame, scale: Scale) -> pd.DataFrame:
     )
     printed = _printed(4, scale)
     printed["rule"] = printed["method"].map({"paint": "end"}).fillna("")
-    return _named(beside_printed(found.reset_index(), printed, [*_KEY, "rule"]), 4)
+    return _named(beside_printed(found.reset_index(), printed, [*_KEY, "rule"]), 4).assign(base_metric=base.metric)
 
 
 def table11_frame(rows: pd.DataFrame, scale: Scale) -> pd.DataFrame:
     """One line per architecture, sequence, method, rule, alpha and column (base, tasks, `mean`); mean over seeds.
 
     Returns:
-        `LINE`, `task`, `row_id`, `measured_on`, `measured_as`, `alpha`, `column`, `mean`, `sd` (ddof = 1), `n`, and
-        what `beside_printed` adds.
+        `LINE`, `task`, `row_id`, `measured_on`, `measured_as`, `base_metric`, `alpha`, `column`, `mean`, `sd`
+        (ddof = 1), `n`, and what `beside_printed` adds.
 
     Raises:
         UserError: if the rows must not be compared.
     """
     check_suites(rows)
+    base = base_metric_of(rows)
     curves = sequence_curves(rows)
     whole = _whole(curves, _means_beside(rows, curves, scale))
     whole["column"] = [(*names, "mean") for names in whole["names"]]
@@ -135,7 +138,8 @@ def table11_frame(rows: pd.DataFrame, scale: Scale) -> pd.DataFrame:
     lines = whole.explode(["column", "value"], ignore_index=True).astype({"column": "str", "value": float})
     grouped = lines.groupby([*LINE, "task", "alpha", "column"], sort=False, dropna=False)["value"]
     found = grouped.agg(mean="mean", sd="std", n="count").reset_index()
-    return _named(beside_printed(found, _printed(11, scale), [*_KEY, "alpha", "column"]), 11)
+    frame = _named(beside_printed(found, _printed(11, scale), [*_KEY, "alpha", "column"]), 11)
+    return frame.assign(base_metric=base.metric)
 
 
 def missing(frame: pd.DataFrame, scale: Scale) -> pd.DataFrame:
@@ -164,7 +168,7 @@ _KEY = ["architecture", "method", "n_delta_modules", "task"]
 
 
 def _paper_nets(scale: Scale) -> list[str]:
-    return [] if scale == "local" else list(paper.printed(4)["architecture"].unique())
+    return list(paper.printed(4)["architecture"].unique()) if scale in WITH_NETS_OF_THE_PAPER else []
 
 
 def _means_beside(rows: pd.DataFrame, curves: pd.DataFrame, scale: Scale) -> pd.DataFrame:

@@ -4,6 +4,7 @@ import pandas as pd
 
 from benchmarks.records.rows import Scale
 from reports import paper
+from reports.base_metric import ACCURACY, base_named
 from reports.pages.commands import fill_commands, whole_table
 from reports.pages.page import Page, PageBlock, cell_text, over_seeds, printed_block, records, usual_n, with_spread
 from reports.tables import sequence_frame as sequences
@@ -17,16 +18,17 @@ RULES = {"harmonic_mean": "alpha by harmonic mean", "mean": "alpha by mean", "en
 def table4_page(frame: pd.DataFrame, scale: Scale) -> Page:
     """A block per architecture: methods by sequences; then the paper's."""
     measured = frame[frame["n"] > 0]
+    base = base_named(frame)
     usual = usual_n(measured["n"])
     printed = paper.printed(4)
     lined = frame.assign(line=_labels(frame), column=frame["task"])
     return Page(
         name="table4",
-        title="Table 4. Patching one task after the other: mean of base and all tasks' top-1 (%)",
+        title=f"Table 4. Patching one task after the other: mean of {base.words} and all tasks' top-1 (%)",
         caption=f"Scale {scale}; test split; {over_seeds(measured['n'])}. "
         "PAINT goes from interpolated to interpolated weights; alpha is chosen at every step on the validation splits "
         "of the base and all tasks so far, by harmonic mean (Section 3.1) or by mean (Section 7.2). In parentheses: "
-        "base top-1 / top-1 on the first task, at the end.",
+        f"{base.words} / top-1 on the first task, at the end.",
         blocks=(
             *(_block4(str(name), part, usual) for name, part in measured.groupby("architecture", sort=False)),
             _printed4(printed, scale),
@@ -36,6 +38,7 @@ def table4_page(frame: pd.DataFrame, scale: Scale) -> Page:
             "alpha = 1: the last step taken whole, which is what the paper prints for PAINT.",
             "FC-only, Delta and adapters: means of single-task runs whose base logits stayed bit-identical; what is "
             "learned later cannot reach what was learned before.",
+            *filter(None, [base.note]),
             *paper.footnotes(set(printed["erratum"])),
         ),
         commands=_commands(frame, "table4", scale),
@@ -45,12 +48,14 @@ def table4_page(frame: pd.DataFrame, scale: Scale) -> Page:
 def table11_page(frame: pd.DataFrame, scale: Scale) -> Page:
     """A block per architecture and sequence: alphas by columns, the best mean of each arm bold; then the paper's."""
     measured = frame[frame["n"] > 0]
+    base = base_named(frame)
     usual = usual_n(measured["n"])
     keys = ["architecture", "task"]
     lined = frame.assign(line=[f"{label} {at}".rstrip() for label, at in zip(_labels(frame), _at(frame), strict=True)])
     return Page(
         name="table11",
-        title="Table 11. After the last task of a sequence, at every alpha of the last step: top-1 (%)",
+        title="Table 11. After the last task of a sequence, at every alpha of the last step: "
+        + ("top-1 (%)" if base is ACCURACY else f"{base.words} and the tasks' top-1 (%)"),
         caption=f"Scale {scale}; test split; {over_seeds(measured['n'])}. "
         "Earlier steps stand at the alpha that their rule chose on validation splits. Bold: highest mean of an arm.",
         blocks=(
@@ -64,6 +69,7 @@ def table11_page(frame: pd.DataFrame, scale: Scale) -> Page:
         notes=(
             "In the paper's Table 11 every alpha, 0 too, has about 0.1 on ImageNet: alpha mixes the last step alone, "
             "and earlier steps had given the base up.",
+            *filter(None, [base.note]),
         ),
         commands=_commands(frame, "table11", scale),
     )

@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 from torch import Tensor
+from torch.utils.data import Subset
 
 from benchmarks.data import listed_images
 from benchmarks.data.embedded import data_version, load_embedded
 from benchmarks.data.load import load_task
 from benchmarks.data.packaged import listing, solar_cells
-from benchmarks.data.packaged.listing import PACKAGED, PREFIX, packaged_task
+from benchmarks.data.packaged.listing import PACKAGED, PREFIX, REAL, REAL_PREFIX, packaged_task
 from benchmarks.data.packaged.load import load_packaged
 from benchmarks.data.packaged.solar_cells import FOUR_GRADES, SolarCells, data_folder, photographs
 from benchmarks.env import Env
@@ -206,6 +207,39 @@ def test_identity_is_that_of_photographs_classes_and_splits(
     assert len({*found, certain}) == len(tables) + 1
 
 
+# --- the part that scale real takes ---------------------------------------------------------------------------
+
+
+def test_real_tasks_are_parts_of_the_packaged_ones_split_by_split(tmp_path: Path) -> None:
+    for name, task in REAL.items():
+        whole = PACKAGED[name.removeprefix(REAL_PREFIX)]
+        few, sha = task.read(tmp_path)
+        for part, (images, labels) in whole.read(tmp_path)[0].items():
+            kept, kept_labels = few[part]
+            assert isinstance(kept, Subset)
+            places = list(kept.indices)
+            assert places == sorted(set(places)), "each once, in the order of the whole task"
+            assert len(places) == min(len(labels), {"train": 500, "val": 150, "test": 500}[part])
+            assert torch.equal(kept_labels, labels[places])
+            assert np.array_equal(np.asarray(kept[7][0]), np.asarray(images[places[7]][0]))
+            assert kept_labels.unique().tolist() == list(range(len(task.class_names))), "no class is lost"
+        assert sha == f"{whole.read(tmp_path)[1]},500-150-500"
+        assert task.identity() == f"{whole.identity()},500-150-500"
+        assert (task.packages, task.source, task.class_names) == (whole.packages, whole.source, whole.class_names)
+
+
+def test_which_images_scale_real_takes_is_the_same_everywhere(tmp_path: Path) -> None:
+    (images, _) = REAL["real:solar_cells"].read(tmp_path)[0]["val"]
+    assert isinstance(images, Subset)
+    assert list(images.indices)[:6] == [5, 6, 8, 9, 11, 13]
+
+
+def test_a_real_task_is_opened_by_its_name(tmp_path: Path) -> None:
+    task = load_task("real:optdigits", Env(results=tmp_path, cache=tmp_path), SMALL)
+    assert (len(task.train.labels), len(task.val.labels), len(task.test.labels)) == (500, 150, 500)
+    assert task.name == "real:optdigits"
+
+
 # --- bad input ---------------------------------------------------------------------------------------------------
 
 
@@ -213,6 +247,8 @@ def test_an_unknown_name_is_told_with_the_known_ones() -> None:
     with pytest.raises(UserError, match="Task packaged:cells is not known") as caught:
         packaged_task("packaged:cells")
     assert all(PREFIX + name in str(caught.value) for name in PACKAGED)
+    with pytest.raises(UserError, match="Task real:cells is not known; choose from real:solar_cells, real:"):
+        packaged_task("real:cells")
 
 
 @pytest.mark.parametrize(

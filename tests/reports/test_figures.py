@@ -166,6 +166,27 @@ def test_everything_is_drawn_without_overlaps(tmp_path: Path) -> None:
         assert overlapping(one.figure) == [], one.name
 
 
+def test_scale_real_shows_its_first_net_on_its_own_tasks(tmp_path: Path) -> None:
+    tasks = [f"real:{name}" for name in ("mnist5k", "solar_cells", "photos", "optdigits")]
+    rows = []
+    for net in ("tf_efficientnet_lite0", "tf_efficientnet_lite1"):
+        for task in tasks:
+            run = {"run_id": f"{net}-{task}", "architecture": net, "scale": "real"}
+            rows += gates_of("resnet18", task, **run)
+            rows += gates_of("resnet18", task, **run, sample=0, label=0, sd=None, n_examples=1)
+    frame_of(rows, tmp_path)
+    drawn, _ = all_figures(tmp_path, "real")
+    of_gates = {one.name: one for one in drawn[2:]}
+    assert list(of_gates) == ["figure3", "figure4", "figure5", "figure6"]
+    assert all("tf_efficientnet_lite0" in one.caption for one in of_gates.values())
+    data = of_gates["figure3"].data
+    assert data is not None
+    assert set(data["task"]) == {"real:solar_cells", "real:photos"}
+    assert [of_gates[f"figure{n}"].caption.split(" of ")[-1].split(",")[0] for n in (4, 5, 6)] == [
+        "real:solar_cells", "real:photos", "real:mnist5k",
+    ]  # fmt: skip
+
+
 def test_files_are_the_same_bytes_every_time(tmp_path: Path) -> None:
     write_world(tmp_path)
     once, again = (write_figures(all_figures(tmp_path, "embedded")[0][3:4], tmp_path / name) for name in ("a", "b"))

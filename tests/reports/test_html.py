@@ -5,6 +5,7 @@ import shutil
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -19,11 +20,14 @@ from benchmarks.records.rows import to_frame
 from reports.__main__ import main
 from reports.figures.index import all_figures
 from reports.html.grid import html_table
-from reports.html.index import index_html
+from reports.html.index import OfScale, index_html
 from reports.registry import REPORTS
 from reports.tables.patching_page import PageBlock
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome") or shutil.which("chromium-browser")
+
+
+NOTHING = OfScale(scale="embedded", rows=to_frame([]), results=Path("nothing"))
 
 
 class Seen(HTMLParser):
@@ -46,11 +50,13 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> str:
     write_world(folder)
     drawn, _ = all_figures(folder, "embedded")
     rows = synthetic_rows(len(synthetic_rows(1)) + 1)
-    return index_html(to_frame(rows), "embedded", folder, {one.caption: one.figure for one in drawn})
+    figures = {one.caption: one.figure for one in drawn}
+    return index_html([OfScale(scale="embedded", rows=to_frame(rows), results=folder, figures=figures)])
 
 
 def test_what_the_figures_show_stands_below_them() -> None:
-    text = index_html(to_frame([]), "embedded", Path("nothing"), {"Figure 1": Figure()}, ["some gates: 0 of 43"])
+    shown = {"figures": {"Figure 1": Figure()}, "findings": ["some gates: 0 of 43"]}
+    text = index_html([replace(NOTHING, **shown)])
     section = text[text.index('<section id="figures"') :]
     assert "<li>some gates: 0 of 43</li>" in section[: section.index("</section>")]
 
@@ -79,7 +85,7 @@ def test_every_id_is_unique_and_every_link_resolves(report: str) -> None:
 
 
 def test_all_tables_of_the_paper_stand_there_without_a_single_row() -> None:
-    text = index_html(to_frame([]), "embedded", Path("nothing"), {})
+    text = index_html([NOTHING])
     for name, one in REPORTS.items():
         assert (f'<section id="{name}"' in text) == (one.printed or not one.needs_rows)
     assert text.count("not run</span>") == sum(one.printed and one.needs_rows for one in REPORTS.values())
@@ -90,15 +96,26 @@ def test_differences_stand_at_scale_paper_alone(report: str) -> None:
     def sources(text: str) -> Counter[str]:
         return Counter(Seen(text).all("data-source"))
 
-    at_paper = index_html(
-        to_frame(fake_table2(scale="paper", architectures=["resnet18"], tasks=["stl10", "cars"])),
-        "paper",
-        Path("nothing"),
-        {},
-    )
+    rows = to_frame(fake_table2(scale="paper", architectures=["resnet18"], tasks=["stl10", "cars"]))
+    at_paper = index_html([replace(NOTHING, scale="paper", rows=rows)])
     assert 'data-source="difference">\n    <h3>' not in report
     assert "ours minus printed" in at_paper
     assert sources(report)["paper"] >= 2
+
+
+def test_real_rows_stand_before_embedded_ones_and_nothing_stands_empty_twice() -> None:
+    rows = to_frame(fake_table2(architectures=["resnet18"], tasks=["signs"]))
+    both = [replace(NOTHING, scale="real", rows=rows.assign(scale="real")), replace(NOTHING, rows=rows)]
+    text = index_html(both)
+    sections = re.findall(r'<section id="([^"]+)"', text)
+    assert sections.index("table2") < sections.index("cost") < sections.index("embedded-table2") < len(sections) - 1
+    assert sections[-1] == "errata"
+    assert "embedded-table5" not in sections, "nobody measured it: its printed numbers stand once"
+    assert sections.count("table5") == sections.count("table9") == 1
+    ids = Counter(Seen(text).all("id"))
+    assert [name for name, count in ids.items() if count > 1] == []
+    embedded_alone = index_html([both[0], replace(both[1], rows=rows.assign(suite="transfer"))])
+    assert re.findall(r'<section id="([^"]*table5)"', embedded_alone) == ["embedded-table5"]
 
 
 def test_text_is_escaped() -> None:

@@ -2,19 +2,22 @@
 
 from pathlib import Path
 
-from benchmarks.grid.reproduce import known_runs
+import pytest
+
+from benchmarks.grid.reproduce import SelfContained, known_runs
 from benchmarks.records.collected import read_rows
 
 RESULTS = Path(__file__).parents[2] / "results"
 
 
-def test_every_recorded_run_is_described_by_todays_tables(tmp_path: Path) -> None:
-    recorded = read_rows(RESULTS / "embedded")
+@pytest.mark.parametrize(("scale", "runs"), [("embedded", 1900), ("real", 0)])
+def test_every_recorded_run_is_described_by_todays_tables(scale: SelfContained, runs: int, tmp_path: Path) -> None:
+    recorded = read_rows(RESULTS / scale)
     recorded = recorded[recorded["suite"] != "base"]  # checkpoints are named by a spec that runs only point to
-    seeds = int(recorded["seed"].max()) + 1
-    described = known_runs(RESULTS, tmp_path, seeds=seeds)
+    seeds = int(recorded["seed"].max()) + 1 if len(recorded) else 1
+    described = known_runs(RESULTS, tmp_path, scale=scale, seeds=seeds)
     forgotten = recorded[~recorded["run_id"].isin(described)]
     assert forgotten.empty, forgotten.groupby(["suite", "method"])["run_id"].nunique()
-    assert recorded["run_id"].nunique() > 1900, "a test over few rows would guard little"
+    assert recorded["run_id"].nunique() >= runs, "a test over few rows would guard little"
     weights = {run.weights for _, run in described.values()}
     assert set(recorded["weights"]) <= weights, "bases that rows stand on are those that runs name today"

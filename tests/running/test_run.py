@@ -29,7 +29,7 @@ from benchmarks.records.record_files import record_path
 from benchmarks.records.rows import KEY, Row
 from benchmarks.suites.patching.spec import RunSpec
 from benchmarks.suites.patching.world import PATCHING_TASKS
-from benchmarks.tables import TABLES, runs_of
+from benchmarks.tables import TABLES, runs_of, tables_at
 from benchmarks.worlds.open import open_world
 from benchmarks.worlds.options import Options
 from benchmarks.worlds.world import World
@@ -404,6 +404,50 @@ def test_packaged_tasks_make_a_group(group: str, delta_bench: Call) -> None:
     assert "CC BY-NC-SA 4.0" in out
 
 
+def test_local_scale_measures_agreement_on_a_folder_of_unlabelled_images(
+    delta_bench: Call, weights: Path, tmp_path: Path
+) -> None:
+    write_folder(tmp_path / "pets")
+    write_folder(tmp_path / "walks")
+    words = [weights.name if word == "net.pth" else word for word in LOCAL]
+    size = ("--image-size", 32, "--epochs", 1, "--method", "fc_only", "--workers", 1)
+    code, out, err = delta_bench("run", "table2", *words, "--base-images", "walks", *size)
+    assert (code, err) == (0, ""), out
+    frame = read_rows(tmp_path / "results" / "local")
+    base = frame[frame["column"] == "unlabelled:walks"]
+    assert base[["metric", "phase", "value", "n_examples"]].to_numpy().tolist() == [
+        ["base_agreement", "after", 100, 14], ["base_agreement", "before", 100, 14],
+    ]  # fmt: skip
+    assert set(frame.loc[frame["column"] == "pets", "metric"]) == {"top1"}
+    assert "0 done, 1 todo" in delta_bench("plan", "table2", *words, *size)[1], "without them it is another run"
+
+
+def test_scale_real_is_planned_with_nothing_but_its_name(delta_bench: Call, tmp_path: Path) -> None:
+    code, out, err = delta_bench("plan", "table2", "--scale", "real")
+    assert (code, err) == (0, "")
+    assert "45 runs at scale real: 0 done, 45 todo, 0 blocked" in out
+    assert "real:solar_cells: electroluminescence photographs of solar cells of elpv-dataset" in out
+    assert "CC BY-NC-SA 4.0" in out
+    assert "unlabelled:photographs: " in out
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_plan_all_at_scale_real_leaves_out_what_it_does_not_have(delta_bench: Call) -> None:
+    code, out, err = delta_bench("plan", "all", "--scale", "real")
+    assert (code, err) == (0, "")
+    assert sum(line.endswith(" blocked") for line in out.splitlines()) == len(tables_at("real")) < len(TABLES)
+
+
+@pytest.mark.usefixtures("weights")
+def test_the_study_of_agreement_says_what_it_waits_for(delta_bench: Call, tmp_path: Path) -> None:
+    write_folder(tmp_path / "pets")
+    for base in ((), ("--base-images", "pets")):
+        code, out, err = delta_bench("plan", "agreement", *LOCAL, *base)
+        assert (code, err) == (0, "")
+        assert "blocked: agreement compares agreement with accuracy on labelled images" in out
+        assert "0 runs at scale local" in out
+
+
 # --- bad input ---------------------------------------------------------------------------------------------------
 
 BAD_INPUT = {
@@ -431,6 +475,28 @@ BAD_INPUT = {
     "corrupt weights": (("table2", *LOCAL[:5], "corrupt.pth", *LOCAL[6:]), "is not a readable state dict"),
     "other architecture": (("table2", *LOCAL[:3], "resnet18", *LOCAL[4:]), "are of another architecture"),
     "unknown architecture": (("table2", *LOCAL[:3], "resnet999", *LOCAL[4:]), "'resnet999' is not a timm model"),
+    "table without real tasks": (("table6", "--scale", "real"), "table6 is not measured at scale real"),
+    "scratch at scale real": (("table12", "--scale", "real"), "table12 is not measured at scale real"),
+    "real weights": (
+        ("table2", "--scale", "real", "--weights", "net.pth"),
+        "--weights net.pth contradicts --scale real",
+    ),
+    "real base": (
+        ("table2", "--scale", "real", "--base-images", "pets"),
+        "--base-images pets contradicts --scale real",
+    ),
+    "real arch": (("table2", "--scale", "real", "--arch", "resnet18"), "--arch resnet18 is not known at this scale"),
+    "real task": (("table2", "--scale", "real", "--task", "mnist5k"), "choose from real:solar_cells, real:"),
+    "real group": (("table3", "--scale", "real", "--task", "real:photos"), "is one task, and a joint table needs two"),
+    "real that share classes": (
+        ("table3", "--scale", "real", "--task", "real:mnist5k+real:optdigits"),
+        "real:mnist5k and real:optdigits both have a class '0'",
+    ),
+    "unlabelled embedded": (("table2", "--base-images", "pets"), "--base-images pets contradicts --scale embedded"),
+    "unlabelled paper": (("table2", "--scale", "paper", "--base-images", "pets"), "--base-images belong to"),
+    "two bases": (("table2", *LOCAL, "--base", "pets", "--base-images", "pets"), "contradict each other"),
+    "absent photographs": (("table2", *LOCAL, "--base-images", "no"), "does not exist; give --base-images DIR"),
+    "no photographs": (("table2", *LOCAL, "--base-images", "bare"), "holds 0 images"),
     "absent base": (("table2", *LOCAL, "--base", "no"), "Base data"),
     "results is a file": (("table2", "--results", "net.pth"), "cannot be written"),
     "cache is a file": (("table2", "--cache", "net.pth"), "cannot be written"),

@@ -14,7 +14,7 @@ from benchmarks.methods.skips import DeltaGates, table8_policies
 from benchmarks.nets.full_size import added_gmac
 from benchmarks.records.gates import GateRow, collect_gates, read_gates, write_gates
 from benchmarks.records.names import MEAN_GATES
-from benchmarks.records.rows import SCALES
+from benchmarks.records.rows import WITH_NETS_OF_THE_PAPER
 from benchmarks.suites.patching.ablations import ablation_arms, map_arms
 from benchmarks.suites.patching.spec import RunSpec
 from benchmarks.tables import TABLES, runs_of
@@ -108,7 +108,7 @@ def test_from_scratch_both_ways_start_from_the_same_weights(tmp_path: Path) -> N
     assert {run.suite for run in found} == {"table13"}
 
 
-@pytest.mark.parametrize("scale", [scale for scale in SCALES if scale != "local"])
+@pytest.mark.parametrize("scale", WITH_NETS_OF_THE_PAPER)
 def test_tables_2_and_10_keep_their_nets(scale: str, tmp_path: Path) -> None:
     nets = {table: {run.architecture for run in runs(table, tmp_path, scale=scale)} for table in ("table2", "table10")}
     assert nets["table2"] == {"resnet18", "resnet34", "resnet50", "convnext_tiny"}

@@ -4,6 +4,7 @@ from importlib.util import find_spec
 
 from benchmarks.data.embedded.digits import MNIST_SOURCE, OPTDIGITS_SOURCE
 from benchmarks.data.embedded.photos import SOURCE as PHOTOS_SOURCE
+from benchmarks.data.packaged.few_images import FewImages
 from benchmarks.data.packaged.small_images import SmallImages
 from benchmarks.data.packaged.solar_cells import FOUR_GRADES, SolarCells
 from benchmarks.data.packaged.task import PackagedTask
@@ -23,16 +24,28 @@ PACKAGED: dict[str, PackagedTask] = {
     ),
 }
 
+REAL_PREFIX = "real:"
+"""How the names of the tasks of scale real begin, in rows too: they are parts of the packaged ones."""
+
+REAL: dict[str, PackagedTask] = {
+    REAL_PREFIX + name: FewImages(name=name, whole=task, at_most={"train": 500, "val": 150, "test": 500})
+    for name, task in PACKAGED.items()
+}
+"""So many images that a run of a method that trains through the whole net takes half a minute on one core (96 px)."""
+
+PREFIXES = (PREFIX, REAL_PREFIX)
+
 
 def packaged_task(name: str) -> PackagedTask:
-    """The task of a name that begins with `PREFIX`.
+    """The task of a name that begins with one of `PREFIXES`.
 
     Raises:
         UserError: for a name that is not known or a package that is not installed.
     """
-    task = PACKAGED.get(name.removeprefix(PREFIX))
+    tasks = REAL if name.startswith(REAL_PREFIX) else {PREFIX + known: task for known, task in PACKAGED.items()}
+    task = tasks.get(name)
     if task is None:
-        raise UserError(f"Task {name} is not known; choose from {', '.join(PREFIX + known for known in PACKAGED)}.")
+        raise UserError(f"Task {name} is not known; choose from {', '.join(tasks)}.")
     missing = [distribution for module, distribution in task.packages.items() if find_spec(module) is None]
     if missing:
         raise UserError(f"Task {name} needs images of a package; run: pip install {' '.join(missing)}")

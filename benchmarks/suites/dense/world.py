@@ -38,6 +38,10 @@ def open_dense_world(options: Options, tasks: TaskSet) -> World:
         UserError: for names that do not exist, folders that lack something, and an environment without OpenMMLab.
     """
     options.check()
+    if options.scale == "real":
+        raise UserError(
+            f"{options.table} is not measured at scale real: no package carries scenes; use --scale embedded."
+        )
     if not options.dry_run and find_spec("mmdet") is None:
         raise UserError("Table 7 is trained by OpenMMLab, which is not installed here; run it by nox -s table7.")
     if options.scale == "local":

@@ -38,6 +38,7 @@ def open_digits(options: Options, transfers: TaskSet) -> World:
     given = {
         "--weights": options.weights,
         "--base": options.base,
+        "--base-images": options.base_images,
         "--image-size": options.image_size,
         "--epochs": options.epochs,
         "--views": options.views,
@@ -45,6 +46,10 @@ def open_digits(options: Options, transfers: TaskSet) -> World:
     for flag, value in given.items():
         if value is not None:
             raise UserError(f"{flag} {value} has no meaning for {options.table}, which trains from scratch; leave it.")
+    if options.scale == "real":
+        raise UserError(
+            f"{options.table} is not measured at scale real: no net of it is pre-trained; use --scale embedded."
+        )
     chosen("--arch", options.arch, (ARCHITECTURE,))
     known = transfers.embedded if options.scale == "embedded" else transfers.paper
     names = chosen("--task", options.task, known)

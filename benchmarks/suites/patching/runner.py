@@ -2,22 +2,19 @@
 
 import copy
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
-from functools import lru_cache
+from dataclasses import asdict
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from benchmarks.data.load import load_task
 from benchmarks.env import Env
 from benchmarks.methods.base import Cell
 from benchmarks.nets.open import preprocessings
+from benchmarks.nets.untouched import base_logits
 from benchmarks.records.gates import GateRow, write_gates
 from benchmarks.records.rows import Row
 from benchmarks.suites.opened import open_run
 from benchmarks.suites.patching.spec import RunSpec
-from delta_core.training.data.splits import TaskData, eval_batches
-from delta_core.training.engine import predict
 from delta_core.training.skip_gate import SkipGate
 from delta_core.training.tensor_store import TensorStore
 
@@ -25,15 +22,11 @@ from delta_core.training.tensor_store import TensorStore
 def execute(spec: RunSpec, env: Env) -> list[Row]:
     """Measure one cell: load backbone and data, run the method, return rows that carry their own proof."""
     opened = open_run(spec, env)
-    backbone, device = opened.backbone, opened.fabric.device
+    backbone = opened.backbone
     at_task, at_base = preprocessings(spec.scale, spec.image_size, backbone)
     task = load_task(spec.task, env, at_task, views=spec.method.recipe.views)
     base = opened.base_task(spec.base_task, at_base)
-    logits_before = None
-    if base is not None:
-        logits_before = _base_logits(
-            _Untouched(sha=opened.fingerprint, data_sha=base.sha, device=device, backbone=backbone, base=base)
-        )
+    logits_before = base_logits(opened.untouched(base), "test") if base is not None else None
     cell = Cell(
         architecture=spec.architecture,
         new_backbone=_copies(backbone),
@@ -67,21 +60,3 @@ def _copies(backbone: nn.Module) -> Callable[[], nn.Module]:
     """A factory of fresh copies; the pristine state is kept apart, whatever happens to the first net."""
     pristine = copy.deepcopy(backbone)
     return lambda: copy.deepcopy(pristine)
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Untouched:
-    """A pristine net and its base task, equal by content."""
-
-    sha: str
-    data_sha: str
-    device: torch.device
-    backbone: nn.Module = field(compare=False)
-    base: TaskData = field(compare=False)
-
-
-# Kept in the process, never on disk: logits are comparable bit by bit only on the same kernels and batch sizes.
-@lru_cache(maxsize=4)
-def _base_logits(untouched: _Untouched) -> Tensor:
-    """Logits of the untouched net on the base test split, computed once for all runs of this process."""
-    return predict(untouched.backbone, eval_batches(untouched.base.test, untouched.device))

@@ -13,6 +13,7 @@ from benchmarks.records.gates import runs_with_gates
 from benchmarks.records.names import (
     ADAPTERS,
     ADAPTERS_SEARCH,
+    AGREEMENT,
     GATES_ALONE,
     LITERAL,
     MAPS,
@@ -21,7 +22,7 @@ from benchmarks.records.names import (
 )
 from benchmarks.spec import Run
 from benchmarks.suites.base import Table
-from benchmarks.suites.patching import ablations, adapters, adapters_search, defaults_study
+from benchmarks.suites.patching import ablations, adapters, adapters_search, agreement, defaults_study
 from benchmarks.suites.patching.spec import RunSpec, run_of
 from benchmarks.suites.patching.world import (
     DECATHLON,
@@ -108,9 +109,9 @@ def table2(world: World, seeds: int) -> list[RunSpec]:
 
 
 def table10(world: World, seeds: int) -> list[RunSpec]:
-    """Table 10, the runs of Table 2 as top-1 pairs; at paper scale four more architectures with Delta (1)."""
-    recipes = world.recipes
-    more = world.among(TABLE10_MORE_ARCHITECTURES) if world.scale == "paper" else ()
+    """Table 10, the runs of Table 2 as top-1 pairs, and those of larger nets, if the world has them, with Delta (1)."""
+    recipes, whole = world.recipes, world.among(TABLE2_ARCHITECTURES)
+    more = [name for name in TABLE10_MORE_ARCHITECTURES if name in world.weights.keys() - whole.keys()]
     methods = [*references(recipes), *literal_deltas(recipes, (1,)), *deltas(recipes, (1,))]
     return table2(world, seeds) + patching_runs(world, more, methods, seeds)
 
@@ -150,6 +151,7 @@ TABLES = {
     "table13": Table(runs=ablations.table13, tasks=ablations.TABLE13_TASKS),
     "ablation": Table(runs=ablations.ablation, tasks=ablations.TABLE8_TASKS),
     "figures": Table(runs=ablations.figures, tasks=ablations.FIGURE_TASKS, on_record=runs_with_gates),
+    AGREEMENT: Table(runs=agreement.agreement, tasks=replace(PATCHING_TASKS, real=()), awaited=agreement.awaited),
     "study_defaults": Table(runs=defaults_study.study_defaults, tasks=PATCHING_TASKS),
     ADAPTERS_SEARCH: Table(runs=adapters_search.adapters_search, tasks=PATCHING_TASKS),
     ADAPTERS: Table(runs=adapters.adapters, tasks=PATCHING_TASKS, awaited=adapters.awaited),

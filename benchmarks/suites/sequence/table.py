@@ -7,18 +7,19 @@ from benchmarks.data.groups import members
 from benchmarks.methods.base import Method
 from benchmarks.methods.fc_only import FcOnly
 from benchmarks.methods.paint import Paint
+from benchmarks.records.names import REAL_ARCHITECTURES
 from benchmarks.spec import Run
 from benchmarks.suites.base import Table
 from benchmarks.suites.patching.table import adapted, deltas, gates_alone, literal_deltas, patching_runs
 from benchmarks.suites.patching.world import JOINT_TASKS
 from benchmarks.suites.sequence.spec import SequenceSpec
-from benchmarks.worlds.world import TaskSet, World
+from benchmarks.worlds.world import World
 
-SEQUENCES = TaskSet(embedded=JOINT_TASKS.embedded, paper=JOINT_TASKS.paper, grouping="sequence")
+SEQUENCES = replace(JOINT_TASKS, grouping="sequence")
 """Tables 4 and 11: the same groups, one task after the other."""
 
 
-TABLE4_ARCHITECTURES = ("resnet18", "convnext_tiny")
+TABLE4_ARCHITECTURES = ("resnet18", "convnext_tiny", REAL_ARCHITECTURES[0])
 
 
 def table4(world: World, seeds: int) -> list[Run]:
