@@ -76,8 +76,6 @@ def searched(recipes: Recipes) -> list[Searched]:
         _sized(Loha, tuning, "rank", (4, 16)),
         _sized(Lokr, tuning, "factor", (8, 4)),
         _sized(Oft, tuning, "block_size", (8, 32)),
-        # Layers that 32 does not divide would be left out.
-        _sized(Boft, tuning, "block_size", (4, 8)),
         _conv_adapters(tuning),
         *(_rated(kind, sgd, SGD_RATES) for kind in (SeriesAdapters, ParallelAdapters)),
         *(_arm(_rated(kind, tuning, RATES, start="zero"), "zero start") for kind in (SeriesAdapters, ParallelAdapters)),
@@ -88,6 +86,8 @@ def searched(recipes: Recipes) -> list[Searched]:
             for reading, config in ((GATES_ALONE, DeltaConfig.gates_alone()), (LITERAL, DeltaConfig.paper()))
         ),
         replace(_rated(FineTune, tuning, PRETRAINED_RATES), keeps_base=False),
+        # Last, as its epochs take eight times LoRA's; layers that 32 does not divide would be left out.
+        _sized(Boft, tuning, "block_size", (4, 8)),
     ]
 
 
