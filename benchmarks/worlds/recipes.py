@@ -30,8 +30,18 @@ class Recipes:
     """Both learning-rate arms: 1e-3 is PAINT's code default, 1e-5 its README's (the paper does not say which)."""
 
 
+DELTA_LR = 5e-3
+"""Of patches with maps on slim nets, and where there are many steps; a folder of images has few, see `Recipe.lr`."""
+
+
 def recipes_of(
-    *, epochs: int, views: int, batch_size: int, weight_decay: float, feature_dtype: FeatureDtype = "float32"
+    *,
+    epochs: int,
+    views: int,
+    batch_size: int,
+    weight_decay: float,
+    feature_dtype: FeatureDtype = "float32",
+    delta_lr: float = DELTA_LR,
 ) -> Recipes:
     """One schedule for all methods; learning rates chosen on validation data (delta_core/DECISIONS.md)."""
     if feature_dtype != "float32" and not views:
@@ -49,7 +59,7 @@ def recipes_of(
     )
     return Recipes(
         head=replace(common, lr=3e-3, head_lr=3e-3),
-        delta=replace(common, lr=5e-3, head_lr=3e-3),
+        delta=replace(common, lr=delta_lr, head_lr=3e-3),
         gates=replace(common, lr=GATES_LR, head_lr=3e-3),
         finetune=None,
         adapters=replace(
@@ -77,6 +87,7 @@ def local_recipes(*, epochs: int = LOCAL_EPOCHS, views: int = 1, feature_dtype: 
         feature_dtype=feature_dtype,
         batch_size=usual.batch_size,
         weight_decay=usual.weight_decay,
+        delta_lr=usual.lr,
     )
     return replace(recipes, finetune=replace(recipes.head, lr=3e-4))
 

@@ -24,7 +24,7 @@ class Recipe:
     steps_per_epoch: int | None = None
     """None = an epoch is one pass over the data, its last batch as it comes. Else an epoch is so many steps over
     passes that leave their incomplete batch out: the same training for any amount of data."""
-    lr: float = 5e-3
+    lr: float = 1e-2
     """Peak learning rate of everything but the head; for gates alone `GATES_LR` is better."""
     head_lr: float = 3e-3
     gate_lr: float | None = field(default=None, metadata=NEW_SINCE_RECORDED)
