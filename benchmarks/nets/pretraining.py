@@ -79,6 +79,7 @@ def pretrain(spec: BaseSpec, env: Env) -> list[Row]:
     sha = backbone_fingerprint(net)
     head_params = sum(parameter.numel() for parameter in head.parameters())
     params = sum(parameter.numel() for parameter in net.parameters())
+    origin = provenance(fabric.device, env.precision)  # one moment for all rows of the run
     return [
         Row(
             run_id=spec.run_id,
@@ -114,7 +115,7 @@ def pretrain(spec: BaseSpec, env: Env) -> list[Row]:
             data_sha=data.sha,
             transform=str(PREPROCESSING),
             config=canonical_json(spec),
-            **provenance(fabric.device, env.precision),
+            **origin,
         )
         for split, (value, count) in values.items()
     ]
