@@ -40,22 +40,19 @@ class LowRankMap(nn.Module):
         mapped: Tensor = self.up(self.down(x))
         return mapped
 
-    def add_to(self, total: Tensor, x: Tensor, scale: float) -> Tensor:
-        """Add scale * map(x) in place; where pixels are rows of C values, by the same product that makes the map."""
-        # A compiler fuses convolutions and sums itself, and exported convolutions are read by more tools than products.
-        plain = torch.compiler.is_compiling() or torch.is_autocast_enabled(x.device.type)
-        if plain or not (_has_rows(total) and _has_rows(x)):
-            return total.add_(self(x), alpha=scale)
-        inner = _rows(x) @ self.down.weight.flatten(1).T
-        _rows(total).addmm_(inner, self.up.weight.flatten(1).T, alpha=scale)
-        return total
 
+def add_map(total: Tensor, skip_map: nn.Module, x: Tensor, scale: float) -> None:
+    """Add scale * map(x) to `total` (B, C, H, W) in place; `total` must not be read for a gradient, so not be x.
 
-def add_map(total: Tensor, skip_map: nn.Module, x: Tensor, scale: float) -> Tensor:
-    """Add scale * map(x) to `total` (B, C, H, W) in place; `total` must not be read for a gradient, so not be x."""
-    if isinstance(skip_map, LowRankMap):
-        return skip_map.add_to(total, x, scale)
-    return total.add_(skip_map(x), alpha=scale)
+    A low-rank map is added by the same product that makes it, where pixels are rows of C values. A compiler fuses
+    convolutions and sums itself, and exported convolutions are read by more tools than products.
+    """
+    plain = torch.compiler.is_compiling() or torch.is_autocast_enabled(x.device.type)
+    if plain or not (isinstance(skip_map, LowRankMap) and _has_rows(total) and _has_rows(x)):
+        total.add_(skip_map(x), alpha=scale)
+        return
+    inner = _rows(x) @ skip_map.down.weight.flatten(1).T
+    _rows(total).addmm_(inner, skip_map.up.weight.flatten(1).T, alpha=scale)
 
 
 def _has_rows(x: Tensor) -> bool:

@@ -48,7 +48,7 @@ class SkipSums:
         if own is None or own is node:
             return self._sum(gates, node, residual)
         others = torch.cat([gates[:, :-1], torch.zeros_like(gates[:, -1:])], dim=1)
-        return torch.addcmul(self._sum(others, node, residual), _weight(gates[:, -1]), own)
+        return torch.addcmul(self._sum(others, node, residual), _weights(gates[:, -1:])[0], own)
 
     def _sum(self, gates: Tensor, node: Tensor, residual: Tensor | None) -> Tensor:
         # Copying nodes into a buffer pays when there is a backward pass; a compiler fuses the plain sums itself, and on
@@ -72,7 +72,7 @@ def plain_sum(gates: Tensor, nodes: list[Tensor], residual: Tensor | None = None
 
     Gates (B or 1, len(nodes), C) weight each channel by itself.
     """
-    first, *others = (gates[..., None, None] if gates.ndim == 3 else gates[..., None, None, None]).unbind(1)
+    first, *others = _weights(gates)
     total = first * nodes[0] if residual is None else torch.addcmul(residual, first, nodes[0])
     for factor, node in zip(others, nodes[1:], strict=True):
         total.addcmul_(factor, node)
@@ -81,12 +81,12 @@ def plain_sum(gates: Tensor, nodes: list[Tensor], residual: Tensor | None = None
 
 def weigh(gates: Tensor, node: Tensor) -> Tensor:
     """A node (B, C, H, W) times the gates of one skip, (B or 1,) or (B or 1, C)."""
-    return _weight(gates) * node
+    return _weights(gates[:, None])[0] * node
 
 
-def _weight(gates: Tensor) -> Tensor:
-    """Gates of one skip, (B or 1,) or (B or 1, C), as a factor of nodes (B, C, H, W)."""
-    return gates[:, :, None, None] if gates.ndim == 2 else gates[:, None, None, None]
+def _weights(gates: Tensor) -> tuple[Tensor, ...]:
+    """Gates (B or 1, skips) or (B or 1, skips, C), one factor of nodes (B, C, H, W) for each skip."""
+    return (gates[..., None, None] if gates.ndim == 3 else gates[..., None, None, None]).unbind(1)
 
 
 CPU_BUFFER_BYTES = 16 * 2**20

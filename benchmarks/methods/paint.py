@@ -44,8 +44,7 @@ class Paint(Method):
     def measure(self, cell: Cell) -> Outcome:
         """Fine-tune once, then measure task and base at every alpha."""
         model, steps, train_s = train_all(cell, self.recipe)
-        base_state = {name: tensor.clone() for name, tensor in cell.new_backbone().state_dict().items()}
-        tuned_state = {name: tensor.clone() for name, tensor in model.backbone.state_dict().items()}
+        base_state, tuned_state = (copied_state(net) for net in (cell.new_backbone(), model.backbone))
         has_batch_norm = any(isinstance(module, _BatchNorm) for module in model.backbone.modules())
         screen = _evenly_spaced(cell.base, self.screen_images)
 
@@ -64,6 +63,11 @@ class Paint(Method):
             measurements += [one for alpha in ALPHAS for one in found[alpha]]
         interpolate_(model.backbone, base_state, tuned_state, 1.0)
         return tuned_outcome(model, measurements, steps, train_s)
+
+
+def copied_state(net: nn.Module) -> dict[str, Tensor]:
+    """State of a net that stays as it is while the net is overwritten."""
+    return {name: tensor.clone() for name, tensor in net.state_dict().items()}
 
 
 @torch.no_grad()

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from benchmarks.methods.base import Cell, Measurement, Method, Outcome
 from benchmarks.methods.finetune import train_all, tuned_outcome
-from benchmarks.methods.paint import ALPHAS, interpolate_
+from benchmarks.methods.paint import ALPHAS, copied_state, interpolate_
 from benchmarks.records.names import BASE_AGREEMENT
 from delta_core.training.engine import top1
 
@@ -25,8 +25,7 @@ class PaintOnBase(Method):
         """Train on the cell's task and measure task and base at every alpha."""
         assert cell.base_logits is not None, "the table asks for a labelled base"
         model, steps, train_s = train_all(cell, self.recipe)
-        base = {name: tensor.clone() for name, tensor in cell.new_backbone().state_dict().items()}
-        tuned = {name: tensor.clone() for name, tensor in model.backbone.state_dict().items()}
+        base, tuned = (copied_state(net) for net in (cell.new_backbone(), model.backbone))
         answers = cell.base_logits.argmax(1)
         measurements = list(cell.before())
         for alpha in ALPHAS:

@@ -7,23 +7,14 @@ from benchmarks.nets.slim import SLIM
 from benchmarks.records.names import DECATHLON_TASKS
 from benchmarks.worlds.options import Options
 from benchmarks.worlds.recipes import asked, recipes_of
-from benchmarks.worlds.world import TaskSet, World, chosen, env_of
-from delta_core.training.errors import UserError
+from benchmarks.worlds.world import TaskSet, World, chosen, env_of, refuse
 from delta_core.training.recipe import Recipe
 
 
 def embedded_world(options: Options, task_set: TaskSet) -> World:
     """The world of slim nets for a table with these tasks."""
-    foreign = {
-        "--weights": options.weights,
-        "--data-root": options.data_root,
-        "--base": options.base,
-        "--base-images": options.base_images,
-        "--image-size": options.image_size,
-    }
-    for flag, value in foreign.items():
-        if value is not None:
-            raise UserError(f"{flag} {value} contradicts --scale embedded, which brings its own; use --scale local.")
+    brought = ("weights", "data_root", "base", "base_images", "image_size")
+    refuse(options, brought, "contradicts --scale embedded, which brings its own; use --scale local.")
     architectures = chosen("--arch", options.arch, tuple(SLIM))
     if task_set.grouping == "single":
         tasks = chosen("--task", options.task, task_set.embedded)

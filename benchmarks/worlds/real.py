@@ -6,7 +6,7 @@ from benchmarks.data.packaged.listing import packaged_task
 from benchmarks.records.names import REAL_ARCHITECTURES, UNLABELLED
 from benchmarks.worlds.options import Options
 from benchmarks.worlds.recipes import asked, recipes_of
-from benchmarks.worlds.world import TaskSet, World, chosen, env_of
+from benchmarks.worlds.world import TaskSet, World, chosen, env_of, refuse
 from delta_core.training.errors import UserError
 from delta_core.training.recipe import Recipe
 
@@ -20,15 +20,8 @@ def real_world(options: Options, task_set: TaskSet) -> World:
 
     The base has no labelled images: what is left of it is told by its agreement with itself on photographs.
     """
-    foreign = {
-        "--weights": options.weights,
-        "--data-root": options.data_root,
-        "--base": options.base,
-        "--base-images": options.base_images,
-    }
-    for flag, value in foreign.items():
-        if value is not None:
-            raise UserError(f"{flag} {value} contradicts --scale real, which brings its own; use --scale local.")
+    brought = ("weights", "data_root", "base", "base_images")
+    refuse(options, brought, "contradicts --scale real, which brings its own; use --scale local.")
     if not task_set.real:
         raise UserError(f"{options.table} is not measured at scale real; use --scale embedded.")
     architectures = chosen("--arch", options.arch, REAL_ARCHITECTURES)

@@ -81,6 +81,14 @@ def env_of(options: Options, folders: dict[str, Path]) -> Env:
     )
 
 
+def refuse(options: Options, names: Iterable[str], because: str) -> None:
+    """Raise UserError for an option of these names that is given: the flag, its value and `because`."""
+    for name in names:
+        value = getattr(options, name)
+        if value is not None:
+            raise UserError(f"--{name.replace('_', '-')} {value} {because}")
+
+
 def chosen(flag: str, asked: tuple[str, ...], known: tuple[str, ...]) -> tuple[str, ...]:
     """The names asked for, or all. Raises UserError for one that is not known."""
     for name in asked:

@@ -16,7 +16,7 @@ from torch.utils.data import Subset
 from benchmarks.data import listed_images
 from benchmarks.data.embedded import data_version, load_embedded
 from benchmarks.data.load import load_task
-from benchmarks.data.packaged import listing, solar_cells
+from benchmarks.data.packaged import solar_cells
 from benchmarks.data.packaged.listing import PACKAGED, PREFIX, REAL, REAL_PREFIX, packaged_task
 from benchmarks.data.packaged.load import load_packaged
 from benchmarks.data.packaged.solar_cells import FOUR_GRADES, SolarCells, data_folder, photographs
@@ -261,7 +261,7 @@ def test_an_unknown_name_is_told_with_the_known_ones() -> None:
     ],
 )
 def test_a_missing_package_is_told_with_its_command(name: str, command: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(listing, "find_spec", lambda _: None)
+    monkeypatch.setattr("benchmarks.data.packaged.task.find_spec", lambda _: None)
     with pytest.raises(UserError, match=f"packaged:{name} needs images of a package; run: {command}$"):
         packaged_task(f"packaged:{name}")
 

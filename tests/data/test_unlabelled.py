@@ -86,7 +86,7 @@ def test_a_file_that_is_no_image_is_named(tmp_path: Path) -> None:
 
 
 def test_a_missing_package_of_photographs_is_told_with_its_command(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(photographs, "find_spec", lambda _: None)
+    monkeypatch.setattr("benchmarks.data.packaged.task.find_spec", lambda _: None)
     with pytest.raises(UserError, match=r"run: pip install scikit-image scikit-learn matplotlib$"):
         photographs_identity()
 

@@ -96,7 +96,7 @@ def test_every_net_that_runs_is_opened_before_anything_starts(monkeypatch: pytes
 
 
 def test_a_missing_package_of_images_is_told_before_anything_starts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(listing, "find_spec", lambda _: None)
+    monkeypatch.setattr("benchmarks.data.packaged.task.find_spec", lambda _: None)
     with pytest.raises(
         UserError, match="Task real:solar_cells needs images of a package; run: pip install elpv-dataset"
     ):

@@ -1,13 +1,11 @@
 """The packaged tasks by name."""
 
-from importlib.util import find_spec
-
 from benchmarks.data.embedded.digits import MNIST_SOURCE, OPTDIGITS_SOURCE
 from benchmarks.data.embedded.photos import SOURCE as PHOTOS_SOURCE
 from benchmarks.data.packaged.few_images import FewImages
 from benchmarks.data.packaged.small_images import SmallImages
 from benchmarks.data.packaged.solar_cells import FOUR_GRADES, SolarCells
-from benchmarks.data.packaged.task import PackagedTask
+from benchmarks.data.packaged.task import PackagedTask, missing_packages
 from delta_core.training.errors import UserError
 
 PREFIX = "packaged:"
@@ -46,7 +44,6 @@ def packaged_task(name: str) -> PackagedTask:
     task = tasks.get(name)
     if task is None:
         raise UserError(f"Task {name} is not known; choose from {', '.join(tasks)}.")
-    missing = [distribution for module, distribution in task.packages.items() if find_spec(module) is None]
-    if missing:
+    if missing := missing_packages(task.packages):
         raise UserError(f"Task {name} needs images of a package; run: pip install {' '.join(missing)}")
     return task

@@ -15,6 +15,7 @@ from pathlib import Path
 from PIL import Image, ImageOps
 from torch.utils.data import Dataset
 
+from benchmarks.data.packaged.task import missing_packages
 from delta_core.training.data.image_files import read_image
 from delta_core.training.errors import UserError
 from delta_core.training.identity import derive_seed
@@ -75,8 +76,7 @@ def photographs_identity() -> str:
 
 
 def _files() -> dict[str, Path]:
-    missing = [distribution for module, distribution in PACKAGES.items() if find_spec(module) is None]
-    if missing:
+    if missing := missing_packages(PACKAGES):
         raise UserError(f"The photographs of scale real are those of packages; run: pip install {' '.join(missing)}")
     found = {}
     for name, (package, file) in PHOTOGRAPHS.items():

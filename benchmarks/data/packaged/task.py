@@ -1,6 +1,7 @@
 """What a packaged task is: images, labels and splits behind one name."""
 
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -11,6 +12,11 @@ from delta_core.training.data.splits import Part
 
 Labelled = tuple[Dataset[Any], Tensor]
 """Images, item i a tuple whose first element is RGB (PIL or H x W x 3 uint8), and class indices (N,) int64."""
+
+
+def missing_packages(packages: Mapping[str, str]) -> list[str]:
+    """Of packages by the name that Python imports, those that are not installed, as pip calls them."""
+    return [distribution for module, distribution in packages.items() if find_spec(module) is None]
 
 
 class PackagedTask(Protocol):

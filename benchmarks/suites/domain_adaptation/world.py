@@ -9,7 +9,7 @@ from benchmarks.data.embedded import data_version
 from benchmarks.records.rows import SCRATCH, Scale
 from benchmarks.suites.domain_adaptation.spec import transfer
 from benchmarks.worlds.options import Options
-from benchmarks.worlds.world import TaskSet, World, chosen, env_of
+from benchmarks.worlds.world import TaskSet, World, chosen, env_of, refuse
 from delta_core.training.errors import UserError
 
 ARCHITECTURE = "resnet18"
@@ -35,17 +35,8 @@ def open_digits(options: Options, transfers: TaskSet) -> World:
         UserError: for options that have no meaning here.
     """
     options.check()
-    given = {
-        "--weights": options.weights,
-        "--base": options.base,
-        "--base-images": options.base_images,
-        "--image-size": options.image_size,
-        "--epochs": options.epochs,
-        "--views": options.views,
-    }
-    for flag, value in given.items():
-        if value is not None:
-            raise UserError(f"{flag} {value} has no meaning for {options.table}, which trains from scratch; leave it.")
+    meaningless = ("weights", "base", "base_images", "image_size", "epochs", "views")
+    refuse(options, meaningless, f"has no meaning for {options.table}, which trains from scratch; leave it.")
     if options.scale == "real":
         raise UserError(
             f"{options.table} is not measured at scale real: no net of it is pre-trained; use --scale embedded."
