@@ -14,7 +14,7 @@ from reports.figures import adapters as adapter_figures
 from reports.figures import domain_adaptation as domain_figures
 from reports.findings import claims, lint
 from reports.pages.page import Page
-from reports.tables import ablation, agreement, dense, domain_adaptation, table9, transfer
+from reports.tables import ablation, agreement, dense, domain_adaptation, rates, table9, transfer
 from reports.tables import defaults_study as study
 from reports.tables import sequence_frame as sequences
 from reports.tables import sequence_page as sequence_pages
@@ -116,6 +116,11 @@ def _adapters(question: Question) -> Answer:
     )
 
 
+def _rates(question: Question) -> Answer:
+    frame = rates.rates_frame(question.rows)
+    return Answer(frame=frame, page=rates.rates_page(frame, question.scale))
+
+
 def _table4(question: Question) -> Answer:
     frame = sequences.table4_frame(question.rows, question.scale)
     return Answer(frame=frame, page=sequence_pages.table4_page(frame, question.scale))
@@ -188,6 +193,7 @@ REPORTS: dict[str, Report] = {
         printed=False,
         has_cells=False,
     ),
+    names.RATES: Report(suites=(names.RATES,), answer=_rates, printed=False, has_cells=False),
     names.STUDY_DEFAULTS: Report(
         suites=(names.STUDY_DEFAULTS,),
         answer=partial(_drawn, study.study_frame, study.study_page, study.study_figure),

@@ -1,8 +1,11 @@
 """Recipes of a scale: one schedule for all methods, learning rates by method, with what the options say of them."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from benchmarks.methods.listing import DELTA, FC_ONLY, PAINT, Joining
+from benchmarks.records.names import GATES_ALONE, LITERAL, MAPS
 from benchmarks.worlds.options import Options
 from delta_core.training.errors import UserError
 from delta_core.training.recipe import GATES_LR, FeatureDtype, Recipe
@@ -19,7 +22,9 @@ class Recipes:
     delta: Recipe
     """Delta-Networks as this library has them."""
     gates: Recipe
-    """Delta-Networks with gates alone, the literal reading of the paper among them."""
+    """Delta-Networks with gates alone."""
+    literal: Recipe
+    """Delta-Networks as the paper's text has them."""
     finetune: Recipe | None
     """Full fine-tuning as a run of its own, where PAINT (which is that at alpha = 1) costs too much to be the rule."""
     adapters: Recipe
@@ -27,7 +32,42 @@ class Recipes:
     tuning: Recipe
     """Methods that the paper does not have: norm tuning, BitFit, SSF, LoRA, IA3."""
     paint: tuple[Recipe, ...]
-    """Both learning-rate arms: 1e-3 is PAINT's code default, 1e-5 its README's (the paper does not say which)."""
+    """Both learning-rate arms: 1e-3 is PAINT's code default, 1e-5 its README's (the paper does not say which); then
+    the one that a search chose, if that is another."""
+    rates: Mapping[str, float] = field(default_factory=dict)
+    """What a search chose for the methods of `tuning`, `adapters` and `head` that are not named above, by their name in
+    rows. The others have the rate of their recipe."""
+
+    def of(self, method: Joining) -> Recipe:
+        """What a method of Table 1 trains with."""
+        recipe: Recipe = getattr(self, method.recipe)
+        rate = self.rates.get(method.name)
+        if rate is None:
+            return recipe
+        return replace(recipe, head_lr=rate) if method.recipe == "head" else replace(recipe, lr=rate)
+
+    def paint_at(self, lr: float) -> Recipe:
+        """PAINT's recipe at a rate: one of its arms, or the last with that rate."""
+        return next((each for each in self.paint if each.lr == lr), replace(self.paint[-1], lr=lr))
+
+    def chosen(self, rates: Mapping[str, float]) -> "Recipes":
+        """The same with what a search chose: rates by the name of a method, an arm of it behind a colon.
+
+        The rate is that of a method's own parts; heads beside them keep theirs.
+        """
+        rates = dict(rates)
+        found = {
+            name: replace(getattr(self, name), lr=rates.pop(f"{DELTA.name}:{reading}"))
+            for name, reading in (("delta", MAPS), ("gates", GATES_ALONE), ("literal", LITERAL))
+        }
+        paint = self.paint_at(rates.pop(PAINT.name))
+        return replace(
+            self,
+            **found,
+            head=replace(self.head, head_lr=rates.pop(FC_ONLY.name)),
+            paint=self.paint + ((paint,) if paint not in self.paint else ()),
+            rates=rates,
+        )
 
 
 DELTA_LR = 5e-3
@@ -61,6 +101,7 @@ def recipes_of(
         head=replace(common, lr=3e-3, head_lr=3e-3),
         delta=replace(common, lr=delta_lr, head_lr=3e-3),
         gates=replace(common, lr=GATES_LR, head_lr=3e-3),
+        literal=replace(common, lr=GATES_LR, head_lr=3e-3),
         finetune=None,
         adapters=replace(
             common,

@@ -20,7 +20,8 @@ from benchmarks.records.record_files import write_record
 from benchmarks.records.rows import Row, to_frame
 from benchmarks.suites.patching import adapters
 from benchmarks.suites.patching.adapters_choice import Choice, choose
-from benchmarks.suites.patching.adapters_search import DEFAULT_DELTA, Searched, searched
+from benchmarks.suites.patching.adapters_search import DEFAULT_DELTA, searched
+from benchmarks.suites.patching.searched import Searched
 from benchmarks.suites.patching.spec import RunSpec
 from benchmarks.suites.patching.world import PATCHING_TASKS
 from benchmarks.tables import runs_of, table_of

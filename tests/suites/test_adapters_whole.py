@@ -14,7 +14,7 @@ from benchmarks.cli import main as benchmarks
 from benchmarks.grid import pool
 from benchmarks.records.collected import read_rows
 from benchmarks.suites.patching import adapters, adapters_search
-from benchmarks.suites.patching.adapters_search import Searched
+from benchmarks.suites.patching.searched import Searched
 from benchmarks.worlds.recipes import Recipes
 from reports.__main__ import main as reports
 

@@ -142,7 +142,7 @@ def _deltas(world: World) -> list[Method]:
     return [
         DeltaGates(recipe=recipes.delta, config=DeltaConfig(), reading=names.MAPS),
         DeltaGates(recipe=recipes.gates, config=DeltaConfig.gates_alone(), reading=names.GATES_ALONE),
-        DeltaGates(recipe=recipes.gates, config=DeltaConfig.paper(), reading=names.LITERAL),
+        DeltaGates(recipe=recipes.literal, config=DeltaConfig.paper(), reading=names.LITERAL),
     ]
 
 

@@ -9,7 +9,8 @@ from benchmarks.records.collected import rows_so_far
 from benchmarks.records.configurations import search_of
 from benchmarks.records.names import ADAPTERS, ADAPTERS_SEARCH
 from benchmarks.suites.patching.adapters_choice import Choice, best, choose
-from benchmarks.suites.patching.adapters_search import DEFAULT_DELTA, Searched, searched
+from benchmarks.suites.patching.adapters_search import DEFAULT_DELTA, searched
+from benchmarks.suites.patching.searched import Searched
 from benchmarks.suites.patching.spec import RunSpec, run_of
 from benchmarks.suites.patching.world import TABLE2_ARCHITECTURES
 from benchmarks.worlds.world import World

@@ -7,7 +7,7 @@ import pandas as pd
 
 from benchmarks.methods.base import Method
 from benchmarks.records.configurations import configuration, configuration_of
-from benchmarks.suites.patching.adapters_search import Searched
+from benchmarks.suites.patching.searched import Searched
 from delta_core.training.identity import plain
 
 

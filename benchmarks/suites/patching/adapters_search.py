@@ -6,8 +6,8 @@ other parts, has the head's rate searched.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
-from typing import Any, get_args
+from dataclasses import replace
+from typing import get_args
 
 from benchmarks.methods.base import Method
 from benchmarks.methods.bitfit import BitFit
@@ -29,6 +29,7 @@ from benchmarks.methods.series_adapters import SeriesAdapters
 from benchmarks.methods.side_tuning import SideTuning
 from benchmarks.methods.ssf import ScaleShift
 from benchmarks.records.names import ADAPTERS_SEARCH, GATES_ALONE, LITERAL, MAPS
+from benchmarks.suites.patching.searched import Searched, arm, rated, rated_heads
 from benchmarks.suites.patching.spec import RunSpec, run_of
 from benchmarks.suites.patching.world import TABLE2_ARCHITECTURES
 from benchmarks.worlds.recipes import Recipes
@@ -45,19 +46,6 @@ SGD_RATES = (1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1)
 SIZED_RATES = (1.5e-3, 5e-3, 1.5e-2)
 """Of methods with a size, at each of two sizes."""
 PRETRAINED_SIZED_RATES = (1e-4, 3e-4, 1e-3)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Searched:
-    """A method of the study and all of its configurations."""
-
-    name: str
-    """Unique in the study; as in rows, with the arm behind a colon where a method has several."""
-    configurations: tuple[Method, ...]
-    keeps_base: bool = True
-    """Whether the base answers as before when the method's parts are off."""
-
-
 DEFAULT_DELTA = f"{DeltaNetworks.name}:{MAPS}"
 
 
@@ -66,26 +54,25 @@ def searched(recipes: Recipes) -> list[Searched]:
     tuning = recipes.tuning
     # At scale paper the adapters of the code train longer than all others.
     sgd = replace(recipes.adapters, epochs=tuning.epochs)
-    heads = tuple(FcOnly(recipe=replace(tuning, head_lr=rate)) for rate in RATES)
     return [
-        Searched(name=FcOnly.name, configurations=heads),
+        rated_heads(FcOnly, tuning, RATES),
         _default_delta(tuning),
         _sized(Lora, tuning, "rank", (8, 32)),
-        *(_rated(kind, tuning, RATES) for kind in (ScaleShift, BitFit, Ia3, NormTuning)),
+        *(rated(kind, tuning, RATES) for kind in (ScaleShift, BitFit, Ia3, NormTuning)),
         _sized(Dora, tuning, "rank", (8, 32)),
         _sized(Loha, tuning, "rank", (4, 16)),
         _sized(Lokr, tuning, "factor", (8, 4)),
         _sized(Oft, tuning, "block_size", (8, 32)),
         _conv_adapters(tuning),
-        *(_rated(kind, sgd, SGD_RATES) for kind in (SeriesAdapters, ParallelAdapters)),
-        *(_arm(_rated(kind, tuning, RATES, start="zero"), "zero start") for kind in (SeriesAdapters, ParallelAdapters)),
+        *(rated(kind, sgd, SGD_RATES) for kind in (SeriesAdapters, ParallelAdapters)),
+        *(arm(rated(kind, tuning, RATES, start="zero"), "zero start") for kind in (SeriesAdapters, ParallelAdapters)),
         _sized(SideTuning, tuning, "width", (32, 128)),
         _sized(LastStage, tuning, "stages", (1, 2), PRETRAINED_SIZED_RATES),
         *(
-            _arm(_rated(DeltaNetworks, tuning, RATES, config=config, reading=reading), reading)
+            arm(rated(DeltaNetworks, tuning, RATES, config=config, reading=reading), reading)
             for reading, config in ((GATES_ALONE, DeltaConfig.gates_alone()), (LITERAL, DeltaConfig.paper()))
         ),
-        replace(_rated(FineTune, tuning, PRETRAINED_RATES), keeps_base=False),
+        replace(rated(FineTune, tuning, PRETRAINED_RATES), keeps_base=False),
         # Last, as its epochs take eight times LoRA's; layers that 32 does not divide would be left out.
         _sized(Boft, tuning, "block_size", (4, 8)),
     ]
@@ -107,18 +94,12 @@ def adapters_search(world: World, seeds: int) -> list[RunSpec]:  # noqa: ARG001
     ]
 
 
-def _rated(kind: type[Method], recipe: Recipe, rates: Iterable[float], **fields: Any) -> Searched:
-    """A method without a size."""
-    found = tuple(kind(recipe=replace(recipe, lr=rate), **fields) for rate in rates)
-    return Searched(name=kind.name, configurations=found)
-
-
 def _sized(
     kind: type[Method], recipe: Recipe, size: str, sizes: Iterable[int], rates: Iterable[float] = SIZED_RATES
 ) -> Searched:
     """A method with a size, which is the field of that name."""
     rates = tuple(rates)
-    found = tuple(each for at in sizes for each in _rated(kind, recipe, rates, **{size: at}).configurations)
+    found = tuple(each for at in sizes for each in rated(kind, recipe, rates, **{size: at}).configurations)
     return Searched(name=kind.name, configurations=found)
 
 
@@ -127,7 +108,7 @@ def _default_delta(recipe: Recipe) -> Searched:
     found = tuple(
         method
         for rank in (16, 64)
-        for method in _rated(
+        for method in rated(
             DeltaNetworks, recipe, SIZED_RATES, config=DeltaConfig(skip_map_rank=rank), reading=MAPS
         ).configurations
     )
@@ -144,7 +125,3 @@ def _conv_adapters(recipe: Recipe) -> Searched:
     cross = [(place, middle) for place in places] + [(places[0], low), (places[0], high)]
     found = tuple(ConvAdapters(recipe=replace(recipe, lr=rate), placement=place, start="zero") for place, rate in cross)
     return Searched(name=ConvAdapters.name, configurations=found)
-
-
-def _arm(found: Searched, arm: str) -> Searched:
-    return replace(found, name=f"{found.name}:{arm}")

@@ -17,12 +17,13 @@ from benchmarks.records.names import (
     GATES_ALONE,
     LITERAL,
     MAPS,
+    RATES,
     TABLE1_WEIGHTS,
     TABLE10_MORE_ARCHITECTURES,
 )
 from benchmarks.spec import Run
 from benchmarks.suites.base import Table
-from benchmarks.suites.patching import ablations, adapters, adapters_search, agreement, defaults_study
+from benchmarks.suites.patching import ablations, adapters, adapters_search, agreement, defaults_study, rates
 from benchmarks.suites.patching.spec import RunSpec, run_of
 from benchmarks.suites.patching.world import (
     DECATHLON,
@@ -61,7 +62,7 @@ def gates_alone(recipes: Recipes, modules: Iterable[int]) -> list[Method]:
 def literal_deltas(recipes: Recipes, modules: Iterable[int]) -> list[Method]:
     """Delta-Networks as the paper's text has them."""
     return [
-        DeltaNetworks(recipe=recipes.gates, config=DeltaConfig.paper(n_modules=n), reading=LITERAL) for n in modules
+        DeltaNetworks(recipe=recipes.literal, config=DeltaConfig.paper(n_modules=n), reading=LITERAL) for n in modules
     ]
 
 
@@ -69,7 +70,7 @@ def adapted(recipes: Recipes) -> list[Method]:
     """Table 1's adapters and BatchNormAdapt, what a reader of today would ask for beside them, and an arm of ours."""
     identity = DeltaConfig.gates_alone(n_modules=4, gate_start="identity")
     return [
-        *(each.load()(recipe=getattr(recipes, each.recipe)) for each in JOINING),
+        *(each.load()(recipe=recipes.of(each)) for each in JOINING),
         DeltaNetworks(recipe=recipes.gates, config=identity, reading="identity"),
     ]
 
@@ -153,6 +154,7 @@ TABLES = {
     "figures": Table(runs=ablations.figures, tasks=ablations.FIGURE_TASKS, on_record=runs_with_gates),
     AGREEMENT: Table(runs=agreement.agreement, tasks=replace(PATCHING_TASKS, real=()), awaited=agreement.awaited),
     "study_defaults": Table(runs=defaults_study.study_defaults, tasks=PATCHING_TASKS),
+    RATES: Table(runs=rates.rates, tasks=rates.RATES_TASKS),
     ADAPTERS_SEARCH: Table(runs=adapters_search.adapters_search, tasks=PATCHING_TASKS),
     ADAPTERS: Table(runs=adapters.adapters, tasks=PATCHING_TASKS, awaited=adapters.awaited),
     "adapters_best": Table(runs=adapters.adapters_best, tasks=PATCHING_TASKS, awaited=adapters.awaited),
