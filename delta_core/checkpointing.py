@@ -12,8 +12,8 @@ from torch.utils.checkpoint import checkpoint
 from delta_core.patch import BlockPatch
 
 
-def run_checkpointed(part: BlockPatch, backbone: nn.Module, x: Tensor, scale: float) -> Tensor:
-    """`part(backbone, x, scale)` without keeping what lies between input and output.
+def run_checkpointed(part: BlockPatch, backbone: nn.Module, x: Tensor, scale: float, image: Tensor | None) -> Tensor:
+    """`part(backbone, x, scale, image)` without keeping what lies between input and output.
 
     The second pass leaves running statistics alone, so that training takes the same steps to the same bits.
     """
@@ -21,7 +21,7 @@ def run_checkpointed(part: BlockPatch, backbone: nn.Module, x: Tensor, scale: fl
     def contexts() -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
         return nullcontext(), _statistics_kept(part)
 
-    return cast(Tensor, checkpoint(part, backbone, x, scale, use_reentrant=False, context_fn=contexts))
+    return cast(Tensor, checkpoint(part, backbone, x, scale, image, use_reentrant=False, context_fn=contexts))
 
 
 @contextmanager

@@ -19,6 +19,7 @@ GateRange = Literal["unit", "around_base"]
 SkipMap = Literal["identity", "channel", "low_rank", "depthwise"]
 SkipMapPer = Literal["node", "skip"]
 ModuleKernel = Literal[1, 3]
+ModuleReads = Literal["block", "image"]
 
 WITHOUT = "without this field"
 """Metadata of an option that came later: what it was while it was not there, which is what a patch file or the identity
@@ -72,6 +73,9 @@ existing-only.
     """Width of the module is C / `reduction`; 2 meets all printed parameter counts (Tables 2 and 10)."""
     module_kernel: ModuleKernel = field(default=1, metadata={WITHOUT: 3})
     """Size of the module's two convolutions, 3 (paper) or 1."""
+    module_reads: ModuleReads = field(default="block", metadata={WITHOUT: "block"})
+    """What enters the block, which the printed counts of parameters say, or the image, as Algorithm 1 of the paper has
+    it; then nothing in front of the first gated block can be computed once and kept."""
     gate_start: GateStart = "identity"
     """`half`: every gate starts at sigmoid(0) = 0.5 (paper). `identity`: existing skips start above, new ones below,
     exactly at 1 and 0 where gates range around the base."""
@@ -85,7 +89,7 @@ existing-only.
     """`fresh`: unit affine (paper). `identity`: statistics of the base features, affine set to undo the
     normalisation; needs `DeltaModel.calibrate`."""
     module_input: ModuleInput = "pool7"
-    """What the Delta-module looks at: the block input as it is (paper), with stride 2 in its first convolution, or
+    """How the Delta-module looks at it: as it is (paper), with stride 2 in its first convolution, or
     average-pooled to at most 7 x 7. Same parameters; the last costs least and measured best."""
 
     def __post_init__(self) -> None:
@@ -102,6 +106,7 @@ existing-only.
             ("skip_map", SkipMap),
             ("skip_map_per", SkipMapPer),
             ("module_kernel", ModuleKernel),
+            ("module_reads", ModuleReads),
         ):
             value = getattr(self, name)
             if isinstance(value, bool) or value not in get_args(choices):

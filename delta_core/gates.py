@@ -47,8 +47,8 @@ def _exist(k: int, wiring: Wiring) -> list[bool]:
 class DeltaModule(nn.Module):
     """Input-conditioned gates: two convolutions, pooling, one linear layer, sigmoid (paper, Section 2) or tanh.
 
-    (B, C, H, W) -> (B, G). 6.75 C^2 parameters in 3 x 3 convolutions at `reduction=2`, which meets all parameter counts
-    printed in Tables 2 and 10.
+    (B, C, H, W), or images (B, 3, H, W), -> (B, G). 6.75 C^2 parameters in 3 x 3 convolutions at `reduction=2`, which
+    meets all parameter counts printed in Tables 2 and 10.
 
     Args:
         channels: C.
@@ -66,7 +66,8 @@ class DeltaModule(nn.Module):
         self.module_input: ModuleInput = config.module_input
         stride = 2 if config.module_input == "stride2" else 1
         kernel, padding = config.module_kernel, config.module_kernel // 2
-        self.conv1 = nn.Conv2d(channels, width, kernel, stride=stride, padding=padding, bias=False)
+        read = 3 if config.module_reads == "image" else channels
+        self.conv1 = nn.Conv2d(read, width, kernel, stride=stride, padding=padding, bias=False)
         self.norm1 = nn.BatchNorm2d(width)
         self.conv2 = nn.Conv2d(width, width, kernel, padding=padding, bias=False)
         self.norm2 = nn.BatchNorm2d(width)

@@ -55,10 +55,11 @@ class JointDelta(nn.Module):
 
     def forward_features(self, x: Tensor) -> Tensor:
         """(B, 3, H, W) -> features (B, C, H', W') before pooling."""
+        image = x
         for stage in self.stages:
             part = self.patch.of(stage) if isinstance(stage, Block) else None
             if part is not None:
-                x = part(self.backbone, x)
+                x = part(self.backbone, x, image=image)
                 continue
             for name in stage.modules:
                 x = submodule(self.backbone, name)(x)

@@ -237,7 +237,7 @@ class DeltaModel(nn.Module):
     def prefix(self, x: Tensor, name: str | None = None) -> Tensor:
         """Everything before the first trainable part of a patch (by name, else the active one).
 
-        It is frozen, off the gradient path, and the same in every epoch.
+        It is frozen, off the gradient path, and the same in every epoch; nothing at all where gates read the image.
         (B, 3, H, W) -> what enters the first gated block, or pooled features (B, F) of a patch without modules.
         """
         first = self._first_gated(self.patch(name))
@@ -251,10 +251,10 @@ class DeltaModel(nn.Module):
         Raises:
             DeltaError: if the patch waits for `calibrate`.
         """
-        patch = self.ready_patch(name)
+        patch, entering = self.ready_patch(name), x
         gated = self.stages[self._first_gated(patch) :]
         for stage in gated:
-            x = self._run(stage, x, patch)
+            x = self._run(stage, x, patch, entering)
         return cast(Tensor, patch.head(pool(self.backbone, x) if gated else x))
 
     def split_at_first_patch(self, name: str | None = None) -> tuple["Prefix", "Suffix"]:
@@ -292,9 +292,9 @@ class DeltaModel(nn.Module):
         Raises:
             DeltaError: if the patch waits for `calibrate`.
         """
-        patch = self.ready_patch() if self.active_patch is not None else None
+        patch, image = self.ready_patch() if self.active_patch is not None else None, x
         for stage in self.stages:
-            x = self._run(stage, x, patch)
+            x = self._run(stage, x, patch, image)
         return x
 
     def forward_intermediates(self, x: Tensor, indices: Sequence[int] | None = None) -> list[Tensor]:
@@ -313,9 +313,10 @@ class DeltaModel(nn.Module):
             raise DeltaError(f"Feature indices are {list(wanted)}; choose from 0 to {len(self.feature_info) - 1}.")
         ends = taps(self.feature_info, self.stages)
         found: dict[int, Tensor] = {}
+        image = x
         for stage in self.stages:
             for step in (stage,) if isinstance(stage, Block) else stage.modules:
-                x = self._run(step, x, patch) if isinstance(step, Block) else submodule(self.backbone, step)(x)
+                x = self._run(step, x, patch, image) if isinstance(step, Block) else submodule(self.backbone, step)(x)
                 level = ends.get(step.name if isinstance(step, Block) else step)
                 if level is not None and level in wanted:
                     found[level] = x
@@ -328,18 +329,20 @@ class DeltaModel(nn.Module):
         """Levels of `forward_intermediates`: module, channels and reduction, as timm states them."""
         return feature_info(self.backbone, self.stages)
 
-    def _run(self, stage: Stage, x: Tensor, patch: Patch | None) -> Tensor:
+    def _run(self, stage: Stage, x: Tensor, patch: Patch | None, image: Tensor | None = None) -> Tensor:
         if isinstance(stage, Block):
             part = patch.of(stage) if patch else None
             if part is not None:
                 if self.gradient_checkpointing and torch.is_grad_enabled():
-                    return run_checkpointed(part, self.backbone, x, self.scale)
-                return cast(Tensor, part(self.backbone, x, self.scale))
+                    return run_checkpointed(part, self.backbone, x, self.scale, image)
+                return cast(Tensor, part(self.backbone, x, self.scale, image))
         for name in stage.modules:
             x = submodule(self.backbone, name)(x)
         return x
 
     def _first_gated(self, patch: Patch) -> int:
+        if patch.reads_image:
+            return 0
         gated = (i for i, stage in enumerate(self.stages) if isinstance(stage, Block) and patch.of(stage) is not None)
         return next(gated, len(self.stages))
 

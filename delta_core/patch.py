@@ -52,23 +52,25 @@ class BlockPatch(nn.Module):
             )
         self.block = block
         self.norm_place = config.norm_place
+        self.reads_image = config.module_reads == "image"
         self.gates = build_gates(block, config)
         self.maps = build_maps(block, config)
         self.map_per = config.skip_map_per
         self.norm = nn.Identity() if config.norm_place == "none" else nn.BatchNorm2d(block.out_channels)
 
-    def forward(self, backbone: nn.Module, x: Tensor, scale: float = 1.0) -> Tensor:
+    def forward(self, backbone: nn.Module, x: Tensor, scale: float = 1.0, image: Tensor | None = None) -> Tensor:
         """Run the block of `backbone` with gated skips.
 
         Args:
             backbone: the frozen net that owns the block's modules.
             x: (B, C_in, H, W), what enters the block.
             scale: strength of the patch; 0 gives the base block (existing skips 1, new ones 0, no map, no BatchNorm).
+            image: (B, 3, H, W), what entered the net; needed where the gates read that.
 
         Returns:
             (B, C_out, H', W'), what leaves it.
         """
-        gates = self.gates(x)  # (B or 1, S) or (B or 1, S, C_out)
+        gates = self.gates(image if self.reads_image else x)  # (B or 1, S) or (B or 1, S, C_out)
         if scale != 1:
             existing = existing_skips(len(self.block.sub_blocks), self.block.wiring).to(gates)
             gates = torch.lerp(existing[:, None] if gates.ndim == 3 else existing, gates, scale)
@@ -223,6 +225,11 @@ class Patch(nn.Module):
             config is not None and config.norm_start == "identity" and config.norm_place != "none"
         )
         """Whether the BatchNorms are still as they were made, and no identity yet: see `DeltaModel.calibrate`."""
+
+    @property
+    def reads_image(self) -> bool:
+        """Whether its gates read the image, so that no part of the net in front of them can be left out."""
+        return self.config is not None and self.config.module_reads == "image"
 
     @property
     def num_classes(self) -> int:

@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pandas as pd
 
+from benchmarks.methods.listing import SKIPS
+from benchmarks.records.names import FRESH_NORM, LITERAL
+
 TARGETS = Path(__file__).parent / "targets"
 """One CSV per table of the paper; file order is the printed order."""
 
@@ -17,7 +20,8 @@ OUR_NAMES = {"resnext50": "resnext50_32x4d", "wide_resnet50": "wide_resnet50_2",
 GROUPED = (3, 4, 11)
 """Tables whose tasks are several at once, `a-b-c` in the CSVs and `a+b+c` in our rows."""
 
-PRINTED_KEY = ["architecture", "method", "n_delta_modules", "task", "quantity"]
+NORM_POLICIES = [each.name for each in SKIPS if each.has_norm]
+PRINTED_KEY = ["architecture", "method", "n_delta_modules", "reading", "task", "quantity"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -188,6 +192,8 @@ def printed(table: int) -> pd.DataFrame:
     else:
         frame["quantity"] = frame["metric"].replace({"harmonic_mean_top1": "harmonic_mean", "top1": "patch_top1"})
     frame["paper_value"] = frame["printed"].astype(float)
+    frame["reading"] = frame["n_delta_modules"].gt(0).map({True: LITERAL, False: ""})
+    frame.loc[frame["method"].isin(NORM_POLICIES), "reading"] = FRESH_NORM
     marks = {cell: erratum.mark for erratum in ERRATA for cell in erratum.cells}
     addresses = zip(frame["row_id"], frame["task"], frame["quantity"], strict=True)
     frame["erratum"] = [
@@ -202,6 +208,16 @@ def printed(table: int) -> pd.DataFrame:
         frame["alpha"] = pd.to_numeric(frame["split"])
         columns += ["alpha", "column"]
     return frame[columns]
+
+
+def reading_of(frame: pd.DataFrame) -> "pd.Series[str]":
+    """What the `reading` of a printed number must be to stand beside measured lines (`variant`, `n_delta_modules`).
+
+    Printed numbers of Delta-Networks, and of policies with a BatchNorm, are of the paper's reading; other methods have
+    no readings.
+    """
+    has_readings = frame["n_delta_modules"].fillna(0).gt(0) | frame["method"].isin(NORM_POLICIES)
+    return frame["variant"].where(has_readings, "")
 
 
 def footnotes(marks: Iterable[str]) -> list[str]:

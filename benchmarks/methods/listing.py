@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Literal
 
+from benchmarks.records.names import GATES_ALONE, LITERAL, MAPS
+
 Role = Literal["method", "oracle", "reference"]
 """`method` competes for the best cell; `oracle` was selected on the test split; `reference` gives up the base task."""
 
@@ -33,6 +35,14 @@ class Joining(Listed):
     def load(self) -> Any:
         """The class."""
         return getattr(import_module(f"benchmarks.methods.{self.name}"), self.cls)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Policy(Listed):
+    """What Table 8 does with the skips of a frozen net."""
+
+    has_norm: bool = False
+    """Whether a BatchNorm trains, which may start in two ways."""
 
 
 FC_ONLY = Listed(name="fc_only", label="FC-only")
@@ -64,14 +74,17 @@ PEERS = (
 """Rows of the study of adapters that Table 1 does not have."""
 
 SKIPS = (
-    Listed(name="learnable_skips", label="existing skips, learnable"),
-    Listed(name="all_skips_learnable", label="all skips, learnable"),
-    Listed(name="all_skips_learnable+bn", label="all skips, learnable + BN"),
-    Listed(name="all_skips", label="all skips at 1"),
-    Listed(name="all_skips+bn", label="all skips at 1 + BN"),
-    Listed(name="random", label="all skips, random + BN"),
+    Policy(name="learnable_skips", label="existing skips, learnable"),
+    Policy(name="all_skips_learnable", label="all skips, learnable"),
+    Policy(name="all_skips_learnable+bn", label="all skips, learnable + BN", has_norm=True),
+    Policy(name="all_skips", label="all skips at 1"),
+    Policy(name="all_skips+bn", label="all skips at 1 + BN", has_norm=True),
+    Policy(name="random", label="all skips, random + BN", has_norm=True),
 )
 """Table 8 between a new head and Delta-Networks."""
+
+READING_LABELS = {MAPS: "", GATES_ALONE: "gates alone", LITERAL: "paper"}
+"""What stands behind `Delta (n)`, by the reading's name in rows."""
 
 SCRATCH_LABELS = {"standard": "from scratch", "delta_networks": "Delta (4) from scratch"}
 """Tables 12 and 13."""

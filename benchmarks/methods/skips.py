@@ -9,9 +9,9 @@ from benchmarks.methods.base import Cell, Measurement, Method, Outcome
 from benchmarks.methods.delta import DeltaNetworks
 from benchmarks.methods.frozen import SHARE_OF_FULL_TRAINING, Trained, measure_patch, outcome_of, train_cell
 from benchmarks.nets.full_size import added_gmac, delta_params
-from benchmarks.records.names import MEAN_GATES
+from benchmarks.records.names import FRESH_NORM, MEAN_GATES
 from delta_core import DeltaConfig
-from delta_core.config import Gating
+from delta_core.config import Gating, NormStart
 from delta_core.training.data.splits import eval_batches
 from delta_core.training.gate_values import gate_statistics, gates_of, with_mean_gates
 from delta_core.training.recipe import Recipe
@@ -22,6 +22,11 @@ class Skips(Method):
     """A gating policy of delta_core on all four blocks; names are those of the paper's Table 8."""
 
     config: DeltaConfig
+
+    @property
+    def variant(self) -> str:
+        """How the BatchNorm starts, where it is not as the default's does."""
+        return FRESH_NORM if self.config.norm_place != "none" and self.config.norm_start == "fresh" else ""
 
     def full_size_params(self, architecture: str) -> int:
         """Those of the policy's scalars and BatchNorms."""
@@ -85,13 +90,19 @@ def table8_policies(recipe: Recipe) -> list[Skips]:
     def plain(gating: Gating) -> DeltaConfig:
         return DeltaConfig.gates_alone(gating=gating, norm_place="none", norm_start="fresh")
 
+    def with_norm(kind: type[Skips], gating: Gating) -> list[Skips]:
+        starts: tuple[NormStart, ...] = ("identity", "fresh")  # the default's, and the paper's reading
+        return [
+            kind(recipe=recipe, config=DeltaConfig.gates_alone(gating=gating, norm_start=start)) for start in starts
+        ]
+
     return [
         LearnableSkips(recipe=recipe, config=plain("existing-only")),
         AllSkipsLearnable(recipe=recipe, config=plain("learnable")),
-        AllSkipsLearnableNorm(recipe=recipe, config=DeltaConfig.gates_alone(gating="learnable")),
+        *with_norm(AllSkipsLearnableNorm, "learnable"),
         AllSkips(recipe=recipe, config=plain("ones")),
-        AllSkipsNorm(recipe=recipe, config=DeltaConfig.gates_alone(gating="ones")),
-        RandomSkips(recipe=recipe, config=DeltaConfig.gates_alone(gating="random")),
+        *with_norm(AllSkipsNorm, "ones"),
+        *with_norm(RandomSkips, "random"),
     ]
 
 

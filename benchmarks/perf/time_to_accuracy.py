@@ -18,6 +18,7 @@ from benchmarks.methods.lora import Lora
 from benchmarks.perf.arms import ADAPTERS
 from benchmarks.perf.rows import PerfRow, perf_row
 from benchmarks.records.files import atomic_text
+from benchmarks.records.names import MAPS
 from benchmarks.worlds.recipes import Recipes, local_recipes
 from delta_core import DeltaConfig, DeltaModel
 from delta_core.training.data.folders import load_image_folder
@@ -141,7 +142,7 @@ def _curve(kind: Kind, architecture: str, weights: str, data: TaskData, seed: in
     model = DeltaModel(net)
     torch.manual_seed(seed)
     model.add_patch("task", num_classes=data.classes, config=DeltaConfig(n_modules=1) if kind == "delta" else None)
-    recipe = recipes.delta if kind == "delta" else recipes.head
+    recipe = recipes.delta[MAPS] if kind == "delta" else recipes.head
     with tempfile.TemporaryDirectory() as folder:
         store = TensorStore(root=Path(folder), limit_gb=10)
         features = PrefixFeatures(model=model, store=store, device=fabric.device, dtype="float32")

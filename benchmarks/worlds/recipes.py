@@ -19,12 +19,8 @@ class Recipes:
 
     head: Recipe
     """FC-only."""
-    delta: Recipe
-    """Delta-Networks as this library has them."""
-    gates: Recipe
-    """Delta-Networks with gates alone."""
-    literal: Recipe
-    """Delta-Networks as the paper's text has them."""
+    delta: Mapping[str, Recipe]
+    """Delta-Networks, by reading (`benchmarks.methods.readings`)."""
     finetune: Recipe | None
     """Full fine-tuning as a run of its own, where PAINT (which is that at alpha = 1) costs too much to be the rule."""
     adapters: Recipe
@@ -56,14 +52,13 @@ class Recipes:
         The rate is that of a method's own parts; heads beside them keep theirs.
         """
         rates = dict(rates)
-        found = {
-            name: replace(getattr(self, name), lr=rates.pop(f"{DELTA.name}:{reading}"))
-            for name, reading in (("delta", MAPS), ("gates", GATES_ALONE), ("literal", LITERAL))
+        delta = {
+            reading: replace(recipe, lr=rates.pop(f"{DELTA.name}:{reading}")) for reading, recipe in self.delta.items()
         }
         paint = self.paint_at(rates.pop(PAINT.name))
         return replace(
             self,
-            **found,
+            delta=delta,
             head=replace(self.head, head_lr=rates.pop(FC_ONLY.name)),
             paint=self.paint + ((paint,) if paint not in self.paint else ()),
             rates=rates,
@@ -99,9 +94,10 @@ def recipes_of(
     )
     return Recipes(
         head=replace(common, lr=3e-3, head_lr=3e-3),
-        delta=replace(common, lr=delta_lr, head_lr=3e-3),
-        gates=replace(common, lr=GATES_LR, head_lr=3e-3),
-        literal=replace(common, lr=GATES_LR, head_lr=3e-3),
+        delta={
+            reading: replace(common, lr=lr, head_lr=3e-3)
+            for reading, lr in ((MAPS, delta_lr), (GATES_ALONE, GATES_LR), (LITERAL, GATES_LR))
+        },
         finetune=None,
         adapters=replace(
             common,
@@ -143,6 +139,16 @@ def asked(options: Options, *, epochs: int, views: int) -> dict[str, Any]:
 
 
 def paper_recipes(options: Options) -> Recipes:
-    """50 epochs for every method (paper, Section 3), but 120 for adapters, as their code has it."""
+    """50 epochs for every method (paper, Section 3); the rest of PAINT's and of the adapters' recipes is their code's.
+
+    Adapters train for 120 epochs, and all of their parameters are decayed: the optimiser of
+    srebuffi/residual_adapters keeps the decay of its first 1 x 1 convolution for all that follow (sgd.py). PAINT decays
+    all parameters and warms up for 500 steps (mlfoundations/patching); on a small data set, where these would be the
+    whole training (400 steps on Flowers), for half of it.
+    """
     recipes = recipes_of(**asked(options, epochs=50, views=0), batch_size=128, weight_decay=0.1)
-    return replace(recipes, adapters=replace(recipes.adapters, epochs=options.epochs or 120))
+    return replace(
+        recipes,
+        adapters=replace(recipes.adapters, epochs=options.epochs or 120, decay_all=True),
+        paint=tuple(replace(recipe, decay_all=True, warmup_share=0.5) for recipe in recipes.paint),
+    )

@@ -32,14 +32,16 @@ class Inspection:
     """What the active patch of a model does with one image.
 
     `gates` has one line per skip: `block` (from 1), `name` (of the block), `source`, `target`, `existing`, `value` and
-    `on` (at least 0.5). `answer` is the most probable class with its probability from 0 to 1. `pixels` is what the net
-    saw, (S, S, 3), before normalisation.
+    `on` (at least 0.5). `around_base` tells whether gates range around the net's own skips or from 0 to 1. `answer` is
+    the most probable class with its probability from 0 to 1. `pixels` is what the net saw, (S, S, 3), before
+    normalisation.
 
     Raises:
         UserError: if the image cannot be read, or the patch is a head alone.
     """
 
     gates: pd.DataFrame
+    around_base: bool
     answer: tuple[str, float]
     pixels: NDArray[np.uint8]
 
@@ -50,6 +52,7 @@ class Inspection:
             raise UserError(
                 f"Patch {model.active_patch!r} is a head alone and has no gates; fit one with --modules 1 or more."
             )
+        self.around_base = patch.config.gate_range == "around_base"
         view = patch.preprocessing or preprocessing_of(model.backbone)
         pixels = view.resize_and_crop()(read_image(image))[None]
         with recorded_gates(model) as seen:
@@ -70,4 +73,4 @@ class Inspection:
         """The image and its gates, block by block."""
         name, probability = self.answer
         row = f"{name}, {100 * probability:.1f} %"
-        return draw_gates(self.gates.assign(row=row), title=title, images=[self.pixels])
+        return draw_gates(self.gates.assign(row=row), title=title, images=[self.pixels], around_base=self.around_base)

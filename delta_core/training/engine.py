@@ -206,7 +206,8 @@ def rate_factor(step: int, steps: int, recipe: Recipe) -> float:
     >>> [round(rate_factor(step, 4, recipe), 3) for step in range(4)]
     [1.0, 1.0, 0.1, 0.1]
     """
-    warmup_steps = max(1, min(recipe.warmup_steps, steps // 10)) if recipe.warmup_steps else 0
+    longest = int(steps * recipe.warmup_share)
+    warmup_steps = max(1, min(recipe.warmup_steps, longest)) if recipe.warmup_steps else 0
     if step < warmup_steps:
         return (step + 1) / warmup_steps
     if recipe.milestones:

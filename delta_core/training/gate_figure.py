@@ -6,12 +6,15 @@ import numpy as np
 import pandas as pd
 from matplotlib import colormaps
 from matplotlib.axes import Axes
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
 COLOURS = "cividis"
-"""Reads the same with and without colour vision, and in grey."""
+"""Of gates from 0 to 1; reads the same with and without colour vision, and in grey."""
+AROUND_BASE_COLOURS = "PuOr_r"
+"""Of gates around the base: white where a skip is what it is in the untouched net."""
 
 ON = 0.5
 """A skip counts as on from this gate upwards."""
@@ -22,16 +25,23 @@ LARGEST_WITH_DIGITS = 8
 
 
 def draw_gates(
-    frame: pd.DataFrame, *, title: str, images: Sequence[NDArray[np.uint8]] = (), value_label: str = "gate"
+    frame: pd.DataFrame,
+    *,
+    title: str,
+    images: Sequence[NDArray[np.uint8]] = (),
+    value_label: str = "gate",
+    around_base: bool = False,
 ) -> Figure:
     """Rows of triangles: one row for each value of `row`, one triangle for each block; skips that are on are bold.
 
     Args:
-        frame: columns `row` (its heading), `block` (from 1), `source`, `target`, `existing` and `value` (0 to 1). Rows
-            and blocks keep their order of appearance.
+        frame: columns `row` (its heading), `block` (from 1), `source`, `target`, `existing` and `value`. Rows and
+            blocks keep their order of appearance.
         title: one line above.
         images: (H, W, 3), one for each row, drawn in front of it.
-        value_label: what the colour shows.
+        value_label: what `value` is.
+        around_base: gates range around the net's own skips, from 0 to 2, and new ones from -1 to 1: then the colour
+            shows how far they are from the base. Else they range from 0 to 1, and the colour shows them.
     """
     rows, blocks = list(frame["row"].unique()), sorted(frame["block"].unique())
     sizes = [max(2, int(frame.loc[frame["block"] == block, "target"].max())) for block in blocks]
@@ -50,26 +60,31 @@ def draw_gates(
             line[0].axis("off")
         triangles = line[1:] if images else line
         for axes, block, k in zip(triangles, blocks, sizes, strict=True):
-            _triangle(axes, frame[(frame["row"] == row) & (frame["block"] == block)], k)
+            _triangle(axes, frame[(frame["row"] == row) & (frame["block"] == block)], k, around_base)
             axes.set_title(f"block {block}", fontsize=9)
             axes.set_xlabel("from node", fontsize=8)
         triangles[0].set_ylabel("to node", fontsize=8)
-        bar = part.colorbar(triangles[-1].collections[0], ax=line, ticks=[0, 0.5, 1], shrink=0.8, aspect=12)
-        bar.set_label(value_label, fontsize=8)
+        ticks = [-1, 0, 1] if around_base else [0, 0.5, 1]
+        bar = part.colorbar(triangles[-1].collections[0], ax=line, ticks=ticks, shrink=0.8, aspect=12)
+        bar.set_label(f"{value_label} - base" if around_base else value_label, fontsize=8)
         bar.ax.tick_params(labelsize=8)
     return figure
 
 
-def _triangle(axes: Axes, part: pd.DataFrame, k: int) -> None:
+def _triangle(axes: Axes, part: pd.DataFrame, k: int, around_base: bool) -> None:
     """Gates of one block; a frame marks the skips that the net has itself."""
+    # In the untouched net its own skips have weight 1 and new ones 0.
+    part = part.assign(shown=part["value"] - part["existing"] if around_base else part["value"])
+    colours = colormaps[AROUND_BASE_COLOURS if around_base else COLOURS]
+    span = Normalize(-1 if around_base else 0, 1)
     values = np.full((k, k), np.nan)
-    values[part["target"] - 1, part["source"]] = part["value"]
+    values[part["target"] - 1, part["source"]] = part["shown"]
     axes.pcolormesh(
-        np.arange(k + 1) - 0.5, np.arange(k + 1) + 0.5, np.ma.masked_invalid(values), cmap=COLOURS, vmin=0, vmax=1
+        np.arange(k + 1) - 0.5, np.arange(k + 1) + 0.5, np.ma.masked_invalid(values), cmap=colours, norm=span
     )
-    columns = (part[name].tolist() for name in ("source", "target", "existing", "value"))
-    for source, target, existing, value in zip(*columns, strict=True):
-        red, green, blue, _ = colormaps[COLOURS](value)
+    columns = (part[name].tolist() for name in ("source", "target", "existing", "value", "shown"))
+    for source, target, existing, value, shown in zip(*columns, strict=True):
+        red, green, blue, _ = colours(span(shown))
         ink = "white" if 0.3 * red + 0.59 * green + 0.11 * blue < 0.5 else "black"
         if existing:
             corner = (source - 0.43, target - 0.43)

@@ -120,6 +120,8 @@ class PrefixFeatures:
         return self._of(split, split.images, None, 1)
 
     def _of(self, split: NamedSplit, images: Split, view: int | None, views: int) -> Split:
+        if self.model.patch().reads_image:  # then no frozen part stands in front of what trains
+            return in_memory_if_small(images, views) if isinstance(images, LazySplit) else images
         dtype: torch.dtype = getattr(torch, self.dtype)
         prefix, _ = self.model.split_at_first_patch()
         computed = PrefixSplit(prefix=prefix, images=images, dtype=dtype)

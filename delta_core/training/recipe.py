@@ -38,7 +38,8 @@ class Recipe:
     decay_all: bool = False
     """Decay biases and normalisation parameters too, as SGD does where nobody forbids it."""
     warmup_steps: int = 500
-    """0 = none; clamped to a tenth of all steps: on small data sets 500 steps would be the whole training."""
+    """0 = none; at most `warmup_share` of all steps: on small data sets 500 steps would be the whole training."""
+    warmup_share: float = field(default=0.1, metadata=NEW_SINCE_RECORDED)
     clip_norm: float | None = 1.0
     optimizer: OptimizerName = "adamw"
     """`sgd` has momentum 0.9."""

@@ -4,18 +4,19 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from benchmarks.records.names import GATES_ALONE
+from benchmarks.records.names import LITERAL, MAPS
 from delta_core.training.gate_figure import draw_gates
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-READING = GATES_ALONE
-"""Whose gates the figures show: they range from 0 to 1, as the paper's do."""
+READINGS = {LITERAL: "", MAPS: " of the default"}
+"""Whose gates the figures show, with what titles say of them: first those of the paper's reading, from 0 to 1."""
+MARKS = "bold: at least 0.5, framed: the net's own skips"
 
 
-def mean_gates(gates: pd.DataFrame, architecture: str, reading: str = READING) -> pd.DataFrame:
+def mean_gates(gates: pd.DataFrame, architecture: str, reading: str = LITERAL) -> pd.DataFrame:
     """Mean gate of every skip over the test images of each task, averaged over seeds (paper, Figure 3).
 
     Args:
@@ -36,7 +37,7 @@ def mean_gates(gates: pd.DataFrame, architecture: str, reading: str = READING) -
     return found.reset_index()
 
 
-def figure_mean_gates(frame: pd.DataFrame, architecture: str) -> "Figure":
+def figure_mean_gates(frame: pd.DataFrame, architecture: str, reading: str = LITERAL) -> "Figure":
     """Figure 3: one row of triangles per task of `mean_gates`."""
     labels = {
         task: f"{task}: mean over n = {part['n_examples'].iloc[0]} test images, "
@@ -45,25 +46,27 @@ def figure_mean_gates(frame: pd.DataFrame, architecture: str) -> "Figure":
     }
     return draw_gates(
         frame.assign(row=frame["task"].map(labels)),
-        title=f"Mean gates of Delta (4) on {architecture}; bold: at least 0.5, framed: the net's own skips",
+        title=f"Mean gates{READINGS[reading]}, Delta (4) on {architecture}; {MARKS}",
         value_label="mean gate",
+        around_base=reading == MAPS,
     )
 
 
-def sample_gates(gates: pd.DataFrame, architecture: str, task: str) -> pd.DataFrame:
+def sample_gates(gates: pd.DataFrame, architecture: str, task: str, reading: str = LITERAL) -> pd.DataFrame:
     """Gates of single test images of one task, first seed (paper, Figures 4 to 6)."""
-    of_net = (gates["architecture"] == architecture) & (gates["variant"] == READING)
+    of_net = (gates["architecture"] == architecture) & (gates["variant"] == reading)
     taken = gates[of_net & (gates["task"] == task) & gates["sample"].notna()]
     first: pd.DataFrame = taken[taken["seed"] == taken["seed"].min()]
     return first
 
 
-def figure_sample_gates(frame: pd.DataFrame, architecture: str, task: str) -> "Figure":
+def figure_sample_gates(frame: pd.DataFrame, architecture: str, task: str, reading: str = LITERAL) -> "Figure":
     """One of Figures 4 to 6: one row of triangles per image of `sample_gates`."""
     rows = [
         f"test image {sample}, class {label}" for sample, label in zip(frame["sample"], frame["label"], strict=True)
     ]
     return draw_gates(
         frame.assign(row=rows),
-        title=f"Gates of Delta (4) on {architecture}, {task}; bold: at least 0.5, framed: the net's own skips",
+        title=f"Gates{READINGS[reading]}, Delta (4) on {architecture}, {task}; {MARKS}",
+        around_base=reading == MAPS,
     )

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Literal
 import pandas as pd
 
 from benchmarks.records.gates import read_gates
-from benchmarks.records.names import REAL_ARCHITECTURES
+from benchmarks.records.names import LITERAL, REAL_ARCHITECTURES
 from benchmarks.records.rows import Scale
 from benchmarks.records.variance import read_variances
 from reports.figures.block import draw_block
 from reports.figures.gate_claims import GateClaim, gate_claims
-from reports.figures.gates import figure_mean_gates, figure_sample_gates, mean_gates, sample_gates
+from reports.figures.gates import READINGS, figure_mean_gates, figure_sample_gates, mean_gates, sample_gates
 from reports.figures.settings import SETTINGS, figure_settings
 from reports.figures.variance import figure_variance
 
@@ -61,20 +61,22 @@ def all_figures(folder: Path, scale: Scale) -> tuple[list[Drawn], list[GateClaim
     gates = read_gates(folder)
     gates = gates[gates["scale"] == scale]
     claims: list[GateClaim] = []
-    for net in _nets(gates, MEANS_OF, scale):
-        means = mean_gates(gates, net)
-        means = _of_tasks(means, MEAN_TASKS.get(scale))
-        if len(means):
-            figure = figure_mean_gates(means, net)
-            drawn.append(Drawn(name="figure3", caption=f"Figure 3. Mean gates, {net}", figure=figure, data=means))
-            claims = gate_claims(means, net)
-    for net in _nets(gates, SAMPLES_OF, scale):
-        tasks = TASKS.get(scale) or tuple(gates["task"].unique())
-        for name, task in zip(SAMPLE_FIGURES, tasks, strict=False):
-            part = sample_gates(gates, net, task)
-            if len(part):
-                caption = f"Figure {name[-1]}. Gates of single images of {task}, {net}"
-                drawn.append(Drawn(name=name, caption=caption, figure=figure_sample_gates(part, net, task), data=part))
+    for reading, of in READINGS.items():
+        arm = "" if reading == LITERAL else f"_{reading}"
+        for net in _nets(gates, MEANS_OF, scale):
+            means = _of_tasks(mean_gates(gates, net, reading), MEAN_TASKS.get(scale))
+            if len(means):
+                figure, caption = figure_mean_gates(means, net, reading), f"Figure 3. Mean gates{of}, {net}"
+                drawn.append(Drawn(name=f"figure3{arm}", caption=caption, figure=figure, data=means))
+                claims += gate_claims(means, net) if reading == LITERAL else []
+        for net in _nets(gates, SAMPLES_OF, scale):
+            tasks = TASKS.get(scale) or tuple(gates["task"].unique())
+            for name, task in zip(SAMPLE_FIGURES, tasks, strict=False):
+                part = sample_gates(gates, net, task, reading)
+                if len(part):
+                    caption = f"Figure {name[-1]}. Gates{of} of single images of {task}, {net}"
+                    figure = figure_sample_gates(part, net, task, reading)
+                    drawn.append(Drawn(name=name + arm, caption=caption, figure=figure, data=part))
     measured = read_variances(folder)
     if measured is not None:
         figure = figure_variance(*measured)

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from benchmarks.records.names import MAPS, PATCHING
+from benchmarks.methods.listing import DELTA
+from benchmarks.records.names import LITERAL, MAPS, PATCHING
 from benchmarks.records.rows import Scale
 from reports.base_metric import ACCURACY, base_metric_of, base_named
 from reports.checks import check_suites
@@ -22,8 +23,10 @@ MIN_SEEDS = 3
 """Fewest seeds for a test."""
 
 SIGNIFICANT = 0.05
+READINGS = {LITERAL: "paper's reading", MAPS: "default"}
+"""Of Delta-Networks, with what a reader sees: the sentences are about the first."""
 CELL = ["architecture", "task"]
-LINE = ["claim", "where", "case", "difference", "n", "p", "holds", "base_metric"]
+LINE = ["claim", "where", "reading", "case", "difference", "n", "p", "holds", "base_metric"]
 Pairs = pd.DataFrame
 """One line per case and seed: `case`, `seed`, `ours`, `theirs`."""
 
@@ -35,42 +38,43 @@ class Claim:
     name: str
     where: str
     """Section or table of the paper."""
-    pairs: Callable[[pd.DataFrame, pd.DataFrame], Pairs]
-    """Rows, and what `_cells` makes of them -> pairs."""
+    pairs: Callable[[pd.DataFrame, pd.DataFrame, str], Pairs]
+    """Rows, what `_cells` makes of them, and a reading of Delta-Networks -> pairs."""
     equal: bool = False
     """Whether it says equal instead of greater."""
 
 
-def delta_beats_paint(_: pd.DataFrame, seeds: pd.DataFrame) -> Pairs:
+def delta_beats_paint(_: pd.DataFrame, seeds: pd.DataFrame, reading: str) -> Pairs:
     """Delta (n) against the better of PAINT's arms in the same cell, harmonic means of Tables 1, 2 and 3."""
     paint = seeds[seeds["method"] == "paint"].groupby([*CELL, "seed"])["harmonic_mean"].max().rename("theirs")
-    deltas = seeds[(seeds["method"] == "delta_networks") & (seeds["variant"] == MAPS)]
+    deltas = _deltas(seeds, reading)
     return _pairs(deltas.join(paint, on=[*CELL, "seed"]), ours="harmonic_mean")
 
 
-def no_drop_on_the_base(_: pd.DataFrame, seeds: pd.DataFrame) -> Pairs:
+def no_drop_on_the_base(_: pd.DataFrame, seeds: pd.DataFrame, reading: str) -> Pairs:
     """Base accuracy with the patch taken off after training, against before."""
-    deltas = seeds[seeds["method"] == "delta_networks"]
+    deltas = _deltas(seeds, reading)
     return _pairs(deltas.assign(theirs=deltas["base_before"]), ours="base_top1")
 
 
-def more_modules_help(_: pd.DataFrame, seeds: pd.DataFrame) -> Pairs:
+def more_modules_help(_: pd.DataFrame, seeds: pd.DataFrame, reading: str) -> Pairs:
     """Delta (2) against (1), and (4) against (2), harmonic means of one cell."""
-    deltas = seeds[(seeds["method"] == "delta_networks") & (seeds["variant"] == MAPS)]
+    deltas = _deltas(seeds, reading)
     fewer = deltas.set_index([*CELL, "seed", "n_delta_modules"])["harmonic_mean"].rename("theirs")
     deltas = deltas.assign(fewer=deltas["n_delta_modules"].map({2: 1, 4: 2})).dropna(subset="fewer")
     return _pairs(deltas.join(fewer, on=[*CELL, "seed", "fewer"]), ours="harmonic_mean")
 
 
-def best_of_table1(_: pd.DataFrame, seeds: pd.DataFrame) -> Pairs:
+def best_of_table1(_: pd.DataFrame, seeds: pd.DataFrame, reading: str) -> Pairs:
     """Delta (4) against the best of parallel adapters, series adapters and BatchNormAdapt in the same cell."""
     rivals = seeds[seeds["method"].isin(["parallel_adapters", "series_adapters", "batchnorm_adapt"])]
     best = rivals.groupby([*CELL, "seed"])["harmonic_mean"].max().rename("theirs")
-    deltas = seeds[(seeds["method"] == "delta_networks") & (seeds["variant"] == MAPS) & (seeds["n_delta_modules"] == 4)]
+    deltas = _deltas(seeds, reading)
+    deltas = deltas[deltas["n_delta_modules"] == 4]
     return _pairs(deltas.join(best, on=[*CELL, "seed"]), ours="harmonic_mean")
 
 
-def delta_beats_paint_in_sequences(rows: pd.DataFrame, _: pd.DataFrame) -> Pairs:
+def delta_beats_paint_in_sequences(rows: pd.DataFrame, _: pd.DataFrame, reading: str) -> Pairs:
     """Mean over base and tasks after a sequence, against the better of PAINT's arms."""
     curves = sequence_curves(rows)
     ends = chosen_ends(curves)
@@ -78,8 +82,7 @@ def delta_beats_paint_in_sequences(rows: pd.DataFrame, _: pd.DataFrame) -> Pairs
         return _none()
     ends = ends.assign(value=[sum(test) / len(test) for test in ends["test"]])
     paint = ends.groupby([*CELL, "seed"])["value"].max().rename("theirs")
-    means = single_task_means(rows, list(dict.fromkeys(curves["task"])))
-    deltas = means[(means["method"] == "delta_networks") & (means["variant"] == MAPS)]
+    deltas = _deltas(single_task_means(rows, list(dict.fromkeys(curves["task"]))), reading)
     deltas = deltas.assign(value=[sum(test) / len(test) for test in deltas["test"]])
     return _pairs(deltas.join(paint, on=[*CELL, "seed"]), ours="value")
 
@@ -94,7 +97,7 @@ CLAIMS: tuple[Claim, ...] = (
 
 
 def claims_frame(rows: pd.DataFrame, scale: Scale) -> pd.DataFrame:
-    """One line per claim and case, in the columns `LINE`; `difference` in points, mean over seeds.
+    """One line per claim, reading and case, in the columns `LINE`; `difference` in points, mean over seeds.
 
     `p` is that of the difference being above 0 by chance, blank below three seeds and where all seeds agree exactly.
 
@@ -104,7 +107,12 @@ def claims_frame(rows: pd.DataFrame, scale: Scale) -> pd.DataFrame:
     check_suites(rows)
     base = base_metric_of(rows)
     seeds = _cells(rows, scale)
-    lines = [line for claim in CLAIMS for line in _lines(claim, claim.pairs(rows, seeds))]
+    lines = [
+        {"reading": reading} | line
+        for claim in CLAIMS
+        for reading in READINGS
+        for line in _lines(claim, claim.pairs(rows, seeds, reading))
+    ]
     return pd.DataFrame(lines, columns=LINE).assign(base_metric=base.metric)
 
 
@@ -112,23 +120,22 @@ def claims_page(frame: pd.DataFrame, scale: Scale) -> Page:
     """How often each claim holds, and where it does not."""
     summary, notes = [], []
     for claim in CLAIMS:
-        cases = frame[frame["claim"] == claim.name]
-        tested = cases["p"].dropna()
-        against = cases[~cases["holds"].astype(bool)]
-        summary.append(
-            {
-                "method": claim.name,
-                "paper": claim.where,
-                "holds": f"{len(cases) - len(against)} of {len(cases)}" if len(cases) else "not measured",
-                "p < 0.05": f"{(tested < SIGNIFICANT).sum()} of {len(tested)}" if len(tested) else "",
+        line = {"claim": claim.name, "paper": claim.where}
+        for reading, name in READINGS.items():
+            cases = frame[(frame["claim"] == claim.name) & (frame["reading"] == reading)]
+            tested = cases["p"].dropna()
+            against = cases[~cases["holds"].astype(bool)]
+            line |= {
+                name: f"{len(cases) - len(against)} of {len(cases)}" if len(cases) else "not measured",
+                f"{name}, p < 0.05": f"{(tested < SIGNIFICANT).sum()} of {len(tested)}" if len(tested) else "",
             }
-        )
-        if len(against):
-            told = (f"{line.case} ({line.difference:+.2f})" for line in against.itertuples())
-            notes.append(f"{claim.name}, counterexamples: {', '.join(told)}.")
+            if len(against):
+                told = (f"{case.case} ({case.difference:+.2f})" for case in against.itertuples())
+                notes.append(f"{claim.name}, {name}, counterexamples: {', '.join(told)}.")
+        summary.append(line)
     base = base_named(frame)
     means = "" if base is ACCURACY else f" Harmonic means and means are with {base.words}."
-    cells = pd.DataFrame(summary).rename(columns={"method": "claim"})
+    cells = pd.DataFrame(summary)
     return Page(
         name="claims",
         title="What the paper says of patching, and what was measured"
@@ -150,11 +157,14 @@ def _cells(rows: pd.DataFrame, scale: Scale) -> pd.DataFrame:
     return seeds[seeds["role"] == "method"].drop_duplicates(keys).dropna(subset="harmonic_mean")
 
 
+def _deltas(lines: pd.DataFrame, reading: str) -> pd.DataFrame:
+    return lines[(lines["method"] == DELTA.name) & (lines["variant"] == reading)]
+
+
 def _pairs(lines: pd.DataFrame, *, ours: str) -> Pairs:
     if lines.empty:
         return _none()
-    arm = lines["variant"].where(lines["variant"] != MAPS, "").map(lambda name: f" {name}" if name else "")
-    case = lines["architecture"] + " " + lines["task"] + " (" + lines["n_delta_modules"].astype(str) + ")" + arm
+    case = lines["architecture"] + " " + lines["task"] + " (" + lines["n_delta_modules"].astype(str) + ")"
     pairs = pd.DataFrame({"case": case, "seed": lines["seed"], "ours": lines[ours], "theirs": lines["theirs"]})
     return pairs.dropna()
 

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from benchmarks.records.names import FROZEN_STAGES, GATES_ALONE, MAPS
+from benchmarks.methods.listing import READING_LABELS
+from benchmarks.records.names import FROZEN_STAGES, GATES_ALONE, LITERAL, MAPS
 from benchmarks.records.rows import Scale
 from reports import paper
 from reports.checks import check_comparable, check_one_run_per_seed
@@ -57,20 +58,23 @@ def dense_frame(rows: pd.DataFrame, scale: Scale) -> pd.DataFrame:
         printed = printed.assign(printed=None, paper_value=float("nan"), erratum="")
     frame = beside_printed(lines, printed, CELL)
     kind = frame["task"].str.split(":").str[0]
-    arms = frame["variant"].replace({"": "baseline", MAPS: "delta4", GATES_ALONE: "delta4/gates alone"})
+    arms = frame["variant"].replace(
+        {"": "baseline", MAPS: "delta4", GATES_ALONE: "delta4/gates alone", LITERAL: "delta4/paper"}
+    )
     frame = frame.assign(
         kind=kind,
         row_id=kind + "/" + frame["architecture"] + "/" + arms,
         place=kind.map(list(KINDS).index),
         arm=frame["variant"].str.startswith(FROZEN_STAGES).astype(int),
+        reading=frame["variant"].map({LITERAL: 0, MAPS: 1}).fillna(2),
     )
-    order = ["place", "task", "architecture", "arm", "n_delta_modules"]
-    return frame.sort_values(order, ignore_index=True).drop(columns=["place", "arm"])
+    order = ["place", "task", "architecture", "arm", "n_delta_modules", "reading"]
+    return frame.sort_values(order, ignore_index=True).drop(columns=["place", "arm", "reading"])
 
 
 def _printed() -> pd.DataFrame:
     printed = paper.printed(7)
-    return printed.assign(variant=printed["n_delta_modules"].gt(0).map({True: MAPS, False: ""}))
+    return printed.assign(variant=printed["reading"])
 
 
 def dense_page(frame: pd.DataFrame, scale: Scale) -> Page:
@@ -140,10 +144,8 @@ def _line(architecture: str, row: dict[Any, Any], base: float, scale: Scale, usu
 
 def _label(row: dict[Any, Any]) -> str:
     modules = int(row["n_delta_modules"])
-    arm = f"+ Delta ({modules})" if modules else row["variant"] or "frozen"
-    if row["variant"] == GATES_ALONE:
-        arm += " gates alone"
-    return f"{str(row['method']).partition('+')[0]} {arm}"
+    arm = f"+ Delta ({modules}) {READING_LABELS[row['variant']]}" if modules else row["variant"] or "frozen"
+    return f"{str(row['method']).partition('+')[0]} {arm}".rstrip()
 
 
 def _printed_cells() -> pd.DataFrame:

@@ -267,12 +267,12 @@ def _status(frame: pd.DataFrame, table: PaperTable) -> list[Status]:
 def _with_paper(tidy: pd.DataFrame, printed: pd.DataFrame, scale: Scale) -> pd.DataFrame:
     """Add printed counts to every row of a printed method, and printed values where the data are the paper's.
 
-    An oracle or a reference row is not what the paper reports, so nothing is printed beside it.
+    An oracle or a reference row is not what the paper reports, and a reading of our own not what it describes, so
+    nothing is printed beside them.
     """
-    params = printed[
-        ["architecture", "method", "n_delta_modules", "params_printed", "params_erratum"]
-    ].drop_duplicates()
-    tidy = tidy.merge(params, on=["architecture", "method", "n_delta_modules"], how="left")
+    tidy = tidy.assign(reading=paper.reading_of(tidy))
+    line = ["architecture", "method", "n_delta_modules", "reading"]
+    tidy = tidy.merge(printed[[*line, "params_printed", "params_erratum"]].drop_duplicates(), on=line, how="left")
     values = printed[[*paper.PRINTED_KEY, *PRINTED]].assign(role="method")
     tidy = tidy.merge(values if scale == "paper" else values.iloc[:0], on=[*paper.PRINTED_KEY, "role"], how="left")
     return with_verdicts(tidy)

@@ -7,9 +7,10 @@ that is measured but stands in no line here is still shown, below the others.
 from dataclasses import dataclass
 from typing import Literal
 
-from benchmarks.methods.listing import DELTA, FC_ONLY, FINETUNE, JOINING, LABELS, PAINT, SKIPS, Role
+from benchmarks.methods.listing import DELTA, FC_ONLY, FINETUNE, JOINING, LABELS, PAINT, READING_LABELS, SKIPS, Role
 from benchmarks.records.names import (
     DECATHLON_TASKS,
+    FRESH_NORM,
     GATES_ALONE,
     LITERAL,
     MAPS,
@@ -46,7 +47,7 @@ class TableRow:
             name += f" ({self.n_delta_modules})"
         if self.method == DELTA.name:
             reading, _, control = variant.partition(",")
-            reading = {MAPS: "", GATES_ALONE: "gates alone"}.get(reading, reading)
+            reading = READING_LABELS.get(reading, reading)
             variant = f"{reading},{control}" if control else reading
         if self.method == FINETUNE.name and variant:
             variant = f"({variant.replace('=', ' ')})"
@@ -97,15 +98,19 @@ FINETUNE_ROW = TableRow(method=FINETUNE.name, variant="lr=0.0003", role=FINETUNE
 DELTA_ROWS = tuple(
     TableRow(method=DELTA.name, variant=variant, n_delta_modules=n)
     for n in (1, 2, 4)
-    for variant in (MAPS, GATES_ALONE, LITERAL)
+    for variant in (LITERAL, MAPS, GATES_ALONE)
 )
 
 TABLE8_ROWS = (
     TableRow(method=FC_ONLY.name),
-    *(TableRow(method=each.name) for each in SKIPS),
+    *(
+        TableRow(method=each.name, variant=variant)
+        for each in SKIPS
+        for variant in (("", FRESH_NORM) if each.has_norm else ("",))
+    ),
     *(
         TableRow(method=DELTA.name, variant=variant, n_delta_modules=4)
-        for reading in (MAPS, GATES_ALONE, LITERAL)
+        for reading in (LITERAL, MAPS, GATES_ALONE)
         for variant in (reading, reading + MEAN_GATES)
     ),
 )
@@ -163,7 +168,7 @@ TABLES: tuple[PaperTable, ...] = (
         suite=PATCHING,
         quantities=("harmonic_mean",),
         rows=PATCHING_ROWS,
-        rows_if_measured=frozenset([FINETUNE_ROW, *(row for row in DELTA_ROWS if row.variant != MAPS)]),
+        rows_if_measured=frozenset([FINETUNE_ROW]) | BEFORE,
         joint=True,
     ),
     PaperTable(

@@ -4,8 +4,8 @@ import json
 
 import pandas as pd
 
-from benchmarks.methods.listing import DELTA, FC_ONLY, JOINING, LABELS, PAINT
-from benchmarks.records.names import BASE_AGREEMENT, GATES_ALONE, MAPS, RATES, TOP1
+from benchmarks.methods.listing import DELTA, FC_ONLY, JOINING, LABELS, PAINT, READING_LABELS
+from benchmarks.records.names import BASE_AGREEMENT, RATES, TOP1
 from reports.checks import check_comparable
 from reports.pages.page import Page, PageBlock
 from reports.tables.patching_frame import harmonic_mean
@@ -14,7 +14,6 @@ HEADS = {FC_ONLY.name, *(each.name for each in JOINING if each.recipe == "head")
 """Methods whose searched rate is that of the head, as they train nothing else."""
 MEAN = "mean"
 """Over tasks."""
-ARMS = {MAPS: "", GATES_ALONE: " gates alone"}
 
 
 def rates_frame(rows: pd.DataFrame) -> pd.DataFrame:
@@ -104,4 +103,4 @@ def rates_page(frame: pd.DataFrame, scale: str) -> Page:
 
 def _label(name: str) -> str:
     method, _, arm = name.partition(":")
-    return LABELS[method] + (f" (4){ARMS.get(arm, f' {arm}')}" if arm else "")
+    return f"{LABELS[method]} (4) {READING_LABELS[arm]}".rstrip() if arm else LABELS[method]

@@ -8,7 +8,7 @@ import itertools
 
 import pandas as pd
 
-from benchmarks.records.names import MAPS, PATCHING, SEQUENCE
+from benchmarks.records.names import LITERAL, MAPS, PATCHING, SEQUENCE
 from benchmarks.records.rows import WITH_NETS_OF_THE_PAPER, Scale
 from reports import paper
 from reports.base_metric import base_metric_of
@@ -116,7 +116,9 @@ def table4_frame(rows: pd.DataFrame, scale: Scale) -> pd.DataFrame:
     )
     printed = _printed(4, scale)
     printed["rule"] = printed["method"].map({"paint": "end"}).fillna("")
-    return _named(beside_printed(found.reset_index(), printed, [*_KEY, "rule"]), 4).assign(base_metric=base.metric)
+    found = found.reset_index()
+    found = found.assign(reading=paper.reading_of(found))
+    return _named(beside_printed(found, printed, [*_KEY, "rule"]), 4).assign(base_metric=base.metric)
 
 
 def table11_frame(rows: pd.DataFrame, scale: Scale) -> pd.DataFrame:
@@ -138,6 +140,7 @@ def table11_frame(rows: pd.DataFrame, scale: Scale) -> pd.DataFrame:
     lines = whole.explode(["column", "value"], ignore_index=True).astype({"column": "str", "value": float})
     grouped = lines.groupby([*LINE, "task", "alpha", "column"], sort=False, dropna=False)["value"]
     found = grouped.agg(mean="mean", sd="std", n="count").reset_index()
+    found = found.assign(reading=paper.reading_of(found))
     frame = _named(beside_printed(found, _printed(11, scale), [*_KEY, "alpha", "column"]), 11)
     return frame.assign(base_metric=base.metric)
 
@@ -151,7 +154,7 @@ def missing(frame: pd.DataFrame, scale: Scale) -> pd.DataFrame:
         Columns `architecture` and `task`.
     """
     measured = frame[frame["n"] > 0]
-    asked = measured[measured["method"].isin(["fc_only", "paint"]) | (measured["variant"] == MAPS)]
+    asked = measured[measured["method"].isin(["fc_only", "paint"]) | measured["variant"].isin([MAPS, LITERAL])]
     have = set(asked[[*LINE, "task"]].itertuples(index=False, name=None))
     arms = dict.fromkeys(line[1:-1] for line in have)
     nets = dict.fromkeys([*_paper_nets(scale), *asked["architecture"]])
@@ -163,7 +166,7 @@ def missing(frame: pd.DataFrame, scale: Scale) -> pd.DataFrame:
     return pd.DataFrame(lacking, columns=["architecture", "task"])
 
 
-_KEY = ["architecture", "method", "n_delta_modules", "task"]
+_KEY = ["architecture", "method", "n_delta_modules", "reading", "task"]
 """What ours and a printed number must agree in, beside what a table adds."""
 
 
@@ -190,8 +193,8 @@ def _printed(table: int, scale: Scale) -> pd.DataFrame:
 
 
 def _named(frame: pd.DataFrame, table: int) -> pd.DataFrame:
-    """The table's order, `row_id` and what leads to the runs; a printed number that nobody measured has no arm."""
-    frame = frame.fillna({"variant": "", "rule": ""})
+    """The table's order, `row_id` and what leads to the runs; a printed number that nobody measured has its reading."""
+    frame = frame.assign(variant=frame["variant"].fillna(frame["reading"])).fillna({"rule": ""})
     rows = [
         TableRow(method=method, variant=variant, n_delta_modules=int(n)).row_id(architecture) + (rule and f"/{rule}")
         for architecture, method, variant, n, rule in frame[LINE].itertuples(index=False, name=None)

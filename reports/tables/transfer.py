@@ -11,7 +11,8 @@ from typing import Any
 
 import pandas as pd
 
-from benchmarks.records.names import PERCENTS
+from benchmarks.methods.listing import READING_LABELS
+from benchmarks.records.names import GATES_ALONE, LITERAL, PERCENTS
 from benchmarks.records.rows import Scale
 from benchmarks.suites.transfer.methods.listing import LABELS
 from reports import paper
@@ -140,11 +141,12 @@ def _fill_commands(frame: pd.DataFrame, scale: str) -> tuple[str, ...]:
 def _printed() -> pd.DataFrame:
     """The paper's numbers: one line per cell, with the footnote sign of those not to trust."""
     frame = pd.read_csv(paper.TARGETS / f"{NAME}.csv", dtype=str, keep_default_na=False)
-    frame = frame.rename(columns={"split": "rate", "value": "printed"}).assign(variant="")
+    frame = frame.rename(columns={"split": "rate", "value": "printed"})
     marks = {(c.row_id, c.task, c.quantity): e.mark for e in paper.ERRATA for c in e.cells if c.table == 5}
     addresses = zip(frame["row_id"], frame["task"], frame["rate"], strict=True)
     frame["erratum"] = [marks.get(address, "") for address in addresses]
     frame["n_delta_modules"] = frame["n_delta_modules"].astype("Int64")
+    frame["variant"] = frame["n_delta_modules"].gt(0).map({True: LITERAL, False: ""})
     frame["paper_value"] = frame["printed"].astype(float)
     return frame[["architecture", *LINE, "task", "rate", *PRINTED]]
 
@@ -175,8 +177,9 @@ def _lined(part: pd.DataFrame) -> pd.DataFrame:
 
 
 def _label(method: str, variant: str, modules: int) -> str:
-    name = LABELS.get(method, method) + (f" ({modules})" if modules else "")
-    return f"{name} {variant}".rstrip()
+    # Rows of gates alone have no arm (`benchmarks.suites.transfer.table`).
+    arm = READING_LABELS[variant or GATES_ALONE] if modules else variant
+    return f"{LABELS.get(method, method)}{f' ({modules})' if modules else ''} {arm}".rstrip()
 
 
 def _rate(rate: str) -> str:

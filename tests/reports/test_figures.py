@@ -24,6 +24,7 @@ from benchmarks.records.variance import (
     write_variance_rows,
 )
 from benchmarks.variance.derived import net_variances
+from delta_core.training.gate_figure import draw_gates
 from reports.figures.gate_claims import gate_claims
 from reports.figures.gates import figure_mean_gates, mean_gates, sample_gates
 from reports.figures.index import all_figures, write_figures
@@ -51,7 +52,7 @@ def gate(net: str, task: str, block: int, source: int, target: int, value: float
     row = GateRow(
         block=block, source=source, target=target, existing=source == target - 1, sample=None, label=None,
         value=value, sd=0.1, n_examples=800, run_id=f"{net}-{task}-0", scale="embedded", architecture=net, task=task,
-        variant="default", seed=0,
+        variant="paper", seed=0,
     )  # fmt: skip
     return replace(row, **changes)
 
@@ -77,6 +78,7 @@ def write_world(folder: Path) -> None:
         for sample in (0, 7):
             run = {"run_id": f"resnet18-{task}-0", "sample": sample, "label": sample, "sd": None, "n_examples": 1}
             rows += gates_of("resnet18", task, 0.7, **run)
+    rows += [replace(row, value=row.value - 0.9, variant="maps", run_id=f"{row.run_id}-maps") for row in rows]
     frame_of(rows, folder)
     measured = [
         VarianceRow(
@@ -107,12 +109,12 @@ def test_mean_gates_average_runs_and_leave_single_images_out(tmp_path: Path) -> 
 
 def test_readings_are_never_averaged(tmp_path: Path) -> None:
     """Table 8 leaves gates of two readings of the paper for one net, task and seed."""
-    ours = gates_of("resnet18", "signs", 0.2) + gates_of("resnet18", "signs", 0.3, sample=3, label=1)
-    literal = [replace(row, value=0.9, run_id="0literal", variant="paper") for row in ours]
-    gates = frame_of([*literal, *ours], tmp_path)
+    literal = gates_of("resnet18", "signs", 0.2) + gates_of("resnet18", "signs", 0.3, sample=3, label=1)
+    ours = [replace(row, value=0.9, run_id="0ours", variant="maps") for row in literal]
+    gates = frame_of([*ours, *literal], tmp_path)
     assert mean_gates(gates, "resnet18")["value"].tolist() == pytest.approx([0.2] * 12)
     assert set(mean_gates(gates, "resnet18")["n_seeds"]) == {1}
-    assert mean_gates(gates, "resnet18", "paper")["value"].tolist() == pytest.approx([0.9] * 12)
+    assert mean_gates(gates, "resnet18", "maps")["value"].tolist() == pytest.approx([0.9] * 12)
     assert sample_gates(gates, "resnet18", "signs")["value"].tolist() == pytest.approx([0.3] * 12)
 
 
@@ -138,6 +140,21 @@ def test_cells_of_figure_3_hold_the_mean_gates(tmp_path: Path) -> None:
     assert bold == ["0.75"]
 
 
+def test_gates_around_the_base_are_coloured_by_their_distance_from_it() -> None:
+    lines = [
+        {"row": "a", "block": 1, "source": s, "target": t, "existing": s == t - 1} for s, t in ((0, 1), (0, 2), (1, 2))
+    ]
+    values = (1.4, -0.3, 1.0)
+    figure = draw_gates(
+        pd.DataFrame([line | {"value": v} for line, v in zip(lines, values, strict=True)]), title="", around_base=True
+    )
+    mesh = next(axes for axes in figure.findobj(Axes) if axes.get_xlabel() == "from node").collections[0]
+    assert mesh.get_array().compressed().tolist() == pytest.approx([0.4, -0.3, 0.0])
+    assert mesh.get_clim() == (-1, 1)
+    shown = [text.get_text() for text in figure.findobj(Text) if text.get_text() in ("1.40", "-0.30", "1.00")]
+    assert sorted(shown) == ["-0.30", "1.00", "1.40"]
+
+
 # --- claims ------------------------------------------------------------------------------------------------------
 
 
@@ -160,7 +177,11 @@ def test_claims_hold_or_fail_on_measured_gates(low: float, last: float, expected
 def test_everything_is_drawn_without_overlaps(tmp_path: Path) -> None:
     write_world(tmp_path)
     drawn, claims = all_figures(tmp_path, "embedded")
-    assert [one.name for one in drawn] == [f"figure{n}" for n in range(1, 7)] + ["variance"]
+    assert [one.name for one in drawn] == [
+        *(f"figure{n}" for n in range(1, 7)),
+        *(f"figure{n}_maps" for n in range(3, 7)),
+        "variance",
+    ]
     assert len(claims) == 4
     for one in drawn:
         assert overlapping(one.figure) == [], one.name

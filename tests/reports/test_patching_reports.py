@@ -233,7 +233,7 @@ def test_lint_of_our_rows_sees_a_base_that_moved() -> None:
 
 def counts(rows: list[Row], name: str) -> tuple[int, int]:
     frame = claims.claims_frame(valid(rows), "embedded")
-    cases = frame[frame["claim"] == name]
+    cases = frame[(frame["claim"] == name) & (frame["reading"] == "maps")]
     return int(cases["holds"].sum()), len(cases)
 
 
@@ -247,9 +247,17 @@ def test_a_claim_counts_where_it_holds_and_names_where_not() -> None:
     assert counts(rows, name) == (2, 3)
     frame = claims.claims_frame(valid(rows), "embedded")
     laid = claims.claims_page(frame, "embedded")
-    assert any(note.startswith(f"{name}, counterexamples: resnet18 signs (2) (-") for note in laid.notes)
+    assert any(note.startswith(f"{name}, default, counterexamples: resnet18 signs (2) (-") for note in laid.notes)
     assert counts(rows, "more modules help") == (1, 2)
     assert counts(rows, "zero drop on the base") == (3, 3)
+
+
+def test_readings_are_judged_apart_and_the_papers_comes_first() -> None:
+    rows = paint_run(base=(flat, flat), patch=(flat, flat)) + delta(1) + delta(1, variant="paper", patch=20.0)
+    laid = claims.claims_page(claims.claims_frame(valid(rows), "embedded"), "embedded")
+    line = laid.blocks[0].cells.set_index("claim").loc["Delta (n) beats PAINT in every cell"]
+    assert list(line.index[1:]) == ["paper's reading", "paper's reading, p < 0.05", "default", "default, p < 0.05"]
+    assert (line["paper's reading"], line["default"]) == ("0 of 1", "1 of 1")
 
 
 def test_one_point_of_drop_breaks_the_claim_of_none() -> None:
@@ -272,4 +280,5 @@ def test_three_seeds_are_tested_in_pairs() -> None:
 
 def test_claims_without_runs_say_so() -> None:
     laid = claims.claims_page(claims.claims_frame(valid([]), "embedded"), "embedded")
-    assert set(laid.blocks[0].cells["holds"]) == {"not measured"}
+    cells = laid.blocks[0].cells
+    assert set(cells["paper's reading"]) == set(cells["default"]) == {"not measured"}

@@ -137,12 +137,12 @@ GOLDEN = """\
 | PAINT lr=1e-05, oracle | | | | | | | |
 | PAINT lr=1e-05+bn | | 11.2 | | | | | |
 | PAINT lr=1e-05+bn, oracle | | | | | | | |
-| Delta (1) | 0.44 | 0.4 | 90.00 | 90.00 | yes | | **84.98 ±0.39 [n=2]** |
 | Delta (1) paper | | 0.4 | | | | | |
-| Delta (2) | | 0.6 | | | | | |
+| Delta (1) | 0.44 | | 90.00 | 90.00 | yes | | **84.98 ±0.39 [n=2]** |
 | Delta (2) paper | | 0.6 | | | | | |
-| Delta (4) | | 0.6 | | | | | |
+| Delta (2) | | | | | | | |
 | Delta (4) paper | | 0.6 | | | | | |
+| Delta (4) | | | | | | | |
 | full fine-tuning (lr 0.001) | 11.18 | | 90.00 | 10.00 | | 1 | 18.08 |
 | full fine-tuning (lr 1e-05) | | | | | | | |
 
@@ -283,12 +283,13 @@ def test_every_printed_number_stands_in_its_cell(table: PaperTable, n_values: in
         architecture, method = str(row_id).split("/")
         own_line = apart[(apart["architecture"] == architecture) & (apart["method"] == methods[method].split(" lr")[0])]
         count = row["params_millions"].iloc[0]
-        assert _unmarked(cell(laid, architecture, methods[method], "printed M")) == count
+        reading = methods[method] + (" paper" if method.startswith("delta") else "")
+        assert _unmarked(cell(laid, architecture, reading, "printed M")) == count
         assert _unmarked(own_line["printed M"].item()) == count
         n_counts += 1
         for task, values in row.groupby("task", sort=False):
             printed = " / ".join(values["value"])
-            assert _unmarked(cell(laid, architecture, methods[method], str(task))) == f"({printed})"
+            assert _unmarked(cell(laid, architecture, reading, str(task))) == f"({printed})"
             assert _unmarked(own_line[task].item()) == printed
     assert n_counts == 16
 
@@ -299,10 +300,11 @@ def _unmarked(text: str) -> str:
 
 def test_ours_and_printed_stand_side_by_side_at_scale_paper_only() -> None:
     at_paper = {"scale": "paper", "task": "stl10", "column": "stl10"}
-    frame = reduced(delta(**at_paper), scale="paper")
-    found = line(frame, "resnet18/delta1/maps", task="stl10")
+    frame = reduced(delta(**at_paper) + delta(**at_paper, variant="paper"), scale="paper")
+    found = line(frame, "resnet18/delta1/paper", task="stl10")
     assert (found["paper_value"], found["difference"]) == (79.55, pytest.approx(found["mean"] - 79.55))
-    assert cell(page(frame, TABLE2, "paper"), "resnet18", "Delta (1)", "stl10") == "84.71 (79.55)"
+    assert cell(page(frame, TABLE2, "paper"), "resnet18", "Delta (1) paper", "stl10") == "84.71 (79.55)"
+    assert cell(page(frame, TABLE2, "paper"), "resnet18", "Delta (1)", "stl10") == "84.71", "no reading of the paper's"
     embedded = reduced(delta(**{**at_paper, "scale": "embedded"}))
     assert embedded["paper_value"].isna().all() and embedded["difference"].isna().all()
 
@@ -312,7 +314,7 @@ def test_errata_are_marked_and_explained() -> None:
     assert cell(laid, "convnext_large", "PAINT lr=0.001", "aircraft") == "(8.02[E8] / 61.33[E8])"
     assert cell(laid, "resnet101", "PAINT lr=0.001", "stl10") == "(74.66[E7] / 56.79)"
     assert cell(laid, "resnet34", "PAINT lr=0.001", "printed M") == "21.8[E11]"
-    assert cell(laid_out([], scale="paper"), "resnet18", "Delta (4)", "cars") == "(76.23[E2])"
+    assert cell(laid_out([], scale="paper"), "resnet18", "Delta (4) paper", "cars") == "(76.23[E2])"
     assert [note[:5].strip() for note in laid.notes] == ["[E1]", "[E6]", "[E7]", "[E8]", "[E11]"]
 
 

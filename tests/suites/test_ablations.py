@@ -36,11 +36,14 @@ def runs(table: str, folder: Path, **options: object) -> list[RunSpec]:
 def test_table8_has_the_papers_rows_on_four_nets_and_two_tasks(tmp_path: Path) -> None:
     found = runs("table8", tmp_path, seeds=2)
     names = list(dict.fromkeys((run.method.name, run.method.variant) for run in found))
-    assert [name for name, _ in names] == [
-        *("fc_only", "learnable_skips", "all_skips_learnable", "all_skips_learnable+bn", "all_skips", "all_skips+bn"),
-        *("random", "delta_networks", "delta_networks", "delta_networks"),
+    assert names == [
+        *(("fc_only", ""), ("learnable_skips", ""), ("all_skips_learnable", "")),
+        *(("all_skips_learnable+bn", start) for start in ("", "fresh BN")),
+        ("all_skips", ""),
+        *((name, start) for name in ("all_skips+bn", "random") for start in ("", "fresh BN")),
+        *(("delta_networks", reading) for reading in ("maps", "default", "paper")),
     ]
-    assert len(found) == len({run.run_id for run in found}) == 4 * 2 * 10 * 2
+    assert len(found) == len({run.run_id for run in found}) == 4 * 2 * 13 * 2
     assert {run.architecture for run in found} == {"resnet18", "resnet34", "resnext50_32x4d", "wide_resnet50_2"}
     assert {(run.task, run.scale) for run in runs("table8", tmp_path, scale="paper")} == {
         ("aircraft", "paper"),
@@ -51,8 +54,8 @@ def test_table8_has_the_papers_rows_on_four_nets_and_two_tasks(tmp_path: Path) -
 def test_figures_share_their_runs_with_table8(tmp_path: Path) -> None:
     wanted = {run.run_id for run in runs("figures", tmp_path)}
     shared = {run.run_id for run in runs("table8", tmp_path)}
-    assert len(wanted) == 5
-    assert len(wanted & shared) == 4, "all but the third task"
+    assert len(wanted) == 10
+    assert len(wanted & shared) == 8, "all but the third task, in two readings"
 
 
 def test_figures_of_a_fresh_clone_are_drawn_from_committed_gates_and_tables_are_measured(tmp_path: Path) -> None:
@@ -79,7 +82,13 @@ def test_arms_depart_from_the_default_in_one_thing() -> None:
     changed = {
         name: {key for key, value in arm.to_dict().items() if value != default[key]} for name, arm in arms.items()
     }
-    two = {"modules: block 1 alone", "modules: block 2 alone", "modules: block 3 alone", "BN: none"}
+    two = {
+        "modules: block 1 alone",
+        "modules: block 2 alone",
+        "modules: block 3 alone",
+        "BN: none",
+        "module reads: image, full",
+    }
     assert {name for name, keys in changed.items() if len(keys) != 1} == two
     assert len({tuple(sorted(arm.to_dict().items())) for arm in arms.values()}) == len(arms)
 
@@ -122,7 +131,8 @@ def test_policies_are_what_their_names_say() -> None:
     model = DeltaModel(basic_block_net())
     gates, norms = {}, {}
     for policy in table8_policies(RECIPE):
-        model.add_patch(policy.name.replace("+", "_"), num_classes=3, config=policy.config)
+        name = f"{policy.name} {policy.variant}".replace("+", "_")
+        model.add_patch(name, num_classes=3, config=policy.config)
         part = model.patch().blocks["layer4"]
         gates[policy.name] = part.gates(images())[0]
         norms[policy.name] = isinstance(part.norm, torch.nn.BatchNorm2d)

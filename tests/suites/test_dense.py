@@ -199,15 +199,16 @@ def runs_of(given: Options, seeds: int = 1) -> list[DenseRun]:
 
 def test_table_7_has_the_papers_rows_and_the_stock_reading() -> None:
     runs = runs_of(options(), seeds=2)
-    assert len(runs) == len({run.run_id for run in runs}) == 3 * 4 * 2
+    assert len(runs) == len({run.run_id for run in runs}) == 3 * 5 * 2
     cells = {(run.kind, run.architecture) for run in runs}
     assert cells == {("detection", "resnet18"), ("detection", "resnet34"), ("segmentation", "resnet50")}
     assert {(run.method.name, run.method.variant) for run in runs if run.kind == "detection"} == {
         ("faster_rcnn", ""), ("faster_rcnn+delta_networks", "maps"), ("faster_rcnn+delta_networks", "default"),
+        ("faster_rcnn+delta_networks", "paper"),
         ("faster_rcnn", "frozen_stages=1")
     }  # fmt: skip
     assert all((Path(__file__).parents[2] / run.config).is_file() for run in runs)
-    assert [run.architecture for run in runs_of(options(arch=("resnet18",), task=("detection",)))] == ["resnet18"] * 4
+    assert [run.architecture for run in runs_of(options(arch=("resnet18",), task=("detection",)))] == ["resnet18"] * 5
 
 
 def test_full_scale_is_blocked_without_data(tmp_path: Path) -> None:
@@ -284,10 +285,12 @@ def test_ours_have_their_gain_and_what_is_missing_its_command() -> None:
     page = dense_page(dense_frame(to_frame(rows), "embedded"), "embedded")
     lines = page.blocks[0].cells.set_index("method")
     resnet18 = lines[lines["architecture"] == "resnet18"]
-    assert list(resnet18["value"]) == ["50.00", "53.50", "60.00"]
-    assert list(resnet18["gain"]) == ["", "+3.50", "+10.00"]
-    assert list(resnet18["base frozen"]) == ["yes", "yes", ""]
-    assert page.blocks[0].best["value"].tolist() == [False, True, False, False, False], "the reference does not compete"
+    assert list(resnet18["value"]) == ["50.00", "", "53.50", "60.00"], "the paper's reading was not run"
+    assert list(resnet18["gain"]) == ["", "", "+3.50", "+10.00"]
+    assert list(resnet18["base frozen"]) == ["yes", "", "yes", ""]
+    assert page.blocks[0].best["value"].tolist() == [False, False, True, False, False, False], (
+        "the reference does not compete"
+    )
     assert page.blocks[-1].cells["detection"].tolist() == ["59.72", "61.33", "64.40", "67.80", "", ""]
     assert page.commands == (
         "nox -s table7 -- --scale embedded --arch resnet34 --task detection",
@@ -304,11 +307,12 @@ def test_seeds_are_averaged_and_a_changed_base_is_shouted() -> None:
 
 
 def test_full_size_parameters_are_those_of_the_delta_modules() -> None:
-    baseline, delta, gates_alone, reference = arms("detection", "embedded")
+    baseline, delta, gates_alone, literal, reference = arms("detection", "embedded")
     assert baseline.full_size_params("resnet18") == 0
     assert delta.full_size_params("resnet18") == delta_params("resnet18", DeltaConfig(n_modules=4)) > 0
     before = delta_params("resnet18", DeltaConfig.gates_alone(n_modules=4))
     assert gates_alone.full_size_params("resnet18") == before > delta.full_size_params("resnet18")
+    assert literal.full_size_params("resnet18") == before, "the readings differ in their start alone"
     assert reference.full_size_params("resnet18") is None, "the paper does not count what the stock config trains"
 
 

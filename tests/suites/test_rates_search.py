@@ -6,8 +6,10 @@ from benchmarks.methods.base import Method
 from benchmarks.methods.listing import DELTA, FC_ONLY, JOINING, PAINT
 from benchmarks.records.names import GATES_ALONE, LITERAL, MAPS
 from benchmarks.suites.patching.rates import searched
-from benchmarks.suites.patching.table import adapted, deltas, gates_alone, literal_deltas, references
-from benchmarks.worlds.recipes import Recipes, local_recipes, recipes_of
+from benchmarks.suites.patching.table import adapted, both_readings, deltas, references
+from benchmarks.worlds.options import Options
+from benchmarks.worlds.recipes import Recipes, local_recipes, paper_recipes, recipes_of
+from delta_core.training.engine import rate_factor
 
 RECIPES = recipes_of(epochs=2, views=1, batch_size=8, weight_decay=0.1)
 CHOSEN = {
@@ -23,8 +25,8 @@ CHOSEN = {
 def methods(recipes: Recipes) -> list[Method]:
     """Of Tables 1 and 2."""
     n = (1, 4)
-    found = references(recipes) + adapted(recipes) + deltas(recipes, n)
-    return found + gates_alone(recipes, n) + literal_deltas(recipes, n)
+    found = references(recipes) + adapted(recipes)
+    return found + both_readings(recipes, n) + deltas(recipes, n, GATES_ALONE)
 
 
 def test_every_method_is_searched_at_as_many_rates() -> None:
@@ -67,3 +69,15 @@ def test_the_rest_of_a_recipe_stays() -> None:
             two.recipe.optimizer,
             two.recipe.weight_decay,
         )
+
+
+def test_at_scale_paper_paint_and_adapters_train_as_their_code_does() -> None:
+    recipes = paper_recipes(Options(table="table2", scale="paper"))
+    steps = 50 * 8144 // 128  # Cars
+    for recipe in recipes.paint:
+        rates = [rate_factor(step, steps, recipe) for step in range(steps)]
+        assert rates.index(1.0) == 499
+        assert recipe.decay_all and recipe.weight_decay == 0.1
+        small = [rate_factor(step, 400, recipe) for step in range(400)]  # Flowers
+        assert small.index(1.0) == 199
+    assert recipes.adapters.decay_all and recipes.adapters.weight_decay == 1e-4

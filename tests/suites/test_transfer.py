@@ -204,7 +204,7 @@ def test_methods_differ_from_vanilla_and_from_each_other() -> None:
 
 def test_head_and_modules_learn_fast_and_the_backbone_slowly() -> None:
     cell = lazy_cell()
-    method, _ = (m for m in ALL if m.name == "bi_tuning+delta_networks")
+    method = next(m for m in ALL if m.name == "bi_tuning+delta_networks")
     net = new_net(cell, method.config)
     method.prepare(net, cell)
     recipe = replace(method.recipe, lr=1.0, head_lr=10.0)
@@ -248,12 +248,13 @@ def test_the_source_net_is_not_touched() -> None:
 def test_table5_has_nine_methods_on_two_tasks_at_four_rates() -> None:
     options = Options(table="table5")
     runs = table5(open_world(options, TRANSFER_TASKS), 1)
-    assert len(runs) == 88
+    assert len(runs) == 104
     assert {run.task for run in runs} == set(FINE_GRAINED_TASKS)
     assert {run.architecture for run in runs} == {"resnet50"}
-    assert list(dict.fromkeys(run.method.name for run in runs[:11])) == list(LABELS)
-    assert [run.method.n_delta_modules for run in runs[:11] if run.method.variant == "maps"] == [4, 4]
-    assert len({run.run_id for run in runs}) == 88
+    assert list(dict.fromkeys(run.method.name for run in runs[:13])) == list(LABELS)
+    deltas = [run.method for run in runs[:13] if run.method.n_delta_modules]
+    assert [(method.n_delta_modules, method.variant) for method in deltas] == 2 * [(4, "maps"), (4, ""), (4, "paper")]
+    assert len({run.run_id for run in runs}) == 104
     by_method = {name: [run for run in runs if run.method.name == name] for name in LABELS}
     assert len({(run.task, run.order_seed) for run in by_method["vanilla"]}) == 8
     assert {run.init_seed for run in by_method["vanilla"]} == {run.init_seed for run in by_method["lwf"]}
@@ -269,7 +270,7 @@ def test_table5_at_paper_scale_follows_the_scripts() -> None:
     assert (vanilla.epochs, vanilla.steps_per_epoch, vanilla.batch_size, vanilla.milestones) == (20, 500, 48, (0.6,))
     assert (vanilla.optimizer, vanilla.nesterov, vanilla.lr, vanilla.head_lr) == ("sgd", True, 1e-3, 1e-2)
     assert {name for name, recipe in recipes.items() if recipe.weight_decay == 0} == {"delta_regularizer"}
-    assert {run.method.variant for run in runs} == {"", "maps", "lr=0.001", "calibrated"}
+    assert {run.method.variant for run in runs} == {"", "maps", "paper", "lr=0.001", "calibrated"}
     assert {run.protocol for run in runs} == {
         f"px=224,crop=0.2,steps=20x500,train+val={percent}%" for percent in (15, 30, 50, 100)
     }

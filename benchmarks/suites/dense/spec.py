@@ -3,8 +3,9 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
+from benchmarks.methods.readings import READINGS
 from benchmarks.nets.full_size import delta_params
-from benchmarks.records.names import DENSE, FROZEN_STAGES, GATES_ALONE, MAPS
+from benchmarks.records.names import DENSE, FROZEN_STAGES, GATES_ALONE
 from benchmarks.records.rows import Scale
 from delta_core import DeltaConfig
 from delta_core.training.identity import NEW_SINCE_RECORDED, content_id
@@ -42,7 +43,7 @@ class DenseArm:
     """None: everything is frozen, as the paper's text says. A number: the stock reading of mmdet, for reference."""
 
     reading: str = field(default=GATES_ALONE, metadata=NEW_SINCE_RECORDED)
-    """Of Delta-Networks, if it has any: `MAPS` or `GATES_ALONE` of `benchmarks.records.names`."""
+    """Of Delta-Networks, if it has any: one of `benchmarks.methods.readings`."""
 
     @property
     def variant(self) -> str:
@@ -62,7 +63,7 @@ class DenseArm:
         """What its modules are."""
         if not self.n_delta_modules:
             return None
-        return (DeltaConfig if self.reading == MAPS else DeltaConfig.gates_alone)(n_modules=self.n_delta_modules)
+        return READINGS[self.reading](n_modules=self.n_delta_modules)
 
     def training_images(self, in_task: int | None) -> int:  # noqa: ARG002
         """VOC07+12 trainval three times in each of 4 epochs (mmdet), or 20,000 steps of 16 images (mmseg)."""
@@ -125,12 +126,14 @@ class DenseRun:
 
 
 def arms(kind: str, scale: Scale) -> tuple[DenseArm, ...]:
-    """Rows of Table 7 for a task: baseline, Delta (4), and the stock reading for reference."""
+    """Rows of Table 7 for a task: baseline, Delta (4) in each reading, and the stock reading for reference."""
     detector = DETECTOR if kind == "detection" else "deeplabv3"
     batch = Batch(batch_size=16 if scale == "paper" else 4)  # 16: what the stock learning rates are for
     return (
         DenseArm(name=detector, recipe=batch),
-        DenseArm(name=f"{detector}+delta_networks", recipe=batch, n_delta_modules=4, reading=MAPS),
-        DenseArm(name=f"{detector}+delta_networks", recipe=batch, n_delta_modules=4),
+        *(
+            DenseArm(name=f"{detector}+delta_networks", recipe=batch, n_delta_modules=4, reading=reading)
+            for reading in READINGS
+        ),
         DenseArm(name=detector, recipe=batch, frozen_stages=1),
     )

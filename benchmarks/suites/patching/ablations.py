@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from benchmarks.methods.base import Method
 from benchmarks.methods.fc_only import FcOnly
+from benchmarks.methods.readings import READINGS
 from benchmarks.methods.scratch import Scratch, ScratchDelta
 from benchmarks.methods.skips import DeltaArm, DeltaGates, table8_policies
 from benchmarks.records import names
@@ -38,7 +39,7 @@ def table8(world: World, seeds: int) -> list[RunSpec]:
     recipes = world.recipes
     methods: list[Method] = [
         FcOnly(recipe=recipes.head),
-        *table8_policies(recipes.gates),
+        *table8_policies(recipes.delta[names.GATES_ALONE]),
         *_deltas(world),
     ]
     return _runs(world, names.TABLE8, world.among(TABLE8_ARCHITECTURES), world.tasks, methods, seeds)
@@ -47,21 +48,29 @@ def table8(world: World, seeds: int) -> list[RunSpec]:
 def figures(world: World, seeds: int) -> list[RunSpec]:
     """Gates behind Figures 3 to 6: Delta (4) of Table 8 on ResNeXt-50 and ResNet-18, and one more task.
 
-    At scale real on its first net alone, at scale local on the user's.
-
-    With gates alone, from 0 to 1 as the paper's figures show them.
+    Of the paper's reading, whose gates range from 0 to 1 as its figures show them, and of the default. At scale real on
+    its first net alone, at scale local on the user's.
     """
+    return _gates_of(world, (names.LITERAL, names.MAPS), seeds)
+
+
+def more_for_figures(world: World, seeds: int) -> list[RunSpec]:
+    """What joins the figures' runs when it is named: gates alone, which no figure shows."""
+    return _gates_of(world, (names.GATES_ALONE,), seeds)
+
+
+def _gates_of(world: World, readings: tuple[str, ...], seeds: int) -> list[RunSpec]:
     tasks = list(world.tasks)
     shown = (
         {"resnext50_32x4d": tasks[:2], "resnet18": tasks}
         if world.scale in WITH_NETS_OF_THE_PAPER
         else dict.fromkeys(world.among(names.REAL_ARCHITECTURES[:1]), tasks)
     )
-    delta = _deltas(world)[1:2]
+    deltas = [each for each in _deltas(world) if each.reading in readings]
     return [
         run
         for architecture in world.among(shown)
-        for run in _runs(world, names.TABLE8, [architecture], shown[architecture], delta, seeds)
+        for run in _runs(world, names.TABLE8, [architecture], shown[architecture], deltas, seeds)
     ]
 
 
@@ -72,10 +81,11 @@ def ablation(world: World, seeds: int) -> list[RunSpec]:
     """
     architecture = next(iter(world.among(TABLE8_ARCHITECTURES)))
     recipes = world.recipes
+    gates, maps = recipes.delta[names.GATES_ALONE], recipes.delta[names.MAPS]
     methods = [
         FcOnly(recipe=recipes.head),
-        *(DeltaArm(recipe=recipes.gates, config=config, reading=name) for name, config in ablation_arms().items()),
-        *(DeltaArm(recipe=recipes.delta, config=config, reading=name) for name, config in map_arms().items()),
+        *(DeltaArm(recipe=gates, config=config, reading=name) for name, config in ablation_arms().items()),
+        *(DeltaArm(recipe=maps, config=config, reading=name) for name, config in map_arms().items()),
     ]
     return _runs(world, names.ABLATION, [architecture], world.tasks, methods, seeds)
 
@@ -95,6 +105,7 @@ def ablation_arms() -> dict[str, DeltaConfig]:
         "BN: fresh": replace(default, norm_start="fresh"),
         "module input: stride 2": replace(default, module_input="stride2"),
         "module input: full": replace(default, module_input="full"),
+        "module reads: image, full": replace(default, module_reads="image", module_input="full"),
         "module width: C/4": replace(default, reduction=4),
         "module width: C/8": replace(default, reduction=8),
     }
@@ -137,12 +148,10 @@ def table13(world: World, seeds: int) -> list[RunSpec]:
     return runs + _from_scratch(world, names.TABLE13, SCRATCH_ARCHITECTURES[:1], (large,), seeds, epochs_factor=1)
 
 
-def _deltas(world: World) -> list[Method]:
-    recipes = world.recipes
+def _deltas(world: World) -> list[DeltaGates]:
     return [
-        DeltaGates(recipe=recipes.delta, config=DeltaConfig(), reading=names.MAPS),
-        DeltaGates(recipe=recipes.gates, config=DeltaConfig.gates_alone(), reading=names.GATES_ALONE),
-        DeltaGates(recipe=recipes.literal, config=DeltaConfig.paper(), reading=names.LITERAL),
+        DeltaGates(recipe=world.recipes.delta[reading], config=config(), reading=reading)
+        for reading, config in READINGS.items()
     ]
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 from benchmarks.methods.base import Method
 from benchmarks.methods.delta import DeltaNetworks
 from benchmarks.methods.fc_only import FcOnly
-from benchmarks.records.names import STUDY_DEFAULTS
+from benchmarks.records.names import GATES_ALONE, STUDY_DEFAULTS
 from benchmarks.suites.patching.spec import RunSpec, run_of
 from benchmarks.suites.patching.world import TABLE2_ARCHITECTURES
 from benchmarks.worlds.world import World
@@ -27,7 +27,7 @@ def study_defaults(world: World, seeds: int) -> list[RunSpec]:
         for seed in range(seeds)
         for architecture in world.among(TABLE2_ARCHITECTURES)
         for task in world.tasks
-        for method in _arms(world.recipes.head, world.recipes.gates)
+        for method in _arms(world.recipes.head, world.recipes.delta[GATES_ALONE])
     ]
 
 

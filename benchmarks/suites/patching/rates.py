@@ -8,13 +8,13 @@ from benchmarks.methods.delta import DeltaNetworks
 from benchmarks.methods.fc_only import FcOnly
 from benchmarks.methods.listing import JOINING, Joining
 from benchmarks.methods.paint import Paint
-from benchmarks.records.names import GATES_ALONE, LITERAL, MAPS, RATES
+from benchmarks.methods.readings import READINGS
+from benchmarks.records.names import RATES
 from benchmarks.suites.patching.searched import Searched, arm, rated, rated_heads
 from benchmarks.suites.patching.spec import RunSpec, run_of
 from benchmarks.suites.patching.world import TABLE1_ARCHITECTURES
 from benchmarks.worlds.recipes import Recipes
 from benchmarks.worlds.world import TaskSet, World
-from delta_core import DeltaConfig
 
 FROZEN_RATES = (1e-3, 3e-3, 1e-2, 3e-2)
 """Of heads, and of parts beside a frozen net."""
@@ -53,18 +53,13 @@ def rates(world: World, seeds: int) -> list[RunSpec]:  # noqa: ARG001
 
 def searched(recipes: Recipes) -> list[Searched]:
     """Every method of Tables 1 and 2, four rates each; Delta with four modules in each of its readings."""
-    deltas = {
-        MAPS: (recipes.delta, DeltaConfig()),
-        GATES_ALONE: (recipes.gates, DeltaConfig.gates_alone()),
-        LITERAL: (recipes.literal, DeltaConfig.paper()),
-    }
     return [
         rated_heads(FcOnly, recipes.head, FROZEN_RATES),
         Searched(name=Paint.name, configurations=tuple(Paint(recipe=recipes.paint_at(lr)) for lr in WHOLE_NET_RATES)),
         *(_joining(each, recipes) for each in JOINING),
         *(
-            arm(rated(DeltaNetworks, recipe, FROZEN_RATES, config=config, reading=reading), reading)
-            for reading, (recipe, config) in deltas.items()
+            arm(rated(DeltaNetworks, recipes.delta[reading], FROZEN_RATES, config=config(), reading=reading), reading)
+            for reading, config in READINGS.items()
         ),
     ]
 

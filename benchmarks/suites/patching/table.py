@@ -9,6 +9,7 @@ from benchmarks.methods.fc_only import FcOnly
 from benchmarks.methods.finetune import FineTune
 from benchmarks.methods.listing import JOINING
 from benchmarks.methods.paint import Paint
+from benchmarks.methods.readings import READINGS
 from benchmarks.records.gates import runs_with_gates
 from benchmarks.records.names import (
     ADAPTERS,
@@ -46,24 +47,15 @@ def references(recipes: Recipes) -> list[Method]:
     ]
 
 
-def deltas(recipes: Recipes, modules: Iterable[int]) -> list[Method]:
-    """Delta-Networks as this library has them."""
-    return [DeltaNetworks(recipe=recipes.delta, config=DeltaConfig(n_modules=n), reading=MAPS) for n in modules]
+def deltas(recipes: Recipes, modules: Iterable[int], reading: str = MAPS) -> list[Method]:
+    """Delta-Networks as this library has them, or in another reading."""
+    recipe = recipes.delta[reading]
+    return [DeltaNetworks(recipe=recipe, config=READINGS[reading](n_modules=n), reading=reading) for n in modules]
 
 
-def gates_alone(recipes: Recipes, modules: Iterable[int]) -> list[Method]:
-    """Delta-Networks as they were before there were maps on skips."""
-    return [
-        DeltaNetworks(recipe=recipes.gates, config=DeltaConfig.gates_alone(n_modules=n), reading=GATES_ALONE)
-        for n in modules
-    ]
-
-
-def literal_deltas(recipes: Recipes, modules: Iterable[int]) -> list[Method]:
-    """Delta-Networks as the paper's text has them."""
-    return [
-        DeltaNetworks(recipe=recipes.literal, config=DeltaConfig.paper(n_modules=n), reading=LITERAL) for n in modules
-    ]
+def both_readings(recipes: Recipes, modules: Sequence[int]) -> list[Method]:
+    """What the paper's text says, and what this library has."""
+    return [*deltas(recipes, modules, LITERAL), *deltas(recipes, modules)]
 
 
 def adapted(recipes: Recipes) -> list[Method]:
@@ -71,21 +63,21 @@ def adapted(recipes: Recipes) -> list[Method]:
     identity = DeltaConfig.gates_alone(n_modules=4, gate_start="identity")
     return [
         *(each.load()(recipe=recipes.of(each)) for each in JOINING),
-        DeltaNetworks(recipe=recipes.gates, config=identity, reading="identity"),
+        DeltaNetworks(recipe=recipes.delta[GATES_ALONE], config=identity, reading="identity"),
     ]
 
 
 def table1(world: World, seeds: int) -> list[RunSpec]:
     """Table 1, all methods on nine tasks; the paper has ResNet-18 alone."""
     world, recipes = _world_of_table1(world), world.recipes
-    methods = [*references(recipes), *adapted(recipes), *literal_deltas(recipes, (4,)), *deltas(recipes, (4,))]
+    methods = [*references(recipes), *adapted(recipes), *both_readings(recipes, (4,))]
     return patching_runs(world, world.weights, methods, seeds)
 
 
 def more_for_table1(world: World, seeds: int) -> Sequence[Run]:
     """What joins Table 1 when it is named."""
     world = _world_of_table1(world)
-    return patching_runs(world, world.weights, gates_alone(world.recipes, (4,)), seeds)
+    return patching_runs(world, world.weights, deltas(world.recipes, (4,), GATES_ALONE), seeds)
 
 
 def _world_of_table1(world: World) -> World:
@@ -100,11 +92,11 @@ def table2(world: World, seeds: int) -> list[RunSpec]:
 
     FC-only and full fine-tuning are our references; the literal reading of the paper has its own rows.
     """
-    recipes, n = world.recipes, (1, 2, 4)
+    recipes = world.recipes
     return patching_runs(
         world,
         world.among(TABLE2_ARCHITECTURES),
-        [*references(recipes), *literal_deltas(recipes, n), *deltas(recipes, n)],
+        [*references(recipes), *both_readings(recipes, (1, 2, 4))],
         seeds,
     )
 
@@ -113,20 +105,20 @@ def table10(world: World, seeds: int) -> list[RunSpec]:
     """Table 10, the runs of Table 2 as top-1 pairs, and those of larger nets, if the world has them, with Delta (1)."""
     recipes, whole = world.recipes, world.among(TABLE2_ARCHITECTURES)
     more = [name for name in TABLE10_MORE_ARCHITECTURES if name in world.weights.keys() - whole.keys()]
-    methods = [*references(recipes), *literal_deltas(recipes, (1,)), *deltas(recipes, (1,))]
+    methods = [*references(recipes), *both_readings(recipes, (1,))]
     return table2(world, seeds) + patching_runs(world, more, methods, seeds)
 
 
 def table3(world: World, seeds: int) -> list[RunSpec]:
     """Table 3, joint patching: one head and one set of modules for three tasks at once."""
-    methods = [*references(world.recipes), *deltas(world.recipes, (1, 2, 4))]
+    methods = [*references(world.recipes), *both_readings(world.recipes, (1, 2, 4))]
     return patching_runs(world, world.among(TABLE2_ARCHITECTURES), methods, seeds)
 
 
 def more_for_table2(world: World, seeds: int) -> Sequence[Run]:
     """Methods that join Tables 2, 3 and 10 when they are named."""
     recipes = world.recipes
-    methods = [*adapted(recipes), *literal_deltas(recipes, (1, 2, 4)), *gates_alone(recipes, (1, 2, 4))]
+    methods = [*adapted(recipes), *deltas(recipes, (1, 2, 4), GATES_ALONE)]
     return patching_runs(world, world.among(TABLE2_ARCHITECTURES), methods, seeds)
 
 
@@ -151,7 +143,12 @@ TABLES = {
     "table12": Table(runs=ablations.table12, tasks=ablations.TABLE12_TASKS),
     "table13": Table(runs=ablations.table13, tasks=ablations.TABLE13_TASKS),
     "ablation": Table(runs=ablations.ablation, tasks=ablations.TABLE8_TASKS),
-    "figures": Table(runs=ablations.figures, tasks=ablations.FIGURE_TASKS, on_record=runs_with_gates),
+    "figures": Table(
+        runs=ablations.figures,
+        tasks=ablations.FIGURE_TASKS,
+        more=ablations.more_for_figures,
+        on_record=runs_with_gates,
+    ),
     AGREEMENT: Table(runs=agreement.agreement, tasks=replace(PATCHING_TASKS, real=()), awaited=agreement.awaited),
     "study_defaults": Table(runs=defaults_study.study_defaults, tasks=PATCHING_TASKS),
     RATES: Table(runs=rates.rates, tasks=rates.RATES_TASKS),

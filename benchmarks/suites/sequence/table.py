@@ -7,10 +7,10 @@ from benchmarks.data.groups import members
 from benchmarks.methods.base import Method
 from benchmarks.methods.fc_only import FcOnly
 from benchmarks.methods.paint import Paint
-from benchmarks.records.names import REAL_ARCHITECTURES
+from benchmarks.records.names import GATES_ALONE, REAL_ARCHITECTURES
 from benchmarks.spec import Run
 from benchmarks.suites.base import Table
-from benchmarks.suites.patching.table import adapted, deltas, gates_alone, literal_deltas, patching_runs
+from benchmarks.suites.patching.table import adapted, both_readings, deltas, patching_runs
 from benchmarks.suites.patching.world import JOINT_TASKS
 from benchmarks.suites.sequence.spec import SequenceSpec
 from benchmarks.worlds.world import World
@@ -47,14 +47,14 @@ def table4(world: World, seeds: int) -> list[Run]:
         for rule in ("harmonic_mean", "mean")
         for seed in range(seeds)
     ]
-    methods = [FcOnly(recipe=world.recipes.head), *deltas(world.recipes, (1, 2, 4))]
+    methods = [FcOnly(recipe=world.recipes.head), *both_readings(world.recipes, (1, 2, 4))]
     return sequences + single_tasks(world, methods, seeds)
 
 
 def more_for_table4(world: World, seeds: int) -> Sequence[Run]:
     """Methods that join Tables 4 and 11 when they are named: all those that leave the base alone."""
-    recipes, n = world.recipes, (1, 2, 4)
-    return single_tasks(world, [*adapted(recipes), *literal_deltas(recipes, n), *gates_alone(recipes, n)], seeds)
+    recipes = world.recipes
+    return single_tasks(world, [*adapted(recipes), *deltas(recipes, (1, 2, 4), GATES_ALONE)], seeds)
 
 
 def single_tasks(world: World, methods: Sequence[Method], seeds: int) -> list[Run]:

@@ -3,7 +3,8 @@
 from dataclasses import dataclass, replace
 
 from benchmarks.data.embedded import FINE_GRAINED_TASKS
-from benchmarks.records.names import MAPS, PERCENTS, REAL_ARCHITECTURES
+from benchmarks.methods.readings import READINGS
+from benchmarks.records.names import GATES_ALONE, PERCENTS, REAL_ARCHITECTURES
 from benchmarks.records.rows import Scale
 from benchmarks.suites.base import Table
 from benchmarks.suites.transfer.methods.base import Transfer
@@ -16,7 +17,6 @@ from benchmarks.suites.transfer.methods.stochnorm import StochNorm
 from benchmarks.suites.transfer.methods.vanilla import Vanilla, VanillaDelta
 from benchmarks.suites.transfer.spec import TransferSpec
 from benchmarks.worlds.world import TaskSet, World
-from delta_core import DeltaConfig
 from delta_core.training.errors import UserError
 from delta_core.training.recipe import Recipe
 
@@ -135,8 +135,12 @@ def table5(world: World, seeds: int) -> list[TransferSpec]:
 
 
 def transfer_methods(schedule: TransferSchedule) -> list[Transfer]:
-    """The nine rows of the table, in its order; those with Delta twice, with gates alone and as this library has it."""
-    recipe, gates, maps = schedule.recipe, DeltaConfig.gates_alone(n_modules=MODULES), DeltaConfig(n_modules=MODULES)
+    """The nine rows of the table, in its order; those with Delta in every reading."""
+    recipe = schedule.recipe
+    # Rows of gates alone were recorded when that was the only reading, and have no arm.
+    deltas = {
+        "" if reading == GATES_ALONE else reading: config(n_modules=MODULES) for reading, config in READINGS.items()
+    }
     return [
         Vanilla(recipe=recipe),
         Lwf(recipe=recipe),
@@ -150,10 +154,8 @@ def transfer_methods(schedule: TransferSchedule) -> list[Transfer]:
         CoTuning(recipe=recipe),
         StochNorm(recipe=recipe),
         BiTuning(recipe=recipe),
-        VanillaDelta(recipe=recipe, config=gates),
-        VanillaDelta(recipe=recipe, config=maps, arm=MAPS),
-        BiTuningDelta(recipe=recipe, config=gates),
-        BiTuningDelta(recipe=recipe, config=maps, arm=MAPS),
+        *(VanillaDelta(recipe=recipe, config=config, arm=arm) for arm, config in deltas.items()),
+        *(BiTuningDelta(recipe=recipe, config=config, arm=arm) for arm, config in deltas.items()),
     ]
 
 
