@@ -293,7 +293,7 @@ def test_ours_have_their_gain_and_what_is_missing_its_command() -> None:
     )
     assert page.blocks[-1].cells["detection"].tolist() == ["59.72", "61.33", "64.40", "67.80", "", ""]
     assert page.commands == (
-        "nox -s table7 -- --scale embedded --arch resnet34 --task detection",
+        "nox -s table7 -- --scale embedded --arch resnet18 --arch resnet34 --task detection",
         "nox -s table7 -- --scale embedded --arch resnet50 --task segmentation",
     )
 
@@ -319,7 +319,7 @@ def test_full_size_parameters_are_those_of_the_delta_modules() -> None:
 def test_a_cell_of_fewer_seeds_says_so() -> None:
     rows = [row(seed=seed, run_id=f"r{seed}") for seed in (0, 1)] + [row("maps")]
     page = dense_page(dense_frame(to_frame(rows), "embedded"), "embedded")
-    assert page.blocks[0].cells["value"].tolist()[:2] == ["50.00 ±0.00", "50.00 [n=1]"]
+    assert page.blocks[0].cells["value"].tolist()[:3] == ["50.00 ±0.00", "", "50.00 [n=1]"]
     assert "over n = 2 seeds, unless a cell says [n=...]" in page.caption
 
 
