@@ -68,10 +68,11 @@ def single_task_means(rows: pd.DataFrame, sequences: list[str]) -> pd.DataFrame:
     taken = rows[(rows["suite"] == PATCHING) & (rows["split"] == "test") & (rows["phase"] == "after")]
     taken = taken[taken["base_logits_equal"].fillna(False).astype(bool)]
     keys = ["architecture", "method", "variant", "n_delta_modules", "seed"]
+    net = [*keys, "weights"]  # Table 1 stands on other weights of the same architecture at scale paper
     on_base = taken["column"] != taken["task"]
-    learned = taken.loc[~on_base, [*keys, "task", "value"]]
+    learned = taken.loc[~on_base, [*net, "task", "value"]]
     own = {tuple(place): top1 for *place, top1 in learned.itertuples(index=False, name=None)}
-    untouched = taken[on_base].drop_duplicates(keys)[[*keys, "column", "value"]]
+    untouched = taken[on_base].drop_duplicates(net)[[*net, "column", "value"]]
     base = {tuple(place): (name, top1) for *place, name, top1 in untouched.itertuples(index=False, name=None)}
     lines = []
     for cell, sequence in itertools.product(dict.fromkeys(place[:-1] for place in own), sequences):
@@ -80,7 +81,7 @@ def single_task_means(rows: pd.DataFrame, sequences: list[str]) -> pd.DataFrame:
             continue  # a mean over a part would compare it on other tasks
         before = [base[cell]] if cell in base else []
         names, test = zip(*before, *zip(sequence.split("+"), values, strict=True), strict=True)
-        line = dict(zip(keys, cell, strict=True)) | {"rule": "", "task": sequence, "alpha": None}
+        line = dict(zip(keys, cell[:-1], strict=True)) | {"rule": "", "task": sequence, "alpha": None}
         lines.append(line | {"test": test, "names": names})
     return pd.DataFrame(lines, columns=[*SEED, "test", "names"])
 

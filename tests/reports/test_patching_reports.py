@@ -103,6 +103,13 @@ def test_delta_is_a_mean_over_single_task_runs_and_needs_all_of_them() -> None:
     assert (line["mean"], line["base"], line["first"]) == (60.0, 90.0, 60.0)
 
 
+def test_the_base_is_that_of_the_weights_that_learned_the_tasks() -> None:
+    table1 = single("decathlon_a", 99.0, weights="of Table 1", base=50.0, before=50.0)
+    frame = sequences.table4_frame(valid(table1 + walked("mean") + single("a", 60.0) + single("b", 30.0)), "embedded")
+    line = frame[frame["method"] == "delta_networks"].iloc[0]
+    assert (line["mean"], line["base"]) == (60.0, 90.0)
+
+
 def test_a_cell_of_fewer_seeds_than_the_others_says_so() -> None:
     rows = valid(walked("mean") + walked("mean", seed=1) + single("a", 60.0) + single("b", 30.0))
     page4 = sequence_pages.table4_page(sequences.table4_frame(rows, "embedded"), "embedded")
