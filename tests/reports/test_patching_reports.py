@@ -85,7 +85,7 @@ def walked(rule: str, *, seed: int = 0, best: float = 0.4, architecture: str = "
 def single(task: str, patch: float, **changes: object) -> list[Row]:
     return [
         replace(row, column="glyphs62" if row.column == "digits" else row.column)
-        for row in delta(task=task, column=task, patch=patch, base=90.0, **changes)
+        for row in delta(**{"task": task, "column": task, "patch": patch, "base": 90.0, **changes})
     ]
 
 
