@@ -45,6 +45,8 @@ UNLABELLED = "unlabelled:"
 """Beginning of a base task's name: images without labels, on which agreement is measured."""
 
 # Names of tasks and weights that a table stands on.
+PAPER_BASE = "imagenet_val"
+"""Base task at scale paper: ImageNet's validation images, which need no training image beside them."""
 PATCH_TASKS = ("mnist5k", "optdigits", "shapes", "signs", "textures", "photos")
 """Tables 2 and 10 at scale embedded."""
 DECATHLON_TASKS = (*PATCH_TASKS, "strokes", "motions", "walkers")

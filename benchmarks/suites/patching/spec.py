@@ -79,10 +79,10 @@ def run_of(
         task: one of the world's.
         method: how to adapt.
         seed: 0, 1, ...
-        base: whether the base task is measured too.
+        base: whether the base task is measured too; with --without-base for methods alone that choose by it.
         scratch: whether the net starts from random weights, where there is no base to measure.
     """
-    base = base and not scratch
+    base = base and not scratch and (method.needs_base or not world.options.without_base)
     return RunSpec(
         suite=suite,
         scale=world.scale,
