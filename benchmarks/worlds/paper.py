@@ -5,6 +5,8 @@ from dataclasses import replace
 from benchmarks.data.catalogue import data_set
 from benchmarks.data.catalogue.check import DATA_ROOT, what_is_missing
 from benchmarks.data.groups import grouped, members
+from benchmarks.nets.base_check import BASE_TOP1
+from benchmarks.nets.base_transforms import BASE_TRANSFORMS, BaseTransform
 from benchmarks.records.names import PAPER_BASE
 from benchmarks.worlds.options import Options
 from benchmarks.worlds.recipes import paper_recipes
@@ -45,11 +47,25 @@ def paper_world(options: Options, task_set: TaskSet) -> World:
         tasks={task: grouped([entries[part].identity for part in members(task)]) for task in tasks},
         base_task=PAPER_BASE,
         base_data=entries[PAPER_BASE].identity,
+        base_transforms=dict(_accepted(text) for text in options.accept_base),
         image_size=options.image_size or 224,
         recipes=paper_recipes(options),
         env=replace(env_of(options, {}), data_root=data_root.absolute()),
         options=options,
         blocked=blocked | _without_the_base(options, blocked),
+    )
+
+
+def _accepted(text: str) -> tuple[str, BaseTransform]:
+    """Weights and transform of `--accept-base TAG=TRANSFORM`."""
+    tag, _, name = text.partition("=")
+    tags = [weights.removeprefix("timm:") for weights in BASE_TOP1]
+    for transform in BASE_TRANSFORMS:
+        if transform == name and tag in tags:
+            return f"timm:{tag}", transform
+    raise UserError(
+        f"--accept-base {text} is not TAG=TRANSFORM; tags are {', '.join(tags)}; transforms are "
+        f"{', '.join(BASE_TRANSFORMS)}."
     )
 
 

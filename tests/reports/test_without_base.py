@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fake_rows import one_row, plain_run
@@ -15,6 +16,7 @@ from benchmarks.worlds.options import Options
 from delta_core.training.identity import canonical_json
 from delta_core.training.recipe import Recipe
 from reports import paper
+from reports.findings.explain import explain
 from reports.measured import without_superseded
 from reports.registry import REPORTS, Question
 from reports.tables.sequence_frame import single_task_means
@@ -84,6 +86,23 @@ def test_a_mean_over_a_sequence_is_never_without_the_base_beside_means_with_it()
     assert found["method"].tolist() == ["delta_networks"]
     without = single_task_means(to_frame([row for row in rows if row.method == "fc_only"]), ["+".join(tasks)])
     assert without["test"].tolist() == [(60.0, 60.0, 60.0)]
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"base_task": ""}, "--without-base"),
+        ({"base_transform": "own-bilinear"}, "--accept-base resnet18.tv_in1k=own-bilinear"),
+    ],
+)
+def test_the_command_behind_a_cell_says_how_its_base_was_taken(changes: dict[str, Any], said: str) -> None:
+    rows = to_frame(rows_of_spec(replace(SPEC, **changes)))
+    frame = REPORTS["table2"].answer(Question(rows=rows, scale="paper", results=Path("none"))).frame
+    assert (
+        f" {said} --results elsewhere" in explain(frame, rows, "table2", "paper", "resnet18/fc_only", "stl10").command
+    )
+    usual = to_frame(rows_of_spec(SPEC))
+    assert "base" not in explain(frame, usual, "table2", "paper", "resnet18/fc_only", "stl10").command
 
 
 def test_the_papers_base_has_the_name_of_ours() -> None:
