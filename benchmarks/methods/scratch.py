@@ -10,11 +10,9 @@ from torch import Tensor, nn
 from benchmarks.methods.base import EVAL_SPLITS, Cell, Measurement, Method, Outcome
 from benchmarks.methods.finetune import FineTuned
 from benchmarks.nets.full_size import backbone_params, delta_params
+from benchmarks.records.names import TOP5_TASKS
 from delta_core import DeltaConfig, DeltaModel, JointDelta, backbone_fingerprint
 from delta_core.training.engine import train_module
-
-TOP5_FROM_CLASSES = 50
-"""Tasks with at least so many classes are measured in top-5 as well (Table 13: ImageNet)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +62,7 @@ class Scratch(Method):
         for split in EVAL_SPLITS:
             top1 = cell.measure_task(net, split)
             found.append(top1)
-            if cell.task.classes >= TOP5_FROM_CLASSES:
+            if cell.task.name in TOP5_TASKS:
                 labels = getattr(cell.task, split).labels
                 found.append(replace(top1, metric="top5", value=top5(cell.logits(net, split), labels)))
         return found
