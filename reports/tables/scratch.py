@@ -88,9 +88,21 @@ def scratch_page(frame: pd.DataFrame, table: ScratchTable, scale: Scale) -> Page
             _printed(table, scale),
             *difference_blocks(by_architecture),
         ),
-        notes=("difference: Delta (4) minus plain net, paired by seed.",) if len(measured) else (),
+        notes=_notes(scale) if len(measured) else (),
         commands=fill_commands(_missing(frame), table.name, scale) if len(frame) else (whole_table(table.name, scale),),
     )
+
+
+def _notes(scale: Scale) -> tuple[str, ...]:
+    difference = "difference: Delta (4) minus plain net, paired by seed."
+    if scale != "paper":
+        return (difference,)
+    recipes = (
+        "Recipes: CIFAR at 32 px as in kuangliu/pytorch-cifar (padded crops, flips, cosine), photographs at 224 px as "
+        "in pytorch/examples, imagenet (crops of 8 to 100 % of the area, flips, a tenth of the rate after each third); "
+        "numbers of epochs are ours."
+    )
+    return (difference, recipes)
 
 
 def _missing(frame: pd.DataFrame) -> pd.DataFrame:
