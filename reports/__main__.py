@@ -11,12 +11,12 @@ import pandas as pd
 import tyro
 from rich.console import Console
 
-from benchmarks.records.collected import read_rows
 from benchmarks.records.files import atomic_text
 from benchmarks.records.rows import SCALES, Scale
 from delta_core.training.command_line import told_in_one_sentence
 from delta_core.training.errors import UserError
 from reports.findings.explain import explain
+from reports.measured import read_measured
 from reports.pages.render import to_latex, to_markdown, to_terminal
 from reports.registry import REPORTS, Question
 from reports.reproducing import reproducing
@@ -55,7 +55,7 @@ def report(
     chosen = REPORTS[table]
     source = results / scale
     out = out or results / scale / "tables"
-    found = read_rows(source)
+    found = read_measured(source)
     rows = found[found["suite"].isin(chosen.suites)]
     beside = found[found["suite"].isin(chosen.beside)]
     if len(rows) or chosen.needs_rows:
@@ -87,7 +87,7 @@ def html(*, scale: Scale | None = None, results: Path = Path("results"), out: Pa
     from reports.figures.index import all_figures  # a table needs neither
     from reports.html.index import OfScale, index_html
 
-    rows = {name: read_rows(results / name) for name in ((scale,) if scale else IN_ONE_REPORT)}
+    rows = {name: read_measured(results / name) for name in ((scale,) if scale else IN_ONE_REPORT)}
     parts: list[OfScale] = []
     for name in [name for name in rows if len(rows[name])] or list(rows)[-1:]:
         _check_scale(rows[name], results / name, name)
@@ -145,7 +145,7 @@ def explain_cell(
     if not REPORTS[table].has_cells:
         raise UserError(f"{table} has no cell that is the mean of some runs; choose one of {explained}.")
     source = results / scale
-    rows = read_rows(source)
+    rows = read_measured(source)
     rows = _select(rows[rows["suite"].isin(REPORTS[table].suites)], source, table, scale, (), (), None)
     answer = REPORTS[table].answer(Question(rows=rows, scale=scale, results=results / scale))
     found = explain(answer.frame, rows, table, scale, row, column)
@@ -167,7 +167,7 @@ def write_reproducing(*, results: Path = Path("results"), out: Path = Path("REPR
         results: folder that holds <scale>/runs.csv and values.csv.
         out: the file.
     """
-    _write(out, reproducing({scale: read_rows(results / scale) for scale in SCALES}))
+    _write(out, reproducing({scale: read_measured(results / scale) for scale in SCALES}))
     print(out)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from benchmarks.methods.listing import SKIPS
-from benchmarks.records.names import FRESH_NORM, LITERAL
+from benchmarks.records.names import FRESH_NORM, LITERAL, PAPER_BASE
 
 TARGETS = Path(__file__).parent / "targets"
 """One CSV per table of the paper; file order is the printed order."""
@@ -189,6 +189,7 @@ def printed(table: int) -> pd.DataFrame:
     if "column" in frame:
         is_base = frame["column"] == BASE_COLUMN
         frame["quantity"] = is_base.map({True: "base_top1", False: "patch_top1"})
+        frame["column"] = frame["column"].replace({BASE_COLUMN: PAPER_BASE})
     else:
         frame["quantity"] = frame["metric"].replace({"harmonic_mean_top1": "harmonic_mean", "top1": "patch_top1"})
     frame["paper_value"] = frame["printed"].astype(float)

@@ -57,12 +57,13 @@ def load_official(
         )
         return seen_in_views(lazy, views, task=entry.name, keep=lambda images: pixels.keep(part, images))
 
+    val = split("val")
     return TaskData(
         name=entry.name,
         classes=entry.classes,
         sha=sha,
-        train=split("train", views),
-        val=split("val"),
+        train=val if entry.train == entry.test else split("train", views),
+        val=val,
         test=split("test"),
     )
 
@@ -83,6 +84,8 @@ def parts_of(entry: DataSet, data_root: Path) -> dict[str, Part]:
         listed = entry.held_list()
         out = held_tracks(train.names, train.labels) if listed is None else listed
         held, kept = held_and_kept(out, len(train))
+        if entry.test == entry.train:  # nothing is trained on these images
+            return {"train": (train, held), "val": (train, held), "test": (train, kept)}
         return {"train": (train, kept), "val": (train, held), "test": (found[entry.test], everything[entry.test])}
     used = {"train": entry.train, "val": entry.val, "test": entry.test}
     return {part: (found[split], everything[split]) for part, split in used.items()}

@@ -121,6 +121,8 @@ class Method(ABC):
 
     name: ClassVar[str]
     """As in the paper's CSVs, or ours."""
+    needs_base: ClassVar[bool] = False
+    """Whether it chooses by base accuracy, so that without base data there is nothing to measure."""
     recipe: Recipe
 
     @property

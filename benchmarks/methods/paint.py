@@ -32,6 +32,7 @@ class Paint(Method):
     """One learning-rate arm of PAINT; nets with BatchNorm also get an arm with re-estimated statistics (`+bn`)."""
 
     name: ClassVar[str] = "paint"
+    needs_base: ClassVar[bool] = True
     screen_images: int = 5_000
     """Base test images, evenly spaced, on which all alphas are compared. Where there are more (ImageNet has 50,000),
     alpha 0, 1 and the one that the validation splits choose are measured on all; `n_examples` of a row tells which."""

@@ -15,6 +15,7 @@ class PaintOnBase(Method):
     """Fine-tune once; at every alpha measure accuracy and agreement on the same base test images, and the task."""
 
     name: ClassVar[str] = "paint"
+    needs_base: ClassVar[bool] = True
 
     @property
     def variant(self) -> str:

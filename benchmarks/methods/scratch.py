@@ -1,20 +1,20 @@
 """From scratch (Tables 12 and 13): a net without pre-training, as it is or with Delta-modules that train with it."""
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
+from benchmarks.data.augmentation import Augmentation, augmented
 from benchmarks.methods.base import EVAL_SPLITS, Cell, Measurement, Method, Outcome
 from benchmarks.methods.finetune import FineTuned
 from benchmarks.nets.full_size import backbone_params, delta_params
+from benchmarks.records.names import TOP5_TASKS
 from delta_core import DeltaConfig, DeltaModel, JointDelta, backbone_fingerprint
 from delta_core.training.engine import train_module
-
-TOP5_FROM_CLASSES = 50
-"""Tasks with at least so many classes are measured in top-5 as well (Table 13: ImageNet)."""
+from delta_core.training.identity import NEW_SINCE_RECORDED
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +24,8 @@ class Scratch(Method):
     name: ClassVar[str] = "standard"
     config: DeltaConfig | None = None
     """Delta-modules that train with the net; None = the net as it is."""
+    augmentation: Augmentation | None = field(default=None, metadata=NEW_SINCE_RECORDED)
+    """Of fresh views; None = views as the recipe has them, PAINT's light crops at most."""
 
     @property
     def n_delta_modules(self) -> int:
@@ -35,7 +37,8 @@ class Scratch(Method):
         started = time.perf_counter()
         net = self._net(cell)
         head: nn.Module = net.head
-        steps = train_module(net, head, cell.task.train, self.recipe, cell.fabric, seed=cell.order_seed)
+        train = augmented(cell.task.train, self.augmentation) if self.augmentation else cell.task.train
+        steps = train_module(net, head, train, self.recipe, cell.fabric, seed=cell.order_seed)
         net.eval()
         train_s = time.perf_counter() - started
         in_head = sum(parameter.numel() for parameter in head.parameters())
@@ -64,7 +67,7 @@ class Scratch(Method):
         for split in EVAL_SPLITS:
             top1 = cell.measure_task(net, split)
             found.append(top1)
-            if cell.task.classes >= TOP5_FROM_CLASSES:
+            if cell.task.name in TOP5_TASKS:
                 labels = getattr(cell.task, split).labels
                 found.append(replace(top1, metric="top5", value=top5(cell.logits(net, split), labels)))
         return found

@@ -1,11 +1,10 @@
 """The pre-trained net of a run, and how images must be prepared for it."""
 
-from dataclasses import replace
-
 import torch
 from torch import nn
 
 from benchmarks.env import Env
+from benchmarks.nets.base_transforms import PAPER_TRANSFORM, BaseTransform, prepared
 from benchmarks.nets.pretraining import load_pretrained
 from benchmarks.nets.slim import PREPROCESSING, slim_backbone
 from benchmarks.records.rows import SCRATCH, Scale
@@ -34,12 +33,16 @@ def open_backbone(run: Run, env: Env) -> nn.Module:
     return load_backbone(run.architecture, str(env.weights_file) if source == "file" else run.weights)
 
 
-def preprocessings(scale: Scale, image_size: int, backbone: nn.Module) -> tuple[Preprocessing, Preprocessing]:
-    """Preprocessing of the patch task (at `image_size` pixels) and of the base task (at the weights' own size)."""
+def preprocessings(
+    scale: Scale, image_size: int, backbone: nn.Module, *, base_transform: BaseTransform | None = None
+) -> tuple[Preprocessing, Preprocessing]:
+    """Preprocessing of the patch task (at `image_size` pixels) and of the base task (at the weights' own size).
+
+    `base_transform`: what the user accepted for a base of scale paper; the paper's if nothing.
+    """
     if scale == "embedded":
         return PREPROCESSING, PREPROCESSING
     at_task, at_base = preprocessing_of(backbone, image_size), preprocessing_of(backbone)
     if scale == "paper":
-        # Table 10's base accuracies fit PAINT's transform: the whole short side, bicubic, whatever the weights like.
-        at_task, at_base = (replace(each, crop_pct=1.0, interpolation="bicubic") for each in (at_task, at_base))
+        return prepared(at_task, PAPER_TRANSFORM), prepared(at_base, base_transform or PAPER_TRANSFORM)
     return at_task, at_base

@@ -15,7 +15,7 @@ from benchmarks.methods.paint_on_base import PaintOnBase
 from benchmarks.methods.scratch import Scratch
 from benchmarks.methods.skips import DeltaArm, DeltaGates
 from benchmarks.records.collected import write_rows
-from benchmarks.records.names import ADAPTERS_SEARCH, BASE_AGREEMENT, MEAN_GATES, VALIDATED, WITH_BATCH_NORM
+from benchmarks.records.names import ADAPTERS_SEARCH, BASE_AGREEMENT, MEAN_GATES, TOP5_TASKS, VALIDATED, WITH_BATCH_NORM
 from benchmarks.records.rows import Row, to_frame
 from benchmarks.spec import Run
 from benchmarks.suites.dense.spec import DenseRun
@@ -113,7 +113,7 @@ def _measurements(run: Run) -> Iterator[Measurement]:
         case DenseRun():
             yield _measured(run, run.task, metric="mAP" if run.kind == "detection" else "mIoU")
         case RunSpec(method=Scratch()):
-            for metric in ("top1", "top5") if run.task == "glyphs62" else ("top1",):
+            for metric in ("top1", "top5") if run.task in TOP5_TASKS else ("top1",):
                 yield from (_measured(run, run.task, split=split, metric=metric) for split in EVAL_SPLITS)
         case RunSpec():
             yield from _of_frozen_net(run)

@@ -10,6 +10,7 @@ from benchmarks.data.load import load_base_task
 from benchmarks.env import Env
 from benchmarks.methods.base import Outcome
 from benchmarks.nets.base_check import prove_base
+from benchmarks.nets.base_transforms import BaseTransform
 from benchmarks.nets.open import open_backbone
 from benchmarks.nets.untouched import Untouched
 from benchmarks.records.rows import Row
@@ -37,17 +38,18 @@ class Opened:
     """Of the backbone, before any method touched it."""
     started: float
 
-    def base_task(self, name: str, preprocessing: Preprocessing) -> TaskData | None:
+    def base_task(self, name: str, preprocessing: Preprocessing, *, accepted: BaseTransform | None) -> TaskData | None:
         """The task of the net's own head, if the run names one; at scale paper the net is proven on it first.
 
-        Images without labels get the net's own answers for labels.
+        Images without labels get the net's own answers for labels. `accepted` is the transform in which the user takes
+        the base whatever it reaches.
         """
         if not name:
             return None
         classes: int = self.backbone.num_classes  # type: ignore[assignment]
         base = load_base_task(name, self.env, preprocessing, classes=classes)
         if self.run.scale == "paper":
-            prove_base(self.run.weights, self.env, self.backbone, base)
+            prove_base(self.run.weights, self.env, self.backbone, base, accepted)
         return self.untouched(base).base_with_labels()
 
     def untouched(self, base: TaskData) -> Untouched:

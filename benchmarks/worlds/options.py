@@ -40,6 +40,12 @@ class Options:
     base_images: Path | None = None
     """Instead of --base: a folder of unlabelled photographs. What is left of the base is then how often its head still
     gives the untouched net's own answer (base_agreement)."""
+    without_base: bool = False
+    """Scale paper: measure patches without ImageNet. Base accuracies and harmonic means stay blank, and methods that
+    choose by base accuracy (PAINT) are blocked."""
+    accept_base: Names = ()
+    """Scale paper: take a base as it is in a transform, although its accuracy is not the paper's, e.g.
+    resnet34.bt_in1k=own-bilinear; may be repeated. The transform stands in every row."""
     data_root: Path | None = None
     """Folder below which relative data folders lie."""
     image_size: int | None = None
@@ -78,5 +84,9 @@ class Options:
         check_precision(self.precision)
         if self.views is not None and self.views < 0:
             raise UserError(f"--views is {self.views}; give 0 (fresh), 1 (centre crop) or a number of fixed views.")
+        for flag, given in (("--without-base", self.without_base), ("--accept-base", self.accept_base)):
+            if given and self.scale != "paper":
+                why = "has a base only where --base gives one." if self.scale == "local" else "brings its own."
+                raise UserError(f"{flag} belongs to --scale paper; --scale {self.scale} {why}")
         if not 0 <= self.cache_gb < math.inf:
             raise UserError(f"--cache-gb is {self.cache_gb:g}; give a number of at least 0.")

@@ -5,6 +5,9 @@ from dataclasses import replace
 from benchmarks.data.catalogue import data_set
 from benchmarks.data.catalogue.check import DATA_ROOT, what_is_missing
 from benchmarks.data.groups import grouped, members
+from benchmarks.nets.base_check import BASE_TOP1
+from benchmarks.nets.base_transforms import BASE_TRANSFORMS, BaseTransform
+from benchmarks.records.names import PAPER_BASE
 from benchmarks.worlds.options import Options
 from benchmarks.worlds.recipes import paper_recipes
 from benchmarks.worlds.world import TaskSet, World, chosen, env_of
@@ -36,16 +39,44 @@ def paper_world(options: Options, task_set: TaskSet) -> World:
     tasks = chosen("--task", options.task, task_set.paper)
     parts = dict.fromkeys(part for task in tasks for part in members(task))
     data_root = options.data_root or DATA_ROOT
-    entries = {name: data_set(name) for name in (*parts, "imagenet")}
+    entries = {name: data_set(name) for name in (*parts, PAPER_BASE)}
+    blocked = what_is_missing(entries.values(), data_root)
     return World(
         scale="paper",
         weights={name: PAPER_WEIGHTS[name] for name in architectures},
         tasks={task: grouped([entries[part].identity for part in members(task)]) for task in tasks},
-        base_task="imagenet",
-        base_data=entries["imagenet"].identity,
+        base_task=PAPER_BASE,
+        base_data=entries[PAPER_BASE].identity,
+        base_transforms=dict(_accepted(text) for text in options.accept_base),
         image_size=options.image_size or 224,
         recipes=paper_recipes(options),
         env=replace(env_of(options, {}), data_root=data_root.absolute()),
         options=options,
-        blocked=what_is_missing(entries.values(), data_root),
+        blocked=blocked | _without_the_base(options, blocked),
     )
+
+
+def _accepted(text: str) -> tuple[str, BaseTransform]:
+    """Weights and transform of `--accept-base TAG=TRANSFORM`."""
+    tag, _, name = text.partition("=")
+    tags = [weights.removeprefix("timm:") for weights in BASE_TOP1]
+    for transform in BASE_TRANSFORMS:
+        if transform == name and tag in tags:
+            return f"timm:{tag}", transform
+    raise UserError(
+        f"--accept-base {text} is not TAG=TRANSFORM; tags are {', '.join(tags)}; transforms are "
+        f"{', '.join(BASE_TRANSFORMS)}."
+    )
+
+
+def _without_the_base(options: Options, missing: dict[str, str]) -> dict[str, str]:
+    """Why runs that measure the base cannot run, if they cannot."""
+    if options.without_base:
+        return {PAPER_BASE: f"the method chooses by base accuracy; give {PAPER_BASE} and leave --without-base out"}
+    if PAPER_BASE in missing:
+        images = data_set(PAPER_BASE).counts["val"]
+        ways = (
+            f"{images:,} validation images, no training image; or leave the base out of all but PAINT: --without-base"
+        )
+        return {PAPER_BASE: f"{missing[PAPER_BASE]} ({ways})"}
+    return {}

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from benchmarks.data.groups import Grouping
 from benchmarks.env import Env
+from benchmarks.nets.base_transforms import BaseTransform
 from benchmarks.nets.pretraining import BaseSpec
 from benchmarks.records.rows import Scale
 from benchmarks.worlds.options import Options
@@ -52,6 +53,8 @@ class World:
     """Of the patching runner; other runners bring their own."""
     bases: tuple[BaseSpec, ...] = ()
     """Pre-trainings that the runs need first."""
+    base_transforms: dict[str, BaseTransform] = field(default_factory=dict)
+    """Weights -> transform in which the user accepted them as a base."""
     blocked: dict[str, str] = field(default_factory=dict)
     """Task -> why it cannot run and what to do about it."""
     notices: tuple[str, ...] = ()

@@ -1,7 +1,9 @@
 """Where the number in a cell comes from: its runs, how they differ from the paper's protocol, how to repeat them."""
 
+import json
 import shlex
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
@@ -114,4 +116,14 @@ def _command(table: str, scale: Scale, lines: pd.DataFrame, column: str) -> str:
     seeds = ["--seeds", str(lines["seed"].max() + 1)] if "seed" in lines else []
     weights = ["--weights", "WEIGHTS"] if scale == "local" and first.get("weights") != SCRATCH else []
     own = [*weights, "--data-root", "DATA"] if scale == "local" else []
+    if scale == "paper":
+        own = _said_of_the_base(json.loads(first["config"]), first["weights"])
     return shlex.join([*words, *seeds, *own, "--results", "elsewhere"])
+
+
+def _said_of_the_base(config: dict[str, Any], weights: str) -> list[str]:
+    """Options of scale paper with which a run's base was left out, or accepted."""
+    if config.get("base_task") == "" and weights != SCRATCH:
+        return ["--without-base"]
+    accepted = config.get("base_transform")
+    return ["--accept-base", f"{weights.removeprefix('timm:')}={accepted}"] if accepted else []

@@ -62,6 +62,8 @@ def chosen_ends(curves: pd.DataFrame) -> pd.DataFrame:
 def single_task_means(rows: pd.DataFrame, sequences: list[str]) -> pd.DataFrame:
     """Methods that left the base bit-identical: base accuracy and that of every task of a sequence, seed by seed.
 
+    Where some runs measured the base, those that did not have no line: their mean would leave the base out.
+
     Returns:
         `SEED`, `names` and `test` as in `sequence_curves`; `alpha` and `rule` are blank.
     """
@@ -74,10 +76,11 @@ def single_task_means(rows: pd.DataFrame, sequences: list[str]) -> pd.DataFrame:
     own = {tuple(place): top1 for *place, top1 in learned.itertuples(index=False, name=None)}
     untouched = taken[on_base].drop_duplicates(net)[[*net, "column", "value"]]
     base = {tuple(place): (name, top1) for *place, name, top1 in untouched.itertuples(index=False, name=None)}
+    with_base = bool((rows["phase"] == "before").any())
     lines = []
     for cell, sequence in itertools.product(dict.fromkeys(place[:-1] for place in own), sequences):
         values = [own.get((*cell, task)) for task in sequence.split("+")]
-        if None in values:
+        if None in values or (with_base and cell not in base):
             continue  # a mean over a part would compare it on other tasks
         before = [base[cell]] if cell in base else []
         names, test = zip(*before, *zip(sequence.split("+"), values, strict=True), strict=True)

@@ -69,6 +69,7 @@ def a_file(entry: DataSet) -> str:
         "voc2012_seg": entry.needs[0],
         "sbd": entry.needs[-1],
         "imagenet": "train/n00000000/00000000.JPEG",
+        "imagenet_val": "val/n00000000/00000000.JPEG",
     }
     return lists.get(entry.name, entry.needs[0])
 
@@ -195,13 +196,14 @@ def of_all_but(*names: str) -> tuple[str, ...]:
 FOREIGN_CLASS = r"classes, expected \d|labels of \w+ span|annotated with class|names the class"
 FOREIGN_LABEL = rf"{FOREIGN_CLASS}|no valid file for the classes 00000|labels the image or category 5"
 NUMBERED = ("flowers", "cars", "stl10", "cifar10", "cifar100", "mnist", "usps")
-NAMED = ("aircraft", "dtd", "resisc45", "imagenet")
+IMAGENET = ("imagenet", "imagenet_val")
+NAMED = ("aircraft", "dtd", "resisc45", *IMAGENET)
 """Labels are names, which nothing can shift."""
 PACKED = tuple(n for n in NAMES if CATALOGUE[n].downloads and CATALOGUE[n].downloads[0].unpack_to is not None)
 
 DAMAGES = (
     Damage(absent, "there is no folder"),
-    Damage(missing_file, "is missing", of_all_but("imagenet")),
+    Damage(missing_file, "is missing", of_all_but(*IMAGENET)),
     Damage(missing_image, r"images of \w+ are missing, first|has \d+ images, expected", IN_FILES),
     Damage(missing_annotation, r"1 annotations of \w+ are missing, first", DENSE),
     Damage(extra_class, FOREIGN_CLASS),
@@ -210,7 +212,7 @@ DAMAGES = (
     Damage(off_by_one, FOREIGN_LABEL, of_all_but(*NUMBERED, *NAMED)),
     Damage(truncated_image, r"cannot be read|has \d+ images"),
     Damage(wrong_count, r"split \w+ has \d+ images, expected \d+"),
-    Damage(wrong_split_list, "one of the split lists is wrong", of_all_but("cars", "gtsrb", "sbd", "imagenet")),
+    Damage(wrong_split_list, "one of the split lists is wrong", of_all_but("cars", "gtsrb", "sbd", *IMAGENET)),
     Damage(web_page, "is a web page|UnidentifiedImageError"),
     Damage(empty_file, r"(is|are) empty"),
     Damage(wrong_checksum, "has the MD5", tuple(name for name in NAMES if CATALOGUE[name].checksums)),

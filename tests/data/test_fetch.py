@@ -117,6 +117,6 @@ def test_a_plan_of_all_tables_names_what_blocks_and_what_it_costs(call) -> None:
     assert code == 0
     lines = out.splitlines()
     assert not [line for line in lines if line.startswith(("todo", "done"))]
-    assert "blocked: stl10, run: python -m benchmarks fetch stl10 --data-root data; imagenet, run:" in out
+    assert "blocked: stl10, run: python -m benchmarks fetch stl10 --data-root data; imagenet_val, run:" in out
     assert [line for line in lines if line.startswith("table2, not yet done: 216 runs, 106,308,000 training images")]
     assert lines[-1].startswith("all tables, shared runs once: ")

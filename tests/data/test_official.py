@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from lookalikes import FRAMES, write
+from lookalikes import FRAMES, small, write
 from PIL import Image
 from torch import Tensor
 
@@ -77,6 +77,16 @@ def test_three_splits_that_share_no_image(name: str, tmp_path: Path, lists: Path
     assert sum(len(split.labels) for split in splits) == sum(official)
     assert (data.name, data.classes, data.train.labels.dtype) == (name, found.classes, torch.int64)
     assert data.train.labels.unique().tolist() == list(range(found.classes))
+
+
+def test_a_base_is_chosen_by_and_measured_on_validation_images_alone(tmp_path: Path, lists: Path) -> None:
+    data = opened("imagenet_val", tmp_path, lists)
+    held, reported = ({image.numpy().tobytes() for image in everything(split)} for split in (data.val, data.test))
+    assert not (tmp_path / "data/imagenet/train").exists()
+    assert data.train is data.val, "nothing is trained on them"
+    assert not held & reported
+    assert len(held) == len(list_of("imagenet_val")) > 0
+    assert len(held) + len(reported) == small("imagenet_val").counts["val"]
 
 
 def test_labels_stay_beside_their_images(tmp_path: Path, lists: Path) -> None:

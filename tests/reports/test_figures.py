@@ -25,13 +25,14 @@ from benchmarks.records.variance import (
 )
 from benchmarks.variance.derived import net_variances
 from delta_core.training.gate_figure import draw_gates
+from reports import paper
 from reports.figures.gate_claims import gate_claims
 from reports.figures.gates import figure_mean_gates, mean_gates, sample_gates
 from reports.figures.index import all_figures, write_figures
 from reports.figures.settings import SETTINGS, figure_settings
 from reports.figures.variance import figure_variance
 from reports.tables.ablation import ablation_figure, ablation_frame, ablation_page, pareto
-from reports.tables.scratch import SCRATCH_TABLES, scratch_frame, scratch_page
+from reports.tables.scratch import SCRATCH_TABLES, ScratchTable, scratch_frame, scratch_page
 
 K = {"resnext50_32x4d": (3, 4, 6, 3), "resnet18": (2, 2, 2, 2)}
 
@@ -326,6 +327,28 @@ def test_scratch_table_pairs_seeds_and_shows_the_large_task_in_top5() -> None:
     assert page.blocks[0].best["shapes"].tolist() == [False, True, False]
     assert page.blocks[-1].cells.shape == (4, 5)
     assert page.commands == ()
+
+
+@pytest.mark.parametrize("table", SCRATCH_TABLES, ids=lambda table: table.name)
+def test_from_scratch_every_task_but_imagenet_stands_in_top1_beside_the_printed_number(table: ScratchTable) -> None:
+    """CIFAR-100, Aircraft and Cars have many classes too; their printed numbers are top-1, and rows may hold both."""
+    printed = paper.printed(table.number)
+    cells = printed[["architecture", "method", "n_delta_modules", "task"]].drop_duplicates()
+    rows = [
+        replace(row, metric=metric)
+        for net, method, n, task in cells.itertuples(index=False, name=None)
+        for metric in ("top1", "top5")
+        for row in plain_run(
+            suite=table.name, scale="paper", architecture=net, method=method, n_delta_modules=int(n), task=task,
+            column=task, weights="scratch", base=None, patch=50.0 if metric == "top1" else 80.0,
+        )
+    ]  # fmt: skip
+    frame = scratch_frame(to_frame(rows), table, "paper")
+    assert len(frame) == len(cells)
+    assert frame["mean"].notna().all() and frame["printed"].notna().all()
+    assert (frame["metric"] == "top5").tolist() == (frame["task"] == "imagenet").tolist()
+    assert (frame["mean"] == frame["metric"].map({"top1": 50.0, "top5": 80.0})).all()
+    assert scratch_page(frame, table, "paper").commands == ()
 
 
 def test_scratch_gains_are_of_the_seeds_that_have_both_ways() -> None:

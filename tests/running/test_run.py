@@ -21,6 +21,7 @@ from image_folders import write_folder
 
 from benchmarks.cli import main
 from benchmarks.data import embedded
+from benchmarks.data.catalogue import CATALOGUE
 from benchmarks.data.images import ImageSplit, ImageTask
 from benchmarks.grid import pool as grid
 from benchmarks.nets.pretraining import BaseSpec, checkpoint_path
@@ -264,11 +265,37 @@ def test_paper_scale_lists_what_is_missing(delta_bench: Call, tmp_path: Path) ->
     assert "216 runs at scale paper: 0 done, 0 todo, 216 blocked" in out
     reasons = [line for line in out.splitlines() if line.startswith("blocked: ")]
     assert len(reasons) == 6
-    missing = [f"{name}, run: python -m benchmarks fetch {name} --data-root data" for name in ("stl10", "imagenet")]
-    assert reasons[0] == f"blocked: {'; '.join(missing)}"
+    missing = [f"{name}, run: python -m benchmarks fetch {name} --data-root data" for name in ("stl10", "imagenet_val")]
+    assert reasons[0].startswith(f"blocked: {'; '.join(missing)} (50,000 validation images, no training image; or ")
     _, out, _ = delta_bench("plan", "table10", "--scale", "paper")
     assert len({line.split()[2] for line in out.splitlines() if line.startswith("blocked ")}) == 8
     assert list(tmp_path.iterdir()) == []
+
+
+def test_without_imagenet_patches_are_measured_and_paint_is_blocked(delta_bench: Call, tmp_path: Path) -> None:
+    (tmp_path / "data/stl10/stl10_binary").mkdir(parents=True)
+    for name in CATALOGUE["stl10"].needs:
+        (tmp_path / "data/stl10" / name).touch()
+    code, out, _ = delta_bench("plan", "table2", "--scale", "paper", "--task", "stl10", "--without-base")
+    todo, blocked = (
+        {line.split()[4] for line in out.splitlines() if line.startswith(f"{state} ")} for state in ("todo", "blocked")
+    )
+    assert code == 0
+    assert todo == {"fc_only", "delta_networks"}
+    assert blocked == {"paint"}
+    reasons = [line for line in out.splitlines() if line.startswith("blocked: ")]
+    assert reasons == ["blocked: the method chooses by base accuracy; give imagenet_val and leave --without-base out"]
+    _, out, _ = delta_bench("plan", "table4", "--scale", "paper", "--task", "stl10+cars+gtsrb", "--without-base")
+    walks = "cars, run: python -m benchmarks fetch cars --data-root data; gtsrb, run: .*; the method chooses by base"
+    assert re.search(f"^blocked: {walks}", out, re.MULTILINE), "PAINT walks on from weights that it chose by the base"
+
+
+@pytest.mark.parametrize(("scale", "why"), [("embedded", "brings its own"), ("local", "only where --base gives one")])
+def test_without_base_belongs_to_scale_paper(scale: str, why: str, delta_bench: Call) -> None:
+    code, _, error = delta_bench("plan", "table2", "--scale", scale, "--without-base")
+    assert code == 2
+    assert f"--without-base belongs to --scale paper; --scale {scale}" in error
+    assert why in error
 
 
 @pytest.fixture

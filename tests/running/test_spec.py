@@ -64,9 +64,11 @@ specs = st.builds(
     method=methods,
     image_size=st.integers(1, 512),
     seed=st.integers(0, 9),
+    base_transform=st.sampled_from([None, "own-bilinear"]),
 )
 OTHER = {
     "scale": ("embedded", "paper"),
+    "base_transform": (None, "own-bicubic"),
     "feature_dtype": ("float32", "bfloat16"),
     "steps_per_epoch": (None, 10),
     "milestones": ((), (0.5,)),

@@ -185,9 +185,10 @@ def test_mean_gates_are_the_mean_and_no_longer_see_the_input() -> None:
 # --- from scratch ------------------------------------------------------------------------------------------------
 
 
-def test_everything_trains_from_scratch_and_the_large_task_is_measured_in_top5() -> None:
+@pytest.mark.parametrize("name", ["imagenet", "glyphs62"])
+def test_everything_trains_from_scratch_and_imagenet_and_what_plays_it_are_measured_in_top5(name: str) -> None:
     cell = tiny_cell(base=False)
-    large = replace(cell, task=replace(tiny_task(classes=3), classes=50))
+    large = replace(cell, task=replace(tiny_task(name, classes=3), classes=50))
     for method in (Scratch(recipe=RECIPE), ScratchDelta(recipe=RECIPE, config=DeltaConfig.paper(n_modules=4))):
         outcome = method.measure(large)
         assert {(found.metric, found.split) for found in outcome.measurements} == {
@@ -196,7 +197,8 @@ def test_everything_trains_from_scratch_and_the_large_task_is_measured_in_top5()
         assert outcome.base_logits_equal is None
         values = {(found.metric, found.split): found.value for found in outcome.measurements}
         assert values["top5", "test"] >= values["top1", "test"]
-    assert {found.metric for found in Scratch(recipe=RECIPE).measure(cell).measurements} == {"top1"}
+    fine_grained = replace(cell, task=replace(tiny_task("aircraft", classes=3), classes=100))
+    assert {found.metric for found in Scratch(recipe=RECIPE).measure(fine_grained).measurements} == {"top1"}
     net = ScratchDelta(recipe=RECIPE, config=DeltaConfig.paper(n_modules=4))._net(cell)
     assert isinstance(net, JointDelta)
     without = {name for name, parameter in net.named_parameters() if not parameter.requires_grad}

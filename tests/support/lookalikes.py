@@ -265,6 +265,7 @@ WRITERS: dict[str, Callable[[Path, Plan], None]] = {
         for name in CATALOGUE
         if name.startswith("decathlon_")
     },
+    "imagenet_val": imagenet,
     "voc2007": lambda folder, plan: voc_detection(folder, plan, "2007"),
     "voc2012": lambda folder, plan: voc_detection(folder, plan, "2012"),
     "voc2012_seg": voc_segmentation,

@@ -67,11 +67,11 @@ class DataSet:
     licence: str
     metric: Metric = "top1"
     train: str = "train"
-    """Official split that is trained on."""
+    """Official split that is trained on; where it is `test` too nothing is, and images are held out of that one."""
     val: str | None = None
     """Official split for choices; None: the suite holds out images of `train`."""
     test: str = "test"
-    """Official split that is reported."""
+    """Official split that is reported; without the images that are held out of it."""
     held_by: Literal["list", "track", "nothing"] = "list"
     """How images are held out: by a committed list of indices, or whole tracks of a video; detectors choose nothing."""
     downloads: tuple[Download, ...] = ()

@@ -1,4 +1,4 @@
-"""Images that the suite holds out of an official training split to choose by.
+"""Images that the suite holds out of an official split to choose by.
 
 Indices into the loader's order are committed as lists (`lists/`), drawn once by `draw` below. Tracks have names, not
 places, so which of them are held out follows from the SHA-256 of a name. What was picked enters `data_sha` of a row.

@@ -2,6 +2,7 @@
 
 from benchmarks.data.catalogue import readers
 from benchmarks.data.catalogue.entry import DataSet, Download
+from benchmarks.records.names import PAPER_BASE
 
 FLOWERS_PAGES = ("https://www.robots.ox.ac.uk/~vgg/data/flowers/102/", "https://thor.robots.ox.ac.uk/flowers/102/")
 RESISC45_PAGE = "https://hf.co/datasets/torchgeo/resisc45/resolve/a826b44d938a883185f11ebe3d512d38b464312f/"
@@ -328,6 +329,27 @@ IMAGENET = DataSet(
     ),
 )
 
+IMAGENET_VAL = DataSet(
+    name=PAPER_BASE,
+    title="ImageNet-1k (ILSVRC 2012), validation images alone",
+    folder="imagenet",
+    classes=1000,
+    counts={"val": 50000},
+    read=readers.imagenet,
+    needs=("val",),
+    licence="non-commercial, terms to be accepted",
+    train="val",
+    test="val",
+    recipe=(
+        "Accept the terms at image-net.org/challenges/LSVRC/2012 and put ILSVRC2012_devkit_t12.tar.gz and "
+        "ILSVRC2012_img_val.tar (6.3 GB) into {folder}; then "
+        "`python -c \"from torchvision.datasets import ImageNet as I; I('{folder}', 'val')\"` compares their MD5 and "
+        "unpacks them. Or link a folder that you have: {folder}/val with one folder for each WordNet identifier. Then "
+        "check."
+    ),
+)
+"""The base task. What training images would say of a net that was trained on them flatters it."""
+
 DATA_SETS = (
-    FLOWERS, AIRCRAFT, CARS, STL10, RESISC45, GTSRB, DTD, SVHN, CIFAR10, CIFAR100, MNIST, USPS, IMAGENET,
+    FLOWERS, AIRCRAFT, CARS, STL10, RESISC45, GTSRB, DTD, SVHN, CIFAR10, CIFAR100, MNIST, USPS, IMAGENET, IMAGENET_VAL,
 )  # fmt: skip

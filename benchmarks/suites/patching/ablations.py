@@ -1,4 +1,4 @@
-"""What makes it work, as functions from a world to runs: Table 8, our own ablations, Tables 12 and 13, the figures."""
+"""What makes it work, as functions from a world to runs: Table 8, our own ablations, the figures."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -6,14 +6,12 @@ from dataclasses import replace
 from benchmarks.methods.base import Method
 from benchmarks.methods.fc_only import FcOnly
 from benchmarks.methods.readings import READINGS
-from benchmarks.methods.scratch import Scratch, ScratchDelta
 from benchmarks.methods.skips import DeltaArm, DeltaGates, table8_policies
 from benchmarks.records import names
 from benchmarks.records.rows import WITH_NETS_OF_THE_PAPER
 from benchmarks.suites.patching.spec import RunSpec, run_of
 from benchmarks.worlds.world import TaskSet, World
 from delta_core import DeltaConfig
-from delta_core.training.recipe import Recipe
 
 TABLE8_ARCHITECTURES = ("resnet18", "resnet34", "resnext50_32x4d", "wide_resnet50_2", *names.REAL_ARCHITECTURES)
 TABLE8_TASKS = TaskSet(
@@ -25,13 +23,6 @@ FIGURE_TASKS = TaskSet(
     real=("real:solar_cells", "real:photos", "real:mnist5k"),
 )
 """Figures 4 to 6 show all three, Figure 3 the first two."""
-TABLE12_TASKS = replace(TABLE8_TASKS, real=())
-TABLE13_TASKS = TaskSet(embedded=("textures", "shapes", "glyphs62"), paper=("cifar10", "cifar100", "imagenet"))
-"""The last one plays ImageNet: it is the base task, measured in top-5 and on the smaller net alone."""
-
-SCRATCH_ARCHITECTURES = ("resnet18", "resnet34")
-SCRATCH_EPOCHS_FACTOR = 4
-"""Epochs from scratch over those of patching: 200 at scale paper; the large task of Table 13 takes the usual 50."""
 
 
 def table8(world: World, seeds: int) -> list[RunSpec]:
@@ -133,53 +124,11 @@ def map_arms() -> dict[str, DeltaConfig]:
     }
 
 
-def table12(world: World, seeds: int) -> list[RunSpec]:
-    """Table 12: fine-grained tasks from scratch."""
-    return _from_scratch(world, names.TABLE12, SCRATCH_ARCHITECTURES, tuple(world.tasks), seeds)
-
-
-def table13(world: World, seeds: int) -> list[RunSpec]:
-    """Table 13: common tasks from scratch; the large one on ResNet-18 alone, as in the paper."""
-    large = TABLE13_TASKS.paper[-1] if world.scale == "paper" else TABLE13_TASKS.embedded[-1]
-    small = tuple(task for task in world.tasks if task != large)
-    runs = _from_scratch(world, names.TABLE13, SCRATCH_ARCHITECTURES, small, seeds)
-    if large not in world.tasks:
-        return runs
-    return runs + _from_scratch(world, names.TABLE13, SCRATCH_ARCHITECTURES[:1], (large,), seeds, epochs_factor=1)
-
-
 def _deltas(world: World) -> list[DeltaGates]:
     return [
         DeltaGates(recipe=world.recipes.delta[reading], config=config(), reading=reading)
         for reading, config in READINGS.items()
     ]
-
-
-def _from_scratch(
-    world: World,
-    suite: str,
-    architectures: tuple[str, ...],
-    tasks: Iterable[str],
-    seeds: int,
-    *,
-    epochs_factor: int = SCRATCH_EPOCHS_FACTOR,
-) -> list[RunSpec]:
-    recipe = scratch_recipe(world.recipes.head, epochs_factor)
-    methods = [Scratch(recipe=recipe), ScratchDelta(recipe=recipe, config=DeltaConfig.paper())]
-    return _runs(world, suite, world.among(architectures), tasks, methods, seeds, scratch=True)
-
-
-def scratch_recipe(patching: Recipe, epochs_factor: int) -> Recipe:
-    """SGD at 0.1 with cosine and weight decay 5e-4, the usual recipe of ResNets on CIFAR; the paper gives none."""
-    return replace(
-        patching,
-        epochs=epochs_factor * patching.epochs,
-        optimizer="sgd",
-        lr=0.1,
-        head_lr=0.1,
-        weight_decay=5e-4,
-        feature_dtype="float32",
-    )
 
 
 def _runs(
@@ -189,12 +138,10 @@ def _runs(
     tasks: Iterable[str],
     methods: Iterable[Method],
     seeds: int,
-    *,
-    scratch: bool = False,
 ) -> list[RunSpec]:
     methods = list(methods)
     return [
-        run_of(world, suite=suite, architecture=architecture, task=task, method=method, seed=seed, scratch=scratch)
+        run_of(world, suite=suite, architecture=architecture, task=task, method=method, seed=seed)
         for seed in range(seeds)
         for architecture in architectures
         for task in tasks

@@ -23,9 +23,9 @@ def execute(spec: RunSpec, env: Env) -> list[Row]:
     """Measure one cell: load backbone and data, run the method, return rows that carry their own proof."""
     opened = open_run(spec, env)
     backbone = opened.backbone
-    at_task, at_base = preprocessings(spec.scale, spec.image_size, backbone)
+    at_task, at_base = preprocessings(spec.scale, spec.image_size, backbone, base_transform=spec.base_transform)
     task = load_task(spec.task, env, at_task, views=spec.method.recipe.views)
-    base = opened.base_task(spec.base_task, at_base)
+    base = opened.base_task(spec.base_task, at_base, accepted=spec.base_transform)
     logits_before = base_logits(opened.untouched(base), "test") if base is not None else None
     cell = Cell(
         architecture=spec.architecture,

@@ -1,13 +1,14 @@
 """One run of the patching tables: one net, one task, one method, one seed."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from benchmarks.data.groups import members
 from benchmarks.methods.base import Method
+from benchmarks.nets.base_transforms import BaseTransform
 from benchmarks.records.names import PATCHING
 from benchmarks.records.rows import SCRATCH, Scale
 from benchmarks.worlds.world import World
-from delta_core.training.identity import content_id, derive_seed
+from delta_core.training.identity import NEW_SINCE_RECORDED, content_id, derive_seed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +30,8 @@ class RunSpec:
     method: Method
     image_size: int
     seed: int
+    base_transform: BaseTransform | None = field(default=None, metadata=NEW_SINCE_RECORDED)
+    """How base images are prepared, where the user accepted a base that is not the paper's in this transform."""
 
     @property
     def run_id(self) -> str:
@@ -53,10 +56,11 @@ class RunSpec:
 
     @property
     def protocol(self) -> str:
-        """What must agree before two measurements may stand in one table: size, views, epochs, rounding."""
+        """What must agree before two measurements may stand in one table: size, views, epochs, rounding, base."""
         recipe = self.method.recipe
         rounding = "" if recipe.feature_dtype == "float32" else f",features={recipe.feature_dtype}"
-        return f"px={self.image_size},views={recipe.views or 'fresh'},epochs={recipe.epochs}{rounding}"
+        base = f",base={self.base_transform}" if self.base_transform else ""
+        return f"px={self.image_size},views={recipe.views or 'fresh'},epochs={recipe.epochs}{rounding}{base}"
 
 
 def run_of(
@@ -79,10 +83,10 @@ def run_of(
         task: one of the world's.
         method: how to adapt.
         seed: 0, 1, ...
-        base: whether the base task is measured too.
+        base: whether the base task is measured too; with --without-base for methods alone that choose by it.
         scratch: whether the net starts from random weights, where there is no base to measure.
     """
-    base = base and not scratch
+    base = base and not scratch and (method.needs_base or not world.options.without_base)
     return RunSpec(
         suite=suite,
         scale=world.scale,
@@ -95,4 +99,5 @@ def run_of(
         method=method,
         image_size=world.image_size,
         seed=seed,
+        base_transform=world.base_transforms.get(world.weights[architecture]) if base else None,
     )

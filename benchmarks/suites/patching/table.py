@@ -24,7 +24,15 @@ from benchmarks.records.names import (
 )
 from benchmarks.spec import Run
 from benchmarks.suites.base import Table
-from benchmarks.suites.patching import ablations, adapters, adapters_search, agreement, defaults_study, rates
+from benchmarks.suites.patching import (
+    ablations,
+    adapters,
+    adapters_search,
+    agreement,
+    defaults_study,
+    from_scratch,
+    rates,
+)
 from benchmarks.suites.patching.spec import RunSpec, run_of
 from benchmarks.suites.patching.world import (
     DECATHLON,
@@ -140,8 +148,8 @@ TABLES = {
     "table3": Table(runs=table3, tasks=JOINT_TASKS, more=more_for_table2),
     "table8": Table(runs=ablations.table8, tasks=ablations.TABLE8_TASKS),
     "table10": Table(runs=table10, tasks=PATCHING_TASKS, more=more_for_table2),
-    "table12": Table(runs=ablations.table12, tasks=ablations.TABLE12_TASKS),
-    "table13": Table(runs=ablations.table13, tasks=ablations.TABLE13_TASKS),
+    "table12": Table(runs=from_scratch.table12, tasks=from_scratch.TABLE12_TASKS),
+    "table13": Table(runs=from_scratch.table13, tasks=from_scratch.TABLE13_TASKS),
     "ablation": Table(runs=ablations.ablation, tasks=ablations.TABLE8_TASKS),
     "figures": Table(
         runs=ablations.figures,

@@ -44,12 +44,12 @@ def execute(spec: SequenceSpec, env: Env) -> list[Row]:
     """
     opened = open_run(spec, env)
     backbone = opened.backbone
-    at_task, at_base = preprocessings(spec.scale, spec.image_size, backbone)
+    at_task, at_base = preprocessings(spec.scale, spec.image_size, backbone, base_transform=spec.base_transform)
     tasks = [load_task(name, env, at_task, views=spec.method.recipe.views) for name in members(spec.task)]
     cell = Cell(
         new_backbone=lambda: backbone,
         task=tasks[0],
-        base=opened.base_task(spec.base_task, at_base),
+        base=opened.base_task(spec.base_task, at_base, accepted=spec.base_transform),
         base_logits=None,
         store=TensorStore(root=env.cache / "features", limit_gb=0),
         fabric=opened.fabric,

@@ -1,13 +1,14 @@
 """One run of Tables 4 and 11: a net walks through several tasks."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from benchmarks.data.groups import members
 from benchmarks.methods.paint import Paint
+from benchmarks.nets.base_transforms import BaseTransform
 from benchmarks.records.names import SEQUENCE
 from benchmarks.records.rows import Scale
-from delta_core.training.identity import content_id, derive_seed
+from delta_core.training.identity import NEW_SINCE_RECORDED, content_id, derive_seed
 
 Rule = Literal["harmonic_mean", "mean"]
 """What PAINT's alpha maximises over the base and all tasks so far: Section 3.1 says one, Section 7.2 the other."""
@@ -32,6 +33,8 @@ class SequenceSpec:
     rule: Rule
     image_size: int
     seed: int
+    base_transform: BaseTransform | None = field(default=None, metadata=NEW_SINCE_RECORDED)
+    """How base images are prepared, where the user accepted a base that is not the paper's in this transform."""
 
     @property
     def run_id(self) -> str:
@@ -45,9 +48,10 @@ class SequenceSpec:
 
     @property
     def protocol(self) -> str:
-        """What must agree before two measurements may stand in one table: size, views, epochs."""
+        """What must agree before two measurements may stand in one table: size, views, epochs, base."""
         recipe = self.method.recipe
-        return f"px={self.image_size},views={recipe.views or 'fresh'},epochs={recipe.epochs}"
+        base = f",base={self.base_transform}" if self.base_transform else ""
+        return f"px={self.image_size},views={recipe.views or 'fresh'},epochs={recipe.epochs}{base}"
 
     def seeds_at(self, task: str) -> tuple[int, int]:
         """Seeds of the new head and of the order of batches at a step; the order is that of a run on the task alone."""

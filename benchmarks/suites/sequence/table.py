@@ -40,6 +40,7 @@ def table4(world: World, seeds: int) -> list[Run]:
             rule=rule,
             image_size=world.image_size,
             seed=seed,
+            base_transform=world.base_transforms.get(world.weights[architecture]),
         )
         for architecture in world.among(TABLE4_ARCHITECTURES)
         for task, data in world.tasks.items()
