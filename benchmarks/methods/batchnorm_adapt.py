@@ -18,7 +18,7 @@ from benchmarks.methods.adapted import own_norms, sharing_copy
 from benchmarks.methods.base import EVAL_SPLITS, Cell, Method, Outcome
 from benchmarks.methods.frozen import TASK, base_after
 from delta_core import DeltaModel, backbone_fingerprint
-from delta_core.training.data.splits import channels_last
+from delta_core.training.data.splits import channels_last, split_in_epoch
 from delta_core.training.errors import UserError
 from delta_core.training.patch import train_patch
 from delta_core.training.prefix_features import PrefixFeatures
@@ -122,7 +122,8 @@ def _augmented(cell: Cell) -> Iterator[Tensor]:
     order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(cell.order_seed))[:IMAGES]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(cell.order_seed)
-        for image in cell.task.train.batches(1, device=cell.fabric.device, order=order):
+        train = split_in_epoch(cell.task.train, 0, cell.order_seed)
+        for image in train.batches(1, device=cell.fabric.device, order=order):
             side = image.shape[-1]
             view = v2.Compose([v2.RandomCrop(side, padding=side // 8), v2.RandomHorizontalFlip()])
             quarters = torch.randint(0, 4, (COPIES,)).tolist()

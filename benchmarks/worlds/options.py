@@ -67,8 +67,9 @@ class Options:
     """Arithmetic of training, as Lightning Fabric names it: 32-true, bf16-mixed or 16-mixed."""
     workers: int | None = None
     """Runs at the same time. Default: one per core on CPU, one per device on CUDA."""
-    loader_workers: int = 0
-    """Processes that decode images, per run."""
+    loader_workers: int | None = None
+    """Processes that decode images, per run; no number depends on how many. Default: beside a GPU the cores that the
+    runs leave free, on CPU none."""
     dry_run: bool = False
     """Print the plan and stop."""
 
@@ -76,6 +77,8 @@ class Options:
         """Raise UserError for a number or name that no scale can use."""
         check_counts(seeds=self.seeds, epochs=self.epochs, image_size=self.image_size, workers=self.workers)
         check_precision(self.precision)
+        if self.loader_workers is not None and self.loader_workers < 0:
+            raise UserError(f"--loader-workers is {self.loader_workers}; give 0 (the run decodes itself) or more.")
         if self.views is not None and self.views < 0:
             raise UserError(f"--views is {self.views}; give 0 (fresh), 1 (centre crop) or a number of fixed views.")
         if not 0 <= self.cache_gb < math.inf:

@@ -125,7 +125,7 @@ def train_module(
     objective = objective or Objective()
     optimizer = _optimizer(parameter_groups(module, head, recipe), recipe, fabric.device, objective.betas)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate_factor(step, steps, recipe))
-    torch.manual_seed(seed)  # fresh views are drawn from the default generator
+    torch.manual_seed(seed)  # dropout and its like draw from the default generator
     shuffle = torch.Generator().manual_seed(seed)
     state = LoopState(
         module=module if learned is None else learned,
@@ -145,7 +145,7 @@ def train_module(
         started = time.perf_counter()
         total = torch.zeros((), device=fabric.device)
         order = _order(len(split.labels), batch_size, recipe.steps_per_epoch, shuffle)
-        batches = split_in_epoch(split, epoch - 1).batches(batch_size, device=fabric.device, order=order)
+        batches = split_in_epoch(split, epoch - 1, seed).batches(batch_size, device=fabric.device, order=order)
         for inputs, index in zip(batches, order.split(batch_size), strict=True):
             loss = objective.loss(module, inputs, split.labels[index].to(fabric.device), index)
             fabric.backward(loss)

@@ -505,6 +505,7 @@ BAD_INPUT = {
     "epochs": (("table2", "--epochs", "-1"), "epochs"),
     "no epochs": (("table2", "--epochs", "0"), "epochs"),
     "workers": (("table2", "--workers", "-1"), "workers"),
+    "loader workers": (("table2", "--loader-workers", "-1"), "--loader-workers is -1"),
     "image size": (("table2", *LOCAL, "--image-size", "-5"), "image size is -5"),
     "precision": (("table2", "--precision", "odd"), "precision"),
     "views": (("table2", "--views", "-1"), "--views is -1"),
