@@ -37,7 +37,7 @@ def load_task(name: str, env: Env, preprocessing: Preprocessing, *, views: int =
         return _folder(name, env.folders[name], preprocessing, views, env.loader_workers, _store(env))
     parts = members(name)
     if len(parts) > 1:
-        return joint_task([load_task(part, env, preprocessing, views=views) for part in parts])
+        return _joint(tuple(load_task(part, env, preprocessing, views=views) for part in parts))
     if name.startswith(PREFIXES):
         return _packaged(name, env.cache / "data", preprocessing, views, env.loader_workers, _store(env))
     return _embedded(name, env.cache / "data", preprocessing, views)
@@ -62,14 +62,20 @@ def _store(env: Env) -> TensorStore:
 
 
 # Each worker process runs many cells on the same few tasks; decoding them again for each would cost more than training.
-@lru_cache(maxsize=3)
+OPEN_TASKS = 4
+"""The longest sequence and its base task."""
+
+_joint = lru_cache(maxsize=1)(joint_task)
+
+
+@lru_cache(maxsize=OPEN_TASKS)
 def _folder(
     name: str, root: Path, preprocessing: Preprocessing, views: int, loader_workers: int, store: TensorStore
 ) -> TaskData:
     return load_image_folder(name, root, preprocessing, views=views, loader_workers=loader_workers, store=store)
 
 
-@lru_cache(maxsize=3)
+@lru_cache(maxsize=OPEN_TASKS)
 def _official(
     name: str, data_root: Path, preprocessing: Preprocessing, views: int, loader_workers: int, store: TensorStore
 ) -> TaskData:
@@ -77,7 +83,7 @@ def _official(
     return load_official(entry, data_root, preprocessing, views=views, loader_workers=loader_workers, store=store)
 
 
-@lru_cache(maxsize=3)
+@lru_cache(maxsize=OPEN_TASKS)
 def _packaged(
     name: str, cache: Path, preprocessing: Preprocessing, views: int, loader_workers: int, store: TensorStore
 ) -> TaskData:
@@ -97,7 +103,7 @@ def _unlabelled(name: str, root: Path | None, preprocessing: Preprocessing, clas
     return load_unlabelled(name, images, folder_identity(root), preprocessing, classes=classes)
 
 
-@lru_cache(maxsize=3)
+@lru_cache(maxsize=OPEN_TASKS)
 def _embedded(name: str, cache: Path, preprocessing: Preprocessing, views: int) -> TaskData:
     task = load_embedded(name, cache_dir=cache)
 

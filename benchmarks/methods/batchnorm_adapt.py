@@ -16,12 +16,11 @@ from torchvision.transforms import v2
 
 from benchmarks.methods.adapted import own_norms, sharing_copy
 from benchmarks.methods.base import EVAL_SPLITS, Cell, Method, Outcome
-from benchmarks.methods.frozen import TASK, base_after
+from benchmarks.methods.frozen import TASK, base_after, features_of
 from delta_core import DeltaModel, backbone_fingerprint
 from delta_core.training.data.splits import channels_last, split_in_epoch
 from delta_core.training.errors import UserError
 from delta_core.training.patch import train_patch
-from delta_core.training.prefix_features import PrefixFeatures
 
 IMAGES = 80
 """Images that statistics are adapted on, one at a time."""
@@ -68,12 +67,7 @@ class BatchNormAdapt(Method):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(cell.init_seed)
             model.add_patch(TASK, num_classes=cell.task.classes, config=None)
-        features = PrefixFeatures(
-            model=model,
-            store=cell.store,
-            device=cell.fabric.device,
-            dtype=self.recipe.feature_dtype,
-        )
+        features = features_of(cell, model, self.recipe)
         steps = train_patch(model, features, cell.task.named("train"), self.recipe, cell.fabric, seed=cell.order_seed)
         train_s = time.perf_counter() - started
         _, head = model.split_at_first_patch()
