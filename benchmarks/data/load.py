@@ -44,9 +44,12 @@ def load_task(name: str, env: Env, preprocessing: Preprocessing, *, views: int =
 
 
 def load_base_task(name: str, env: Env, preprocessing: Preprocessing, *, classes: int) -> TaskData:
-    """The task of the backbone's own head: drawn data, ImageNet, listed images, an ImageFolder, unlabelled images."""
+    """The task of the backbone's own head: drawn data, ImageNet, listed images, an ImageFolder, unlabelled images.
+
+    Nobody trains on it, so that training images are not kept decoded: they come in fresh views.
+    """
     if env.data_root is not None:
-        return load_task(name, env, preprocessing)
+        return load_task(name, env, preprocessing, views=0)
     root = env.folders.get(name)
     if name.startswith(UNLABELLED):
         return _unlabelled(name, root, preprocessing, classes)
@@ -54,7 +57,7 @@ def load_base_task(name: str, env: Env, preprocessing: Preprocessing, *, classes
         return _embedded(name, env.cache / "data", preprocessing, 1)
     if (root / "labels.csv").is_file() or not (root / "train").is_dir():
         return _listed(name, root, preprocessing, classes)
-    return _folder(name, root, preprocessing, 1, env.loader_workers, _store(env))
+    return _folder(name, root, preprocessing, 0, env.loader_workers, _store(env))
 
 
 def _store(env: Env) -> TensorStore:

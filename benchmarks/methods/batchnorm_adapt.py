@@ -17,6 +17,7 @@ from torchvision.transforms import v2
 from benchmarks.methods.adapted import own_norms, sharing_copy
 from benchmarks.methods.base import EVAL_SPLITS, Cell, Method, Outcome
 from benchmarks.methods.frozen import TASK, base_after, features_of
+from benchmarks.nets.full_size import prefix_values
 from delta_core import DeltaModel, backbone_fingerprint
 from delta_core.training.data.splits import channels_last, split_in_epoch
 from delta_core.training.errors import UserError
@@ -51,6 +52,10 @@ class BatchNormAdapt(Method):
     def full_size_params(self, architecture: str) -> int:  # noqa: ARG002
         """Statistics are no parameters; the head alone trains."""
         return 0
+
+    def features_per_image(self, architecture: str, image_size: int) -> int:
+        """What goes into the head."""
+        return prefix_values(architecture, None, image_size)
 
     def measure(self, cell: Cell) -> Outcome:
         """Adapt, train the head on the cell's task, and measure task and base.
