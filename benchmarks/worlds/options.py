@@ -49,6 +49,9 @@ class Options:
     views: int | None = None
     """Views of each training image: 0 = a fresh random crop in every epoch, 1 = the centre crop, K = K fixed random
     crops in turn. Default: 0 paper, 1 elsewhere."""
+    micro_batch: int | None = None
+    """Images in memory at once, where a batch does not fit into the device: gradients are added up, in rows of their
+    own, since a BatchNorm that trains sees a part of the batch alone. Default: the whole batch."""
     feature_dtype: FeatureDtype = "float32"
     """Type to which features of the frozen net are rounded; a shorter one takes half the room, and its own rows."""
     train_percent: tyro.conf.UseAppendAction[tuple[int, ...]] = ()
@@ -75,7 +78,13 @@ class Options:
 
     def check(self) -> None:
         """Raise UserError for a number or name that no scale can use."""
-        check_counts(seeds=self.seeds, epochs=self.epochs, image_size=self.image_size, workers=self.workers)
+        check_counts(
+            seeds=self.seeds,
+            epochs=self.epochs,
+            image_size=self.image_size,
+            workers=self.workers,
+            micro_batch=self.micro_batch,
+        )
         check_precision(self.precision)
         if self.loader_workers is not None and self.loader_workers < 0:
             raise UserError(f"--loader-workers is {self.loader_workers}; give 0 (the run decodes itself) or more.")

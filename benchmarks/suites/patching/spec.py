@@ -53,10 +53,11 @@ class RunSpec:
 
     @property
     def protocol(self) -> str:
-        """What must agree before two measurements may stand in one table: size, views, epochs, rounding."""
+        """What must agree before two measurements may stand in one table: size, views, epochs, rounding, parts."""
         recipe = self.method.recipe
         rounding = "" if recipe.feature_dtype == "float32" else f",features={recipe.feature_dtype}"
-        return f"px={self.image_size},views={recipe.views or 'fresh'},epochs={recipe.epochs}{rounding}"
+        parts = f",micro={recipe.micro_batch}" if recipe.micro_batch else ""
+        return f"px={self.image_size},views={recipe.views or 'fresh'},epochs={recipe.epochs}{rounding}{parts}"
 
 
 def run_of(

@@ -45,9 +45,10 @@ class SequenceSpec:
 
     @property
     def protocol(self) -> str:
-        """What must agree before two measurements may stand in one table: size, views, epochs."""
+        """What must agree before two measurements may stand in one table: size, views, epochs, parts of batches."""
         recipe = self.method.recipe
-        return f"px={self.image_size},views={recipe.views or 'fresh'},epochs={recipe.epochs}"
+        parts = f",micro={recipe.micro_batch}" if recipe.micro_batch else ""
+        return f"px={self.image_size},views={recipe.views or 'fresh'},epochs={recipe.epochs}{parts}"
 
     def seeds_at(self, task: str) -> tuple[int, int]:
         """Seeds of the new head and of the order of batches at a step; the order is that of a run on the task alone."""
