@@ -16,6 +16,7 @@ from benchmarks.grid.cost import cost_of
 from benchmarks.grid.plan import Planned, check_inputs, plan
 from benchmarks.grid.pool import Result, run_all
 from benchmarks.grid.reproduce import SelfContained, reproduce
+from benchmarks.grid.storage import check_room, storage_of
 from benchmarks.nets.pretraining import BaseSpec
 from benchmarks.records.collected import collect, is_of_version_1, runs_path, values_path
 from benchmarks.records.gates import collect_gates
@@ -53,14 +54,17 @@ def show_plan(options: tyro.conf.OmitArgPrefixes[Options]) -> int:
     console = _console()
     options = replace(options, dry_run=True)
     todo: dict[str, Run] = {}
+    every: list[Run] = []
     for name in tables_at(options.scale) if options.table == "all" else (options.table,):
         world, planned = _planned(replace(options, table=name))
         for item in planned:
             console.print(f"{item.state:8}{item.run.run_id}  {_describe(item.run)}", highlight=False)
         _print_totals(console, world, planned, name)
         todo |= {item.run.run_id: item.run for item in planned if item.state != "done"}
+        every += [item.run for item in planned]
     if options.table == "all" and options.scale == "paper":
         console.print(f"all tables, shared runs once: {cost_of(todo.values())}", highlight=False)
+        console.print(f"all tables, kept once in the cache: {storage_of(every)}", highlight=False)
     kept = TensorStore(root=options.cache / "features", limit_gb=options.cache_gb).size_bytes()
     if kept:
         console.print(f"{kept / 10**9:.2f} GB of decoded images and features in {options.cache / 'features'}")
@@ -74,6 +78,8 @@ def run(options: tyro.conf.OmitArgPrefixes[Options]) -> int:
     world, planned = _planned(options)
     devices_of(options.device)
     check_inputs(world, [item.run for item in planned if item.state == "todo"])
+    if world.scale == "paper":
+        check_room([item.run for item in planned], options.cache_gb)
     console = _console()
     _print_totals(console, world, planned, options.table)
     try:
@@ -192,6 +198,7 @@ def _print_totals(console: Console, world: World, planned: list[Planned], table:
         console.print(notice, markup=False, highlight=False, soft_wrap=True)
     if world.scale == "paper":
         console.print(f"{table}, not yet done: {cost_of(i.run for i in planned if i.state != 'done')}", highlight=False)
+        console.print(f"{table}, kept in the cache: {storage_of(i.run for i in planned)}", highlight=False)
     blocked = (item.reason for item in planned if item.state == "blocked")
     for reason in dict.fromkeys((*blocked, *table_of(table).awaited(world))):
         console.print(f"blocked: {reason}", markup=False, highlight=False, soft_wrap=True)

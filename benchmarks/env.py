@@ -21,5 +21,6 @@ class Env:
     weights_file: Path | None = None
     """File behind `weights="file:..."`."""
     loader_workers: int = 0
+    """Processes that decode images."""
     cache_gb: float = CACHE_GB
     """Room for features of frozen nets, in 10^9 bytes; 0 keeps none."""

@@ -22,6 +22,8 @@ def freeze(backbone: nn.Module) -> None:
 def backbone_fingerprint(backbone: nn.Module) -> str:
     """SHA-256 over names, dtypes, shapes and bytes of the whole state dict, buffers and counters included.
 
+    Tensors on the meta device have no bytes.
+
     Example:
         >>> norm = nn.BatchNorm2d(2)
         >>> before = backbone_fingerprint(norm)
@@ -32,7 +34,8 @@ def backbone_fingerprint(backbone: nn.Module) -> str:
     digest = hashlib.sha256()
     for name, tensor in sorted(backbone.state_dict().items()):
         digest.update(f"{name}|{tensor.dtype}|{tuple(tensor.shape)}|".encode())
-        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+        if not tensor.is_meta:
+            digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
 
 

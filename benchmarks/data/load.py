@@ -37,16 +37,19 @@ def load_task(name: str, env: Env, preprocessing: Preprocessing, *, views: int =
         return _folder(name, env.folders[name], preprocessing, views, env.loader_workers, _store(env))
     parts = members(name)
     if len(parts) > 1:
-        return joint_task([load_task(part, env, preprocessing, views=views) for part in parts])
+        return _joint(tuple(load_task(part, env, preprocessing, views=views) for part in parts))
     if name.startswith(PREFIXES):
         return _packaged(name, env.cache / "data", preprocessing, views, env.loader_workers, _store(env))
     return _embedded(name, env.cache / "data", preprocessing, views)
 
 
 def load_base_task(name: str, env: Env, preprocessing: Preprocessing, *, classes: int) -> TaskData:
-    """The task of the backbone's own head: drawn data, ImageNet, listed images, an ImageFolder, unlabelled images."""
+    """The task of the backbone's own head: drawn data, ImageNet, listed images, an ImageFolder, unlabelled images.
+
+    Nobody trains on it, so that training images are not kept decoded: they come in fresh views.
+    """
     if env.data_root is not None:
-        return load_task(name, env, preprocessing)
+        return load_task(name, env, preprocessing, views=0)
     root = env.folders.get(name)
     if name.startswith(UNLABELLED):
         return _unlabelled(name, root, preprocessing, classes)
@@ -54,7 +57,7 @@ def load_base_task(name: str, env: Env, preprocessing: Preprocessing, *, classes
         return _embedded(name, env.cache / "data", preprocessing, 1)
     if (root / "labels.csv").is_file() or not (root / "train").is_dir():
         return _listed(name, root, preprocessing, classes)
-    return _folder(name, root, preprocessing, 1, env.loader_workers, _store(env))
+    return _folder(name, root, preprocessing, 0, env.loader_workers, _store(env))
 
 
 def _store(env: Env) -> TensorStore:
@@ -62,14 +65,20 @@ def _store(env: Env) -> TensorStore:
 
 
 # Each worker process runs many cells on the same few tasks; decoding them again for each would cost more than training.
-@lru_cache(maxsize=3)
+OPEN_TASKS = 4
+"""The longest sequence and its base task."""
+
+_joint = lru_cache(maxsize=1)(joint_task)
+
+
+@lru_cache(maxsize=OPEN_TASKS)
 def _folder(
     name: str, root: Path, preprocessing: Preprocessing, views: int, loader_workers: int, store: TensorStore
 ) -> TaskData:
     return load_image_folder(name, root, preprocessing, views=views, loader_workers=loader_workers, store=store)
 
 
-@lru_cache(maxsize=3)
+@lru_cache(maxsize=OPEN_TASKS)
 def _official(
     name: str, data_root: Path, preprocessing: Preprocessing, views: int, loader_workers: int, store: TensorStore
 ) -> TaskData:
@@ -77,7 +86,7 @@ def _official(
     return load_official(entry, data_root, preprocessing, views=views, loader_workers=loader_workers, store=store)
 
 
-@lru_cache(maxsize=3)
+@lru_cache(maxsize=OPEN_TASKS)
 def _packaged(
     name: str, cache: Path, preprocessing: Preprocessing, views: int, loader_workers: int, store: TensorStore
 ) -> TaskData:
@@ -97,7 +106,7 @@ def _unlabelled(name: str, root: Path | None, preprocessing: Preprocessing, clas
     return load_unlabelled(name, images, folder_identity(root), preprocessing, classes=classes)
 
 
-@lru_cache(maxsize=3)
+@lru_cache(maxsize=OPEN_TASKS)
 def _embedded(name: str, cache: Path, preprocessing: Preprocessing, views: int) -> TaskData:
     task = load_embedded(name, cache_dir=cache)
 

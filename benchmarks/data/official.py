@@ -35,7 +35,7 @@ def load_official(
         entry: the data set.
         data_root: folder below which it lies.
         preprocessing: resize, crop and normalisation of the backbone's weights.
-        views: of each training image: 0 = a fresh one at every pass, 1 = resized and cropped, K = K fixed random ones.
+        views: of each training image: 0 = a fresh one in every epoch, 1 = resized and cropped, K = K fixed random ones.
         loader_workers: processes that decode images.
         store: where decoded images are kept.
 

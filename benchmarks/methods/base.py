@@ -143,6 +143,10 @@ class Method(ABC):
         """Trainable parameters, head left out, on the full-size architecture of that name."""
         return backbone_params(architecture)
 
+    def features_per_image(self, architecture: str, image_size: int) -> int:  # noqa: ARG002
+        """Values for each image of the task that the store keeps of the frozen part of the net, with fixed views."""
+        return 0
+
     def training_images(self, in_task: int | None) -> int | None:
         """Images that training reads, counted in every epoch, of a task with so many training images."""
         return None if in_task is None else self.recipe.epochs * in_task

@@ -16,12 +16,12 @@ from torchvision.transforms import v2
 
 from benchmarks.methods.adapted import own_norms, sharing_copy
 from benchmarks.methods.base import EVAL_SPLITS, Cell, Method, Outcome
-from benchmarks.methods.frozen import TASK, base_after
+from benchmarks.methods.frozen import TASK, base_after, features_of
+from benchmarks.nets.full_size import prefix_values
 from delta_core import DeltaModel, backbone_fingerprint
-from delta_core.training.data.splits import channels_last
+from delta_core.training.data.splits import channels_last, split_in_epoch
 from delta_core.training.errors import UserError
 from delta_core.training.patch import train_patch
-from delta_core.training.prefix_features import PrefixFeatures
 
 IMAGES = 80
 """Images that statistics are adapted on, one at a time."""
@@ -53,6 +53,10 @@ class BatchNormAdapt(Method):
         """Statistics are no parameters; the head alone trains."""
         return 0
 
+    def features_per_image(self, architecture: str, image_size: int) -> int:
+        """What goes into the head."""
+        return prefix_values(architecture, None, image_size)
+
     def measure(self, cell: Cell) -> Outcome:
         """Adapt, train the head on the cell's task, and measure task and base.
 
@@ -68,12 +72,7 @@ class BatchNormAdapt(Method):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(cell.init_seed)
             model.add_patch(TASK, num_classes=cell.task.classes, config=None)
-        features = PrefixFeatures(
-            model=model,
-            store=cell.store,
-            device=cell.fabric.device,
-            dtype=self.recipe.feature_dtype,
-        )
+        features = features_of(cell, model, self.recipe)
         steps = train_patch(model, features, cell.task.named("train"), self.recipe, cell.fabric, seed=cell.order_seed)
         train_s = time.perf_counter() - started
         _, head = model.split_at_first_patch()
@@ -122,7 +121,8 @@ def _augmented(cell: Cell) -> Iterator[Tensor]:
     order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(cell.order_seed))[:IMAGES]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(cell.order_seed)
-        for image in cell.task.train.batches(1, device=cell.fabric.device, order=order):
+        train = split_in_epoch(cell.task.train, 0, cell.order_seed)
+        for image in train.batches(1, device=cell.fabric.device, order=order):
             side = image.shape[-1]
             view = v2.Compose([v2.RandomCrop(side, padding=side // 8), v2.RandomHorizontalFlip()])
             quarters = torch.randint(0, 4, (COPIES,)).tolist()

@@ -5,6 +5,7 @@ from typing import ClassVar
 
 from benchmarks.methods.base import Cell, Method, Outcome
 from benchmarks.methods.frozen import SHARE_OF_FULL_TRAINING, measure_patch
+from benchmarks.nets.full_size import prefix_values
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,6 +22,10 @@ class FcOnly(Method):
     def share_of_full_training(self) -> float:
         """No backward pass through the net."""
         return SHARE_OF_FULL_TRAINING[0]
+
+    def features_per_image(self, architecture: str, image_size: int) -> int:
+        """What goes into the head."""
+        return prefix_values(architecture, None, image_size)
 
     def measure(self, cell: Cell) -> Outcome:
         """Train the head on the cell's task and measure task and base."""

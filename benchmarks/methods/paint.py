@@ -17,7 +17,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from benchmarks.methods.base import EVAL_SPLITS, Cell, Measurement, Method, Outcome
 from benchmarks.methods.finetune import FineTuned, train_all, tuned_outcome
 from benchmarks.records.names import WITH_BATCH_NORM
-from delta_core.training.data.splits import PartOfSplit, TaskData
+from delta_core.training.data.splits import PartOfSplit, TaskData, split_in_epoch
 from delta_core.training.errors import UserError
 
 ALPHAS: tuple[float, ...] = tuple(round(0.1 * step, 1) for step in range(11))
@@ -110,7 +110,8 @@ def _mixed_batches(cell: Cell, batch_size: int = 64) -> Iterator[Tensor]:
     """
     device = cell.fabric.device
     order = torch.randperm(len(cell.task.train.labels), generator=torch.Generator().manual_seed(cell.order_seed))
-    task = cell.task.train.batches(batch_size, device=device, order=order[:REESTIMATION_IMAGES])
+    train = split_in_epoch(cell.task.train, 0, cell.order_seed)
+    task = train.batches(batch_size, device=device, order=order[:REESTIMATION_IMAGES])
     if cell.base is None:
         yield from task
         return

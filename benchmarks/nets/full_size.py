@@ -39,6 +39,17 @@ def backbone_params(architecture: str) -> int:
 
 
 @cache
+def prefix_values(architecture: str, config: DeltaConfig | None, image_size: int) -> int:
+    """Values for each image that the part in front of a patch puts out (None: a head alone) at a size in pixels."""
+    with torch.device("meta"):
+        model = DeltaModel(timm.create_model(architecture))
+        fresh = None if config is None else replace(config, norm_start="fresh")  # an identity would need images
+        model.add_patch("counted", num_classes=1, config=fresh)
+        prefix, _ = model.eval().split_at_first_patch()
+        return int(prefix(torch.zeros(1, 3, image_size, image_size)).numel())
+
+
+@cache
 def added_gmac(architecture: str, config: DeltaConfig) -> float:
     """10^9 multiply-adds that a patch without head adds to one image of 224 px, skip sums included.
 

@@ -55,6 +55,9 @@ class Options:
     views: int | None = None
     """Views of each training image: 0 = a fresh random crop in every epoch, 1 = the centre crop, K = K fixed random
     crops in turn. Default: 0 paper, 1 elsewhere."""
+    micro_batch: int | None = None
+    """Images in memory at once, where a batch does not fit into the device: gradients are added up, in rows of their
+    own, since a BatchNorm that trains sees a part of the batch alone. Default: the whole batch."""
     feature_dtype: FeatureDtype = "float32"
     """Type to which features of the frozen net are rounded; a shorter one takes half the room, and its own rows."""
     train_percent: tyro.conf.UseAppendAction[tuple[int, ...]] = ()
@@ -73,15 +76,24 @@ class Options:
     """Arithmetic of training, as Lightning Fabric names it: 32-true, bf16-mixed or 16-mixed."""
     workers: int | None = None
     """Runs at the same time. Default: one per core on CPU, one per device on CUDA."""
-    loader_workers: int = 0
-    """Processes that decode images, per run."""
+    loader_workers: int | None = None
+    """Processes that decode images, per run; no number depends on how many. Default: beside a GPU the cores that the
+    runs leave free, on CPU none."""
     dry_run: bool = False
     """Print the plan and stop."""
 
     def check(self) -> None:
         """Raise UserError for a number or name that no scale can use."""
-        check_counts(seeds=self.seeds, epochs=self.epochs, image_size=self.image_size, workers=self.workers)
+        check_counts(
+            seeds=self.seeds,
+            epochs=self.epochs,
+            image_size=self.image_size,
+            workers=self.workers,
+            micro_batch=self.micro_batch,
+        )
         check_precision(self.precision)
+        if self.loader_workers is not None and self.loader_workers < 0:
+            raise UserError(f"--loader-workers is {self.loader_workers}; give 0 (the run decodes itself) or more.")
         if self.views is not None and self.views < 0:
             raise UserError(f"--views is {self.views}; give 0 (fresh), 1 (centre crop) or a number of fixed views.")
         for flag, given in (("--without-base", self.without_base), ("--accept-base", self.accept_base)):

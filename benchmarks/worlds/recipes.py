@@ -76,6 +76,7 @@ def recipes_of(
     batch_size: int,
     weight_decay: float,
     feature_dtype: FeatureDtype = "float32",
+    micro_batch: int | None = None,
     delta_lr: float = DELTA_LR,
 ) -> Recipes:
     """One schedule for all methods; learning rates chosen on validation data (delta_core/DECISIONS.md)."""
@@ -88,6 +89,7 @@ def recipes_of(
         views=views,
         feature_dtype=feature_dtype,
         batch_size=batch_size,
+        micro_batch=micro_batch,
         lr=1e-3,
         head_lr=1e-3,
         weight_decay=weight_decay,
@@ -115,13 +117,20 @@ def recipes_of(
     )
 
 
-def local_recipes(*, epochs: int = LOCAL_EPOCHS, views: int = 1, feature_dtype: FeatureDtype = "float32") -> Recipes:
+def local_recipes(
+    *,
+    epochs: int = LOCAL_EPOCHS,
+    views: int = 1,
+    feature_dtype: FeatureDtype = "float32",
+    micro_batch: int | None = None,
+) -> Recipes:
     """Recipes for folders of one's own images: those of `delta-patch fit`."""
     usual = Recipe()
     recipes = recipes_of(
         epochs=epochs,
         views=views,
         feature_dtype=feature_dtype,
+        micro_batch=micro_batch,
         batch_size=usual.batch_size,
         weight_decay=usual.weight_decay,
         delta_lr=usual.lr,
@@ -135,6 +144,7 @@ def asked(options: Options, *, epochs: int, views: int) -> dict[str, Any]:
         "epochs": options.epochs or epochs,
         "views": views if options.views is None else options.views,
         "feature_dtype": options.feature_dtype,
+        "micro_batch": options.micro_batch,
     }
 
 

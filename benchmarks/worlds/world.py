@@ -79,7 +79,7 @@ def env_of(options: Options, folders: dict[str, Path]) -> Env:
         device=options.device,
         precision=options.precision,
         folders=folders,
-        loader_workers=options.loader_workers,
+        loader_workers=options.loader_workers or 0,
         cache_gb=options.cache_gb,
     )
 

@@ -40,7 +40,7 @@ class LoopState:
             "optimizer": self.optimizer.state_dict(),
             "schedule": self.schedule.state_dict(),
             "shuffle": self.shuffle.get_state(),
-            "random": torch.get_rng_state(),  # fresh views are drawn from the default generator
+            "random": torch.get_rng_state(),  # dropout and its like draw from the default generator
             "precision": self.precision.state_dict(),
             "history": None if self.history is None else self.history.state_dict(),
         }

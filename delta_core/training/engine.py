@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from delta_core.patch import BlockPatch
 from delta_core.training.checkpoint import LoopState
 from delta_core.training.data.splits import Split, split_in_epoch
+from delta_core.training.errors import UserError
 from delta_core.training.history import History
 from delta_core.training.recipe import Recipe
 
@@ -117,15 +118,20 @@ def train_module(
 
     Raises:
         DivergedError: when the loss is NaN or infinite.
-        UserError: when the checkpoint is damaged or of another training.
+        UserError: when the checkpoint is damaged or of another training, or the loss cannot be taken in parts.
     """
     steps_per_epoch = recipe.steps_per_epoch or math.ceil(len(split.labels) / recipe.batch_size)
     steps = steps_per_epoch * recipe.epochs
     batch_size = min(recipe.batch_size, len(split.labels))
     objective = objective or Objective()
+    if recipe.micro_batch is not None and type(objective) is not Objective:
+        raise UserError(
+            f"micro batch is {recipe.micro_batch}, but the loss {type(objective).__name__} is no mean over images, "
+            "which parts of a batch could add up to; leave micro_batch out."
+        )
     optimizer = _optimizer(parameter_groups(module, head, recipe), recipe, fabric.device, objective.betas)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate_factor(step, steps, recipe))
-    torch.manual_seed(seed)  # fresh views are drawn from the default generator
+    torch.manual_seed(seed)  # dropout and its like draw from the default generator
     shuffle = torch.Generator().manual_seed(seed)
     state = LoopState(
         module=module if learned is None else learned,
@@ -145,13 +151,12 @@ def train_module(
         started = time.perf_counter()
         total = torch.zeros((), device=fabric.device)
         order = _order(len(split.labels), batch_size, recipe.steps_per_epoch, shuffle)
-        batches = split_in_epoch(split, epoch - 1).batches(batch_size, device=fabric.device, order=order)
+        batches = split_in_epoch(split, epoch - 1, seed).batches(batch_size, device=fabric.device, order=order)
         for inputs, index in zip(batches, order.split(batch_size), strict=True):
-            loss = objective.loss(module, inputs, split.labels[index].to(fabric.device), index)
-            fabric.backward(loss)
+            loss = _backward(objective, module, (inputs, split.labels[index].to(fabric.device), index), recipe, fabric)
             # Without a limit the norm is still needed: it shows a gradient that is not finite.
             norm = _clip(fabric, module, optimizer, math.inf if recipe.clip_norm is None else recipe.clip_norm)
-            total += loss.detach() * len(index)
+            total += loss * len(index)
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
             schedule.step()
@@ -172,6 +177,23 @@ def train_module(
             with torch.random.fork_rng(devices=[]):
                 on_epoch(epoch, mean_loss)
     return steps_per_epoch * done
+
+
+def _backward(
+    objective: Objective, module: nn.Module, batch: tuple[Tensor, Tensor, Tensor], recipe: Recipe, fabric: "Fabric"
+) -> Tensor:
+    """Add the gradient of a batch (inputs, labels, index) in equal parts of at most `micro_batch` images.
+
+    Returns the loss of the batch as a whole, without gradient.
+    """
+    count = len(batch[-1])
+    parts = math.ceil(count / (recipe.micro_batch or count))
+    total = torch.zeros((), device=fabric.device)
+    for inputs, labels, index in zip(*(tensor.tensor_split(parts) for tensor in batch), strict=True):
+        loss = objective.loss(module, inputs, labels, index) * (len(index) / count)
+        fabric.backward(loss)
+        total += loss.detach()
+    return total
 
 
 def _order(count: int, batch_size: int, steps: int | None, shuffle: torch.Generator) -> Tensor:

@@ -222,7 +222,7 @@ def _check_choices(
     recipe: Recipe, patience: int | None, class_weights: str | None, precision: str, device: torch.device
 ) -> None:
     """Raise UserError for a number or name that no training can use."""
-    check_counts(epochs=recipe.epochs, batch_size=recipe.batch_size, patience=patience)
+    check_counts(epochs=recipe.epochs, batch_size=recipe.batch_size, micro_batch=recipe.micro_batch, patience=patience)
     check_precision(precision)
     if precision == "16-mixed" and device.type == "cpu":
         raise UserError("precision '16-mixed' is not for the CPU; choose 'bf16-mixed' or '32-true' there.")
@@ -244,7 +244,7 @@ def _check_patch(model: DeltaModel, train: Split, recipe: Recipe) -> None:
     except RuntimeError as error:
         raise UserError(f"image size {size} is too small for {model.architecture}; choose a larger one.") from error
     last = 0 if recipe.steps_per_epoch else images % recipe.batch_size
-    batch_of_one = 1 in (last, recipe.batch_size, images)
+    batch_of_one = 1 in (last, recipe.batch_size, recipe.micro_batch, images)
     has_norm = any(isinstance(module, nn.BatchNorm2d) for module in model.patch().modules())
     if batch_of_one and has_norm and features.shape[-2:].numel() == 1:
         raise UserError(

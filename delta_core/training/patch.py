@@ -3,11 +3,10 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import torch
 from torch import nn
 
 from delta_core import DeltaModel
-from delta_core.training.data.splits import NamedSplit, eval_batches
+from delta_core.training.data.splits import NamedSplit, eval_batches, split_in_epoch
 from delta_core.training.engine import Objective, OnEpoch, train_module
 from delta_core.training.history import History
 from delta_core.training.prefix_features import PrefixFeatures
@@ -42,8 +41,8 @@ def train_patch(
     if recipe.views:
         train, trained = features.of(images), model.split_at_first_patch()[1]
     if patch.waits_for_calibration:  # else a second training goes on from where the first one ended
-        torch.manual_seed(seed)  # fresh views are drawn here too
-        model.calibrate(eval_batches(train, fabric.device), from_prefix=trained is not model)
+        first = split_in_epoch(train, 0, seed)
+        model.calibrate(eval_batches(first, fabric.device), from_prefix=trained is not model)
     return train_module(
         trained,
         patch.head,

@@ -34,6 +34,9 @@ class Recipe:
     norm_lr: float | None = field(default=None, metadata=NEW_SINCE_RECORDED)
     """Peak rate of its BatchNorms, one a block."""
     batch_size: int = 64
+    micro_batch: int | None = field(default=None, metadata=NEW_SINCE_RECORDED)
+    """At most so many images are in memory at once, where a batch does not fit; their gradients are added up. The step
+    is that of the whole batch up to rounding, but a BatchNorm that trains sees a part alone, so this is science."""
     weight_decay: float = 0.01
     decay_all: bool = False
     """Decay biases and normalisation parameters too, as SGD does where nobody forbids it."""

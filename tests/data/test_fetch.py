@@ -1,5 +1,6 @@
 """`python -m benchmarks fetch` as the command line has it."""
 
+import re
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -119,4 +120,7 @@ def test_a_plan_of_all_tables_names_what_blocks_and_what_it_costs(call) -> None:
     assert not [line for line in lines if line.startswith(("todo", "done"))]
     assert "blocked: stl10, run: python -m benchmarks fetch stl10 --data-root data; imagenet_val, run:" in out
     assert [line for line in lines if line.startswith("table2, not yet done: 216 runs, 106,308,000 training images")]
-    assert lines[-1].startswith("all tables, shared runs once: ")
+    assert re.search(r"^table2, kept in the cache: 1[67]\.\d GB of decoded images$", out, re.MULTILINE)
+    assert "table5, kept in the cache: 2.3 GB of decoded images" in lines
+    assert lines[-2].startswith("all tables, shared runs once: ")
+    assert lines[-1].startswith("all tables, kept once in the cache: ")

@@ -28,7 +28,7 @@ class Pictures(torch.utils.data.Dataset[tuple[Tensor, int]]):
 
 
 def fresh_views() -> Split:
-    """Random crops, drawn from the default generator at every pass."""
+    """Random crops, others in every epoch."""
     view = v2.RandomResizedCrop(16, scale=(0.3, 1.0))
     return LazySplit(
         images=Pictures(), labels=torch.arange(20) % 3, transform=view, preprocessing=PREPROCESSING

@@ -86,6 +86,7 @@ OTHER = {
     "gate_lr": (None, 0.5),
     "map_lr": (None, 0.5),
     "norm_lr": (None, 0.5),
+    "micro_batch": (None, 4),
     "reading": ("default", "paper"),
 }
 
@@ -150,6 +151,7 @@ def test_machine_and_places_do_not_enter(tmp_path: Path) -> None:
         ({"views": 0}, "px=32,views=fresh,epochs=6"),
         ({"views": 8, "epochs": 3}, "px=32,views=8,epochs=3"),
         ({"feature_dtype": "bfloat16"}, "px=32,views=1,epochs=6,features=bfloat16"),
+        ({"micro_batch": 16}, "px=32,views=1,epochs=6,micro=16"),
         ({"scale": "paper"}, "px=224,views=fresh,epochs=50"),
         ({"scale": "paper", "views": 1, "feature_dtype": "float16"}, "px=224,views=1,epochs=50,features=float16"),
     ],

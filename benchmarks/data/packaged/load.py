@@ -18,7 +18,7 @@ def load_packaged(
         name: with its prefix, as rows call it.
         cache: folder of data that take seconds to make.
         preprocessing: resize, crop and normalisation of the backbone's weights.
-        views: of each training image: 0 = a fresh one at every pass, 1 = resized and cropped, K = K fixed random ones.
+        views: of each training image: 0 = a fresh one in every epoch, 1 = resized and cropped, K = K fixed random ones.
         loader_workers: processes that decode images.
         store: where decoded images are kept.
 

@@ -18,7 +18,7 @@ from benchmarks.suites.dense.spec import CONFIGS
 from benchmarks.worlds.embedded import embedded_base
 from benchmarks.worlds.options import Options
 from benchmarks.worlds.paper import PAPER_WEIGHTS
-from benchmarks.worlds.world import TaskSet, World, chosen, env_of
+from benchmarks.worlds.world import TaskSet, World, chosen, env_of, refuse
 from delta_core.training.data.folders import folder_identity
 from delta_core.training.errors import UserError
 from delta_core.training.identity import weights_identity
@@ -38,6 +38,7 @@ def open_dense_world(options: Options, tasks: TaskSet) -> World:
         UserError: for names that do not exist, folders that lack something, and an environment without OpenMMLab.
     """
     options.check()
+    refuse(options, ("micro_batch",), f"has no meaning for {options.table}, which OpenMMLab trains; leave it.")
     if options.scale == "real":
         raise UserError(
             f"{options.table} is not measured at scale real: no package carries scenes; use --scale embedded."

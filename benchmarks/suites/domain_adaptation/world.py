@@ -35,7 +35,7 @@ def open_digits(options: Options, transfers: TaskSet) -> World:
         UserError: for options that have no meaning here.
     """
     options.check()
-    meaningless = ("weights", "base", "base_images", "image_size", "epochs", "views")
+    meaningless = ("weights", "base", "base_images", "image_size", "epochs", "views", "micro_batch")
     refuse(options, meaningless, f"has no meaning for {options.table}, which trains from scratch; leave it.")
     if options.scale == "real":
         raise UserError(

@@ -97,6 +97,7 @@ def _search_command(world: World, architecture: str) -> str:
         ("--image-size", options.image_size),
         ("--epochs", options.epochs),
         ("--views", options.views),
+        ("--micro-batch", options.micro_batch),
         ("--results", options.results),
     )
     words = [word for flag, value in own if value is not None for word in (flag, str(value))]

@@ -56,11 +56,12 @@ class RunSpec:
 
     @property
     def protocol(self) -> str:
-        """What must agree before two measurements may stand in one table: size, views, epochs, rounding, base."""
+        """What must agree before two measurements may stand in one table."""
         recipe = self.method.recipe
         rounding = "" if recipe.feature_dtype == "float32" else f",features={recipe.feature_dtype}"
+        parts = f",micro={recipe.micro_batch}" if recipe.micro_batch else ""
         base = f",base={self.base_transform}" if self.base_transform else ""
-        return f"px={self.image_size},views={recipe.views or 'fresh'},epochs={recipe.epochs}{rounding}{base}"
+        return f"px={self.image_size},views={recipe.views or 'fresh'},epochs={recipe.epochs}{rounding}{parts}{base}"
 
 
 def run_of(

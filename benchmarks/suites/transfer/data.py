@@ -16,12 +16,20 @@ from benchmarks.data.load import load_task
 from benchmarks.data.official import images_not_for_testing
 from benchmarks.env import Env
 from benchmarks.suites.transfer.rates import list_sha, places_at, rate_list
-from delta_core.training.data.splits import LazySplit, Split, TaskData
+from delta_core.training.data.splits import LazySplit, Split, TaskData, split_in_epoch
+from delta_core.training.identity import derive_seed
 from delta_core.weights import Preprocessing
 
 
 def load_rate(
-    name: str, env: Env, preprocessing: Preprocessing, *, percent: int, min_crop_area: float, with_val: bool
+    name: str,
+    env: Env,
+    preprocessing: Preprocessing,
+    *,
+    percent: int,
+    min_crop_area: float,
+    with_val: bool,
+    in_turn: bool = False,
 ) -> TaskData:
     """A task whose training split keeps `percent` of the images, in fresh crops and flips.
 
@@ -32,6 +40,7 @@ def load_rate(
         percent: rate, one of `rates.PERCENTS`.
         min_crop_area: smallest share of an image that a view shows (thuml/Transfer-Learning-Library: 0.2).
         with_val: train on the validation images of an official data set too, as thuml/Transfer-Learning-Library does.
+        in_turn: draw the views as those of the recorded rows were drawn.
     """
     task = load_task(name, env, preprocessing, views=0)
     train = task.train
@@ -49,6 +58,7 @@ def load_rate(
         transform=v2.Compose(
             [preprocessing.random_view(scale=(min_crop_area, 1.0)), v2.RandomHorizontalFlip()],
         ),
+        in_turn=in_turn,
     )
     return replace(task, train=train, sha=f"{task.sha}+rates:{list_sha(rates)}")
 
@@ -62,20 +72,26 @@ def as_they_are(split: Split) -> Split:
 
 @dataclass(frozen=True, kw_only=True)
 class PairedViews:
-    """Two views of every image of a split, each drawn on its own."""
+    """A split twice, each time in views of its own."""
 
-    split: Split
+    splits: tuple[Split, Split]
 
     @property
     def labels(self) -> Tensor:  # noqa: D102
-        return self.split.labels
+        return self.splits[0].labels
 
     @property
     def preprocessing(self) -> Preprocessing:  # noqa: D102
-        return self.split.preprocessing
+        return self.splits[0].preprocessing
 
     def batches(self, batch_size: int, *, device: torch.device, order: Tensor | None = None) -> Iterator[Tensor]:
         """Pairs (B, 2, 3, S, S) float32 in the given order of indices, else in stored order."""
-        views = (self.split.batches(batch_size, device=device, order=order) for _ in range(2))
+        views = (split.batches(batch_size, device=device, order=order) for split in self.splits)
         for pair in zip(*views, strict=True):
             yield torch.stack(pair, dim=1)
+
+    def in_epoch(self, epoch: int, seed: int) -> Split:
+        """Both as they are in that epoch, the second as if of another training."""
+        first, second = self.splits
+        other = derive_seed("second view", seed)
+        return PairedViews(splits=(split_in_epoch(first, epoch, seed), split_in_epoch(second, epoch, other)))

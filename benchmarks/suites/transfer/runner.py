@@ -27,6 +27,7 @@ def execute(spec: TransferSpec, env: Env) -> list[Row]:
         percent=spec.train_percent,
         min_crop_area=spec.min_crop_area,
         with_val=spec.with_val,
+        in_turn=spec.scale == "embedded",
     )
     cell = Cell(
         new_backbone=lambda: copy.deepcopy(source),

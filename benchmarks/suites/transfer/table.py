@@ -16,7 +16,7 @@ from benchmarks.suites.transfer.methods.lwf import Lwf
 from benchmarks.suites.transfer.methods.stochnorm import StochNorm
 from benchmarks.suites.transfer.methods.vanilla import Vanilla, VanillaDelta
 from benchmarks.suites.transfer.spec import TransferSpec
-from benchmarks.worlds.world import TaskSet, World
+from benchmarks.worlds.world import TaskSet, World, refuse
 from delta_core.training.errors import UserError
 from delta_core.training.recipe import Recipe
 
@@ -99,11 +99,12 @@ def table5(world: World, seeds: int) -> list[TransferSpec]:
     """Table 5: nine methods on two fine-grained tasks at four rates. Seeds come first: a part is a whole repetition.
 
     Raises:
-        UserError: for a rate or views that the table does not have.
+        UserError: for a rate, views or parts of batches that the table does not have.
     """
     options, schedule = world.options, SCHEDULES[world.scale]
     if options.views:
         raise UserError(f"--views is {options.views}, but Table 5 trains on a fresh view in every step; leave it out.")
+    refuse(options, ("micro_batch",), "has no meaning for Table 5, whose losses compare images of a batch; leave it.")
     for percent in options.train_percent:
         if percent not in PERCENTS:
             raise UserError(f"--train-percent {percent} has no list; choose from {', '.join(map(str, PERCENTS))}.")

@@ -124,7 +124,7 @@ def load_image_folder(
         name: what rows call the task.
         root: folder with train/ and test/ (or val/), one folder per class in each.
         preprocessing: resize, crop and normalisation of the backbone's weights.
-        views: of each training image: 0 = a fresh one at every pass, 1 = resized and cropped, K = K fixed random ones.
+        views: of each training image: 0 = a fresh one in every epoch, 1 = resized and cropped, K = K fixed random ones.
         loader_workers: processes that decode images.
         store: where decoded images are kept for other runs; None: in memory, if they are few.
 

@@ -4,8 +4,9 @@ Shape legend: N images, B batch, S size in pixels.
 """
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -33,6 +34,18 @@ class Split(Protocol):
 
     def batches(self, batch_size: int, *, device: torch.device, order: Tensor | None = None) -> Iterator[Tensor]:
         """Inputs (B, ...) float32, ready for a net, in the given order of indices (N,), else in stored order."""
+
+
+@runtime_checkable
+class ChangingSplit(Protocol):
+    """A split that looks different in every epoch."""
+
+    def in_epoch(self, epoch: int, seed: int) -> Split:
+        """What an epoch (0, 1, ...) of a training with that seed reads."""
+
+
+View = tuple[str, int]
+"""(name, v): view v of image i is drawn from a generator seeded by (name, i, v)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,39 +99,58 @@ class PartOfSplit:
         places = self.places if order is None else self.places[order]
         return self.whole.batches(batch_size, device=device, order=places)
 
+    def in_epoch(self, epoch: int, seed: int) -> Split:
+        """The same images of the whole as it is in that epoch."""
+        return replace(self, whole=split_in_epoch(self.whole, epoch, seed))
+
 
 class ViewDataset(Dataset[Tensor]):
     """Images of a data set (PIL or H x W x 3 arrays) seen through a transform, without labels."""
 
-    def __init__(self, images: Dataset[Any], transform: v2.Transform, view: tuple[str, int] | None) -> None:
+    def __init__(self, images: Dataset[Any], transform: v2.Transform, view: View | None) -> None:
         self.images = images
         self.transform = transform
         self.view = view
 
     def __getitem__(self, index: int) -> Tensor:
-        image = self.images[index][0]
-        if self.view is None:
-            return self.transform(image)  # type: ignore[no-any-return]
-        task, number = self.view
-        with torch.random.fork_rng(devices=[]):  # torchvision draws from the CPU's default generator
-            torch.default_generator.manual_seed(derive_seed("view", task, index, number))
-            return self.transform(image)  # type: ignore[no-any-return]
+        with seeded_for(self.view, index):
+            return self.transform(self.images[index][0])  # type: ignore[no-any-return]
 
     def __len__(self) -> int:
         return len(self.images)  # type: ignore[arg-type]
 
 
+@contextmanager
+def seeded_for(view: View | None, index: int) -> Iterator[None]:
+    """Draws of a view of an image come from its own seed inside; without a view from wherever they come."""
+    if view is None:
+        yield
+        return
+    name, number = view
+    with torch.random.fork_rng(devices=[]):  # torchvision draws from the CPU's default generator
+        torch.default_generator.manual_seed(derive_seed("view", name, index, number))
+        yield
+
+
+def view_in_epoch(epoch: int, seed: int) -> View:
+    """The fresh view of each image in an epoch (0, 1, ...) of a training: whoever decodes it, in whatever order."""
+    return f"fresh, seed {seed}", epoch
+
+
 @dataclass(frozen=True, kw_only=True)
 class LazySplit:
-    """A split decoded and transformed batch by batch; a random transform draws a fresh view at every pass."""
+    """A split decoded and transformed batch by batch; a random transform draws a fresh view in every epoch."""
 
     images: Dataset[Any]
     labels: Tensor
     transform: v2.Transform
     preprocessing: Preprocessing
     workers: int = 0
-    view: tuple[str, int] | None = None
-    """(task, v): a random transform always draws view v of image i from a generator seeded by (task, i, v)."""
+    """Processes that decode; none of the pixels depends on their number."""
+    view: View | None = None
+    """What a random transform always draws; None: another view in every epoch."""
+    in_turn: bool = False
+    """Fresh views are drawn one after the other from the default generator, as for the recorded rows of Table 5."""
 
     def batches(self, batch_size: int, *, device: torch.device, order: Tensor | None = None) -> Iterator[Tensor]:
         """Inputs (B, 3, S, S) float32, ready for a net, in the given order of indices (N,), else in stored order."""
@@ -131,6 +163,10 @@ class LazySplit:
         )
         for images in loader:
             yield channels_last(self.preprocessing.normalise(images.to(device, non_blocking=True)))
+
+    def in_epoch(self, epoch: int, seed: int) -> Split:
+        """The split in the views of that epoch, unless it is fixed to one."""
+        return self if self.view is not None or self.in_turn else replace(self, view=view_in_epoch(epoch, seed))
 
     def in_memory(self) -> TensorSplit:
         """Decode once: the same split as uint8 tensors (needs N * 3 * S * S bytes)."""
@@ -157,9 +193,13 @@ class FixedViews:
         """Batches of view 0."""
         return self.views[0].batches(batch_size, device=device, order=order)
 
+    def in_epoch(self, epoch: int, seed: int) -> Split:  # noqa: ARG002
+        """Views take turns."""
+        return self.views[epoch % len(self.views)]
+
 
 def seen_in_views(images: LazySplit, views: int, *, task: str, keep: Callable[[LazySplit], Split]) -> Split:
-    """A split as it is (`views` 1), as a fresh random view at every pass (0), or as K fixed random views.
+    """A split as it is (`views` 1), as a fresh random view in every epoch (0), or as K fixed random views.
 
     View v of image i depends on (task, i, v) alone. `keep` says how what never changes is held: as decoded pixels, or
     as it is.
@@ -179,9 +219,9 @@ def in_memory_if_small(split: LazySplit, views: int = 1) -> Split:
     return split.in_memory() if size_mb <= MEMORY_LIMIT_MB else split
 
 
-def split_in_epoch(split: Split, epoch: int) -> Split:
-    """What an epoch (0, 1, ...) of training reads of a split."""
-    return split.views[epoch % len(split.views)] if isinstance(split, FixedViews) else split
+def split_in_epoch(split: Split, epoch: int, seed: int) -> Split:
+    """What an epoch (0, 1, ...) of a training with that seed reads of a split."""
+    return split.in_epoch(epoch, seed) if isinstance(split, ChangingSplit) else split
 
 
 def channels_last(inputs: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from benchmarks.methods.base import Cell, Method, Outcome
 from benchmarks.nets.full_size import backbone_params, delta_params
 from benchmarks.suites.transfer.data import PairedViews, as_they_are
 from delta_core import DeltaConfig, DeltaModel, JointDelta, backbone_fingerprint
-from delta_core.training.data.splits import eval_batches
+from delta_core.training.data.splits import Split, eval_batches
 from delta_core.training.engine import Objective, train_module
 
 TASK = "task"
@@ -61,7 +61,9 @@ class Transfer(Method):
         started, eval_s = time.perf_counter(), 0.0
         net = new_net(cell, self.config)
         objective = self.prepare(net, cell)
-        train = PairedViews(split=cell.task.train) if self.two_views else cell.task.train
+        train: Split = cell.task.train
+        if self.two_views:
+            train = PairedViews(splits=(train, train))
         tests = []
 
         def measure_epoch(_epoch: int, _loss: float) -> None:
