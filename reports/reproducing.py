@@ -34,13 +34,17 @@ NEEDS: Mapping[str, Needs] = {
     "table6": Needs(data="MNIST, USPS, SVHN", nets="ResNet-18", gpu_hours="1-2", at_real=False),
     "table7": Needs(data="PASCAL VOC 2007 and 2012, SBD", nets="ResNet-18/34/50", gpu_hours="6-8", at_real=False),
     "table8": Needs(
-        data="FGVC-Aircraft, Stanford Cars", nets="ResNet-18/34, ResNeXt-50, WideResNet-50", gpu_hours="1.5"
+        data="ImageNet validation, FGVC-Aircraft, Stanford Cars",
+        nets="ResNet-18/34, ResNeXt-50, WideResNet-50",
+        gpu_hours="1.5",
     ),
     "table9": Needs(data="none: made of the other tables and tests", nets="-", gpu_hours="0"),
     "table10": Needs(data=PATCHING_DATA, nets="Table 2's, ResNet-101, ConvNeXt-S/B/L", gpu_hours="7.8 beyond Table 2"),
     "table11": Needs(data="Table 4's", nets="Table 4's", gpu_hours="0 beyond Table 4"),
     "table12": Needs(data="FGVC-Aircraft, Stanford Cars", nets="ResNet-18/34", gpu_hours="0.5", at_real=False),
-    "table13": Needs(data="CIFAR-10/100, ImageNet", nets="ResNet-18/34", gpu_hours="4.5-5.5", at_real=False),
+    "table13": Needs(
+        data="CIFAR-10/100, ImageNet with its training images", nets="ResNet-18/34", gpu_hours="4.5-5.5", at_real=False
+    ),
 }
 
 

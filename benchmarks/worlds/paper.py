@@ -75,8 +75,6 @@ def _without_the_base(options: Options, missing: dict[str, str]) -> dict[str, st
         return {PAPER_BASE: f"the method chooses by base accuracy; give {PAPER_BASE} and leave --without-base out"}
     if PAPER_BASE in missing:
         images = data_set(PAPER_BASE).counts["val"]
-        ways = (
-            f"{images:,} validation images, no training image; or leave the base out of all but PAINT: --without-base"
-        )
+        ways = f"{images:,} validation images, no training image; for all but PAINT --without-base does instead"
         return {PAPER_BASE: f"{missing[PAPER_BASE]} ({ways})"}
     return {}

@@ -266,7 +266,7 @@ def test_paper_scale_lists_what_is_missing(delta_bench: Call, tmp_path: Path) ->
     reasons = [line for line in out.splitlines() if line.startswith("blocked: ")]
     assert len(reasons) == 6
     missing = [f"{name}, run: python -m benchmarks fetch {name} --data-root data" for name in ("stl10", "imagenet_val")]
-    assert reasons[0].startswith(f"blocked: {'; '.join(missing)} (50,000 validation images, no training image; or ")
+    assert reasons[0].startswith(f"blocked: {'; '.join(missing)} (50,000 validation images, no training image; for all")
     _, out, _ = delta_bench("plan", "table10", "--scale", "paper")
     assert len({line.split()[2] for line in out.splitlines() if line.startswith("blocked ")}) == 8
     assert list(tmp_path.iterdir()) == []

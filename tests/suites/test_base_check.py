@@ -8,8 +8,13 @@ from typing import Any
 import pytest
 import timm
 import torch
+from lookalikes import write
+from tiny import basic_block_net
 from torch import Tensor, nn
 
+from benchmarks.data import load
+from benchmarks.data.catalogue import entry
+from benchmarks.data.catalogue.held_out import as_text
 from benchmarks.env import Env
 from benchmarks.methods.fc_only import FcOnly
 from benchmarks.methods.paint import Paint
@@ -232,3 +237,35 @@ def test_runs_at_paper_scale_prove_their_base_first(run: Run, tmp_path: Path, mo
         monkeypatch.setattr(module, "load_task", lambda *_, **__: base_task(SMALL))
     with pytest.raises(UserError, match=r"reaches 25\.00 % on ImageNet .*expected 68\.87"):
         runners.execute(run, Env(results=tmp_path, cache=tmp_path))
+
+
+@pytest.fixture
+def paper_env(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Env:
+    """Look-alikes of Cars and of ImageNet's validation images, and a net of random numbers for every tag."""
+    found = {name: write(name, tmp_path / "data") for name in ("cars", "imagenet_val")}
+    monkeypatch.setattr(entry, "LISTS", tmp_path)
+    for name, each in found.items():
+        (tmp_path / f"{name}.txt").write_text(as_text(name, each.counts[each.train]))
+    monkeypatch.setattr(load, "CATALOGUE", found)
+
+    def tiny_net(*_: object) -> nn.Module:
+        net = basic_block_net()
+        net.pretrained_cfg |= {"input_size": (3, 32, 32), "crop_pct": 0.875}  # type: ignore[operator]
+        return net
+
+    monkeypatch.setattr(opened, "open_backbone", tiny_net)
+    return Env(results=tmp_path / "r", cache=tmp_path / "c", data_root=tmp_path / "data")
+
+
+def test_a_refused_base_is_accepted_and_says_so_and_patches_do_without(paper_env: Env) -> None:
+    same: dict[str, Any] = RUN | {"image_size": 32, "weights": "timm:resnet18.tv_in1k", "method": FcOnly(recipe=RECIPE)}
+    with pytest.raises(UserError, match=r"\(36 images, whole-bicubic: 32px .* own-bilinear \d") as caught:
+        runners.execute(RunSpec(**same), paper_env)
+    accepted = str(caught.value).rpartition("=")[2]
+    rows = runners.execute(RunSpec(**same, base_transform=accepted), paper_env)
+    assert all(f"base={accepted}" in row.protocol and accepted in row.config for row in rows)
+    on_base = [row for row in rows if row.column == "imagenet_val"]
+    assert [row.n_examples for row in on_base] == [32, 32], "what is held out for alpha is not reported"
+    rows = runners.execute(RunSpec(**same | {"base_task": "", "base_data": ""}), paper_env)
+    assert {row.column for row in rows} == {"cars"}
+    assert all(row.base_logits_equal and row.backbone_sha_before == row.backbone_sha_after for row in rows)
