@@ -122,6 +122,8 @@ class Method(ABC):
     name: ClassVar[str]
     """As in the paper's CSVs, or ours."""
     recipe: Recipe
+    prepares_on_data: ClassVar[bool] = False
+    """Whether images must be looked at before the first step, so that its memory cannot be told without data."""
 
     @property
     def variant(self) -> str:
