@@ -1,7 +1,8 @@
 """What a run at paper scale takes of a device's memory, estimated by one training step on the meta device.
 
 The step is the method's own: it gets a net and images without data, and a stand-in for Fabric that watches what the
-first step allocates and ends the training there. What libraries of kernels take for themselves (the CUDA context,
+first step allocates and ends the training there. Batches of evaluation are larger than those of training, so that a
+forward pass of one counts too. What libraries of kernels take for themselves (the CUDA context,
 workspaces of cuDNN, what the allocator leaves between blocks) comes on top: allow a tenth and one GB.
 """
 
@@ -24,7 +25,7 @@ from torch.utils.weak import WeakIdKeyDictionary
 
 from benchmarks.methods.base import Cell, Method
 from benchmarks.spec import Run
-from delta_core.training.data.splits import TaskData, channels_last
+from delta_core.training.data.splits import EVAL_BATCH, TaskData, batch_size_for, channels_last
 from delta_core.training.tensor_store import TensorStore
 from delta_core.weights import Preprocessing, preprocessing_of
 
@@ -41,7 +42,7 @@ COPIES = 2
 
 @dataclass(frozen=True, kw_only=True)
 class Memory:
-    """Bytes on the device at the peak of a training step in float32; mixed precision takes less."""
+    """Bytes on the device at the peak of a run in float32; mixed precision takes less."""
 
     states: int
     """Weights, their gradients, what the optimiser keeps, and copies of the pre-trained net."""
@@ -66,7 +67,22 @@ def memory_of(run: Run) -> Memory | None:
     config = getattr(method, "config", None)
     if config is not None:  # an identity would need images, and takes as much
         method = replace(method, config=replace(config, norm_start="fresh"))  # type: ignore[call-arg]
-    return step_memory(method, run.architecture, run.image_size)  # type: ignore[attr-defined]
+    size: int = run.image_size  # type: ignore[attr-defined]
+    found = step_memory(method, run.architecture, size)
+    if found is None:
+        return None
+    return replace(found, activations=max(found.activations, evaluation_bytes(run.architecture, size)))
+
+
+@cache
+def evaluation_bytes(architecture: str, image_size: int) -> int:
+    """Activations at the peak of a forward pass of a net of timm, with a batch of evaluation on a GPU."""
+    batch_size = batch_size_for(image_size, torch.device("cuda"), at_most=EVAL_BATCH)
+    with META:
+        backbone = timm.create_model(architecture).to(memory_format=torch.channels_last).eval()
+    with torch.no_grad(), LiveBytes() as live:
+        backbone(channels_last(torch.empty(batch_size, 3, image_size, image_size, device=META)))
+    return int(live.peak)
 
 
 @cache

@@ -11,7 +11,7 @@ from tiny_cell import tiny_cell
 from torch.profiler import ProfilerActivity, profile
 
 from benchmarks.cli import show_plan
-from benchmarks.grid.memory import CLASSES, memory_of, step_memory
+from benchmarks.grid.memory import CLASSES, evaluation_bytes, memory_of, step_memory
 from benchmarks.methods.base import Method
 from benchmarks.methods.delta import DeltaNetworks
 from benchmarks.methods.fc_only import FcOnly
@@ -106,6 +106,15 @@ def test_a_head_alone_takes_no_more_than_a_forward_pass() -> None:
     head, everything = (step_memory(kind(recipe=RECIPE), ARCHITECTURE, SIZE) for kind in (FcOnly, FineTune))
     assert head is not None and everything is not None
     assert head.activations < everything.activations / 3
+
+
+def test_a_head_alone_needs_what_evaluation_needs() -> None:
+    options = Options(table="table2", scale="paper", arch=("resnet18",), task=("cars",), method=("fc_only",))
+    (run,) = runs_of(options, table_of("table2").open_world(options, table_of("table2").tasks))
+    found, step = memory_of(run), step_memory(FcOnly(recipe=replace(RECIPE, batch_size=128)), "resnet18", 224)
+    assert found is not None and step is not None
+    assert found.activations == evaluation_bytes("resnet18", 224)
+    assert found.activations > 1.8 * step.activations, "250 images instead of 128"
 
 
 @pytest.mark.parametrize("table", ["table1", "table2", "table3", "table4", "table8", "table12", "table13"])
