@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from benchmarks.fetch import fetch_data
 from benchmarks.grid.cost import cost_of
+from benchmarks.grid.memory import Memory, memory_of
 from benchmarks.grid.plan import Planned, check_inputs, plan
 from benchmarks.grid.pool import Result, run_all
 from benchmarks.grid.reproduce import SelfContained, reproduce
@@ -28,7 +29,7 @@ from benchmarks.tables import runs_of, table_of, tables_at
 from benchmarks.worlds.options import Options
 from benchmarks.worlds.world import World
 from delta_core.training.command_line import told_in_one_sentence
-from delta_core.training.errors import check_counts
+from delta_core.training.errors import UserError, check_counts
 from delta_core.training.fabric import devices_of
 from delta_core.training.tensor_store import TensorStore
 
@@ -49,17 +50,31 @@ def main() -> None:
         sys.exit(tyro.extras.subcommand_cli_from_dict(commands, prog=PROG, description=__doc__))
 
 
-def show_plan(options: tyro.conf.OmitArgPrefixes[Options]) -> int:
-    """List the runs of a table, or of `all`: done, to do, or blocked with what unblocks them."""
+def show_plan(options: tyro.conf.OmitArgPrefixes[Options], *, memory: bool = False) -> int:
+    """List the runs of a table, or of `all`: done, to do, or blocked with what unblocks them.
+
+    Args:
+        options: which runs.
+        memory: tell what each run takes of a device's memory, too (scale paper); seconds for each net and method.
+    """
     console = _console()
+    if memory and options.scale != "paper":
+        raise UserError(f"--memory is for --scale paper, whose nets fill a GPU; leave it at --scale {options.scale}.")
     options = replace(options, dry_run=True)
     todo: dict[str, Run] = {}
     every: list[Run] = []
     for name in tables_at(options.scale) if options.table == "all" else (options.table,):
         world, planned = _planned(replace(options, table=name))
+        needs: dict[str, Memory] = {}
         for item in planned:
-            console.print(f"{item.state:8}{item.run.run_id}  {_describe(item.run)}", highlight=False)
+            found = memory_of(item.run) if memory else None
+            needs |= {} if found is None else {_describe(item.run): found}
+            told = "" if found is None else f": {found}"
+            console.print(f"{item.state:8}{item.run.run_id}  {_describe(item.run)}{told}", highlight=False)
         _print_totals(console, world, planned, name)
+        if needs:
+            largest = max(needs, key=lambda run: needs[run].total)
+            console.print(f"{name}, device memory: at most {needs[largest]}, {largest}", highlight=False)
         todo |= {item.run.run_id: item.run for item in planned if item.state != "done"}
         every += [item.run for item in planned]
     if options.table == "all" and options.scale == "paper":

@@ -47,7 +47,7 @@ def add_map(total: Tensor, skip_map: nn.Module, x: Tensor, scale: float) -> None
     A low-rank map is added by the same product that makes it, where pixels are rows of C values. A compiler fuses
     convolutions and sums itself, and exported convolutions are read by more tools than products.
     """
-    plain = torch.compiler.is_compiling() or torch.is_autocast_enabled(x.device.type)
+    plain = torch.compiler.is_compiling() or (not x.is_meta and torch.is_autocast_enabled(x.device.type))
     if plain or not (isinstance(skip_map, LowRankMap) and _has_rows(total) and _has_rows(x)):
         total.add_(skip_map(x), alpha=scale)
         return

@@ -7,6 +7,7 @@ its gates' gradients and its nodes' gradients are three small matrix products, b
 Shape legend: B batch, k sub-blocks, S = k(k+1)/2 skips, D = C * H * W values of a node.
 """
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, cast
 
 import torch
@@ -51,9 +52,9 @@ class SkipSums:
         return torch.addcmul(self._sum(others, node, residual), _weights(gates[:, -1:])[0], own)
 
     def _sum(self, gates: Tensor, node: Tensor, residual: Tensor | None) -> Tensor:
-        # Copying nodes into a buffer pays when there is a backward pass; a compiler fuses the plain sums itself, and on
-        # the meta device there is nothing to copy. Products with gates per channel would not be of matrices.
-        plain = torch.compiler.is_compiling() or not torch.is_grad_enabled() or node.is_meta
+        # Copying nodes into a buffer pays when there is a backward pass; a compiler fuses the plain sums itself.
+        # Products with gates per channel would not be of matrices.
+        plain = torch.compiler.is_compiling() or not torch.is_grad_enabled()
         if plain or gates.ndim == 3:
             return plain_sum(gates, self.nodes, residual)
         if self.store is None:
@@ -144,6 +145,11 @@ def _products(buffers: list[Tensor], places: int, values: Tensor) -> Tensor:
     return torch.cat([torch.bmm(part[:, None], buffer[:, :places].mT)[:, 0] for buffer, part in parts])
 
 
+def _as_typed(tensor: Tensor) -> AbstractContextManager[Any]:
+    """Autocast is off inside: products are of the type of the nodes. The meta device knows no autocast."""
+    return nullcontext() if tensor.is_meta else torch.autocast(tensor.device.type, enabled=False)
+
+
 class _StoredSum(torch.autograd.Function):
     """One sum. A token makes each sum depend on the one before, so that backward meets the targets from last to first.
 
@@ -158,7 +164,7 @@ class _StoredSum(torch.autograd.Function):
         ctx.store, ctx.target = store, gates.shape[1]
         ctx.has_residual = residual is not None
         store.gates.append(gates.detach())
-        with torch.autocast(node.device.type, enabled=False):
+        with _as_typed(node):
             _put(store.nodes, ctx.target - 1, store.flat(node))
             total = store.weighted(store.nodes, gates, 0, residual)
         return total, token.clone()
@@ -173,7 +179,7 @@ class _StoredSum(torch.autograd.Function):
         flat = store.flat(grad)
         # gates of the skips that leave node `target - 1`, one for each later target
         leaving = torch.stack([gates[:, target - 1] for gates in store.gates[target - 1 : last]], dim=1)
-        with torch.autocast(grad.device.type, enabled=False):
+        with _as_typed(grad):
             _put(store.grads, target - 1, flat)
             grad_gates = _products(store.nodes, target, flat)
             grad_node = store.weighted(store.grads, leaving, target - 1)

@@ -124,6 +124,8 @@ class Method(ABC):
     needs_base: ClassVar[bool] = False
     """Whether it chooses by base accuracy, so that without base data there is nothing to measure."""
     recipe: Recipe
+    prepares_on_data: ClassVar[bool] = False
+    """Whether images must be looked at before the first step, so that its memory cannot be told without data."""
 
     @property
     def variant(self) -> str:

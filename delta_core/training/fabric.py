@@ -1,5 +1,6 @@
 """Which device there is, and one Lightning Fabric per run: device, precision and deterministic kernels."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -41,7 +42,15 @@ def make_fabric(device: str, precision: str) -> "Fabric":
 
 
 def choose_deterministic_kernels(kind: str) -> None:
-    """Make torch choose kernels that give the same bits at every call on a kind of device (`cpu`, `cuda`, `mps`)."""
+    """Make torch choose kernels that give the same bits at every call on a kind of device (`cpu`, `cuda`, `mps`).
+
+    On CUDA a forward pass then takes the same algorithms for the same shapes, so that a base can be compared with
+    itself to the bit; to be called before CUDA starts.
+    """
+    if kind == "cuda":
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS reads it when it starts
+        torch.backends.cudnn.benchmark = False
+        torch.backends.cudnn.deterministic = True
     # warn_only: a few CUDA kernels have no deterministic form; rows made on CUDA say deterministic = False.
     torch.use_deterministic_algorithms(True, warn_only=kind != "cpu")
 
@@ -53,11 +62,13 @@ def torch_state_kept() -> Iterator[None]:
         torch.are_deterministic_algorithms_enabled(),
         torch.is_deterministic_algorithms_warn_only_enabled(),
     )
+    benchmark, deterministic = torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic
     with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
         try:
             yield
         finally:
             torch.use_deterministic_algorithms(chosen, warn_only=warn_only)
+            torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic = benchmark, deterministic
 
 
 def to_device(net: nn.Module, device: torch.device) -> nn.Module:

@@ -240,9 +240,13 @@ def batch_size_for(image_size: int, device: torch.device, *, at_most: int) -> in
     return min(at_most, max(1, pixels // image_size**2))
 
 
+EVAL_BATCH = 250
+"""Images in a batch of evaluation, where the device can hold them."""
+
+
 def eval_batches(split: Split, device: torch.device) -> Iterator[Tensor]:
     """Batches for evaluation, in stored order."""
-    return split.batches(batch_size_for(split.preprocessing.image_size, device, at_most=250), device=device)
+    return split.batches(batch_size_for(split.preprocessing.image_size, device, at_most=EVAL_BATCH), device=device)
 
 
 @dataclass(frozen=True, kw_only=True)

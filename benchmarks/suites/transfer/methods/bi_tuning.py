@@ -28,6 +28,7 @@ class BiTuning(Transfer):
     """CE + trade_off * (contrastive loss of projections + contrastive loss of features against class weights)."""
 
     name: ClassVar[str] = "bi_tuning"
+    prepares_on_data: ClassVar[bool] = True
     two_views: ClassVar[bool] = True
     trade_off: float = 1.0
     keys_per_class: int = 40

@@ -32,6 +32,7 @@ class CoTuning(Transfer):
     """
 
     name: ClassVar[str] = "co_tuning"
+    prepares_on_data: ClassVar[bool] = True
     trade_off: float = 2.3
     relationship: Literal["direct", "calibrated"] = "direct"
 

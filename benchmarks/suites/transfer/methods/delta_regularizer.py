@@ -31,6 +31,7 @@ class DeltaRegularizer(Transfer):
     """
 
     name: ClassVar[str] = "delta_regularizer"
+    prepares_on_data: ClassVar[bool] = True
     trade_off: float
     trade_off_head: float = 0.01
     attention_recipe: Recipe

@@ -26,6 +26,7 @@ class Lwf(Transfer):
     """
 
     name: ClassVar[str] = "lwf"
+    prepares_on_data: ClassVar[bool] = True
     trade_off: float = 4.0
     temperature: float = 3.0
 
