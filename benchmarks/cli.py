@@ -1,4 +1,4 @@
-"""Command line of the runners: plan, run, status, collect, and fetch for their data."""
+"""Command line of the runners: plan, run, status, collect, fetch for their data, and rehearse."""
 
 import sys
 from collections import Counter
@@ -22,7 +22,8 @@ from benchmarks.records.gates import collect_gates
 from benchmarks.records.merge import merge
 from benchmarks.records.names import BASE, BASE_AGREEMENT
 from benchmarks.records.rows import Row, Scale
-from benchmarks.spec import Run
+from benchmarks.rehearsal.command import rehearse
+from benchmarks.spec import Run, describe
 from benchmarks.tables import runs_of, table_of, tables_at
 from benchmarks.worlds.options import Options
 from benchmarks.worlds.world import World
@@ -43,6 +44,7 @@ def main() -> None:
         "collect": collect_rows,
         "reproduce": reproduce_sample,
         "fetch": fetch_data,
+        "rehearse": rehearse,
     }
     with told_in_one_sentence(PROG, interrupted="finished runs are kept, start again to go on."):
         sys.exit(tyro.extras.subcommand_cli_from_dict(commands, prog=PROG, description=__doc__))
@@ -56,7 +58,7 @@ def show_plan(options: tyro.conf.OmitArgPrefixes[Options]) -> int:
     for name in tables_at(options.scale) if options.table == "all" else (options.table,):
         world, planned = _planned(replace(options, table=name))
         for item in planned:
-            console.print(f"{item.state:8}{item.run.run_id}  {_describe(item.run)}", highlight=False)
+            console.print(f"{item.state:8}{item.run.run_id}  {describe(item.run)}", highlight=False)
         _print_totals(console, world, planned, name)
         todo |= {item.run.run_id: item.run for item in planned if item.state != "done"}
     if options.table == "all" and options.scale == "paper":
@@ -197,18 +199,12 @@ def _print_totals(console: Console, world: World, planned: list[Planned], table:
         console.print(f"blocked: {reason}", markup=False, highlight=False, soft_wrap=True)
 
 
-def _describe(run: Run) -> str:
-    modules = f" ({run.method.n_delta_modules})" if run.method.n_delta_modules else ""
-    arm = f" {run.method.variant}" if run.method.variant else ""
-    return f"{run.architecture} {run.task} {run.method.name}{modules}{arm} seed {run.seed}"
-
-
 def _line(result: Result) -> str:
     """One line about a job that ended: what was measured, or why not."""
     job = result.job
     if isinstance(job, str):
         return f"drew {job}"
-    name = f"pre-trained {job.architecture} on {job.task}" if isinstance(job, BaseSpec) else _describe(job)
+    name = f"pre-trained {job.architecture} on {job.task}" if isinstance(job, BaseSpec) else describe(job)
     if result.error:
         return f"{name}: FAILED, {result.error}"
     shown = [row for row in result.rows if row.split == "test" and row.alpha in (None, 0.5, 1.0)]

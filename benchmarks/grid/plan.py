@@ -7,12 +7,15 @@ from typing import Literal
 
 from benchmarks.nets.open import EMBEDDED_BASE_CLASSES, open_backbone
 from benchmarks.nets.pretraining import checkpoint_path, load_pretrained
-from benchmarks.records.collected import read_rows
+from benchmarks.records.collected import rows_so_far
+from benchmarks.records.look_alikes import is_rehearsal
+from benchmarks.records.names import LOOK_ALIKE
 from benchmarks.records.record_files import record_path
 from benchmarks.records.rows import SCRATCH
 from benchmarks.spec import Run
 from benchmarks.worlds.world import World
 from delta_core.training.errors import UserError
+from delta_core.weights import weights_file
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,8 +56,18 @@ def check_inputs(world: World, runs: list[Run]) -> None:
     if world.scale in ("real", "local"):
         for run in {run.weights: run for run in runs if run.weights != SCRATCH}.values():
             open_backbone(run, world.env)
+    if world.env.weights_root is not None:
+        for run in {run.weights: run for run in runs if run.weights.startswith("timm:")}.values():
+            weights_file(world.env.weights_root, run.weights.removeprefix("timm:"))
     for folder in (world.env.results, world.env.cache):
         existing = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
         if not existing.is_dir() or not os.access(existing, os.W_OK):
             raise UserError(f"Folder {str(folder)!r} cannot be written; choose another with --results or --cache.")
-    read_rows(world.env.results)
+    look_alike = any(LOOK_ALIKE in data for data in world.tasks.values())
+    rows = rows_so_far(world.env.results)
+    if len(rows) and is_rehearsal(rows) != look_alike:
+        there, here = ("the data sets", "look-alikes") if look_alike else ("look-alikes", "the data sets")
+        raise UserError(
+            f"{str(world.env.results)!r} holds rows measured on {there}, and these runs are on {here}; "
+            "keep a rehearsal apart with --results."
+        )

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from torch import nn
 
+from benchmarks.data.catalogue.look_alikes import declared_top1
 from benchmarks.data.load import load_base_task
 from benchmarks.env import Env
 from benchmarks.records.files import atomic_text
@@ -79,6 +80,7 @@ def prove_base(weights: str, env: Env, backbone: nn.Module, base: TaskData) -> N
     if weights in TIMM_TOP1:
         classes: int = backbone.num_classes  # type: ignore[assignment]
         base = load_base_task(base.name, env, preprocessing_of(backbone), classes=classes)
+    declared = declared_top1(env.weights_root, weights)
     logits = predict(backbone, eval_batches(base.test, next(backbone.parameters()).device))
     confirm_base(
         env.results,
@@ -86,6 +88,7 @@ def prove_base(weights: str, env: Env, backbone: nn.Module, base: TaskData) -> N
         fingerprint=fingerprint,
         data_sha=base.sha,
         top1=top1(logits, base.test.labels),
+        expected=BASE_TOP1[weights] if declared is None else declared,
         n_examples=len(base.test.labels),
         transform=str(base.test.preprocessing),
     )
@@ -100,14 +103,21 @@ def _is_proven(results: Path, weights: str, fingerprint: str, data_sha: str) -> 
 
 
 def confirm_base(
-    results: Path, weights: str, *, fingerprint: str, data_sha: str, top1: float, n_examples: int, transform: str
+    results: Path,
+    weights: str,
+    *,
+    fingerprint: str,
+    data_sha: str,
+    top1: float,
+    expected: float,
+    n_examples: int,
+    transform: str,
 ) -> None:
     """Compare a measured base with the pinned value and keep the proof.
 
     Raises:
         UserError: if the accuracy is more than TOLERANCE away from the pinned one; nothing is kept then.
     """
-    expected = BASE_TOP1[weights]
     if abs(top1 - expected) > TOLERANCE:
         raise UserError(
             f"Base {weights} reaches {top1:.2f} % on ImageNet ({n_examples} images, {transform}), expected "

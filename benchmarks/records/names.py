@@ -44,6 +44,9 @@ BASE_AGREEMENT = "base_agreement"
 UNLABELLED = "unlabelled:"
 """Beginning of a base task's name: images without labels, on which agreement is measured."""
 
+LOOK_ALIKE = "look-alike:"
+"""Beginning of the identity of data that were made to rehearse on; rows of such runs are no results."""
+
 # Names of tasks and weights that a table stands on.
 PATCH_TASKS = ("mnist5k", "optdigits", "shapes", "signs", "textures", "photos")
 """Tables 2 and 10 at scale embedded."""

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from benchmarks.data.catalogue import data_set
 from benchmarks.data.catalogue.check import DATA_ROOT, what_is_missing
+from benchmarks.data.catalogue.look_alikes import check_weights, declared_at
 from benchmarks.data.groups import grouped, members
 from benchmarks.worlds.options import Options
 from benchmarks.worlds.recipes import paper_recipes
@@ -36,7 +37,8 @@ def paper_world(options: Options, task_set: TaskSet) -> World:
     tasks = chosen("--task", options.task, task_set.paper)
     parts = dict.fromkeys(part for task in tasks for part in members(task))
     data_root = options.data_root or DATA_ROOT
-    entries = {name: data_set(name) for name in (*parts, "imagenet")}
+    check_weights(options.weights_root, data_root)
+    entries = {name: declared_at(data_set(name), data_root) for name in (*parts, "imagenet")}
     return World(
         scale="paper",
         weights={name: PAPER_WEIGHTS[name] for name in architectures},

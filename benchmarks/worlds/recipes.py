@@ -1,7 +1,7 @@
 """Recipes of a scale: one schedule for all methods, learning rates by method, with what the options say of them."""
 
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass, fields, is_dataclass, replace
+from typing import Any, TypeVar
 
 from benchmarks.worlds.options import Options
 from delta_core.training.errors import UserError
@@ -99,6 +99,21 @@ def asked(options: Options, *, epochs: int, views: int) -> dict[str, Any]:
         "views": views if options.views is None else options.views,
         "feature_dtype": options.feature_dtype,
     }
+
+
+Trained = TypeVar("Trained")
+
+
+def cut_to(steps: int, recipes: Trained) -> Trained:
+    """The same with so many steps, one an epoch; `recipes` is a recipe, or holds some in its fields."""
+    if isinstance(recipes, Recipe):
+        return replace(recipes, epochs=steps, steps_per_epoch=1)
+    if isinstance(recipes, tuple):
+        return tuple(cut_to(steps, each) for each in recipes)  # type: ignore[return-value]
+    if is_dataclass(recipes):
+        cut = {each.name: cut_to(steps, getattr(recipes, each.name)) for each in fields(recipes)}
+        return replace(recipes, **cut)  # type: ignore[type-var]
+    return recipes
 
 
 def paper_recipes(options: Options) -> Recipes:

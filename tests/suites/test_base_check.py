@@ -41,7 +41,8 @@ OWN = replace(SMALL, crop_pct=0.95)
 
 def confirm(results: Path, top1: float) -> None:
     weights = "timm:resnet18.tv_in1k"
-    confirm_base(results, weights, fingerprint="f", data_sha="d", top1=top1, n_examples=50000, transform="224px")
+    found = {"fingerprint": "f", "data_sha": "d", "top1": top1, "n_examples": 50000, "transform": "224px"}
+    confirm_base(results, weights, expected=BASE_TOP1[weights], **found)  # type: ignore[arg-type]
 
 
 def test_a_base_as_the_paper_has_it_leaves_a_proof(tmp_path: Path) -> None:

@@ -56,7 +56,7 @@ class RunSpec:
         """What must agree before two measurements may stand in one table: size, views, epochs, rounding."""
         recipe = self.method.recipe
         rounding = "" if recipe.feature_dtype == "float32" else f",features={recipe.feature_dtype}"
-        return f"px={self.image_size},views={recipe.views or 'fresh'},epochs={recipe.epochs}{rounding}"
+        return f"px={self.image_size},views={recipe.views or 'fresh'},epochs={recipe.length}{rounding}"
 
 
 def run_of(

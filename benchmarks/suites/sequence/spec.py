@@ -47,7 +47,7 @@ class SequenceSpec:
     def protocol(self) -> str:
         """What must agree before two measurements may stand in one table: size, views, epochs."""
         recipe = self.method.recipe
-        return f"px={self.image_size},views={recipe.views or 'fresh'},epochs={recipe.epochs}"
+        return f"px={self.image_size},views={recipe.views or 'fresh'},epochs={recipe.length}"
 
     def seeds_at(self, task: str) -> tuple[int, int]:
         """Seeds of the new head and of the order of batches at a step; the order is that of a run on the task alone."""

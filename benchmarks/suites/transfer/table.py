@@ -15,6 +15,7 @@ from benchmarks.suites.transfer.methods.lwf import Lwf
 from benchmarks.suites.transfer.methods.stochnorm import StochNorm
 from benchmarks.suites.transfer.methods.vanilla import Vanilla, VanillaDelta
 from benchmarks.suites.transfer.spec import TransferSpec
+from benchmarks.worlds.recipes import cut_to
 from benchmarks.worlds.world import TaskSet, World
 from delta_core import DeltaConfig
 from delta_core.training.errors import UserError
@@ -109,6 +110,8 @@ def table5(world: World, seeds: int) -> list[TransferSpec]:
             raise UserError(f"--train-percent {percent} has no list; choose from {', '.join(map(str, PERCENTS))}.")
     if options.epochs:
         schedule = replace(schedule, recipe=replace(schedule.recipe, epochs=options.epochs))
+    if options.steps:
+        schedule = cut_to(options.steps, schedule)
     methods = transfer_methods(schedule) + (article_arms(schedule) if world.scale == "paper" else [])
     names = world.among((ARCHITECTURE, REAL_ARCHITECTURES[0])) or world.weights
     return [
