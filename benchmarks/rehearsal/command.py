@@ -56,7 +56,7 @@ def rehearse(
     console = Console(width=None if sys.stdout.isatty() else 160)
     folders = Folders(root=folder)
     chosen = names(part=part) if tables == ("all",) else tables
-    options = {table: _options(table, folders, part=part) for table in chosen}
+    options = {table: _options_of(options_of(table, folders, part=part)) for table in chosen}
     started = time.perf_counter()
     make_data(folders.data, lambda name: _tell(console, f"made look-alikes of {name}"))
     needed = {item.run.weights for table in chosen for item in _planned(options[table])}
@@ -81,8 +81,9 @@ def rehearse(
     return 0 if all(whole) and not failed else 1
 
 
-def _options(table: str, folders: Folders, *, part: bool) -> Options:
-    return tyro.cli(tyro.conf.OmitArgPrefixes[Options], args=[*options_of(table, folders, part=part), "--dry-run"])
+def _options_of(words: list[str]) -> Options:
+    """What the command line makes of words; without OpenMMLab Table 7 is only planned."""
+    return tyro.cli(tyro.conf.OmitArgPrefixes[Options], args=[*words, "--dry-run"])
 
 
 def _planned(options: Options) -> list[Planned]:

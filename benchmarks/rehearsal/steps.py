@@ -26,7 +26,7 @@ SLICE: dict[str, tuple[str, ...]] = {
     "table4": ("--arch", "resnet18", "--task", "aircraft+flowers+stl10"),
     "table5": ("--task", "aircraft", "--train-percent", "15"),
     "table6": ("--task", "mnist->usps"),
-    "table7": ("--arch", "resnet18"),
+    "table7": ("--arch", "resnet18", "--arch", "resnet50"),
     "table8": ("--arch", "resnet18", "--task", "aircraft"),
     "table10": ("--arch", "resnet18", "--task", "gtsrb", "--method", "fc_only"),
     "table11": ("--arch", "resnet18", "--task", "aircraft+flowers+stl10"),

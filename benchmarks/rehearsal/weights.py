@@ -6,9 +6,8 @@ from pathlib import Path
 import timm
 import torch
 
-from benchmarks.data.catalogue.look_alikes import declare_weights, is_marked
+from benchmarks.data.catalogue.look_alikes import declare_weights, mark
 from benchmarks.nets.weight_files import save_weights
-from delta_core.training.errors import UserError
 from delta_core.training.identity import derive_seed
 
 
@@ -18,8 +17,7 @@ def make_weights(weights_root: Path, bases: Iterable[str], report: Callable[[str
     Raises:
         UserError: if the folder holds weights that are not random.
     """
-    if weights_root.exists() and any(weights_root.iterdir()) and not is_marked(weights_root):
-        raise UserError(f"{str(weights_root)!r} holds files that are no look-alikes; give another --folder.")
+    mark(weights_root)
     for tagged in bases:
         if (weights_root / f"{tagged}.safetensors").is_file():
             continue

@@ -30,6 +30,20 @@ def declared_at(entry: DataSet, data_root: Path) -> DataSet:
     )
 
 
+def mark(folder: Path) -> None:
+    """Say of a folder, before anything lies in it, that it holds look-alikes.
+
+    Raises:
+        UserError: if it holds something else.
+    """
+    if is_marked(folder):
+        return
+    if folder.exists() and any(folder.iterdir()):
+        raise UserError(f"{str(folder)!r} holds files that are no look-alikes; choose another folder for a rehearsal.")
+    with atomic_text(folder / MARKER) as stream:
+        stream.write("{}")
+
+
 def declare(data_root: Path, entry: DataSet) -> None:
     """Say in the marker what lies below the root of a look-alike."""
     content = {"classes": entry.classes, "counts": entry.counts, "held_out": entry.held_out}
