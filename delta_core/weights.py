@@ -96,7 +96,9 @@ def preprocessing_of(net: nn.Module, image_size: int | None = None) -> Preproces
     )
 
 
-def load_backbone(architecture: str, weights: str, *, weights_root: Path | None = None, **options: Any) -> nn.Module:
+def load_backbone(
+    architecture: str, weights: str, *, weights_root: str | Path | None = None, **options: Any
+) -> nn.Module:
     """A net with weights.
 
     Args:
@@ -125,7 +127,7 @@ def load_backbone(architecture: str, weights: str, *, weights_root: Path | None 
         tagged = _tagged(architecture, name)
         if weights_root is None:
             return _create(tagged, pretrained=True, **options)
-        return _from_root(tagged, weights_root, **options)
+        return _from_root(tagged, Path(weights_root), **options)
     if of_torchvision:
         tag = name if source == "torchvision" else None
         net = torchvision_nets.create(architecture.removeprefix(torchvision_nets.PREFIX), tag, **options)

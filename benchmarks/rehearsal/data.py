@@ -22,7 +22,8 @@ TRAIN, OTHER = 5, 2
 """Images of a training split, one of them held out where there is no validation split, and of another."""
 SHOWN_OF_IMAGENET = 5
 """So that there is a top-5."""
-DENSE_TRAIN = 2
+DENSE = 1
+"""Images of any split for detection or segmentation: a step on one takes seconds."""
 
 
 def look_alike(entry: DataSet) -> DataSet:
@@ -31,11 +32,11 @@ def look_alike(entry: DataSet) -> DataSet:
     train = TRAIN if shown == SHOWN else shown + (entry.train != entry.test)  # each class has an image in each split
     if entry.name in OF_RATES:
         train = TRAIN_OF_RATES - (OTHER if entry.val else 0)
-    elif entry.metric != "top1":
-        train = DENSE_TRAIN
     elif entry.held_by == "track":
         train = 2 * shown  # two tracks of one frame for each class
     counts = {split: train if split == entry.train else max(OTHER, shown) for split in entry.counts}
+    if entry.metric != "top1":
+        counts = dict.fromkeys(counts, DENSE)
     held_out = (train - 1,) if entry.val is None and entry.held_by == "list" else None
     classes = shown if entry.folder in (*NAMED_BY_FOLDERS, *OF_RATES) else entry.classes
     return replace(entry, classes=classes, counts=counts, held_out=held_out, checksums={}, look_alike=True)
