@@ -63,11 +63,16 @@ def check_inputs(world: World, runs: list[Run]) -> None:
         existing = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
         if not existing.is_dir() or not os.access(existing, os.W_OK):
             raise UserError(f"Folder {str(folder)!r} cannot be written; choose another with --results or --cache.")
-    look_alike = any(LOOK_ALIKE in data for data in world.tasks.values())
+    _check_kind(world)
+
+
+def _check_kind(world: World) -> None:
+    """Refuse runs on look-alikes where rows of data sets lie, and the other way round."""
     rows = rows_so_far(world.env.results)
-    if len(rows) and is_rehearsal(rows) != look_alike:
-        there, here = ("the data sets", "look-alikes") if look_alike else ("look-alikes", "the data sets")
+    on_look_alikes = any(LOOK_ALIKE in data for data in world.tasks.values())
+    if len(rows) and is_rehearsal(rows) != on_look_alikes:
+        there, here = ("data sets", "look-alikes") if on_look_alikes else ("look-alikes", "data sets")
         raise UserError(
-            f"{str(world.env.results)!r} holds rows measured on {there}, and these runs are on {here}; "
-            "keep a rehearsal apart with --results."
+            f"{str(world.env.results)!r} holds rows measured on {there}, and these runs are on {here}; keep a rehearsal "
+            "apart with --results."
         )

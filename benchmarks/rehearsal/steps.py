@@ -38,7 +38,7 @@ SLICE: dict[str, tuple[str, ...]] = {
     "table11": ("--arch", "resnet18", "--task", "aircraft+flowers+stl10"),
     "table12": ("--arch", "resnet18", "--task", "aircraft"),
     "table13": ("--arch", "resnet18", "--task", "imagenet"),
-    "figures": ("--arch", "resnet18", "--task", "aircraft"),
+    "figures": ("--arch", "resnet18", "--arch", "resnext50_32x4d", "--task", "aircraft"),
     "ablation": ("--task", "aircraft", "--method", "fc_only", "--method", "delta_networks:default"),
     "agreement": ("--task", "stl10"),
     "study_defaults": ("--arch", "resnet18", "--task", "stl10"),
