@@ -42,6 +42,8 @@ def plan(world: World, runs: list[Run], on_record: Collection[str] = ()) -> list
 def check_inputs(world: World, runs: list[Run]) -> None:
     """Open every backbone and result table that exists already and probe the folders, before anything is written.
 
+    Rows measured on look-alikes and rows measured on data sets never come to lie in one folder.
+
     Args:
         world: where the runs come from.
         runs: those that are to do.
@@ -73,6 +75,6 @@ def _check_kind(world: World) -> None:
     if len(rows) and is_rehearsal(rows) != on_look_alikes:
         there, here = ("data sets", "look-alikes") if on_look_alikes else ("look-alikes", "data sets")
         raise UserError(
-            f"{str(world.env.results)!r} holds rows measured on {there}, and these runs are on {here}; keep a rehearsal "
-            "apart with --results."
+            f"{str(world.env.results)!r} holds rows measured on {there}, and these runs are on {here}; keep a "
+            "rehearsal apart with --results."
         )
