@@ -252,6 +252,16 @@ def reproduce(session: nox.Session) -> None:
 
 
 @nox.session
+def rehearse(session: nox.Session) -> None:
+    """All tables at scale paper on look-alikes, a few steps long, in OpenMMLab's environment; arguments after --.
+
+    `-- table2` rehearses one table, `-- all --part` a part of each that has every suite, method and report once.
+    """
+    python = str(openmmlab_environment(session) / "python")
+    session.run(python, "-m", "benchmarks", "rehearse", *(session.posargs or ["all"]), external=True)
+
+
+@nox.session
 def perf(session: nox.Session) -> None:
     """Costs against references, side by side; arguments after -- go to benchmarks.perf."""
     programs = core(session)

@@ -1,4 +1,4 @@
-"""Command line of the runners: plan, run, status, collect, and fetch for their data."""
+"""Command line of the runners: plan, run, status, collect, fetch for their data, and rehearse."""
 
 import sys
 from collections import Counter
@@ -24,7 +24,8 @@ from benchmarks.records.gates import collect_gates
 from benchmarks.records.merge import merge
 from benchmarks.records.names import BASE, BASE_AGREEMENT
 from benchmarks.records.rows import Row, Scale
-from benchmarks.spec import Run
+from benchmarks.rehearsal.command import rehearse
+from benchmarks.spec import Run, describe
 from benchmarks.tables import runs_of, table_of, tables_at
 from benchmarks.worlds.options import Options
 from benchmarks.worlds.world import World
@@ -45,6 +46,7 @@ def main() -> None:
         "collect": collect_rows,
         "reproduce": reproduce_sample,
         "fetch": fetch_data,
+        "rehearse": rehearse,
     }
     with told_in_one_sentence(PROG, interrupted="finished runs are kept, start again to go on."):
         sys.exit(tyro.extras.subcommand_cli_from_dict(commands, prog=PROG, description=__doc__))
@@ -68,9 +70,9 @@ def show_plan(options: tyro.conf.OmitArgPrefixes[Options], *, memory: bool = Fal
         needs: dict[str, Memory] = {}
         for item in planned:
             found = memory_of(item.run) if memory else None
-            needs |= {} if found is None else {_describe(item.run): found}
+            needs |= {} if found is None else {describe(item.run): found}
             told = "" if found is None else f": {found}"
-            console.print(f"{item.state:8}{item.run.run_id}  {_describe(item.run)}{told}", highlight=False)
+            console.print(f"{item.state:8}{item.run.run_id}  {describe(item.run)}{told}", highlight=False)
         _print_totals(console, world, planned, name)
         if needs:
             largest = max(needs, key=lambda run: needs[run].total)
@@ -219,18 +221,12 @@ def _print_totals(console: Console, world: World, planned: list[Planned], table:
         console.print(f"blocked: {reason}", markup=False, highlight=False, soft_wrap=True)
 
 
-def _describe(run: Run) -> str:
-    modules = f" ({run.method.n_delta_modules})" if run.method.n_delta_modules else ""
-    arm = f" {run.method.variant}" if run.method.variant else ""
-    return f"{run.architecture} {run.task} {run.method.name}{modules}{arm} seed {run.seed}"
-
-
 def _line(result: Result) -> str:
     """One line about a job that ended: what was measured, or why not."""
     job = result.job
     if isinstance(job, str):
         return f"drew {job}"
-    name = f"pre-trained {job.architecture} on {job.task}" if isinstance(job, BaseSpec) else _describe(job)
+    name = f"pre-trained {job.architecture} on {job.task}" if isinstance(job, BaseSpec) else describe(job)
     if result.error:
         return f"{name}: FAILED, {result.error}"
     shown = [row for row in result.rows if row.split == "test" and row.alpha in (None, 0.5, 1.0)]

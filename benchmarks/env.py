@@ -18,6 +18,8 @@ class Env:
     """Task name -> folder, for data that live outside the package."""
     data_root: Path | None = None
     """Folder below which the official data sets lie, at scale paper."""
+    weights_root: Path | None = None
+    """Folder of weight files by timm tag; None = timm downloads them."""
     weights_file: Path | None = None
     """File behind `weights="file:..."`."""
     loader_workers: int = 0

@@ -12,6 +12,8 @@ from benchmarks.data.catalogue import CATALOGUE, data_set
 from benchmarks.data.catalogue.check import DATA_ROOT, check, is_there
 from benchmarks.data.catalogue.download import by_hand, fetch, is_cut_off
 from benchmarks.data.catalogue.entry import DataSet
+from benchmarks.data.catalogue.look_alikes import declared_at
+from benchmarks.nets.weight_files import fetch_weights
 from delta_core.training.errors import UserError
 from delta_core.training.tensor_store import TensorStore
 
@@ -20,6 +22,7 @@ def fetch_data(
     names: tyro.conf.Positional[tuple[str, ...]] = (),
     *,
     data_root: Path = DATA_ROOT,
+    weights_root: Path | None = None,
     check_only: Annotated[bool, tyro.conf.arg(name="check")] = False,
     mirror: str | None = None,
     prune: bool = False,
@@ -28,8 +31,9 @@ def fetch_data(
     """Download official data sets, or say what to do by hand; without a name list them all.
 
     Args:
-        names: data sets of the catalogue, or all.
+        names: data sets of the catalogue, or all; or weights: the paper's bases, for machines without network.
         data_root: folder below which they lie.
+        weights_root: folder into which weights are put.
         check_only: download nothing; look at what is there and name every fault.
         mirror: address of a copy of somebody's data root, tried before the official ones.
         prune: free decoded images and features of frozen nets, which are made again when they are needed.
@@ -41,7 +45,12 @@ def fetch_data(
         console.print(f"{freed / 10**9:.2f} GB freed in {cache / 'features'}", highlight=False)
     elif not names:
         _list(console, data_root)
-    entries = [data_set(name) for name in (CATALOGUE if names == ("all",) else names)]
+    if "weights" in names:
+        if weights_root is None:
+            raise UserError("Weights have no folder to go to; give one: fetch weights --weights-root DIR.")
+        fetch_weights(weights_root, lambda base: console.print(f"{base}: fetched", highlight=False))
+        names = tuple(name for name in names if name != "weights")
+    entries = [declared_at(data_set(name), data_root) for name in (CATALOGUE if names == ("all",) else names)]
     ok = [
         _checked(console, entry, data_root) if check_only else _fetched(console, entry, data_root, mirror)
         for entry in entries

@@ -86,3 +86,10 @@ class Run(Protocol):
 
     @property
     def seed(self) -> int: ...  # noqa: D102
+
+
+def describe(run: Run) -> str:
+    """A run in the words of tables."""
+    modules = f" ({run.method.n_delta_modules})" if run.method.n_delta_modules else ""
+    arm = f" {run.method.variant}" if run.method.variant else ""
+    return f"{run.architecture} {run.task} {run.method.name}{modules}{arm} seed {run.seed}"

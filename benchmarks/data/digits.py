@@ -12,6 +12,7 @@ from benchmarks.data.catalogue import data_set
 from benchmarks.data.catalogue.check import open_splits
 from benchmarks.data.catalogue.entry import Examples
 from benchmarks.data.catalogue.held_out import held_and_kept
+from benchmarks.data.catalogue.look_alikes import declared_at
 from benchmarks.data.catalogue.readers import Pixels
 from delta_core.training.data.splits import TaskData, TensorSplit
 from delta_core.training.errors import UserError
@@ -56,6 +57,7 @@ def load_digits(name: str, root: Path, preprocessing: Preprocessing, *, full: bo
     """
     entry = data_set(name)
     if full:
+        entry = declared_at(entry, root)
         found = open_splits(entry, root, entry.counts)
     else:
         home = digits_home(name, root)

@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 
 from benchmarks.data.catalogue import CATALOGUE
+from benchmarks.data.catalogue.look_alikes import declared_at
 from benchmarks.data.embedded import load_embedded
 from benchmarks.data.groups import members
 from benchmarks.data.images import ArrayImages, ImageSplit
@@ -82,7 +83,7 @@ def _folder(
 def _official(
     name: str, data_root: Path, preprocessing: Preprocessing, views: int, loader_workers: int, store: TensorStore
 ) -> TaskData:
-    entry = CATALOGUE[name]
+    entry = declared_at(CATALOGUE[name], data_root)
     return load_official(entry, data_root, preprocessing, views=views, loader_workers=loader_workers, store=store)
 
 

@@ -7,12 +7,15 @@ from typing import Literal
 
 from benchmarks.nets.open import EMBEDDED_BASE_CLASSES, open_backbone
 from benchmarks.nets.pretraining import checkpoint_path, load_pretrained
-from benchmarks.records.collected import read_rows
+from benchmarks.records.collected import rows_so_far
+from benchmarks.records.look_alikes import is_rehearsal
+from benchmarks.records.names import LOOK_ALIKE
 from benchmarks.records.record_files import record_path
 from benchmarks.records.rows import SCRATCH
 from benchmarks.spec import Run
 from benchmarks.worlds.world import World
 from delta_core.training.errors import UserError
+from delta_core.weights import weights_file
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +42,8 @@ def plan(world: World, runs: list[Run], on_record: Collection[str] = ()) -> list
 def check_inputs(world: World, runs: list[Run]) -> None:
     """Open every backbone and result table that exists already and probe the folders, before anything is written.
 
+    Rows measured on look-alikes and rows measured on data sets never come to lie in one folder.
+
     Args:
         world: where the runs come from.
         runs: those that are to do.
@@ -53,8 +58,23 @@ def check_inputs(world: World, runs: list[Run]) -> None:
     if world.scale in ("real", "local"):
         for run in {run.weights: run for run in runs if run.weights != SCRATCH}.values():
             open_backbone(run, world.env)
+    if world.env.weights_root is not None:
+        for run in {run.weights: run for run in runs if run.weights.startswith("timm:")}.values():
+            weights_file(world.env.weights_root, run.weights.removeprefix("timm:"))
     for folder in (world.env.results, world.env.cache):
         existing = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
         if not existing.is_dir() or not os.access(existing, os.W_OK):
             raise UserError(f"Folder {str(folder)!r} cannot be written; choose another with --results or --cache.")
-    read_rows(world.env.results)
+    _check_kind(world)
+
+
+def _check_kind(world: World) -> None:
+    """Refuse runs on look-alikes where rows of data sets lie, and the other way round."""
+    rows = rows_so_far(world.env.results)
+    on_look_alikes = any(LOOK_ALIKE in data for data in world.tasks.values())
+    if len(rows) and is_rehearsal(rows) != on_look_alikes:
+        there, here = ("data sets", "look-alikes") if on_look_alikes else ("look-alikes", "data sets")
+        raise UserError(
+            f"{str(world.env.results)!r} holds rows measured on {there}, and these runs are on {here}; keep a "
+            "rehearsal apart with --results."
+        )

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from torch import nn
 
+from benchmarks.data.catalogue.look_alikes import declared_top1
 from benchmarks.data.load import load_base_task
 from benchmarks.env import Env
 from benchmarks.nets.base_transforms import (
@@ -99,6 +100,7 @@ def prove_base(
     """
     own = preprocessing_of(backbone)
     pinned = own_transform(own) if weights in TIMM_TOP1 else PAPER_TRANSFORM
+    declared = declared_top1(env.weights_root, weights)
     fingerprint = backbone_fingerprint(backbone)
     path = proof_path(env.results, weights, fingerprint, base.sha)
     with locked(path.with_suffix(".lock")):  # workers that start together wait for the first of them
@@ -107,7 +109,7 @@ def prove_base(
             fingerprint=fingerprint,
             data_sha=base.sha,
             n_examples=len(base.val.labels) + len(base.test.labels),
-            expected=BASE_TOP1[weights],
+            expected=BASE_TOP1[weights] if declared is None else declared,
             expected_in=pinned,
             top1=json.loads(path.read_text(encoding="utf-8"))["top1"] if path.exists() else {},
         )

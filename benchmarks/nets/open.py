@@ -30,7 +30,8 @@ def open_backbone(run: Run, env: Env) -> nn.Module:
             return load_backbone(run.architecture, "none")
     if source == "pretrain":
         return load_pretrained(run.architecture, name, env.cache, num_classes=EMBEDDED_BASE_CLASSES)
-    return load_backbone(run.architecture, str(env.weights_file) if source == "file" else run.weights)
+    weights = str(env.weights_file) if source == "file" else run.weights
+    return load_backbone(run.architecture, weights, weights_root=env.weights_root)
 
 
 def preprocessings(

@@ -8,6 +8,7 @@ import pandas as pd
 import pandera.pandas as pa
 
 from benchmarks.records.files import read_pair, write_pair
+from benchmarks.records.look_alikes import check_of_one_kind
 from benchmarks.records.record_files import read_record, record_paths, stamp_of, stamps_of
 from benchmarks.records.rows import (
     DTYPES,
@@ -61,12 +62,14 @@ def read_rows(results: Path) -> pd.DataFrame:
             return rows.sort_values(list(ROW_ORDER), ignore_index=True)
         if values is None:
             raise FileNotFoundError(f"{values_path(results).name} is not there")
-        return join_rows(_read(runs, RUN_COLUMNS), _read(values, VALUE_COLUMNS))
+        rows = join_rows(_read(runs, RUN_COLUMNS), _read(values, VALUE_COLUMNS))
     except (OSError, ValueError, KeyError, pa.errors.SchemaError, pa.errors.SchemaErrors) as error:
         detail = " ".join(str(error).split())[:200]
         raise UserError(
             f"{path} and {values_path(results).name} are not result files ({detail}); move them away and run collect."
         ) from error
+    check_of_one_kind(rows)
+    return rows
 
 
 def _read(text: bytes, columns: tuple[str, ...]) -> pd.DataFrame:
@@ -100,6 +103,7 @@ def write_rows(results: Path, rows: pd.DataFrame) -> pd.DataFrame:
     Raises:
         UserError: if there is another runs.v1.csv already.
     """
+    check_of_one_kind(rows)
     runs, values = split_rows(rows)
     with locked(results / ".lock"):
         if is_of_version_1(results):

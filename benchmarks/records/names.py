@@ -48,6 +48,9 @@ BASE_AGREEMENT = "base_agreement"
 UNLABELLED = "unlabelled:"
 """Beginning of a base task's name: images without labels, on which agreement is measured."""
 
+LOOK_ALIKE = "look-alike:"
+"""Beginning of the identity of data that were made to rehearse on; rows of such runs are no results."""
+
 # Names of tasks and weights that a table stands on.
 PAPER_BASE = "imagenet_val"
 """Base task at scale paper: ImageNet's validation images, which need no training image beside them."""

@@ -13,7 +13,7 @@ from delta_core.training.recipe import Recipe
 
 def embedded_world(options: Options, task_set: TaskSet) -> World:
     """The world of slim nets for a table with these tasks."""
-    brought = ("weights", "data_root", "base", "base_images", "image_size")
+    brought = ("weights", "weights_root", "data_root", "base", "base_images", "image_size")
     refuse(options, brought, "contradicts --scale embedded, which brings its own; use --scale local.")
     architectures = chosen("--arch", options.arch, tuple(SLIM))
     if task_set.grouping == "single":

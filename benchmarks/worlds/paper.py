@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from benchmarks.data.catalogue import data_set
 from benchmarks.data.catalogue.check import DATA_ROOT, what_is_missing
+from benchmarks.data.catalogue.look_alikes import check_weights, declared_at
 from benchmarks.data.groups import grouped, members
 from benchmarks.nets.base_check import BASE_TOP1
 from benchmarks.nets.base_transforms import BASE_TRANSFORMS, BaseTransform
@@ -39,7 +40,8 @@ def paper_world(options: Options, task_set: TaskSet) -> World:
     tasks = chosen("--task", options.task, task_set.paper)
     parts = dict.fromkeys(part for task in tasks for part in members(task))
     data_root = options.data_root or DATA_ROOT
-    entries = {name: data_set(name) for name in (*parts, PAPER_BASE)}
+    check_weights(options.weights_root, data_root)
+    entries = {name: declared_at(data_set(name), data_root) for name in (*parts, PAPER_BASE)}
     blocked = what_is_missing(entries.values(), data_root)
     return World(
         scale="paper",

@@ -20,7 +20,7 @@ def real_world(options: Options, task_set: TaskSet) -> World:
 
     The base has no labelled images: what is left of it is told by its agreement with itself on photographs.
     """
-    brought = ("weights", "data_root", "base", "base_images")
+    brought = ("weights", "weights_root", "data_root", "base", "base_images")
     refuse(options, brought, "contradicts --scale real, which brings its own; use --scale local.")
     if not task_set.real:
         raise UserError(f"{options.table} is not measured at scale real; use --scale embedded.")

@@ -1,8 +1,8 @@
 """Recipes of a scale: one schedule for all methods, learning rates by method, with what the options say of them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from typing import Any, TypeVar
 
 from benchmarks.methods.listing import DELTA, FC_ONLY, PAINT, Joining
 from benchmarks.records.names import GATES_ALONE, LITERAL, MAPS
@@ -146,6 +146,23 @@ def asked(options: Options, *, epochs: int, views: int) -> dict[str, Any]:
         "feature_dtype": options.feature_dtype,
         "micro_batch": options.micro_batch,
     }
+
+
+Trained = TypeVar("Trained")
+
+
+def cut_to(steps: int, recipes: Trained) -> Trained:
+    """The same with so many steps, one an epoch; `recipes` is a recipe, or holds some in its fields."""
+    if isinstance(recipes, Recipe):
+        return replace(recipes, epochs=steps, steps_per_epoch=1)
+    if isinstance(recipes, tuple):
+        return tuple(cut_to(steps, each) for each in recipes)  # type: ignore[return-value]
+    if isinstance(recipes, Mapping):
+        return {name: cut_to(steps, each) for name, each in recipes.items()}  # type: ignore[return-value]
+    if is_dataclass(recipes):
+        cut = {each.name: cut_to(steps, getattr(recipes, each.name)) for each in fields(recipes)}
+        return replace(recipes, **cut)  # type: ignore[type-var]
+    return recipes
 
 
 def paper_recipes(options: Options) -> Recipes:

@@ -79,6 +79,7 @@ def env_of(options: Options, folders: dict[str, Path]) -> Env:
         device=options.device,
         precision=options.precision,
         folders=folders,
+        weights_root=options.weights_root,
         loader_workers=options.loader_workers or 0,
         cache_gb=options.cache_gb,
     )

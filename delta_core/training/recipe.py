@@ -55,3 +55,12 @@ class Recipe:
     K > 1 = K fixed augmented views, of which epoch e sees number e mod K."""
     feature_dtype: FeatureDtype = "float32"
     """Type to which the output of a frozen prefix is rounded; methods that change the backbone have none."""
+
+    @property
+    def length(self) -> str:
+        """Epochs, and steps of each if it is not a pass over the data.
+
+        >>> Recipe(epochs=50).length, Recipe(epochs=20, steps_per_epoch=500).length
+        ('50', '20x500')
+        """
+        return f"{self.epochs}x{self.steps_per_epoch}" if self.steps_per_epoch else f"{self.epochs}"

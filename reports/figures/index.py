@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Literal
 
 import pandas as pd
 
+from benchmarks.records.collected import read_rows
 from benchmarks.records.gates import read_gates
+from benchmarks.records.look_alikes import is_rehearsal
 from benchmarks.records.names import LITERAL, REAL_ARCHITECTURES
 from benchmarks.records.rows import Scale
 from benchmarks.records.variance import read_variances
@@ -17,6 +19,7 @@ from reports.figures.gate_claims import GateClaim, gate_claims
 from reports.figures.gates import READINGS, figure_mean_gates, figure_sample_gates, mean_gates, sample_gates
 from reports.figures.settings import SETTINGS, figure_settings
 from reports.figures.variance import figure_variance
+from reports.pages.rehearsal import stamp
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -81,6 +84,9 @@ def all_figures(folder: Path, scale: Scale) -> tuple[list[Drawn], list[GateClaim
     if measured is not None:
         figure = figure_variance(*measured)
         drawn.append(Drawn(name="variance", caption="Variance by depth (Appendix 6)", figure=figure, data=measured[0]))
+    if is_rehearsal(read_rows(folder)):
+        for one in drawn:
+            stamp(one.figure)
     return drawn, claims
 
 

@@ -17,6 +17,7 @@ from reports import paper
 from reports.html.cost import cost_blocks, provenance_blocks
 from reports.html.grid import html_table
 from reports.pages.page import Page, PageBlock
+from reports.pages.rehearsal import banner
 from reports.registry import REPORTS, Answer, Question, Report
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ def answers(rows: pd.DataFrame, scale: Scale, results: Path) -> dict[str, Answer
 
     found = {name: (report, question(report)) for name, report in REPORTS.items()}
     return {
-        name: report.answer(asked)
+        name: report.answer_marked(asked)
         for name, (report, asked) in found.items()
         if len(asked.rows) or report.printed or not report.needs_rows
     }
@@ -123,7 +124,7 @@ def index_html(parts: Sequence[OfScale]) -> str:
     )
     return template.render(
         title="Delta-Patching: measured beside printed",
-        subtitle=" ".join(counts),
+        subtitle=banner(*(part.rows for part in parts)) + " ".join(counts),
         views=VIEWS,
         sections=sections,
         footer="Made by python -m reports html from rows; every number is what a run measured or the paper printed.",

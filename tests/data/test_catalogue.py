@@ -7,11 +7,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
-from lookalikes import WRITERS, small, write
+from lookalikes import small, write
 
 from benchmarks.data.catalogue import CATALOGUE
 from benchmarks.data.catalogue.check import check, is_there, open_splits
 from benchmarks.data.catalogue.entry import DataSet
+from benchmarks.rehearsal.formats import WRITERS
 
 ONE_OF_NINE = "decathlon_ucf101"
 """All nine have one reader and one layout."""

@@ -164,10 +164,14 @@ def test_environment_chooses_data_and_heads(
     assert configs.data_of("detection", tmp_path).is_voc, "the standard place comes before drawn scenes"
 
 
-def test_images_are_never_enlarged(cache: Path) -> None:
+def test_images_are_never_enlarged_but_those_of_voc(cache: Path) -> None:
     data = drawn_data(cache, "detection")
     assert configs.keep_ratio_scale(data, stock=(1000, 600)) == (SIDE, SIDE)
     assert configs.keep_ratio_scale(replace(data, image_size=(1024, 600)), stock=(1000, 600)) == (1000, 600)
+    assert configs.short_side(data, stock=512) == SIDE
+    voc = replace(data, classes=VOC_CLASSES, image_size=(500, 375))
+    assert configs.keep_ratio_scale(voc, stock=(1000, 600)) == (1000, 600)
+    assert configs.short_side(voc, stock=512) == 512
 
 
 def test_channels_and_normalisation_belong_to_the_net() -> None:

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from benchmarks.records.names import LOOK_ALIKE
+
 Metric = Literal["top1", "map50_11point", "miou"]
 
 
@@ -77,6 +79,10 @@ class DataSet:
     downloads: tuple[Download, ...] = ()
     checksums: dict[str, str] = field(default_factory=dict)
     """File below the folder -> md5, of the files that `fetch --check` compares."""
+    held_out: tuple[int, ...] | None = None
+    """Indices into `train` that are held out; None = those of the committed list."""
+    look_alike: bool = False
+    """Made to rehearse on: images of a few of the classes alone."""
     recipe: str = ""
     """What a person does by hand where nothing can be fetched; sentences, `{folder}` stands for the folder."""
 
@@ -85,7 +91,8 @@ class DataSet:
         """Twelve hexadecimal digits over everything that says which images a run sees: the same on every machine."""
         said = [self.name, self.classes, sorted(self.counts.items()), self.train, self.val, self.test, self.held_by]
         text = json.dumps(said) + "".join(map(str, self.held_list() or ()))
-        return hashlib.sha256(text.encode()).hexdigest()[:12]
+        digest = hashlib.sha256(text.encode()).hexdigest()[:12]
+        return LOOK_ALIKE + digest if self.look_alike else digest
 
     @property
     def train_images(self) -> int:
@@ -100,7 +107,7 @@ class DataSet:
         """Indices into `train` that a committed list holds out; None where there is no list."""
         if self.val is not None or self.held_by != "list":
             return None
-        return list_of(self.name)
+        return list_of(self.name) if self.held_out is None else list(self.held_out)
 
     def at(self, data_root: Path) -> Path:
         """Folder of the data set."""

@@ -115,9 +115,14 @@ def normalisation(settings: Settings) -> Settings:
 
 
 def keep_ratio_scale(data: DenseData, stock: tuple[int, int]) -> tuple[int, int]:
-    """Long and short side to resize to: those of the stock config, but images are never enlarged."""
+    """Long and short side to resize to: those of the stock config; images other than VOC's are never enlarged."""
     long, short = data.image_size
-    return stock if long >= stock[0] or short >= stock[1] else data.image_size
+    return stock if data.is_voc or long >= stock[0] or short >= stock[1] else data.image_size
+
+
+def short_side(data: DenseData, stock: int) -> int:
+    """Side of a segmentation crop: that of the stock config; images other than VOC's are never enlarged."""
+    return stock if data.is_voc else min(stock, data.image_size[1])
 
 
 def boxes(data: DenseData, split: DenseSplit, pipeline: list[Settings], **options: Any) -> Settings:

@@ -101,6 +101,8 @@ def config_of(run: DenseRun, env: Env) -> Config:
         backbone.weights = str(env.weights_file)
     elif not run.weights.startswith("pretrain:"):
         backbone.weights = run.weights
+        if env.weights_root is not None:
+            backbone.options = {"weights_root": str(env.weights_root.absolute())}  # a saved config holds plain values
     if run.method.delta is not None:
         options = run.method.delta.to_dict()
         backbone.n_modules = options.pop("n_modules")

@@ -60,18 +60,21 @@ def table6(world: World, seeds: int) -> list[DomainSpec]:
                     image_size=world.image_size,
                     seed=seed,
                 )
-                for method in methods(world.scale)
+                for method in methods(world.scale, world.options.steps)
             ]
     return sorted(runs, key=lambda run: (run.seed, run.method.adda is not None))
 
 
-def methods(scale: Scale) -> list[DomainMethod]:
-    """The nine rows: four zero-shot, the reference, four of ADDA.
+def methods(scale: Scale, steps: int | None = None) -> list[DomainMethod]:
+    """The nine rows: four zero-shot, the reference, four of ADDA; of so many steps instead of the scale's own.
 
     From scratch Delta is the literal reading of the paper: there are no base features that a start at the identity
     could keep.
     """
     schedule, adda = SCHEDULES[scale]
+    if steps:
+        schedule = replace(schedule, steps=steps)
+        adda = replace(adda, schedule=replace(adda.schedule, steps=steps))
     options = [
         {"prior": prior, "delta": delta}
         for prior in (None, PriorConfig())

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from benchmarks.data.catalogue import data_set
 from benchmarks.data.catalogue.check import DATA_ROOT, what_is_missing
+from benchmarks.data.catalogue.look_alikes import declared_at
 from benchmarks.data.digits import digits_identity
 from benchmarks.data.embedded import data_version
 from benchmarks.records.rows import SCRATCH, Scale
@@ -54,8 +55,8 @@ def open_digits(options: Options, transfers: TaskSet) -> World:
             )
         data = {name: f"v{data_version(name)}" for name in _domains(names)}
     elif options.scale == "paper":
-        entries = [data_set(name) for name in _domains(names)]
         root = options.data_root or DATA_ROOT
+        entries = [declared_at(data_set(name), root) for name in _domains(names)]
         data = {entry.name: entry.identity for entry in entries}
         folders = {entry.name: root.absolute() for entry in entries}
         blocked = what_is_missing(entries, root)

@@ -61,7 +61,7 @@ class RunSpec:
         rounding = "" if recipe.feature_dtype == "float32" else f",features={recipe.feature_dtype}"
         parts = f",micro={recipe.micro_batch}" if recipe.micro_batch else ""
         base = f",base={self.base_transform}" if self.base_transform else ""
-        return f"px={self.image_size},views={recipe.views or 'fresh'},epochs={recipe.epochs}{rounding}{parts}{base}"
+        return f"px={self.image_size},views={recipe.views or 'fresh'},epochs={recipe.length}{rounding}{parts}{base}"
 
 
 def run_of(

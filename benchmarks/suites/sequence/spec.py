@@ -52,7 +52,7 @@ class SequenceSpec:
         recipe = self.method.recipe
         parts = f",micro={recipe.micro_batch}" if recipe.micro_batch else ""
         base = f",base={self.base_transform}" if self.base_transform else ""
-        return f"px={self.image_size},views={recipe.views or 'fresh'},epochs={recipe.epochs}{parts}{base}"
+        return f"px={self.image_size},views={recipe.views or 'fresh'},epochs={recipe.length}{parts}{base}"
 
     def seeds_at(self, task: str) -> tuple[int, int]:
         """Seeds of the new head and of the order of batches at a step; the order is that of a run on the task alone."""

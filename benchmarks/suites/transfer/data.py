@@ -12,6 +12,7 @@ from torch.utils.data import Subset
 from torchvision.transforms import v2
 
 from benchmarks.data.catalogue import CATALOGUE
+from benchmarks.data.catalogue.look_alikes import declared_at
 from benchmarks.data.load import load_task
 from benchmarks.data.official import images_not_for_testing
 from benchmarks.env import Env
@@ -47,7 +48,7 @@ def load_rate(
     assert isinstance(train, LazySplit), "fresh views are not held in memory"
     if with_val:
         assert env.data_root is not None, "an official data set"
-        images, labels = images_not_for_testing(CATALOGUE[name], env.data_root)
+        images, labels = images_not_for_testing(declared_at(CATALOGUE[name], env.data_root), env.data_root)
         train = replace(train, images=images, labels=labels)
     rates = rate_list(name, train.labels)
     places = places_at(rates, percent)

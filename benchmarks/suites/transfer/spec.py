@@ -55,5 +55,4 @@ class TransferSpec:
         """Size, views, steps and rate; `reports.tables.transfer` reads the rate at its end."""
         recipe = self.method.recipe
         data = "train+val" if self.with_val else "train"
-        steps = f"{recipe.epochs}x{recipe.steps_per_epoch}"
-        return f"px={self.image_size},crop={self.min_crop_area:g},steps={steps},{data}={self.train_percent}%"
+        return f"px={self.image_size},crop={self.min_crop_area:g},steps={recipe.length},{data}={self.train_percent}%"

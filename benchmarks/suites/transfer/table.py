@@ -16,6 +16,7 @@ from benchmarks.suites.transfer.methods.lwf import Lwf
 from benchmarks.suites.transfer.methods.stochnorm import StochNorm
 from benchmarks.suites.transfer.methods.vanilla import Vanilla, VanillaDelta
 from benchmarks.suites.transfer.spec import TransferSpec
+from benchmarks.worlds.recipes import cut_to
 from benchmarks.worlds.world import TaskSet, World, refuse
 from delta_core.training.errors import UserError
 from delta_core.training.recipe import Recipe
@@ -110,6 +111,8 @@ def table5(world: World, seeds: int) -> list[TransferSpec]:
             raise UserError(f"--train-percent {percent} has no list; choose from {', '.join(map(str, PERCENTS))}.")
     if options.epochs:
         schedule = replace(schedule, recipe=replace(schedule.recipe, epochs=options.epochs))
+    if options.steps:
+        schedule = cut_to(options.steps, schedule)
     methods = transfer_methods(schedule) + (article_arms(schedule) if world.scale == "paper" else [])
     names = world.among((ARCHITECTURE, REAL_ARCHITECTURES[0])) or world.weights
     return [

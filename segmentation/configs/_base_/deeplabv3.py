@@ -13,7 +13,7 @@ custom_imports = dict(
 
 project = "{{ fileDirname }}/../../.."
 data = configs.data_of("segmentation", project)
-short_side = min(512, data.image_size[1])
+short_side = configs.short_side(data, stock=512)
 scale = (4 * short_side, short_side)
 crop_size = (short_side, short_side)
 

@@ -1,0 +1,129 @@
+"""What a rehearsal calls: the command lines of a first day on a GPU, cut in steps, and Table 5 in pixels."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.tables import TABLES
+
+STEPS = 2
+"""Optimiser steps of a training; eight from scratch, which trains four times as long."""
+SHORTER: dict[str, tuple[str, ...]] = {
+    # DELTA's attention takes a pass for each of 3,840 filters of ResNet-50: an hour and a half on two cores at 224.
+    "table5": ("--steps", str(STEPS), "--image-size", "64"),
+    "table7": ("--epochs", "1"),  # four detection steps; its configs count epochs
+}
+"""Tables that are cut otherwise than by `--steps`."""
+WHOLE = (*(name for name in TABLES if name.startswith("table")), "figures")
+"""Rehearsed with all of their runs."""
+OURS: dict[str, tuple[str, ...]] = {
+    "ablation": (),
+    "agreement": (),
+    "study_defaults": ("--arch", "resnet18", "--task", "flowers"),
+    "adapters_search": ("--arch", "resnet18", "--task", "flowers"),
+    "adapters": ("--arch", "resnet18", "--task", "flowers"),
+    "adapters_best": ("--arch", "resnet18", "--task", "flowers"),
+    "adapters_long": ("--arch", "resnet18", "--task", "flowers"),
+}
+"""Studies of our own, the large ones on one net and task: what else they run, their other runs run too."""
+SLICE: dict[str, tuple[str, ...]] = {
+    "table1": ("--task", "decathlon_dtd"),
+    "table2": ("--arch", "convnext_tiny", "--task", "stl10"),
+    "table3": ("--arch", "resnet18", "--task", "aircraft+flowers+stl10"),
+    "table4": ("--arch", "resnet18", "--task", "aircraft+flowers+stl10"),
+    "table5": ("--task", "aircraft", "--train-percent", "15"),
+    "table6": ("--task", "mnist->usps"),
+    "table7": ("--arch", "resnet18", "--arch", "resnet50"),
+    "table8": ("--arch", "resnet18", "--task", "aircraft"),
+    "table10": ("--arch", "resnet18", "--task", "gtsrb", "--method", "fc_only"),
+    "table11": ("--arch", "resnet18", "--task", "aircraft+flowers+stl10"),
+    "table12": ("--arch", "resnet18", "--task", "aircraft"),
+    "table13": ("--arch", "resnet18", "--task", "imagenet"),
+    "figures": ("--arch", "resnet18", "--arch", "resnext50_32x4d", "--task", "aircraft"),
+    "ablation": ("--task", "aircraft", "--method", "fc_only", "--method", "delta_networks:default"),
+    "agreement": ("--task", "stl10"),
+    "study_defaults": ("--arch", "resnet18", "--task", "stl10"),
+    "adapters_search": ("--arch", "resnet18", "--task", "stl10", "--method", "fc_only"),
+    "adapters": ("--arch", "resnet18", "--task", "stl10"),
+}
+"""A part of each table that has every suite and method once, on small nets."""
+REPORTS = (
+    "table1", "table2", "table3", "table4", "table5", "table6", "table7", "table8", "table9", "table10", "table11",
+    "table12", "table13", "ablation", "adapters", "agreement", "study_defaults", "claims", "lint",
+)  # fmt: skip
+"""Of `python -m reports`, which knows this floor and is not known to it: a rehearsal calls it as a user does."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Folders:
+    """Where a rehearsal keeps what."""
+
+    root: Path
+
+    @property
+    def data(self) -> Path:  # noqa: D102
+        return self.root / "data"
+
+    @property
+    def weights(self) -> Path:  # noqa: D102
+        return self.root / "weights"
+
+    @property
+    def results(self) -> Path:  # noqa: D102
+        return self.root / "results"
+
+    @property
+    def cache(self) -> Path:  # noqa: D102
+        return self.root / "cache"
+
+    @property
+    def logs(self) -> Path:  # noqa: D102
+        return self.root / "logs"
+
+
+def part_of(table: str, *, part: bool) -> tuple[str, ...]:
+    """Options that choose the runs of a table which are rehearsed."""
+    return SLICE[table] if part else OURS.get(table, ())
+
+
+def names(*, part: bool) -> tuple[str, ...]:
+    """Tables that are rehearsed, in an order in which later ones find what they need."""
+    return tuple(SLICE) if part else (*WHOLE, *OURS)
+
+
+def options_of(table: str, folders: Folders, *, part: bool) -> list[str]:
+    """Words behind `python -m benchmarks plan` and `run`."""
+    shorter = SHORTER.get(table, ("--steps", str(STEPS)))
+    return [
+        table, "--scale", "paper", *part_of(table, part=part), *shorter, "--data-root", str(folders.data),
+        "--weights-root", str(folders.weights), "--results", str(folders.results), "--cache", str(folders.cache),
+    ]  # fmt: skip
+
+
+def checking(folders: Folders) -> dict[str, list[str]]:
+    """The step that looks at all look-alikes as at data sets, by name."""
+    return {"data check": ["-m", "benchmarks", "fetch", "all", "--check", "--data-root", str(folders.data)]}
+
+
+def measuring(table: str, folders: Folders, *, part: bool, workers: int | None) -> dict[str, list[str]]:
+    """Steps that plan and measure a table, by name."""
+    words = options_of(table, folders, part=part)
+    at_once = [] if workers is None else ["--workers", str(workers)]
+    return {
+        f"{table} plan": ["-m", "benchmarks", "plan", *words],
+        f"{table} run": ["-m", "benchmarks", "run", *words, *at_once],
+    }
+
+
+def showing(folders: Folders, tables: tuple[str, ...]) -> dict[str, list[str]]:
+    """Steps that make every report of these tables, by name."""
+    where = ["--scale", "paper", "--results", str(folders.results)]
+    measured = {"table9", "claims", "lint", *tables}
+    return {
+        **{f"{name} report": ["-m", "reports", name, *where] for name in REPORTS if name in measured},
+        "figures report": ["-m", "reports", "figures", *where],
+        "html report": ["-m", "reports", "html", *where],
+        "reproducing report": [
+            "-m", "reports", "reproducing", "--results", str(folders.results), "--out",
+            str(folders.results / "REPRODUCING.md"),
+        ],
+    }  # fmt: skip
