@@ -61,7 +61,10 @@ def rates_frame(rows: pd.DataFrame) -> pd.DataFrame:
     means["chosen"] = means.index.isin(first.head(1).index)
     means = means.assign(task=MEAN)[[*line, "score", "chosen"]]
     frame: pd.DataFrame = pd.concat([scores.assign(chosen=False), means], ignore_index=True)
-    return frame
+    places = {name: place for place, name in enumerate(LABELS)}
+    place = frame["name"].str.partition(":")[0].map(places)
+    order = frame.assign(place=place).sort_values(["architecture", "place", "name", "rate"], kind="stable").index
+    return frame.loc[order].reset_index(drop=True)
 
 
 def chosen_rates(frame: pd.DataFrame, architecture: str) -> dict[str, float]:
