@@ -288,8 +288,8 @@ def test_a_rehearsal_departs_from_the_paper_in_steps_and_places_alone(table: str
     assert plan[3:] == run[3:]
     flags = {word for word in run if word.startswith("--")}
     assert flags <= {
-        "--scale", "--steps", "--epochs", "--data-root", "--weights-root", "--results", "--cache", "--arch", "--task",
-        "--method", "--train-percent", *(["--image-size"] if table == "table5" else []),
+        "--scale", "--steps", "--epochs", "--data-root", "--weights-root", "--results", "--cache", "--cache-gb",
+        "--arch", "--task", "--method", "--train-percent", *(["--image-size"] if table == "table5" else []),
     }  # fmt: skip
 
 
