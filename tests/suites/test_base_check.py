@@ -1,6 +1,7 @@
 """Whether the base is the paper's: what is pinned, what is measured, and the proof that is kept once."""
 
 import json
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 from benchmarks.data import load
 from benchmarks.data.catalogue import entry
 from benchmarks.data.catalogue.held_out import as_text
+from benchmarks.data.catalogue.look_alikes import declare_weights
 from benchmarks.env import Env
 from benchmarks.methods.fc_only import FcOnly
 from benchmarks.methods.paint import Paint
@@ -165,6 +167,18 @@ def test_a_base_that_is_off_says_what_it_reaches_in_every_transform_and_how_to_g
     gate.prove("own-bilinear")
     gate.prove("own-bicubic")  # whatever it reaches
     assert gate.net.seen == 4 * 24
+
+
+@pytest.mark.parametrize(("declared", "passes"), [(25.0, True), (50.0, False)])
+def test_random_weights_are_compared_with_what_is_declared_of_them(
+    declared: float, passes: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = Gate(tmp_path, monkeypatch, dict.fromkeys(BASE_TRANSFORMS, 6), OWN)
+    monkeypatch.setitem(BASE_TOP1, gate.weights, 99.0)
+    declare_weights(tmp_path / "weights", gate.weights, top1=declared)
+    gate.env = replace(gate.env, weights_root=tmp_path / "weights")
+    with nullcontext() if passes else pytest.raises(UserError, match=r"reaches 25\.00 %.*expected 50\.00"):
+        gate.prove()
 
 
 def test_transforms_that_do_the_same_are_measured_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
