@@ -168,28 +168,29 @@ class DeltaModel(nn.Module):
         raise DeltaError("A Delta patch depends on the input and cannot be merged into weights; keep the patch.")
 
     @torch.no_grad()
-    def calibrate(self, batches: Iterable[Tensor], *, from_prefix: bool = False) -> None:
+    def calibrate(self, batches: Iterable[Tensor | Sequence[Any]], *, from_prefix: bool = False) -> None:
         """Set the active patch's BatchNorms to the identity on base features (`norm_start="identity"`).
 
         Args:
-            batches: images (B, 3, H, W) of the new task's training split; one pass.
+            batches: normalised images (B, 3, H, W) of the new task's training split, one pass; on any device, alone or
+                in front of labels, as a DataLoader gives them.
             from_prefix: the batches are outputs of `prefix` instead of images.
 
         Raises:
-            DeltaError: if there is no batch, one is not a tensor, or the base features are not finite. The patch is
-                then as it was.
+            DeltaError: if there is no batch, one holds no float tensor, or the base features are not finite. The patch
+                is then as it was.
         """
         patch = self.patch()
+        device = next(self.backbone.parameters()).device
         moments: dict[str, list[Tensor]] = {}
-        for x in batches:
-            if not isinstance(x, Tensor):
-                raise DeltaError(f"calibrate got a batch of type {type(x).__name__}; give tensors of images alone.")
+        for batch in batches:
+            x = _images_of(batch).to(device)
             for stage in self.stages[self._first_gated(patch) if from_prefix else 0 :]:
                 x = self._run(stage, x, None)
                 if isinstance(stage, Block) and patch.of(stage) is not None:
-                    batch = x.double()
+                    features = x.double()
                     count = torch.tensor(float(x.numel() // x.shape[1]), dtype=torch.double, device=x.device)
-                    sums = [count, batch.sum((0, 2, 3)), batch.square().sum((0, 2, 3))]
+                    sums = [count, features.sum((0, 2, 3)), features.square().sum((0, 2, 3))]
                     held = moments.setdefault(stage.name, [torch.zeros_like(part) for part in sums])
                     moments[stage.name] = [old + new for old, new in zip(held, sums, strict=True)]
         gated = [block for block in self.blocks if patch.of(block) is not None]
@@ -425,3 +426,14 @@ class Suffix(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:  # noqa: D102
         return self.model.suffix(x, self.patch)
+
+
+def _images_of(batch: Tensor | Sequence[Any]) -> Tensor:
+    """The images of a batch, or of a pair with its labels."""
+    images = batch[0] if isinstance(batch, tuple | list) and batch else batch
+    if isinstance(images, Tensor) and images.is_floating_point() and images.ndim != 3:
+        return images
+    what = f"{tuple(images.shape)} {images.dtype}" if isinstance(images, Tensor) else type(images).__name__
+    raise DeltaError(
+        f"calibrate got a batch of {what}; give normalised float images (B, 3, H, W), alone or in front of labels."
+    )

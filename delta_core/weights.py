@@ -6,6 +6,7 @@ A wrong resize or normalisation moves ImageNet accuracy by points (timm#1324), s
 import importlib.util
 import pickle
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -220,7 +221,7 @@ def _tagged(architecture: str, name: str) -> str:
 
 def _check_timm(architecture: str) -> None:
     if not timm.is_model(architecture.partition(".")[0]):
-        close = timm.list_models(f"*{architecture.split('_')[-1]}*")[:5]
+        close = get_close_matches(architecture.partition(".")[0], timm.list_models())
         hint = f"; similar: {', '.join(close)}" if close else ""
         raise DeltaError(f"Architecture {architecture!r} is not a timm model{hint}. See timm.list_models().")
 

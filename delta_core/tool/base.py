@@ -31,6 +31,9 @@ def find_patches(folders: Sequence[Path]) -> list[Path]:
     """
     found: list[Path] = []
     for folder in folders:
+        if not folder.is_dir():
+            wrong = "is a file" if folder.exists() else "does not exist"
+            raise UserError(f"Patch folder {str(folder)!r} {wrong}; give what delta-patch fit wrote.")
         inside = (
             [folder] if (folder / JSON_NAME).is_file() else sorted(at.parent for at in folder.glob(f"*/{JSON_NAME}"))
         )

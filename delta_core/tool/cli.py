@@ -1,29 +1,33 @@
 """Patch a frozen net for your own images: fit, predict, eval, info, inspect."""
 
-import json
+import io
 import sys
-from collections.abc import Callable
-from dataclasses import asdict
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, get_args
 
 import torch
 import tyro
-from rich.console import Console
 
 from delta_core import DeltaError
 from delta_core.tool.base import find_patches, open_files, put_on
+from delta_core.tool.counted import counted
 from delta_core.tool.evaluate import evaluate_patch
 from delta_core.tool.fit import Listener, fit_patch
 from delta_core.tool.info import describe
 from delta_core.tool.inspect import Inspection, check_picture
 from delta_core.tool.options import FitOptions
-from delta_core.tool.predict import predict_images
-from delta_core.training.command_line import told_in_one_sentence
+from delta_core.tool.predict import BATCH_SIZE, MOST_PIXELS, Prediction, Unread, find_images, predict_images
+from delta_core.tool.prediction_forms import Form, pieces_of
+from delta_core.training.command_line import told_in_one_sentence, warnings_in_one_line
 from delta_core.training.engine import DivergedError
 from delta_core.training.errors import UserError
 from delta_core.training.fabric import devices_of, to_device
 from delta_core.training.progress import RichProgress
+
+PROG = "delta-patch"
+
+Switch = tyro.conf.FlagCreatePairsOff[bool]
 
 Arch = Annotated[str | None, tyro.conf.arg(help="Architecture, where the patch does not say or says it wrongly.")]
 Weights = Annotated[str | None, tyro.conf.arg(help="Weights of the net, where they were a file: its path.")]
@@ -38,12 +42,17 @@ def main() -> None:
         "info": info,
         "inspect": inspect,
     }
-    with told_in_one_sentence(
-        "delta-patch",
-        interrupted="the same fit goes on from its last finished epoch.",
-        refusals=(UserError, DeltaError, DivergedError),
+    if isinstance(sys.stdout, io.TextIOWrapper):  # names of classes and files may be more than a terminal can show
+        sys.stdout.reconfigure(errors="backslashreplace")
+    with (
+        told_in_one_sentence(
+            PROG,
+            interrupted="the same fit goes on from its last finished epoch.",
+            refusals=(UserError, DeltaError, DivergedError),
+        ),
+        warnings_in_one_line(PROG),
     ):
-        sys.exit(tyro.extras.subcommand_cli_from_dict(commands, prog="delta-patch", description=__doc__))
+        sys.exit(tyro.extras.subcommand_cli_from_dict(commands, prog=PROG, description=__doc__))
 
 
 def fit(options: tyro.conf.OmitArgPrefixes[FitOptions]) -> int:
@@ -59,38 +68,55 @@ def classify(
     images: tyro.conf.Positional[tuple[Path, ...]],
     also: Annotated[tyro.conf.UseAppendAction[tuple[Path, ...]], tyro.conf.arg(name="patch")] = (),
     topk: int = 3,
-    as_json: Annotated[tyro.conf.FlagCreatePairsOff[bool], tyro.conf.arg(name="json")] = False,
+    as_json: Annotated[Switch, tyro.conf.arg(name="json")] = False,
+    as_jsonl: Annotated[Switch, tyro.conf.arg(name="jsonl")] = False,
+    as_csv: Annotated[Switch, tyro.conf.arg(name="csv")] = False,
+    batch_size: int = BATCH_SIZE,
+    max_pixels: int = MOST_PIXELS,
     arch: Arch = None,
     weights: Weights = None,
     device: str = "auto",
 ) -> int:
-    """Name what is on images.
+    """Name what is on images, as they come; images that cannot be read are listed at the end, with exit code 1.
 
     Args:
         patch: patch folder, or a folder that holds patch folders.
-        images: image files.
+        images: image files, folders of them, or - for a list on stdin, one path a line.
         also: one more patch folder of the same net; may be repeated. All patches run in one pass.
         topk: number of classes to print for each image.
         as_json: print a JSON list.
+        as_jsonl: print one JSON object a line.
+        as_csv: print CSV with a header.
+        batch_size: images that go through the net at once.
+        max_pixels: width times height above which an image is refused.
         arch: architecture.
         weights: weights.
         device: auto, cpu, cuda, cuda:1 or mps.
     """
-    if not images:
-        raise UserError("There is no image to look at; name one or more after the patch folder.")
+    form = _form(csv=as_csv, jsonl=as_jsonl, json=as_json)
+    files = find_images(images, sys.stdin)
     folders = find_patches([patch, *also])
     net, architecture, source = open_files(folders, arch, weights)
     net = to_device(net, torch.device(devices_of(device)[0]))
     model = put_on(net, folders, architecture=architecture, weights=source)
-    predictions = predict_images(model, images, topk=topk)
-    if as_json:
-        print(json.dumps([_plain(asdict(each)) for each in predictions], indent=2))
-        return 0
-    console = _console()
-    for each in predictions:
-        ranked = ", ".join(f"{name} {100 * probability:.1f} %" for name, probability in each.classes)
-        _print(console, f"{each.image}  {each.patch}: {ranked}")
-    return 0
+    answers = predict_images(model, files, topk=topk, batch_size=batch_size, max_pixels=max_pixels)
+    unread: list[Unread] = []
+
+    def predictions() -> Iterator[Prediction]:
+        for answer in counted(answers, len(files), "images"):
+            if isinstance(answer, Unread):
+                unread.append(answer)
+            else:
+                yield from answer
+
+    for piece in pieces_of(predictions(), form, topk=topk):
+        sys.stdout.write(piece)
+        sys.stdout.flush()
+    for each in unread:
+        print(f"{PROG}: {each.reason}", file=sys.stderr)
+    if len(unread) > 1:
+        print(f"{PROG}: {len(unread)} of {len(files)} images were not read.", file=sys.stderr)
+    return 1 if unread else 0
 
 
 def evaluate(
@@ -110,12 +136,13 @@ def evaluate(
         device: auto, cpu, cuda, cuda:1 or mps.
     """
     found = evaluate_patch(patch, folder, architecture=arch, weights=weights, device=device)
-    console = _console()
-    _print(console, f"{found.accuracy} right, of the {found.which}.")
+    print(f"{found.accuracy} right, of the {found.which}.")
+    for note in found.notes:
+        print(note)
     for each in found.accuracy.by_class():
-        _print(console, f"{each.percent:6.1f} %  {each.right:5} of {each.images:5}  {each.name}")
+        print(f"{each.percent:6.1f} %  {each.right:5} of {each.images:5}  {each.name}")
     same = "bit-identical with and without the patch" if found.base_logits_equal else "NOT those without the patch"
-    _print(console, f"Base net: fingerprint {found.fingerprint[:12]} as recorded, logits {same}.")
+    print(f"Base net: fingerprint {found.fingerprint[:12]} as recorded, logits {same}.")
     return 0 if found.base_logits_equal else 1
 
 
@@ -125,9 +152,8 @@ def info(patch: tyro.conf.Positional[Path]) -> int:
     Args:
         patch: patch folder.
     """
-    console = _console()
     for what, value in describe(patch):
-        _print(console, f"{what:13} {value}")
+        print(f"{what:13} {value}")
     return 0
 
 
@@ -154,29 +180,20 @@ def inspect(
     net = to_device(net, torch.device(devices_of(device)[0]))
     found = Inspection(put_on(net, [patch], architecture=architecture, weights=source), image)
     name, probability = found.answer
-    console = _console()
-    _print(console, f"{image}  {patch.name}: {name} {100 * probability:.1f} %")
+    print(f"{image}  {patch.name}: {name} {100 * probability:.1f} %")
     for gate in found.gates.itertuples():
         kind, state = "its own" if gate.existing else "new", "on" if gate.on else "off"
-        _print(console, f"{gate.name:16} {gate.source} -> {gate.target}  {gate.value:.3f}  {state:3}  {kind}")
+        print(f"{gate.name:16} {gate.source} -> {gate.target}  {gate.value:.3f}  {state:3}  {kind}")
     found.draw(
         f"{image.name}, patch {patch.name} on {architecture}; bold: on (at least 0.5), framed: the net's own skips"
     ).savefig(out, dpi=150)
-    _print(console, f"Picture: {out}")
+    print(f"Picture: {out}")
     return 0
 
 
-def _plain(prediction: dict[str, object]) -> dict[str, object]:
-    """A prediction as JSON: each class an object of its own."""
-    classes = prediction.pop("classes")
-    assert isinstance(classes, tuple)
-    return prediction | {"classes": [{"class": name, "probability": value} for name, value in classes]}
-
-
-def _console() -> Console:
-    return Console()
-
-
-def _print(console: Console, line: str) -> None:
-    """One line as it is: no colour, no markup, and no wrapping, so that it can be piped."""
-    console.print(line, markup=False, highlight=False, soft_wrap=True)
+def _form(**asked: bool) -> Form:
+    """The one form of output that was asked for. Raises UserError for more."""
+    chosen = [form for form in get_args(Form) if asked.get(form)]
+    if len(chosen) > 1:
+        raise UserError(f"--{chosen[0]} and --{chosen[1]} are two forms of the same; leave one of them out.")
+    return chosen[0] if chosen else "text"

@@ -9,6 +9,7 @@ from delta_core.patch import Patch
 from delta_core.tool.base import open_files, put_on
 from delta_core.tool.data import load_evaluation
 from delta_core.tool.record import read_data_sha
+from delta_core.tool.seen_images import read_seen
 from delta_core.training.accuracy import Accuracy, accuracy_of
 from delta_core.training.data.splits import eval_batches
 from delta_core.training.engine import predict
@@ -24,6 +25,8 @@ class Evaluation:
     accuracy: Accuracy
     which: str
     """The images, in a few words."""
+    notes: tuple[str, ...]
+    """Sentences: what is left out of them, and what is not known."""
     fingerprint: str
     base_logits_equal: bool
     """Whether the net answers these images, with the patch loaded and off, bit for bit as it does without."""
@@ -45,7 +48,10 @@ def evaluate_patch(
     loaded = model.patches[str(model.active_patch)]
     assert isinstance(loaded, Patch)
     names = names_of(loaded)
-    split, which = load_evaluation(folder, names, loaded.preprocessing or view, trained_on=read_data_sha(patch))
+    measured = load_evaluation(
+        folder, names, loaded.preprocessing or view, seen=read_seen(patch), trained_on=read_data_sha(patch)
+    )
+    split = measured.split
     accuracy = accuracy_of(predict(model, eval_batches(split, on)), split.labels, names)
     with model.disable_patches():
         with_patch = predict(model, eval_batches(split, on))
@@ -53,7 +59,8 @@ def evaluate_patch(
     alone = predict(to_device(open_files([patch], architecture, weights)[0], on), eval_batches(split, on))
     return Evaluation(
         accuracy=accuracy,
-        which=which,
+        which=measured.which,
+        notes=measured.notes,
         fingerprint=model.fingerprint,
         base_logits_equal=torch.equal(with_patch, alone),
     )

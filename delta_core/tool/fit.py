@@ -2,8 +2,10 @@
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from fcntl import LOCK_EX, LOCK_NB
 from pathlib import Path
 
 import torch
@@ -17,14 +19,16 @@ from delta_core.tool.confusion import draw_confusion
 from delta_core.tool.data import check_photos, load_photos
 from delta_core.tool.options import FitOptions
 from delta_core.tool.record import TrainingRecord
+from delta_core.tool.seen_images import SeenImage, write_seen
 from delta_core.training.accuracy import Accuracy
 from delta_core.training.class_weights import ClassWeights
 from delta_core.training.data.splits import eval_batches
 from delta_core.training.engine import predict
-from delta_core.training.errors import UserError
+from delta_core.training.errors import UserError, check_precision
 from delta_core.training.fabric import choose_deterministic_kernels, devices_of, to_device
 from delta_core.training.history import Epoch
 from delta_core.training.identity import NEW_SINCE_RECORDED, content_id, derive_seed, weights_identity
+from delta_core.training.lock import locked
 from delta_core.training.provenance import provenance
 from delta_core.training.recipe import Recipe
 from delta_core.weights import default_weights, is_file, preprocessing_of, weights_name
@@ -85,11 +89,18 @@ def fit_patch(options: FitOptions, listener: Listener) -> Accuracy:
         FrozenError: if the base did not stay as it was (never, by construction).
     """
     options.check()
-    recipe = options.recipe()
     out = options.out.resolve()
-    check_output(out)
     check_photos(options.folder)
+    check_output(out, options.folder.resolve(), force=options.force)
     device = torch.device(devices_of(options.device)[0])
+    check_precision(options.precision, device.type)
+    partial = out.with_name(f".{out.name}.partial")
+    with _the_only_fit(partial, out):
+        return _fit(options, out, partial, device, listener)
+
+
+def _fit(options: FitOptions, out: Path, partial: Path, device: torch.device, listener: Listener) -> Accuracy:
+    recipe = options.recipe()
     choose_deterministic_kernels(device.type)
     # `default` is another net in another version of timm: the patch must name the weights themselves.
     weights = default_weights(options.arch) if options.weights == "default" else options.weights
@@ -126,7 +137,6 @@ def fit_patch(options: FitOptions, listener: Listener) -> Accuracy:
         )
     with model.disable_patches():  # no patch runs: these are the logits of the net as it was opened
         base_before = predict(model, eval_batches(task.test, device))
-    partial = out.with_name(f".{out.name}.partial")
     checkpoint = partial / f"{spec.run_id}.pt"
     if checkpoint.exists():
         listener.say(f"Going on from {checkpoint}.")
@@ -174,21 +184,61 @@ def fit_patch(options: FitOptions, listener: Listener) -> Accuracy:
         base_logits_equal=True,
         origin=provenance(device, options.precision),
     )
-    _write(model, accuracy, record, out, partial)
+    _write(model, accuracy, record, photos.seen, out, partial)
     return accuracy
 
 
-def check_output(out: Path) -> None:
-    """Raise UserError unless `out` may become a patch folder: absent, empty or an older patch, with a usable name."""
+def check_output(out: Path, images: Path, *, force: bool) -> None:
+    """Raise UserError unless `out` may become a patch folder.
+
+    Args:
+        out: absent, empty or an older patch, with a usable name; resolved.
+        images: folder of images, outside of which it must lie; resolved.
+        force: whether an older patch may be replaced.
+    """
     check_patch_name(out.name)
-    if out.exists() and not (out / JSON_NAME).is_file() and (not out.is_dir() or any(out.iterdir())):
+    if images in out.parents:
+        raise UserError(f"-o {str(out)!r} lies in the image folder, where it would be taken for a class; give another.")
+    is_patch = (out / JSON_NAME).is_file()
+    if out.exists() and not is_patch and (not out.is_dir() or any(out.iterdir())):
         raise UserError(f"{str(out)!r} exists and is not a patch folder; give -o the name of a new one.")
+    if is_patch and not force:
+        raise UserError(f"{str(out)!r} holds a patch already; give another -o, or --force to replace it.")
     existing = next(parent for parent in out.parents if parent.exists())
     if not existing.is_dir() or not os.access(existing, os.W_OK):
         raise UserError(f"{str(out)!r} cannot be written into {str(existing)!r}; give another -o.")
 
 
-def _write(model: DeltaModel, accuracy: Accuracy, record: TrainingRecord, out: Path, partial: Path) -> None:
+@contextmanager
+def _the_only_fit(partial: Path, out: Path) -> Iterator[None]:
+    """Keep other fits to the same place away. What was refused before it began leaves nothing behind.
+
+    Raises:
+        UserError: if there is one already.
+    """
+    lock = partial / "lock"
+    with ExitStack() as held:
+        try:
+            held.enter_context(locked(lock, LOCK_EX | LOCK_NB))
+        except BlockingIOError as error:
+            raise UserError(
+                f"Another fit is writing {str(out)!r} at this moment; wait for it, or give another -o."
+            ) from error
+        try:
+            yield
+        finally:
+            if partial.is_dir() and list(partial.iterdir()) == [lock]:
+                shutil.rmtree(partial)
+
+
+def _write(
+    model: DeltaModel,
+    accuracy: Accuracy,
+    record: TrainingRecord,
+    seen: Sequence[SeenImage],
+    out: Path,
+    partial: Path,
+) -> None:
     """Make the whole folder beside its place and move it there; what else lies in an older one is kept."""
     new = partial / "new"
     shutil.rmtree(new, ignore_errors=True)
@@ -196,6 +246,7 @@ def _write(model: DeltaModel, accuracy: Accuracy, record: TrainingRecord, out: P
         shutil.copytree(out, new, symlinks=True)
     save_patch(model, new, metrics={"test_top1": accuracy.top1, "val_top1": record.val_top1})
     record.write(new)
+    write_seen(new, seen)
     title = f"{out.name}: {accuracy.top1:.1f} % of {accuracy.images} images right"
     draw_confusion(accuracy.confusion, accuracy.class_names, new / "confusion.png", title=title)
     write_card(new, record)

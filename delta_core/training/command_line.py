@@ -1,11 +1,17 @@
 """How every command line of ours ends: a person's mistake is one sentence and exit code 2, an interruption 130."""
 
+import os
 import sys
+import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 from delta_core.errors import DeltaError
-from delta_core.training.errors import UserError
+from delta_core.training.errors import UserError, trouble_of_the_machine
+
+BROKEN_PIPE = 141
+"""Exit code where whoever read the output has gone, as shells have it."""
 
 
 @contextmanager
@@ -14,16 +20,47 @@ def told_in_one_sentence(
 ) -> Iterator[None]:
     """Print what goes wrong inside as one sentence on stderr, and leave the process with its exit code.
 
+    Full memory, a full disk and forbidden files are exit code 1; a reader that has gone ends in silence.
+
     Args:
         prog: what the person typed; stands in front of the sentence.
         interrupted: what remains to be said after Ctrl-C: what is kept, and how to go on.
         refusals: exceptions whose text is that sentence.
     """
     try:
-        yield
+        try:
+            yield
+        finally:
+            _flush()
     except refusals as error:
         print(f"{prog}: {error}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         print(f"{prog}: interrupted; {interrupted}", file=sys.stderr)
         sys.exit(130)
+    except BrokenPipeError:
+        sys.exit(BROKEN_PIPE)
+    except Exception as error:
+        trouble = trouble_of_the_machine(error)
+        if trouble is None:
+            raise
+        print(f"{prog}: {trouble}", file=sys.stderr)
+        sys.exit(1)
+
+
+@contextmanager
+def warnings_in_one_line(prog: str) -> Iterator[None]:
+    """Print warnings without the place in the code that they come from."""
+    with warnings.catch_warnings():
+        warnings.showwarning = lambda message, *_, **__: print(f"{prog}: {message}", file=sys.stderr)
+        yield
+
+
+def _flush() -> None:
+    """Flush stdout now, where a reader that has gone or a full disk can still be told of."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        with suppress(OSError):  # else Python tries once more at its end, and complains
+            os.dup2(os.open(Path(os.devnull), os.O_WRONLY), sys.stdout.fileno())
+        raise

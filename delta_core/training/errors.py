@@ -1,4 +1,6 @@
-"""The exception that is meant for the person at the keyboard, and checks that raise it."""
+"""The exception that is meant for the person at the keyboard, and checks that raise it; troubles of their machine."""
+
+import errno
 
 
 class UserError(Exception):
@@ -6,6 +8,29 @@ class UserError(Exception):
 
     Command lines print the sentence and exit with code 2; nothing is written before it is raised.
     """
+
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
+
+
+def trouble_of_the_machine(error: BaseException) -> str | None:
+    """What an exception of a full memory, a full disk or a forbidden file means, in one sentence; None for any other.
+
+    >>> trouble_of_the_machine(OSError(errno.ENOSPC, "No space left on device", "a.png"))
+    "The disk is full (a.png); make room, then start again: what was finished is kept."
+    """
+    text = str(error)
+    if type(error).__name__ == "OutOfMemoryError" or isinstance(error, MemoryError) or "can't allocate memory" in text:
+        return "There is not enough memory; take a smaller batch size, smaller images or another device."
+    code = error.errno if isinstance(error, OSError) else None
+    where = f" ({error.filename})" if isinstance(error, OSError) and error.filename else ""
+    # The last two are what safetensors and torch.save say of it.
+    if code in FULL or "No space left on device" in text or "inline_container" in text:
+        return f"The disk is full{where}; make room, then start again: what was finished is kept."
+    if code in FORBIDDEN:
+        return f"A file or folder may not be read or written{where}; see who owns it, or name another."
+    return None
 
 
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
@@ -18,7 +43,15 @@ def check_counts(**counts: int | None) -> None:
             raise UserError(f"{name.replace('_', ' ')} is {value}; give a whole number of at least 1.")
 
 
-def check_precision(precision: str) -> None:
-    """Raise UserError unless Lightning Fabric's name of a precision is one of ours."""
+def check_precision(precision: str, device: str | None = None) -> None:
+    """Raise UserError unless Lightning Fabric's name of a precision is one of ours, and is for that kind of device."""
     if precision not in PRECISIONS:
         raise UserError(f"precision {precision!r} is not known; choose one of {', '.join(PRECISIONS)}.")
+    if precision == "16-mixed" and device == "cpu":
+        raise UserError("precision '16-mixed' is not for the CPU; choose 'bf16-mixed' or '32-true' there.")
+
+
+def check_workers(workers: int) -> None:
+    """Raise UserError for a number of processes below 0."""
+    if workers < 0:
+        raise UserError(f"workers is {workers}; give the number of processes that decode images, or 0 for none.")

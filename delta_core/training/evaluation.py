@@ -6,7 +6,7 @@ from delta_core.training.accuracy import Accuracy, accuracy_of
 from delta_core.training.data.labelled import Data, DataReader
 from delta_core.training.data.splits import eval_batches
 from delta_core.training.engine import predict
-from delta_core.training.errors import UserError
+from delta_core.training.errors import UserError, check_workers
 from delta_core.training.fabric import torch_state_kept
 from delta_core.weights import preprocessing_of
 
@@ -32,7 +32,8 @@ def evaluate(model: DeltaModel, data: Data, *, workers: int = 0) -> Accuracy:
 
 
 def data_reader(model: DeltaModel, *, workers: int, by_content: bool = False) -> DataReader:
-    """Opens data for the head of the active patch. Raises UserError if it has none."""
+    """Opens data for the head of the active patch. Raises UserError if it has none, or below 0 workers."""
+    check_workers(workers)
     patch = model.patch()
     if not patch.num_classes:
         raise UserError(f"Patch {model.active_patch!r} has no head; add it with num_classes, the number of classes.")

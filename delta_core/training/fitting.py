@@ -18,7 +18,7 @@ from delta_core.training.class_weights import ClassWeights, WeightedCrossEntropy
 from delta_core.training.data.labelled import Data, class_names_in, has_validation
 from delta_core.training.data.splits import NamedSplit, Split, eval_batches
 from delta_core.training.engine import Objective, predict, top1
-from delta_core.training.errors import UserError, check_counts, check_precision
+from delta_core.training.errors import UserError, check_counts, check_precision, trouble_of_the_machine
 from delta_core.training.evaluation import data_reader, names_of
 from delta_core.training.fabric import devices_of, make_fabric, to_device, torch_state_kept
 from delta_core.training.history import Epoch, History
@@ -223,9 +223,7 @@ def _check_choices(
 ) -> None:
     """Raise UserError for a number or name that no training can use."""
     check_counts(epochs=recipe.epochs, batch_size=recipe.batch_size, micro_batch=recipe.micro_batch, patience=patience)
-    check_precision(precision)
-    if precision == "16-mixed" and device.type == "cpu":
-        raise UserError("precision '16-mixed' is not for the CPU; choose 'bf16-mixed' or '32-true' there.")
+    check_precision(precision, device.type)
     if recipe.views < 0:
         raise UserError(f"views is {recipe.views}; give 0 for fresh views, or the number of fixed ones.")
     if class_weights not in (None, *get_args(ClassWeights)):
@@ -242,6 +240,8 @@ def _check_patch(model: DeltaModel, train: Split, recipe: Recipe) -> None:
         with torch.no_grad(), model.disable_patches():
             features = model.eval().forward_features(parameter.new_zeros(1, 3, size, size))
     except RuntimeError as error:
+        if trouble_of_the_machine(error):
+            raise
         raise UserError(f"image size {size} is too small for {model.architecture}; choose a larger one.") from error
     last = 0 if recipe.steps_per_epoch else images % recipe.batch_size
     batch_of_one = 1 in (last, recipe.batch_size, recipe.micro_batch, images)

@@ -39,5 +39,5 @@ class RichProgress:
         self.say(f"epoch {epoch.number}/{epoch.epochs}  loss {epoch.train_loss:.4f}{validation}")
 
     def say(self, line: str) -> None:
-        """Print one line as it is: no colour, no markup, and no wrapping, so that it can be piped."""
-        self.console.print(line, markup=False, highlight=False, soft_wrap=True)
+        """Print one line as it is: no colour, no markup, no faces, and no wrapping, so that it can be piped."""
+        self.console.print(line, markup=False, emoji=False, highlight=False, soft_wrap=True)

@@ -287,10 +287,12 @@ def test_a_state_dict_without_the_patch_leaves_it_waiting() -> None:
     ("batches", "said"),
     [
         ([], "calibrate got no batch"),
-        ([(images(), torch.zeros(4))], "calibrate got a batch of type tuple; give tensors of images alone"),
+        ([None], "calibrate got a batch of NoneType; give normalised float images"),
+        ([{"image": images()}], "calibrate got a batch of dict"),
+        ([images().byte()], r"calibrate got a batch of \(4, 3, 32, 32\) torch.uint8"),
         ([images(), images() * torch.nan], "base features of layer3 are not finite"),
     ],
-    ids=["nothing", "with labels", "not a number"],
+    ids=["nothing", "none", "a dictionary", "pixels", "not a number"],
 )
 def test_batches_that_cannot_calibrate_leave_the_patch_as_it_was(batches: list[Any], said: str) -> None:
     model = waiting()
@@ -299,6 +301,15 @@ def test_batches_that_cannot_calibrate_leave_the_patch_as_it_was(batches: list[A
         model.calibrate(batches)
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
     assert model.patch().waits_for_calibration
+
+
+def test_batches_with_labels_calibrate_as_images_alone_do() -> None:
+    model, x = waiting(), images()
+    twin = copy.deepcopy(model)
+    model.calibrate([x, x + 1])
+    twin.calibrate([(x, torch.zeros(4)), [x + 1, torch.zeros(4)]])
+    assert all(torch.equal(tensor, twin.state_dict()[name]) for name, tensor in model.state_dict().items())
+    assert not twin.patch().waits_for_calibration
 
 
 # --- nonsense that torch would compute with --------------------------------------------------------------------------

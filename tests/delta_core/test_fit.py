@@ -412,6 +412,14 @@ def test_progress_is_lines_and_on_a_terminal_a_bar() -> None:
     assert "epoch 2/2" in shown[1]
 
 
+def test_a_line_of_progress_is_printed_as_it_is() -> None:
+    out = io.StringIO()
+    RichProgress(Console(file=out, force_terminal=True, width=20)).say(
+        "a/:smiley:/[bold]photos[/bold] of 2026 and more"
+    )
+    assert out.getvalue() == "a/:smiley:/[bold]photos[/bold] of 2026 and more\n"
+
+
 # --- bad input ---------------------------------------------------------------------------------------------------
 
 GOOD = pixels_of(4, seed=0)
@@ -442,6 +450,7 @@ BAD: dict[str, tuple[object, dict[str, object], str]] = {
     "weights": (GOOD, {"class_weights": "rare"}, "class weights are 'rare'"),
     "precision": (GOOD, {"precision": "8"}, "precision '8' is not known"),
     "half on CPU": (GOOD, {"precision": "16-mixed"}, "precision '16-mixed' is not for the CPU"),
+    "workers": (GOOD, {"workers": -1}, "workers is -1; give the number of processes"),
     "device": (GOOD, {"device": "cuda:7"}, "device 'cuda:7' is not there"),
     "batch of one": (GOOD, {"recipe": replace(RECIPE, batch_size=11)}, "a batch of one image is left"),
 }
@@ -458,6 +467,20 @@ def test_bad_input_is_told_in_one_sentence(case: str, tmp_path: Path) -> None:
     assert "\n" not in str(caught.value)
     assert differing(before, state_of(model)) == []
     assert list(tmp_path.rglob("*.*")) == []
+
+
+@pytest.mark.parametrize(
+    "error", [torch.OutOfMemoryError("CUDA out of memory."), RuntimeError("DefaultCPUAllocator: can't allocate memory")]
+)
+def test_a_full_memory_is_not_called_a_small_image(error: RuntimeError, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise error
+
+    model = new_model()
+    monkeypatch.setattr(model.backbone, "forward_features", refuse)
+    monkeypatch.setattr(DeltaModel, "forward_features", refuse)
+    with pytest.raises(RuntimeError, match="memory"):
+        fit(model, GOOD, recipe=RECIPE, device="cpu")
 
 
 def test_folders_that_do_not_fit_the_head_are_told(tmp_path: Path) -> None:

@@ -185,12 +185,43 @@ def test_wrong_layouts_are_told_in_one_sentence(tmp_path: Path) -> None:
     refused(tmp_path / "g", r"different classes \(eel\)")
 
 
-def test_images_that_would_be_left_out_are_told(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["gif", "heic", "svg", "DNG"])
+def test_images_that_would_be_left_out_are_told(kind: str, tmp_path: Path) -> None:
     root = write_folder(tmp_path, train=3, test=2)
     (root / "train/cat/notes.txt").write_text("no image")
     check_image_folder(root)
-    write_image(root / "train/cat/9.gif", 1)
-    refused(root, r"train/cat/9\.gif is one of 1 images below .*train that would not be read; convert them to one of")
+    (root / f"train/cat/9.{kind}").write_bytes(b"an image")
+    refused(root, rf"train/cat/9\.{kind} is one of 1 images below .*train that would not be read; convert them to one")
+
+
+def test_an_empty_class_is_told_and_a_hidden_folder_is_none(tmp_path: Path) -> None:
+    root = write_folder(tmp_path, train=3, test=2)
+    (root / "train" / ".cache").mkdir()
+    check_image_folder(root)
+    (root / "train" / "eel").mkdir()
+    refused(root, "train/eel holds no images; put some there or remove the folder")
+
+
+@pytest.mark.parametrize("target", [".", "..", "../.."])
+def test_a_link_that_leads_back_up_is_told(target: str, tmp_path: Path) -> None:
+    """torchvision would count the images below it forty times over, those of other classes as of this one."""
+    root = write_folder(tmp_path, train=3, test=2)
+    (root / "train" / "cat" / "more").symlink_to(root / "test" / "cat")
+    check_image_folder(root)
+    (root / "train" / "cat" / "again").symlink_to(target)
+    refused(root, "train/cat/again is a link that leads back to")
+
+
+def test_links_that_lead_to_each_other_are_told(tmp_path: Path) -> None:
+    root = write_folder(tmp_path, train=3, test=2)
+    for name, other in (("cat", "dog"), ("dog", "cat")):
+        (root / "train" / name / "more").symlink_to(root / "train" / other)
+    refused(root, "is a link that leads back to")
+
+
+def test_a_file_given_as_a_folder_is_called_a_file(tmp_path: Path) -> None:
+    (tmp_path / "photos.zip").write_text("packed")
+    refused(tmp_path / "photos.zip", "photos.zip' is a file; give a folder")
 
 
 def test_too_few_images_to_hold_any_out_are_told(tmp_path: Path) -> None:

@@ -113,6 +113,8 @@ def test_an_absent_file_is_refused(tmp_path: Path) -> None:
 def test_an_unknown_architecture_is_refused_with_similar_names(weights: str) -> None:
     refused("resnet999", weights, "'resnet999' is not a timm model")
     refused("big_resnet10t", "any.pth", "similar: resnet10t")
+    refused("resnt50", "any.pth", "similar: resnet50")
+    refused("EfficientNet-B0".lower(), "any.pth", "similar: .*efficientnet_b0")
 
 
 def test_an_unknown_timm_tag_is_refused() -> None:

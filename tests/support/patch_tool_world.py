@@ -15,23 +15,23 @@ ARCH, SIZE = "resnet10t", 64
 CLASSES = ("ant bear", "bee|fly", "cat")
 
 
-def write_images(folder: Path, count: int, shade: int) -> None:
+def write_images(folder: Path, count: int, shade: int, first: int = 0) -> None:
     folder.mkdir(parents=True)
     for number in range(count):
-        noise = np.random.default_rng([shade, number]).integers(0, 60, (40, 60, 3), dtype=np.uint8)
+        noise = np.random.default_rng([shade, first + number]).integers(0, 60, (40, 60, 3), dtype=np.uint8)
         Image.fromarray(noise + np.uint8(shade)).save(folder / f"{number}.png")
 
 
-def write_classes(root: Path, count: int, classes: tuple[str, ...] = CLASSES) -> Path:
+def write_classes(root: Path, count: int, classes: tuple[str, ...] = CLASSES, first: int = 0) -> Path:
     for index, name in enumerate(classes):
-        write_images(root / name, count, 60 * index)
+        write_images(root / name, count, 60 * index, first)
     return root
 
 
 def make_world(root: Path) -> Path:
     """Images with splits (pets), without (plain), weights in a file (net.pt), and a patch of pets (kept)."""
     write_classes(root / "pets" / "train", 8)
-    write_classes(root / "pets" / "test", 4)
+    write_classes(root / "pets" / "test", 4, first=8)
     write_classes(root / "plain", 10)
     torch.manual_seed(3)
     torch.save(timm.create_model(ARCH).state_dict(), root / "net.pt")

@@ -1,7 +1,9 @@
 """`delta-patch` from end to end on drawn images and a small net with weights in a file."""
 
 import json
+import os
 import shutil
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,17 +11,20 @@ import pytest
 import timm
 import torch
 from matplotlib.axes import Axes
+from matplotlib.text import Text
 from patch_tool_world import ARCH, CLASSES, SIZE, call, fit_words, make_world, write_classes, write_images
 from PIL import Image
 
 from delta_core import DeltaModel, read_patch
 from delta_core.tool import cli as command_line
 from delta_core.tool.base import open_net, put_on
-from delta_core.tool.confusion import draw_confusion
+from delta_core.tool.confusion import binned, draw_confusion, most_confused
 from delta_core.tool.data import load_evaluation, load_photos
 from delta_core.tool.fit import Listener
 from delta_core.tool.inspect import Inspection
+from delta_core.tool.lettering import Lettering
 from delta_core.tool.record import read_data_sha
+from delta_core.tool.seen_images import SeenImage, read_seen, write_seen
 from delta_core.training.accuracy import Accuracy, accuracy_of
 from delta_core.training.data.folders import folder_identity
 from delta_core.training.data.image_files import read_image
@@ -47,6 +52,7 @@ def test_the_folder_holds_patch_card_picture_and_record(world: Path) -> None:
         "README.md",
         "confusion.png",
         "delta.json",
+        "images.csv",
         "patch.safetensors",
         "training.json",
     ]
@@ -131,7 +137,7 @@ def test_a_second_fit_replaces_the_patch_and_keeps_what_else_is_there(
 ) -> None:
     out = shutil.copytree(world / "kept", tmp_path / "kept")
     (out / "notes.txt").write_text("mine")
-    assert patch_tool(*fit_words(world, str(out), modules=0)) == 0
+    assert patch_tool(*fit_words(world, str(out), modules=0), "--force") == 0
     assert read_patch(out).config is None
     assert "a new head" in (out / "README.md").read_text()
     assert (out / "notes.txt").read_text() == "mine"
@@ -230,19 +236,78 @@ def test_eval_measures_what_fit_measured(
     assert "bit-identical with and without the patch" in last
 
 
-def test_eval_counts_only_held_out_images_of_the_folder_it_was_trained_on(
+def test_eval_never_counts_training_images(
     world: Path, patch_tool: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    """Wherever the folder lies, whatever was added, renamed or removed; of a patch without a list as it always was."""
     out = tmp_path / "plain"
     assert patch_tool(*fit_words(world, str(out), "plain")) == 0
     right = json.loads((out / "training.json").read_text())["test_right"]
-    renamed = shutil.copytree(world / "plain", tmp_path / "elsewhere")
-    assert patch_tool("eval", out, renamed, "--weights", world / "net.pt") == 0
-    shutil.rmtree(renamed / "cat")
-    assert patch_tool("eval", out, renamed, "--weights", world / "net.pt") == 0
-    lines = [line for line in capsys.readouterr().out.splitlines() if "right, of the" in line]
-    assert f"({right} of 6 images) right, of the images of {renamed} that were held out in training." in lines[0]
-    assert "of 20 images) right" in lines[1]
+    folder = shutil.copytree(world / "plain", tmp_path / "elsewhere")
+    capsys.readouterr()
+
+    def said(patch: Path = out) -> list[str]:
+        assert patch_tool("eval", patch, folder, "--weights", world / "net.pt") == 0
+        return [line for line in capsys.readouterr().out.splitlines() if "images" in line]
+
+    old = shutil.copytree(out, tmp_path / "old")
+    (old / "images.csv").unlink()
+    held_out = f"({right} of 6 images) right, of the images of {folder} that were held out in training."
+    assert held_out in said(old)[0]
+    (folder / "cat" / ".DS_Store").write_bytes(b"\0")
+    (folder / "notes.txt").write_text("mine")
+    for path in [*(folder / "cat").glob("*.png")]:
+        path.rename(path.with_name(f"renamed {path.name}"))
+    first, left_out = said()
+    assert held_out in first
+    assert left_out.startswith(f"24 images of {folder} are not counted: by their content")
+    write_images(tmp_path / "new", 1, 0, first=99)
+    shutil.copy(tmp_path / "new" / "0.png", folder / "cat" / "new.png")
+    assert (
+        f"of 7 images) right, of the images of {folder} that were not trained on (6 held out then, 1 new)" in said()[0]
+    )
+    shutil.rmtree(folder / "cat")
+    assert f"of 4 images) right, of the images of {folder} that were held out in training" in said()[0]
+    assert "has no list of the images that it was trained on" in said(old)[1]
+
+
+def test_eval_refuses_training_images_alone(
+    world: Path, patch_tool: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert patch_tool("eval", world / "kept", world / "pets" / "train", "--weights", world / "net.pt") == 2
+    assert "The patch was trained on every image of" in capsys.readouterr().err
+
+
+def test_measured_images_that_were_trained_on_are_said(tmp_path: Path) -> None:
+    view = Preprocessing(image_size=8, crop_pct=1.0, interpolation="bilinear", mean=(0.0,) * 3, std=(1.0,) * 3)
+    write_classes(tmp_path / "train", 5)
+    write_classes(tmp_path / "test", 5, first=3)
+    photos = load_photos(tmp_path, view)
+    trained = {image.content for image in photos.seen if image.part == "train"}
+    twins = [image for image in photos.seen if image.part == "test" and image.content in trained]
+    assert 1 <= len(twins) <= 6
+    assert f"{len(twins)} of the images measured on are byte for byte among those trained on" in photos.splits
+
+
+def test_a_class_that_is_never_measured_is_said(tmp_path: Path) -> None:
+    view = Preprocessing(image_size=8, crop_pct=1.0, interpolation="bilinear", mean=(0.0,) * 3, std=(1.0,) * 3)
+    write_classes(tmp_path, 5)
+    write_images(tmp_path / "dodo", 1, 200)
+    splits = load_photos(tmp_path, view).splits
+    assert "Never measured, because their one image is trained on: 1 of 4 classes (dodo)." in splits
+
+
+def test_the_list_of_images_reads_back(tmp_path: Path) -> None:
+    images = [
+        SeenImage(part="train", content="0" * 16, file='a, "b"/ü.png'),
+        SeenImage(part="test", content="f" * 16, file=os.fsdecode(b"latin-\xfc.png")),
+    ]
+    write_seen(tmp_path, images)
+    assert read_seen(tmp_path) == images
+    for text in ("", "part,content,file\nyes,0,a\n", "part,content\ntrain,0\n", "part,content,file\ntrain\n"):
+        (tmp_path / "images.csv").write_text(text)
+        assert read_seen(tmp_path) == []
+    assert read_seen(tmp_path / "absent") == []
 
 
 def test_eval_maps_classes_by_name(world: Path, tmp_path: Path) -> None:
@@ -252,7 +317,7 @@ def test_eval_maps_classes_by_name(world: Path, tmp_path: Path) -> None:
     shutil.rmtree(tmp_path / "some" / CLASSES[0])
     view = read_patch(kept).preprocessing
     assert view is not None
-    split, _ = load_evaluation(tmp_path / "some", CLASSES, view, trained_on="")
+    split = load_evaluation(tmp_path / "some", CLASSES, view, seen=(), trained_on="").split
     assert split.labels.tolist() == [1] * 4 + [2] * 4
 
 
@@ -339,15 +404,42 @@ def test_accuracy_counts_images() -> None:
     ]
 
 
-@pytest.mark.parametrize("count", [2, 30])
-def test_the_picture_grows_with_the_classes(count: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("count", "least", "most"), [(2, 400, 1200), (30, 600, 1200), (1000, 800, 2000)])
+def test_the_picture_grows_with_the_classes_and_not_for_ever(count: int, least: int, most: int, tmp_path: Path) -> None:
     names = tuple(f"a class with quite a long name, number {index}" for index in range(count))
     confusion = torch.eye(count, dtype=torch.long) * 3
     confusion[0] = 0  # a class without images
     draw_confusion(Accuracy(class_names=names, confusion=confusion).confusion, names, tmp_path / "c.png", title="t")
     with Image.open(tmp_path / "c.png") as picture:
-        assert min(picture.size) > (600 if count == 30 else 400)
-        assert max(picture.size) < 1200
+        assert min(picture.size) > least
+        assert max(picture.size) < most
+
+
+def test_bins_hold_every_answer_and_the_worst_come_first() -> None:
+    counts = torch.randint(0, 9, (130, 130), generator=torch.Generator().manual_seed(0))
+    map_ = binned(counts, 100)
+    assert map_.shape == (100, 100)
+    assert map_.sum() == counts.sum()
+    worst = most_confused(counts, 7)
+    assert len(worst) == 7
+    assert all(counts[true, predicted] == images == 8 and true != predicted for true, predicted, images in worst)
+    assert most_confused(torch.eye(3, dtype=torch.long)) == []
+
+
+@pytest.mark.parametrize("count", [6, 120])
+def test_names_of_any_script_are_written_or_numbered(count: int, tmp_path: Path) -> None:
+    names = ["$x", "a_$\\frac$", "Ωμέγα", "tab\tand\nline", "\U0001fae8", "\U0010aaaa"] * (count // 6)
+    counts = torch.ones(count, count, dtype=torch.long)
+    with warnings.catch_warnings(record=True) as heard:
+        warnings.simplefilter("always")
+        draw_confusion(counts, names, tmp_path / "c.png", title="花 $")
+    said = [str(warning.message) for warning in heard]
+    assert not [each for each in said if "Glyph" in each], "boxes"
+    assert any("No font here has the letters of" in each and "numbered" in each for each in said)
+    lettering = Lettering(names)
+    assert lettering.written("\U0010aaaa", "class 6") == "class 6"
+    assert lettering.written("tab\tand\nline", "") == "tab and line"
+    assert lettering.written("Ωμέγα", "") == "Ωμέγα"
 
 
 def test_an_unreadable_record_says_nothing(tmp_path: Path) -> None:
@@ -373,6 +465,8 @@ def test_inspect_tells_and_draws_the_gates_of_an_image(
     assert [float(line.split()[4]) for line in lines[1:-1]] == pytest.approx(found.gates["value"].tolist(), abs=1e-3)
     assert [" on " in line for line in lines[1:-1]] == found.gates["on"].tolist()
     assert Image.open(out).size > (300, 100)
+    drawn = found.draw("$\\bad$ \U0010aaaa").findobj(Text)
+    assert any("$\\bad$ ?" in text.get_text() for text in drawn)
     panels = [axes for axes in found.draw("title").findobj(Axes) if axes.get_xlabel() == "from node"]
     assert len(panels) == found.gates["block"].nunique() == 1
 

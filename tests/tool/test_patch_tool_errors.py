@@ -11,6 +11,8 @@ import timm
 import torch
 from patch_tool_world import ARCH, CLASSES, call, fit_words, make_world, write_classes
 
+from delta_core.training.lock import locked
+
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -57,6 +59,14 @@ def put_a_file_in_the_way(root: Path) -> None:
     (root / "new").write_text("mine")
 
 
+def leave_a_class_empty(root: Path) -> None:
+    (root / "plain" / "dodo").mkdir()
+
+
+def link_back(root: Path) -> None:
+    (root / "plain" / "cat" / "all").symlink_to(root / "plain")
+
+
 def nothing(_: Path) -> None:
     pass
 
@@ -73,6 +83,14 @@ def nothing(_: Path) -> None:
         (occupy, "pets", {}, "is not a patch folder"),
         (put_a_file_in_the_way, "pets", {}, "is not a patch folder"),
         (nothing, "pets", {"out": "net.pt/new"}, "cannot be written into"),
+        (nothing, "plain", {"out": "plain/new"}, "lies in the image folder"),
+        (nothing, "pets", {"out": "pets/test/cat/new"}, "lies in the image folder"),
+        (nothing, "pets", {"out": "kept"}, "holds a patch already; give another -o, or --force to replace it"),
+        (leave_a_class_empty, "plain", {}, "dodo holds no images; put some there or remove the folder"),
+        (link_back, "plain", {}, "cat/all is a link that leads back to"),
+        (nothing, "net.pt", {}, "net.pt' is a file; give a folder"),
+        (nothing, "pets", {"arch": "resnt10t"}, "similar: resnet10t"),
+        (nothing, "pets", {"precision": "16-mixed"}, "precision '16-mixed' is not for the CPU"),
         (nothing, "pets", {"arch": "resnet18t"}, "resnet18t"),
         (nothing, "pets", {"weights": "nowhere.pt"}, "nowhere.pt"),
         (nothing, "pets", {"arch": "resnet18"}, "another architecture"),
@@ -118,20 +136,23 @@ def test_a_bad_question_is_told_in_one_sentence(
     world: Path, patch_tool: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     image = world / "pets" / "test" / "cat" / "0.png"
-    (tmp_path / "note.png").write_text("no image")
     torch.manual_seed(4)
     torch.save(timm.create_model(ARCH).state_dict(), tmp_path / "other.pt")
     write_classes(tmp_path / "strange", 2, ("cat", "yak"))
     shutil.copytree(world / "kept", tmp_path / "twin" / "kept")
+    (tmp_path / "none").mkdir()
     known = ("--weights", world / "net.pt")
     for words, message in [
         (["predict", world / "kept", image], "the file 'net.pt'; say where it is with --weights FILE"),
         (["predict", world / "kept", image, "--weights", tmp_path / "other.pt"], "trained on another backbone"),
         (["predict", world / "kept", *known], "no image to look at"),
+        (["predict", world / "kept", tmp_path / "none", *known], "holds no images"),
+        (["predict", world / "kept", image, "--csv", "--json", *known], "--csv and --json are two forms"),
+        (["predict", world / "kept", image, "--batch-size", 0, *known], "batch size is 0"),
+        (["predict", world / "kept", image, "--max-pixels", 10**9, *known], "--max-pixels is 1,000,000,000; no image"),
+        (["predict", world / "nowhere", image, *known], "nowhere' does not exist"),
+        (["predict", world / "net.pt", image, *known], "net.pt' is a file"),
         (["predict", world / "pets", image, *known], "is not a patch folder and holds none"),
-        (["predict", world / "kept", tmp_path / "note.png", *known], "note.png' cannot be read"),
-        (["predict", world / "kept", tmp_path / "absent.png", *known], "there is no such file"),
-        (["predict", world / "kept", world / "pets", *known], "is a folder"),
         (["predict", world / "kept", image, "--topk", 0, *known], "--topk is 0"),
         (
             ["predict", world / "kept", image, "--patch", tmp_path / "twin", *known],
@@ -148,6 +169,15 @@ def test_a_bad_question_is_told_in_one_sentence(
         assert out == ""
 
 
+def test_two_fits_do_not_write_to_one_place(
+    world: Path, patch_tool: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with locked(tmp_path / ".new.partial" / "lock"):
+        assert patch_tool(*fit_words(world, str(tmp_path / "new"))) == 2
+    assert "Another fit is writing" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.rglob("*")] == [".new.partial", "lock"], "what the other one writes is left"
+
+
 def without(module: str) -> subprocess.CompletedProcess[str]:
     """`delta-patch` where a module cannot be imported."""
     code = f"import sys; sys.modules[{module!r}] = None; from delta_core.tool.__main__ import main; main()"
@@ -159,6 +189,15 @@ def test_without_its_extra_the_tool_says_how_to_get_it(package: str) -> None:
     done = without(package)
     told = f"delta-patch: the package {package} is missing; run: pip install 'delta-patching[train]'\n"
     assert (done.returncode, done.stdout, done.stderr) == (2, "", told)
+
+
+def test_without_its_extra_the_trainer_says_how_to_get_it() -> None:
+    code = "import sys; sys.modules['lightning_fabric'] = None; from delta_core.training import fit"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stderr.splitlines()[-1] == (
+        "ModuleNotFoundError: delta_core.training.fit: the package lightning_fabric is missing; "
+        "run: pip install 'delta-patching[train]'"
+    )
 
 
 def test_what_the_extra_does_not_bring_is_no_missing_extra() -> None:

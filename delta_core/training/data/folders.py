@@ -1,19 +1,20 @@
 """Image data that a user brings: an ImageFolder with splits."""
 
 import hashlib
+import os
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset, Subset
 from torchvision.datasets.folder import IMG_EXTENSIONS
 
-from delta_core.training.data.image_files import ClassFolders, class_folders
+from delta_core.training.data.image_files import ClassFolders, class_folders, is_left_out, is_read
 from delta_core.training.data.pixels import PixelStore
-from delta_core.training.data.splits import LazySplit, Split, TaskData, in_memory_if_small, seen_in_views
+from delta_core.training.data.splits import LazySplit, Part, Split, TaskData, in_memory_if_small, seen_in_views
 from delta_core.training.errors import UserError
 from delta_core.training.identity import derive_seed
 from delta_core.training.tensor_store import TensorStore
@@ -25,7 +26,7 @@ VAL_FRACTION = 0.1
 VAL_LIMIT = 5000
 """At most about so many images are held out (PAINT's limit)."""
 
-SPLITS = ("train", "val", "test")
+SPLITS: tuple[Part, ...] = ("train", "val", "test")
 
 
 def folder_identity(root: Path) -> str:
@@ -36,12 +37,16 @@ def folder_identity(root: Path) -> str:
     return digest.hexdigest()[:12]
 
 
+def check_folder(root: Path, *, holding: str = "one folder of images per class") -> None:
+    """Raise UserError unless an image folder is there and is a folder."""
+    if not root.is_dir():
+        wrong = "is a file" if root.exists() else "does not exist"
+        raise UserError(f"Image folder {str(root)!r} {wrong}; give a folder with {holding}.")
+
+
 def check_image_folder(root: Path) -> None:
     """Raise UserError unless `root` holds train/ and one of test/ or val/ with the same classes."""
-    if not root.is_dir():
-        raise UserError(
-            f"Image folder {str(root)!r} does not exist; give imagefolder:DIR with train/ and test/ inside."
-        )
+    check_folder(root, holding="train/ and test/ inside")
     splits = [name for name in SPLITS if (root / name).is_dir()]
     if "train" not in splits or len(splits) < 2:
         raise UserError(
@@ -58,21 +63,39 @@ def check_classes(folder: Path) -> list[str]:
     """Names of the class folders in a folder.
 
     Raises:
-        UserError: for fewer than two, one without images, or an image of a kind that torchvision would leave out.
+        UserError: for fewer than two, one without images, an image of a kind that is not read, or a link that leads
+            back up.
     """
+    _check_links(folder, ())
     found = class_folders(folder)
-    left_out = [path for entry in found for path in (folder / entry).rglob("*") if _is_left_out(path)]
+    left_out = [path for entry in found for path in (folder / entry).rglob("*") if is_left_out(path)]
     if left_out:
         raise UserError(
             f"{min(left_out)} is one of {len(left_out)} images below {folder} that would not be read; convert them to "
             f"one of {' '.join(sorted(IMG_EXTENSIONS))}."
         )
-    empty = [entry for entry in found if not _holds_images(folder / entry)]
-    if empty:
-        raise UserError(f"{folder / empty[0]} holds no images; put some there or remove the folder.")
+    empty = [entry for entry in sorted(folder.iterdir()) if _may_be_a_class(entry) and not _holds_images(entry)]
+    if empty and found:
+        raise UserError(f"{empty[0]} holds no images; put some there or remove the folder.")
     if len(found) < 2:
         raise UserError(f"{folder} holds {len(found)} class folders; a task needs at least two, one per class.")
     return found
+
+
+def _check_links(folder: Path, above: tuple[Path, ...]) -> None:
+    """Raise UserError for a link to a folder above itself: its images would count again and again, as any class."""
+    real = folder.resolve()
+    above = above or tuple(real.parents)
+    if real in above:
+        raise UserError(f"{folder} is a link that leads back to {real}, in which it lies; remove it.")
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir():
+                _check_links(Path(entry.path), (*above, real))
+
+
+def _may_be_a_class(entry: Path) -> bool:
+    return entry.is_dir() and not entry.name.startswith(".")
 
 
 def has_splits(root: Path) -> bool:
@@ -96,14 +119,8 @@ def class_indices(folder: Path, found: Sequence[str], known: Sequence[str]) -> l
     return [known.index(name) for name in found]
 
 
-def _is_left_out(path: Path) -> bool:
-    """Whether a file is an image to Pillow by its name, and none to torchvision's ImageFolder."""
-    kind = path.suffix.lower()
-    return Image.registered_extensions().get(kind) in Image.OPEN and kind not in IMG_EXTENSIONS
-
-
 def _holds_images(folder: Path) -> bool:
-    return any(path.suffix.lower() in IMG_EXTENSIONS for path in folder.rglob("*"))
+    return any(is_read(path) for path in folder.rglob("*"))
 
 
 def load_image_folder(
@@ -131,29 +148,14 @@ def load_image_folder(
     Raises:
         UserError: if the layout is wrong.
     """
-    check_image_folder(root)
+    parts = open_parts(name, root)
     sha = folder_identity(root)
     pixels = None if store is None else PixelStore(store=store, name=name, data_sha=sha)
-    parts: dict[str, tuple[Dataset[Any], Tensor]] = {}
-    for part in SPLITS:
-        if (root / part).is_dir():
-            folder = ClassFolders(root / part)
-            parts[part] = folder, torch.tensor(folder.targets)
-    if "test" not in parts:
-        parts["test"] = parts.pop("val")
-    if "val" not in parts:
-        images, labels = parts["train"]
-        kept, held = held_out(labels, seed=derive_seed("val", name))
-        if not len(held):
-            raise UserError(f"{root / 'train'} has one image of each class; at least two are needed to hold one out.")
-        parts["train"] = Subset(images, kept.tolist()), labels[kept]
-        parts["val"] = Subset(images, held.tolist()), labels[held]
 
-    def split(part: str, views: int = 1) -> Split:
-        images, labels = parts[part]
+    def split(part: Part, views: int = 1) -> Split:
         lazy = LazySplit(
-            images=images,
-            labels=labels,
+            images=parts[part].images,
+            labels=parts[part].labels,
             transform=preprocessing.resize_and_crop(),
             preprocessing=preprocessing,
             workers=loader_workers,
@@ -174,6 +176,53 @@ def load_image_folder(
         val=split("val"),
         test=split("test"),
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class FolderPart:
+    """Some images of a folder of class folders."""
+
+    folder: ClassFolders
+    places: Tensor
+    """(n,) of the images in the folder's list."""
+
+    @property
+    def images(self) -> Dataset[Any]:
+        """Of (image, label)."""
+        return Subset(self.folder, self.places.tolist())
+
+    @property
+    def labels(self) -> Tensor:
+        """Class indices (n,)."""
+        return torch.tensor(self.folder.targets)[self.places]
+
+    @property
+    def files(self) -> list[Path]:
+        """Where the images lie."""
+        return [Path(self.folder.samples[place][0]) for place in self.places.tolist()]
+
+
+def open_parts(name: str, root: Path) -> dict[Part, FolderPart]:
+    """The three splits of an ImageFolder task, as `load_image_folder` opens them.
+
+    Raises:
+        UserError: if the layout is wrong.
+    """
+    check_image_folder(root)
+    parts: dict[Part, FolderPart] = {}
+    for part in SPLITS:
+        if (root / part).is_dir():
+            folder = ClassFolders(root / part)
+            parts[part] = FolderPart(folder=folder, places=torch.arange(len(folder)))
+    if "test" not in parts:
+        parts["test"] = parts.pop("val")
+    if "val" not in parts:
+        train = parts["train"]
+        kept, held = held_out(train.labels, seed=derive_seed("val", name))
+        if not len(held):
+            raise UserError(f"{root / 'train'} has one image of each class; at least two are needed to hold one out.")
+        parts["train"], parts["val"] = replace(train, places=kept), replace(train, places=held)
+    return parts
 
 
 def held_out(labels: Tensor, *, seed: int, fraction: float = VAL_FRACTION) -> tuple[Tensor, Tensor]:

@@ -1,27 +1,74 @@
 """Image files on disk: how one is read, and how a folder of class folders lists them."""
 
+import warnings
 from pathlib import Path
 
 from PIL import Image, ImageOps
 from torchvision.datasets import ImageFolder
+from torchvision.datasets.folder import IMG_EXTENSIONS
 
+from delta_core.training.data.rgb_images import to_rgb
 from delta_core.training.errors import UserError
 
+UNREAD = (".arw", ".cr2", ".cr3", ".dng", ".heic", ".heif", ".jxl", ".nef", ".orf", ".raf", ".rw2", ".svg", ".svgz")
+"""Kinds of images that Pillow does not know even by name."""
 
-def read_image(path: str | Path, *, upright: bool = True) -> Image.Image:
+BITS_PER_SAMPLE = 258
+"""Tag of a TIFF."""
+
+
+def read_image(path: str | Path, *, upright: bool = True, max_pixels: int | None = None) -> Image.Image:
     """One image as RGB, upright as its camera meant it (EXIF orientation), or as it is stored.
 
+    Of a file with several pictures it is the first, and a warning says so. Grey values of more than 8 bits are scaled
+    by their depth, see `to_rgb`.
+
+    Args:
+        path: the file.
+        upright: whether it is turned as EXIF says.
+        max_pixels: width times height above which it is refused before it is decoded; None: Pillow's own limit.
+
     Raises:
-        UserError: if the file is missing, cut off or no image.
+        UserError: if the file is missing, cut off, too large or no image, or does not say what is white.
     """
     try:
         with Image.open(path) as image:
-            return (ImageOps.exif_transpose(image) if upright else image).convert("RGB")
+            if max_pixels is not None and image.width * image.height > max_pixels:
+                raise UserError(f"{image.width} x {image.height} pixels are more than {max_pixels:,}")
+            # A JPEG of several pictures is a photograph with its preview.
+            if getattr(image, "is_animated", False) and image.format != "MPO":
+                warnings.warn(f"Image {str(path)!r} holds several pictures; the first is the one used.", stacklevel=2)
+            white = _white_of(image)  # a turned copy does not know its file
+            return to_rgb(ImageOps.exif_transpose(image) if upright else image, white=white)
+    except UserError as error:
+        raise UserError(f"Image {str(path)!r} is refused: {error}") from error
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:  # what Pillow's decoders raise
         reason = "there is no such file" if isinstance(error, FileNotFoundError) else type(error).__name__
         raise UserError(
             f"Image {str(path)!r} cannot be read ({reason}); give a JPEG, PNG or another image that Pillow opens."
         ) from error
+
+
+def _white_of(image: Image.Image) -> int | None:
+    """The largest value that the whole numbers of an opened file can have; None where their kind says so, or nothing.
+
+    A PGM says so itself, and Pillow scales it to 16 bits; a TIFF may have 12.
+    """
+    if image.format == "PPM":
+        return 2**16 - 1
+    bits = image.tag_v2.get(BITS_PER_SAMPLE, (32,))[0] if image.format == "TIFF" else 32  # type: ignore[attr-defined]
+    return 2**bits - 1 if bits <= 16 else None
+
+
+def is_read(path: Path) -> bool:
+    """Whether a file is an image by its name, of a kind that folders of images are read from."""
+    return path.suffix.lower() in IMG_EXTENSIONS
+
+
+def is_left_out(path: Path) -> bool:
+    """Whether a file is an image by its name, of a kind that folders of images are not read from."""
+    kind = path.suffix.lower()
+    return (kind in UNREAD or Image.registered_extensions().get(kind) in Image.OPEN) and not is_read(path)
 
 
 def class_folders(folder: Path) -> list[str]:

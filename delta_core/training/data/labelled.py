@@ -18,7 +18,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset, TensorDataset
 
-from delta_core.training.data.folders import check_classes, class_indices, has_splits
+from delta_core.training.data.folders import check_classes, check_folder, class_indices, has_splits
 from delta_core.training.data.image_files import ClassFolders, class_folders
 from delta_core.training.data.ready_inputs import ReadyInputs, check_input
 from delta_core.training.data.rgb_images import RgbImages, as_rgb
@@ -170,10 +170,7 @@ def split_folder(root: Path, part: Part) -> Path:
     Raises:
         UserError: if it does not exist, or has splits but not this one.
     """
-    if not root.is_dir():
-        raise UserError(
-            f"Image folder {str(root)!r} does not exist; give a folder with one folder of images per class."
-        )
+    check_folder(root)
     if not has_splits(root):
         return root
     found = next((root / name for name in SPLIT_FOLDERS[part] if (root / name).is_dir()), None)
