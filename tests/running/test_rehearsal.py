@@ -245,11 +245,12 @@ def test_the_part_has_every_suite_and_method(data_root: Path) -> None:
         ]
         return {run.suite for run in found}, {(run.suite, run.method.name) for run in found}
 
-    studies = ("study_defaults", "rates", "adapters_search")  # of methods that the tables have
-    tables = tuple(name for name in names(part=True) if name not in studies)
+    arms_of_ours = ("study_defaults", "rates", "adapters_search", "adapters")
+    tables = tuple(name for name in names(part=True) if name not in arms_of_ours)
     suites, methods = of(tables, part=True)
     assert set(SUITES) <= suites
-    assert (suites, methods) == of(tables, part=False)
+    too_large = {("dense", "deeplabv3"), ("dense", "deeplabv3+delta_networks")}
+    assert (suites, methods | too_large) == of(tables, part=False)
 
 
 def runs_of_words(words: list[str]) -> list[Run]:
@@ -269,6 +270,7 @@ def test_a_rehearsal_departs_from_the_paper_in_steps_and_places_alone(table: str
     assert flags <= {
         "--scale", "--steps", "--epochs", "--data-root", "--weights-root", "--results", "--cache", "--cache-gb",
         "--arch", "--task", "--method", "--train-percent", *(["--image-size"] if table == "table5" else []),
+        *(["--workers"] if table == "table7" else []),
     }  # fmt: skip
 
 
