@@ -67,6 +67,8 @@ def memory_of(run: Run) -> Memory | None:
     config = getattr(method, "config", None)
     if config is not None:  # an identity would need images, and takes as much
         method = replace(method, config=replace(config, norm_start="fresh"))  # type: ignore[call-arg]
+    if getattr(method, "augmentation", None) is not None:  # any view of an image takes as much
+        method = replace(method, augmentation=None)  # type: ignore[call-arg]
     size: int = run.image_size  # type: ignore[attr-defined]
     found = step_memory(method, run.architecture, size)
     if found is None:

@@ -83,6 +83,7 @@ OTHER = {
     "skip_map": ("identity", "low_rank"),
     "skip_map_per": ("node", "skip"),
     "module_kernel": (1, 3),
+    "module_reads": ("block", "image"),
     "gate_lr": (None, 0.5),
     "map_lr": (None, 0.5),
     "norm_lr": (None, 0.5),

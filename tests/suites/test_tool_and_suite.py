@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 
 from benchmarks.env import Env
 from benchmarks.methods.delta import DeltaNetworks
-from benchmarks.records.names import MAPS
+from benchmarks.records.names import LITERAL, MAPS
 from benchmarks.suites.patching.runner import execute
 from benchmarks.suites.patching.spec import RunSpec
 from benchmarks.worlds.recipes import local_recipes
@@ -61,10 +61,11 @@ def test_fit_is_the_benchmarks_own_run(views: int, world: Path, monkeypatch: pyt
     assert read_patch(world / f"own{views}").metrics == {"test_top1": values["test"], "val_top1": values["val"]}
 
 
-@pytest.mark.parametrize(("modules", "paper", "name"), [(0, False, "head"), (2, False, "delta"), (2, True, "gates")])
-def test_defaults_are_the_recipes_of_scale_local(modules: int, paper: bool, name: str) -> None:
+@pytest.mark.parametrize(("modules", "paper", "reading"), [(0, False, None), (2, False, MAPS), (2, True, LITERAL)])
+def test_defaults_are_the_recipes_of_scale_local(modules: int, paper: bool, reading: str | None) -> None:
     options = FitOptions(folder=Path(), out=Path(), arch=ARCH, modules=modules, paper=paper)
-    assert options.recipe() == getattr(local_recipes(), name)
+    recipes = local_recipes()
+    assert options.recipe() == (recipes.delta[reading] if reading else recipes.head)
     config = options.config()
     assert (config.n_modules if config else 0) == modules
     changed = FitOptions(folder=Path(), out=Path(), arch=ARCH, modules=modules, lr=0.5, batch_size=7, epochs=4).recipe()

@@ -16,7 +16,7 @@ def noise(world: World, seeds: int) -> list[NoiseSpec]:
     """Every net, task, noise, method and seed."""
     methods = (
         FcOnly(recipe=world.recipes.head),
-        DeltaNetworks(recipe=world.recipes.delta, config=DeltaConfig(), reading=MAPS),
+        DeltaNetworks(recipe=world.recipes.delta[MAPS], config=DeltaConfig(), reading=MAPS),
     )
     return [
         NoiseSpec(
