@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 import delta_core
-from delta_core.tool.__main__ import OF_TRAIN
+from delta_core.training.process import OF_TRAIN
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]

@@ -40,8 +40,8 @@ def draw_confusion(counts: Tensor, class_names: Sequence[str], path: Path, *, ti
     unwritten = [name for name in class_names if lettering.missing & set(name)]
     if unwritten:
         warnings.warn(
-            f"No font here has the letters of {len(unwritten)} class names, e.g. {unwritten[0]!r}: in {path.name} they "
-            "are numbered in their order, from 1.",
+            f"No font here has the letters of some class names ({len(unwritten)}, e.g. {unwritten[0]!r}): in "
+            f"{path.name} they are numbered in their order, from 1.",
             stacklevel=2,
         )
     draw = _draw_whole if len(names) <= WHOLE_UP_TO else _draw_summary

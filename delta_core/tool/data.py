@@ -191,8 +191,8 @@ def _unseen(part: FolderPart, folder: Path, seen: Sequence[SeenImage]) -> tuple[
         counted,
         which,
         (
-            f"{left_out} images of {folder} are not counted: by their content, the patch was trained on them, or "
-            "chosen by them.",
+            f"{left_out} images of {folder} are not counted: by their content, they were trained on, or "
+            "followed in training.",
         ),
     )
 

@@ -3,6 +3,8 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from delta_core.training.process import missing_extra
+
 if TYPE_CHECKING:
     from delta_core.training.accuracy import Accuracy
     from delta_core.training.engine import DivergedError
@@ -41,6 +43,9 @@ _HOME = {
 def __getattr__(name: str) -> Any:  # PEP 562: torch takes seconds; the first name that uses it brings it in
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    missing = missing_extra()
+    if missing:
+        raise ModuleNotFoundError(f"{__name__}.{name}: {missing}")
     found = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
     globals()[name] = found
     return found

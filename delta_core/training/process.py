@@ -6,7 +6,20 @@ import resource
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
+
+OF_TRAIN = ("PIL", "lightning_fabric", "matplotlib", "numpy", "pandas", "rich", "torchmetrics", "tyro")
+"""What the packages of the extra `train` are called when they are imported."""
+
+
+def missing_extra() -> str | None:
+    """What to install where a package of the extra `train` is missing, in a few words; None where none is.
+
+    They are looked for, not tried: some are imported late, and an import may fail for reasons that no installing mends.
+    """
+    missing = next((name for name in OF_TRAIN if find_spec(name) is None), None)
+    return missing and f"the package {missing} is missing; run: pip install 'delta-patching[train]'"
 
 
 def peak_resident_mb() -> float:

@@ -191,6 +191,15 @@ def test_without_its_extra_the_tool_says_how_to_get_it(package: str) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (2, "", told)
 
 
+def test_without_its_extra_the_trainer_says_how_to_get_it() -> None:
+    code = "import sys; sys.modules['lightning_fabric'] = None; from delta_core.training import fit"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stderr.splitlines()[-1] == (
+        "ModuleNotFoundError: delta_core.training.fit: the package lightning_fabric is missing; "
+        "run: pip install 'delta-patching[train]'"
+    )
+
+
 def test_what_the_extra_does_not_bring_is_no_missing_extra() -> None:
     done = without("delta_core.tool.card")
     assert done.returncode == 1
