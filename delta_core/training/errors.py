@@ -18,7 +18,7 @@ def trouble_of_the_machine(error: BaseException) -> str | None:
     """What an exception of a full memory, a full disk or a forbidden file means, in one sentence; None for any other.
 
     >>> trouble_of_the_machine(OSError(errno.ENOSPC, "No space left on device", "a.png"))
-    "The disk is full (a.png); make room, then start again: what was finished is kept."
+    'The disk is full (a.png); make room, then start again: what was finished is kept.'
     """
     text = str(error)
     if type(error).__name__ == "OutOfMemoryError" or isinstance(error, MemoryError) or "can't allocate memory" in text:
