@@ -49,6 +49,8 @@ class TableRow:
             reading, _, control = variant.partition(",")
             reading = READING_LABELS.get(reading, reading)
             variant = f"{reading},{control}" if control else reading
+        if variant == FRESH_NORM:
+            variant = ", fresh"
         if self.method == FINETUNE.name and variant:
             variant = f"({variant.replace('=', ' ')})"
         return f"{name} {variant}".rstrip().replace(" ,", ",") + (", oracle" if self.role == "oracle" else "")
