@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-READINGS = {LITERAL: "", MAPS: " of the default"}
+SHOWN_READINGS = {LITERAL: "", MAPS: " of the default"}
 """Whose gates the figures show, with what titles say of them: first those of the paper's reading, from 0 to 1."""
 MARKS = "bold: at least 0.5, framed: the net's own skips"
 
@@ -46,7 +46,7 @@ def figure_mean_gates(frame: pd.DataFrame, architecture: str, reading: str = LIT
     }
     return draw_gates(
         frame.assign(row=frame["task"].map(labels)),
-        title=f"Mean gates{READINGS[reading]}, Delta (4) on {architecture}; {MARKS}",
+        title=f"Mean gates{SHOWN_READINGS[reading]}, Delta (4) on {architecture}; {MARKS}",
         value_label="mean gate",
         around_base=reading == MAPS,
     )
@@ -67,6 +67,6 @@ def figure_sample_gates(frame: pd.DataFrame, architecture: str, task: str, readi
     ]
     return draw_gates(
         frame.assign(row=rows),
-        title=f"Gates{READINGS[reading]}, Delta (4) on {architecture}, {task}; {MARKS}",
+        title=f"Gates{SHOWN_READINGS[reading]}, Delta (4) on {architecture}, {task}; {MARKS}",
         around_base=reading == MAPS,
     )

@@ -16,7 +16,7 @@ from benchmarks.records.rows import Scale
 from benchmarks.records.variance import read_variances
 from reports.figures.block import draw_block
 from reports.figures.gate_claims import GateClaim, gate_claims
-from reports.figures.gates import READINGS, figure_mean_gates, figure_sample_gates, mean_gates, sample_gates
+from reports.figures.gates import SHOWN_READINGS, figure_mean_gates, figure_sample_gates, mean_gates, sample_gates
 from reports.figures.settings import SETTINGS, figure_settings
 from reports.figures.variance import figure_variance
 from reports.pages.rehearsal import stamp
@@ -64,7 +64,7 @@ def all_figures(folder: Path, scale: Scale) -> tuple[list[Drawn], list[GateClaim
     gates = read_gates(folder)
     gates = gates[gates["scale"] == scale]
     claims: list[GateClaim] = []
-    for reading, of in READINGS.items():
+    for reading, of in SHOWN_READINGS.items():
         arm = "" if reading == LITERAL else f"_{reading}"
         for net in _nets(gates, MEANS_OF, scale):
             means = _of_tasks(mean_gates(gates, net, reading), MEAN_TASKS.get(scale))

@@ -23,7 +23,7 @@ MIN_SEEDS = 3
 """Fewest seeds for a test."""
 
 SIGNIFICANT = 0.05
-READINGS = {LITERAL: "paper's reading", MAPS: "default"}
+JUDGED_READINGS = {LITERAL: "paper's reading", MAPS: "default"}
 """Of Delta-Networks, with what a reader sees: the sentences are about the first."""
 CELL = ["architecture", "task"]
 LINE = ["claim", "where", "reading", "case", "difference", "n", "p", "holds", "base_metric"]
@@ -110,7 +110,7 @@ def claims_frame(rows: pd.DataFrame, scale: Scale) -> pd.DataFrame:
     lines = [
         {"reading": reading} | line
         for claim in CLAIMS
-        for reading in READINGS
+        for reading in JUDGED_READINGS
         for line in _lines(claim, claim.pairs(rows, seeds, reading))
     ]
     return pd.DataFrame(lines, columns=LINE).assign(base_metric=base.metric)
@@ -121,7 +121,7 @@ def claims_page(frame: pd.DataFrame, scale: Scale) -> Page:
     summary, notes = [], []
     for claim in CLAIMS:
         line = {"claim": claim.name, "paper": claim.where}
-        for reading, name in READINGS.items():
+        for reading, name in JUDGED_READINGS.items():
             cases = frame[(frame["claim"] == claim.name) & (frame["reading"] == reading)]
             tested = cases["p"].dropna()
             against = cases[~cases["holds"].astype(bool)]
