@@ -335,7 +335,8 @@ class DeltaModel(nn.Module):
             part = patch.of(stage) if patch else None
             if part is not None:
                 if self.gradient_checkpointing and torch.is_grad_enabled():
-                    return run_checkpointed(part, self.backbone, x, self.scale, image if part.reads_image else None)
+                    kept = image if part.reads_image else None  # what is passed on is kept for the backward pass
+                    return run_checkpointed(part, self.backbone, x, self.scale, kept)
                 return cast(Tensor, part(self.backbone, x, self.scale, image))
         for name in stage.modules:
             x = submodule(self.backbone, name)(x)

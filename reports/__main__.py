@@ -118,8 +118,9 @@ def figures(*, scale: Scale = "embedded", results: Path = Path("results"), out: 
         paths = write_figures(drawn, out)
     except OSError as error:
         raise UserError(f"Cannot write {out}: {error.strerror}; choose another folder with --out.") from error
+    mark = banner(read_measured(results / scale)) if claims else ""
     for claim in claims:
-        print(f"{banner(read_measured(results / scale))}{claim}")
+        print(f"{mark}{claim}")
     print(*paths, sep="\n")
 
 
