@@ -80,7 +80,7 @@ print(patch.class_names[probabilities.argmax()], probabilities.max().item())
 {record.epochs_run} epochs ({record.steps} steps of {recipe.batch_size} images) in {record.train_s:.0f} s on
 {origin["device"]}, {origin["precision"]}. AdamW with a peak learning rate of {recipe.lr:g} (head {recipe.head_lr:g}),
 weight decay {recipe.weight_decay:g}, gradients clipped at {recipe.clip_norm:g}, seed {record.seed}. {_how(record)}
-Validation top-1: {record.val_top1:.2f} %.
+Validation top-1: {record.val_top1:.2f} %.{_trials(record)}
 
 ## The base stayed frozen
 
@@ -117,6 +117,21 @@ def _how(record: TrainingRecord) -> str:
             f"{record.recipe.epochs} epochs, or {record.patience} without a better one."
         )
     return f"{seen.get(views, f'{views} fixed random crops of each image.')}{weighted} {kept}"
+
+
+def _trials(record: TrainingRecord) -> str:
+    """What the number of modules was chosen from, as a table, if it was."""
+    if not record.trials:
+        return ""
+    lines = "\n".join(f"| {each.modules} | {each.top1:.1f} | {each.train_s:.0f} |" for each in record.trials)
+    return f"""
+
+The number of modules was chosen on {record.trials[0].images} images that these trials did not see, tried in this order
+until more were no better:
+
+| modules | right in % | seconds |
+|---|---|---|
+{lines}"""
 
 
 def _without_head(file: PatchFile) -> int:

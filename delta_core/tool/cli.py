@@ -13,12 +13,13 @@ from delta_core import DeltaError
 from delta_core.tool.base import find_patches, open_files, put_on
 from delta_core.tool.counted import counted
 from delta_core.tool.evaluate import evaluate_patch
-from delta_core.tool.fit import Listener, fit_patch
+from delta_core.tool.fit import fit_patch
 from delta_core.tool.info import describe
 from delta_core.tool.inspect import Inspection, check_picture
 from delta_core.tool.options import FitOptions
 from delta_core.tool.predict import BATCH_SIZE, MOST_PIXELS, Prediction, Unread, find_images, predict_images
 from delta_core.tool.prediction_forms import Form, pieces_of
+from delta_core.tool.trained import Listener
 from delta_core.training.command_line import told_in_one_sentence, warnings_in_one_line
 from delta_core.training.engine import DivergedError
 from delta_core.training.errors import UserError

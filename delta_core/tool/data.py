@@ -1,13 +1,15 @@
 """A person's image folder: with splits of its own, or one folder per class from which some images are held out."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from delta_core.tool.seen_images import SeenImage, content_of, seen_as, twins_in_training
+from delta_core.tool.seen_images import SeenImage, content_of, seen_as
+from delta_core.tool.split_notes import of_look_alikes, of_near_duplicates, of_single_images, of_twins
 from delta_core.training.data.folders import (
     FolderPart,
     check_classes,
@@ -17,11 +19,11 @@ from delta_core.training.data.folders import (
     folder_identity,
     has_splits,
     held_out,
-    load_image_folder,
     open_parts,
 )
 from delta_core.training.data.image_files import ClassFolders, class_folders
 from delta_core.training.data.labelled import split_folder
+from delta_core.training.data.near_duplicates import groups_of, perceptual_hashes
 from delta_core.training.data.splits import LazySplit, Part, Split, TaskData, in_memory_if_small, seen_in_views
 from delta_core.training.errors import UserError
 from delta_core.training.identity import derive_seed
@@ -29,18 +31,71 @@ from delta_core.weights import Preprocessing
 
 HELD_OUT = 0.2
 """Share of each class that is held out of a folder without splits."""
+HELD_OUT_TO_CHOOSE = 0.25
+"""Share of each class of the training images on which the number of modules is chosen."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Photos:
     """A task with the names of its classes."""
 
+    name: str
+    """Of the folder."""
+    sha: str
+    """`folder_identity`."""
     class_names: tuple[str, ...]
-    task: TaskData
+    parts: dict[Part, FolderPart]
+    preprocessing: Preprocessing
+    views: int
+    """Of each training image, as `Recipe.views`; of all others there is one."""
     splits: str
     """Sentences: where the images that accuracy is measured on come from, and what to know of them."""
     seen: tuple[SeenImage, ...]
     """Every image file, as what the training sees it."""
+    groups: Tensor
+    """(N,) of all images in the folder of those trained on: near-duplicates share theirs."""
+
+    def to_choose_on(self) -> "Photos":
+        """The training images alone, in two parts, so that a choice has no part in what accuracy is measured on.
+
+        A val/ that the folder brings beside test/ is the second part; else a quarter of each class is.
+
+        Raises:
+            UserError: if no class has two images to part.
+        """
+        train, val = self.parts["train"], self.parts["val"]
+        if val is not self.parts["test"] and val.folder is not train.folder:
+            return replace(self, parts=self.parts | {"test": val})
+        pool = train.places if val is self.parts["test"] else torch.cat([train.places, val.places]).sort().values
+        whole = FolderPart(folder=train.folder, places=pool)
+        kept, held = held_out(
+            whole.labels, seed=derive_seed("choice", self.sha), fraction=HELD_OUT_TO_CHOOSE, groups=self.groups[pool]
+        )
+        if not len(held):
+            raise UserError(
+                f"{self.name!r} has one image of each class to train on, so that nothing can be chosen; give --modules "
+                "a number."
+            )
+        chosen_on = replace(whole, places=pool[held])
+        return replace(self, parts={"train": replace(whole, places=pool[kept]), "val": chosen_on, "test": chosen_on})
+
+    @cached_property
+    def task(self) -> TaskData:
+        """The images themselves."""
+        test = in_memory_if_small(self._lazy("test"))
+        return TaskData(
+            name=self.name,
+            classes=len(self.class_names),
+            sha=self.sha,
+            train=seen_in_views(
+                self._lazy("train"), self.views, task=self.name, keep=lambda view: in_memory_if_small(view, self.views)
+            ),
+            val=test if self.parts["val"] is self.parts["test"] else in_memory_if_small(self._lazy("val")),
+            test=test,
+        )
+
+    def _lazy(self, part: Part) -> LazySplit:
+        return _lazy(self.parts[part], self.preprocessing)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,12 +120,12 @@ def check_photos(root: Path) -> None:
 
 
 def load_photos(root: Path, preprocessing: Preprocessing, *, views: int = 1, choosing: bool = False) -> Photos:
-    """Open the images of a folder.
+    """Find the images of a folder.
 
     Args:
         root: the folder.
         preprocessing: resize, crop and normalisation.
-        views: of each training image, as `Recipe.views`; of all others there is one.
+        views: of each training image, as `Recipe.views`.
         choosing: whether something is chosen on validation images, which must then be others than those that accuracy
             is measured on.
 
@@ -85,54 +140,56 @@ def load_photos(root: Path, preprocessing: Preprocessing, *, views: int = 1, cho
 
 def _with_splits(root: Path, preprocessing: Preprocessing, views: int) -> Photos:
     name = root.resolve().name
-    task = load_image_folder(name, root, preprocessing, views=views)
+    parts = open_parts(name, root)
     measured = "test" if (root / "test").is_dir() else "val"
     drawn = "" if (root / "val").is_dir() and measured == "test" else ", which are held out of train/"
-    seen = _seen(open_parts(name, root), root)
+    seen = _seen(parts, root)
+    trained = parts["train"].folder
+    hashes = perceptual_hashes(Path(file) for file, _ in trained.samples)
     return Photos(
+        name=name,
+        sha=folder_identity(root),
         class_names=tuple(class_folders(root / "train")),
-        task=task,
-        splits=f"Accuracy is measured on the {len(task.test.labels)} images of {measured}/; it is followed during "
-        f"training on {len(task.val.labels)} others{drawn}.{_of_twins(seen)}",
+        parts=parts,
+        preprocessing=preprocessing,
+        views=views,
+        splits=f"Accuracy is measured on the {len(parts['test'].places)} images of {measured}/; it is followed during "
+        f"training on {len(parts['val'].places)} others{drawn}.{of_twins(seen)}"
+        f"{of_look_alikes(parts, hashes[parts['train'].places.numpy()], root, seen)}",
         seen=seen,
+        groups=groups_of(hashes, torch.tensor(trained.targets)),
     )
 
 
 def _drawn(root: Path, preprocessing: Preprocessing, views: int, choosing: bool) -> Photos:
-    images, name = ClassFolders(root), root.resolve().name
-    sha = folder_identity(root)
-    kept, held = _held_out(images, sha)
+    images = ClassFolders(root)
+    sha, labels = folder_identity(root), torch.tensor(images.targets)
+    groups = groups_of(perceptual_hashes(Path(file) for file, _ in images.samples), labels)
+    kept, held = _held_out(images, sha, groups)
     if not len(held):
         raise UserError(f"{root} has one image of each class; at least two are needed to hold one out.")
-    val, others = held, ""
+    places: dict[Part, Tensor] = {"train": kept, "test": held}
+    others = ""
     if choosing:
-        labels = torch.tensor(images.targets)[kept]
-        rest, chosen = held_out(labels, seed=derive_seed("val", sha))
+        rest, chosen = held_out(labels[kept], seed=derive_seed("val", sha), groups=groups[kept])
         if not len(chosen):
             raise UserError(f"{root} has two images of each class at most; early stopping needs a third to choose on.")
-        kept, val = kept[rest], kept[chosen]
-        others = f" When to stop is chosen on {len(val)} others."
-    places: dict[Part, Tensor] = {"train": kept, "test": held}
-    if choosing:
-        places["val"] = val
+        places |= {"train": kept[rest], "val": kept[chosen]}
+        others = f" When to stop is chosen on {len(chosen)} others."
     parts = {part: FolderPart(folder=images, places=each) for part, each in places.items()}
     seen = _seen(parts, root)
     return Photos(
+        name=root.resolve().name,
+        sha=sha,
         class_names=tuple(images.classes),
-        task=TaskData(
-            name=name,
-            classes=len(images.classes),
-            sha=sha,
-            train=seen_in_views(
-                _lazy(images, kept, preprocessing), views, task=name, keep=lambda view: in_memory_if_small(view, views)
-            ),
-            val=in_memory_if_small(_lazy(images, val, preprocessing)),
-            test=in_memory_if_small(_lazy(images, held, preprocessing)),
-        ),
+        parts={"val": parts["test"], **parts},
+        preprocessing=preprocessing,
+        views=views,
         splits=f"There is no train/ and test/ inside, so {len(held)} of {len(images)} images are held out, some of "
         f"each class; accuracy is measured on them and nothing is chosen on them.{others}"
-        f"{_of_single_images(images)}{_of_twins(seen)}",
+        f"{of_near_duplicates(groups, held)}{of_single_images(images)}{of_twins(seen)}",
         seen=seen,
+        groups=groups,
     )
 
 
@@ -169,7 +226,8 @@ def load_evaluation(
     else:
         index, which = everything, f"images of {folder}"
         notes = ("The patch has no list of the images that it was trained on; some of these may be among them.",)
-    split = in_memory_if_small(_lazy(images, index, preprocessing, classes=indices))
+    part = FolderPart(folder=images, places=index)
+    split = in_memory_if_small(_lazy(part, preprocessing, classes=indices))
     return Measured(split=split, which=which, notes=notes)
 
 
@@ -201,42 +259,16 @@ def _seen(parts: Mapping[Part, FolderPart], root: Path) -> tuple[SeenImage, ...]
     return tuple(image for part, each in parts.items() for image in seen_as(part, each.files, root))
 
 
-def _of_single_images(images: ClassFolders) -> str:
-    """A sentence on classes of which no image can be held out, if there are any."""
-    counts = torch.tensor(images.targets).bincount(minlength=len(images.classes)).tolist()
-    alone = [name for name, count in zip(images.classes, counts, strict=True) if count == 1]
-    if not alone:
-        return ""
-    return (
-        f" Never measured, because their one image is trained on: {len(alone)} of {len(counts)} classes "
-        f"({', '.join(alone[:5])}{', ...' if len(alone) > 5 else ''})."
-    )
-
-
-def _of_twins(seen: Sequence[SeenImage]) -> str:
-    """A sentence on measured images that were trained on as well, if there are any."""
-    twins = twins_in_training(seen)
-    if not twins:
-        return ""
-    return (
-        f" {len(twins)} of the images measured on are byte for byte among those trained on, first {twins[0].file}: "
-        "accuracy is that much too high."
-    )
-
-
-def _held_out(images: ClassFolders, sha: str) -> tuple[Tensor, Tensor]:
+def _held_out(images: ClassFolders, sha: str, groups: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """Indices to train on and to hold out: the same whenever the folder is the same."""
-    return held_out(torch.tensor(images.targets), seed=derive_seed("held out", sha), fraction=HELD_OUT)
+    return held_out(torch.tensor(images.targets), seed=derive_seed("held out", sha), fraction=HELD_OUT, groups=groups)
 
 
-def _lazy(
-    images: ClassFolders, index: Tensor, preprocessing: Preprocessing, *, classes: Sequence[int] | None = None
-) -> LazySplit:
+def _lazy(part: FolderPart, preprocessing: Preprocessing, *, classes: Sequence[int] | None = None) -> LazySplit:
     """A part of a folder; `classes` maps the folder's class indices to those of a patch."""
-    labels = torch.tensor(images.targets)[index]
     return LazySplit(
-        images=FolderPart(folder=images, places=index).images,
-        labels=labels if classes is None else torch.tensor(classes)[labels],
+        images=part.images,
+        labels=part.labels if classes is None else torch.tensor(classes)[part.labels],
         transform=preprocessing.resize_and_crop(),
         preprocessing=preprocessing,
     )

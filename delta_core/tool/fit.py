@@ -2,80 +2,34 @@
 
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import replace
 from fcntl import LOCK_EX, LOCK_NB
 from pathlib import Path
 
 import torch
 
-from delta_core import DeltaConfig, DeltaModel, FrozenError, backbone_fingerprint, save_patch, training
+from delta_core import DeltaModel, FrozenError, backbone_fingerprint, save_patch, training
 from delta_core.patch import check_patch_name
 from delta_core.patch_io import JSON_NAME
 from delta_core.tool.base import open_net
 from delta_core.tool.card import write_card
+from delta_core.tool.choice import choose_modules
 from delta_core.tool.confusion import draw_confusion
-from delta_core.tool.data import check_photos, load_photos
+from delta_core.tool.data import Photos, check_photos, load_photos
 from delta_core.tool.options import FitOptions
 from delta_core.tool.record import TrainingRecord
 from delta_core.tool.seen_images import SeenImage, write_seen
+from delta_core.tool.trained import Listener, Trained, train
 from delta_core.training.accuracy import Accuracy
-from delta_core.training.class_weights import ClassWeights
 from delta_core.training.data.splits import eval_batches
 from delta_core.training.engine import predict
 from delta_core.training.errors import UserError, check_precision
 from delta_core.training.fabric import choose_deterministic_kernels, devices_of, to_device
-from delta_core.training.history import Epoch
-from delta_core.training.identity import NEW_SINCE_RECORDED, content_id, derive_seed, weights_identity
 from delta_core.training.lock import locked
 from delta_core.training.provenance import provenance
-from delta_core.training.recipe import Recipe
-from delta_core.weights import default_weights, is_file, preprocessing_of, weights_name
-
-
-@dataclass(frozen=True, kw_only=True)
-class FitSpec:
-    """What a training is: equal ones share their checkpoint, their seeds and their bits."""
-
-    architecture: str
-    weights: str
-    task: str
-    data: str
-    """Identity of the images."""
-    config: DeltaConfig | None
-    recipe: Recipe
-    image_size: int
-    seed: int
-    patience: int | None = field(default=None, metadata=NEW_SINCE_RECORDED)
-    class_weights: ClassWeights | None = field(default=None, metadata=NEW_SINCE_RECORDED)
-
-    @property
-    def run_id(self) -> str:
-        """Twelve hexadecimal digits."""
-        return content_id(self)
-
-    @property
-    def init_seed(self) -> int:
-        """Draws the initial values of what is added to the net, as the benchmarks' run of the same training does."""
-        if self.config is None:
-            return derive_seed("init", self.architecture, self.task, "fc_only", "/0", self.seed)
-        count = self.config.n_modules
-        reading = "paper" if self.config == DeltaConfig.paper(n_modules=count) else "maps"
-        return derive_seed("init", self.architecture, self.task, "delta_networks", f"{reading}/{count}", self.seed)
-
-    @property
-    def order_seed(self) -> int:
-        """Draws the order of the batches."""
-        return derive_seed("order", self.task, self.seed)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Listener:
-    """Who is told how the training goes."""
-
-    say: Callable[[str], None]
-    on_epoch: Callable[[Epoch], None]
+from delta_core.weights import default_weights, preprocessing_of, weights_name
 
 
 def fit_patch(options: FitOptions, listener: Listener) -> Accuracy:
@@ -96,87 +50,64 @@ def fit_patch(options: FitOptions, listener: Listener) -> Accuracy:
     check_precision(options.precision, device.type)
     partial = out.with_name(f".{out.name}.partial")
     with _the_only_fit(partial, out):
-        return _fit(options, out, partial, device, listener)
+        return _fit(replace(options, out=out), partial, device, listener)
 
 
-def _fit(options: FitOptions, out: Path, partial: Path, device: torch.device, listener: Listener) -> Accuracy:
-    recipe = options.recipe()
+def _fit(options: FitOptions, partial: Path, device: torch.device, listener: Listener) -> Accuracy:
     choose_deterministic_kernels(device.type)
     # `default` is another net in another version of timm: the patch must name the weights themselves.
     weights = default_weights(options.arch) if options.weights == "default" else options.weights
     net = to_device(open_net(options.arch, weights), device)
     preprocessing = preprocessing_of(net, options.image_size)
     model = DeltaModel(net, architecture=options.arch, weights=weights_name(weights))
-    choosing = options.patience is not None
-    photos = load_photos(options.folder, preprocessing, views=recipe.views, choosing=choosing)
-    task = photos.task
+    photos = load_photos(options.folder, preprocessing, views=options.views, choosing=options.patience is not None)
+    test, train_images = photos.task.named("test"), len(photos.parts["train"].places)
     listener.say(
-        f"{len(photos.class_names)} classes, {len(task.train.labels)} images to train on. {photos.splits} "
-        f"Input: {preprocessing}."
+        f"{len(photos.class_names)} classes, {train_images} images to train on. {photos.splits} Input: {preprocessing}."
     )
-    spec = FitSpec(
-        architecture=options.arch,
-        weights=weights_identity(Path(weights)) if is_file(weights) else weights,
-        task=task.name,
-        data=task.sha,
-        config=options.config(),
-        recipe=recipe,
-        image_size=preprocessing.image_size,
-        seed=options.seed,
-        patience=options.patience,
-        class_weights=options.class_weights,
-    )
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(spec.init_seed)
-        model.add_patch(
-            out.name,
-            num_classes=len(photos.class_names),
-            config=spec.config,
-            class_names=photos.class_names,
-            preprocessing=preprocessing,
+    with model.disable_patches():  # there is no patch yet: these are the logits of the net as it was opened
+        base_before = predict(model, eval_batches(test.images, device))
+
+    def trained(modules: int, images: Photos) -> Trained:
+        asked = replace(options, modules=modules)
+        is_trial = images.parts["train"] is not photos.parts["train"]
+        return train(model, images, asked, weights=weights, partial=partial, listener=listener, is_trial=is_trial)
+
+    if options.modules == "auto":
+        to_choose_on = photos.to_choose_on()
+        best, trials = choose_modules(
+            lambda modules: trained(modules, to_choose_on), blocks=len(model.blocks), say=listener.say
         )
-    with model.disable_patches():  # no patch runs: these are the logits of the net as it was opened
-        base_before = predict(model, eval_batches(task.test, device))
-    checkpoint = partial / f"{spec.run_id}.pt"
-    if checkpoint.exists():
-        listener.say(f"Going on from {checkpoint}.")
-    result = training.fit(
-        model,
-        task.named("train"),
-        task.named("val"),
-        recipe=recipe,
-        patience=options.patience,
-        class_weights=options.class_weights,
-        cache=partial / f"{spec.run_id}.features",
-        device=str(device),
-        precision=options.precision,
-        seed=spec.order_seed,
-        on_epoch=listener.on_epoch,
-        checkpoint=checkpoint,
-    )
-    assert result.val_accuracy is not None
-    accuracy = training.evaluate(model, task.named("test"))
+        if best.spec.is_trial:  # else it has seen all that there is to train on
+            best = trained(best.spec.n_modules, photos)
+    else:
+        best, trials = trained(options.modules, photos), ()
+    model.patches[options.out.name] = best.patch
+    model.set_patch(options.out.name)
+    accuracy = training.evaluate(model, test)
     with model.disable_patches():
-        base_after = predict(model, eval_batches(task.test, device))
+        base_after = predict(model, eval_batches(test.images, device))
     if not torch.equal(base_before, base_after):
         raise FrozenError("The base net's logits changed during training; the patch was not saved.")
+    spec, result = best.spec, best.result
     record = TrainingRecord(
         run_id=spec.run_id,
-        data=task.name,
-        data_sha=task.sha,
+        data=spec.task,
+        data_sha=spec.data,
         splits=photos.splits,
-        train_images=len(task.train.labels),
-        val_images=len(task.val.labels),
-        val_top1=result.val_accuracy.top1,
+        train_images=train_images,
+        val_images=best.accuracy.images,
+        val_top1=best.accuracy.top1,
         test_images=accuracy.images,
         test_right=accuracy.right,
         by_class=tuple((each.name, each.right, each.images) for each in accuracy.by_class()),
-        recipe=recipe,
-        patience=options.patience,
-        class_weights=options.class_weights,
+        recipe=spec.recipe,
+        patience=spec.patience,
+        class_weights=spec.class_weights,
+        trials=trials,
         epochs_run=len(result.history),
         kept_epoch=result.kept_epoch,
-        seed=options.seed,
+        seed=spec.seed,
         steps=result.steps,
         train_s=result.seconds,
         fingerprint_before=model.fingerprint,
@@ -184,7 +115,7 @@ def _fit(options: FitOptions, out: Path, partial: Path, device: torch.device, li
         base_logits_equal=True,
         origin=provenance(device, options.precision),
     )
-    _write(model, accuracy, record, photos.seen, out, partial)
+    _write(model, accuracy, record, photos.seen, options.out, partial)
     return accuracy
 
 

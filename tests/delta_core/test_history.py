@@ -35,15 +35,17 @@ ACCURACIES = st.lists(st.sampled_from([10.0, 20.0, 30.0, 40.0]), min_size=1, max
 
 
 @given(ACCURACIES, st.integers(1, 5))
-def test_the_first_best_epoch_is_kept_and_patience_counts_from_it(accuracies: list[float], patience: int) -> None:
+def test_of_equal_epochs_the_last_is_kept_and_patience_counts_from_the_first(
+    accuracies: list[float], patience: int
+) -> None:
     history, module = run(accuracies, patience)
     seen = [epoch.val_top1 for epoch in history.epochs]
-    best = seen.index(max(seen)) + 1
+    first = seen.index(max(seen)) + 1
+    last = len(seen) - seen[::-1].index(max(seen))
     assert seen == accuracies[: len(seen)]
-    assert history.kept == best
-    assert module.weight.item() == best
-    assert len(seen) == len(accuracies) or len(seen) == best + patience
-    assert len(seen) <= best + patience
+    assert history.kept == module.weight.item() == last
+    assert len(seen) == len(accuracies) or len(seen) == first + patience
+    assert len(seen) <= first + patience
 
 
 @given(ACCURACIES)

@@ -153,8 +153,8 @@ def test_views_class_weights_and_early_stopping_reach_the_training(
     printed = capsys.readouterr().out
     record = json.loads((out / "training.json").read_text())
     measured = [float(line.split("validation ")[1].rstrip(" %")) for line in printed.splitlines() if "epoch " in line]
-    best = measured.index(max(measured)) + 1
-    assert len(measured) == min(30, best + 1) < 30
+    first, best = measured.index(max(measured)) + 1, len(measured) - measured[::-1].index(max(measured))
+    assert len(measured) == min(30, first + 1) < 30
     assert (record["kept_epoch"], record["epochs_run"], record["patience"]) == (best, len(measured), 1)
     assert (record["class_weights"], record["recipe"]["views"]) == ("balanced", 2)
     assert record["val_top1"] == pytest.approx(max(measured), abs=0.01)

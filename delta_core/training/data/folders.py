@@ -225,15 +225,42 @@ def open_parts(name: str, root: Path) -> dict[Part, FolderPart]:
     return parts
 
 
-def held_out(labels: Tensor, *, seed: int, fraction: float = VAL_FRACTION) -> tuple[Tensor, Tensor]:
-    """Indices to keep and to hold out, both sorted; at least one image of each class is held out and one kept."""
+def held_out(
+    labels: Tensor, *, seed: int, fraction: float = VAL_FRACTION, groups: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """Indices to keep and to hold out, both sorted; at least one image of each class is held out and one kept.
+
+    Args:
+        labels: class indices (N,).
+        seed: of the draw.
+        fraction: share of each class to hold out.
+        groups: (N,) of images that go the same way wherever a class has more than one group; None: each goes its own.
+    """
     generator = torch.Generator().manual_seed(seed)
     fraction = min(fraction, VAL_LIMIT / len(labels))
     held = []
     for label in labels.unique():
         members = torch.nonzero(labels == label)[:, 0]
         count = min(max(1, round(fraction * len(members))), len(members) - 1)  # 0 where there is one image
-        held.append(members[torch.randperm(len(members), generator=generator)[:count]])
+        drawn = members[torch.randperm(len(members), generator=generator)]
+        held.append(drawn[:count] if groups is None else _whole_groups(drawn, groups[drawn], count))
     mask = torch.zeros(len(labels), dtype=torch.bool)
     mask[torch.cat(held)] = True
     return torch.nonzero(~mask)[:, 0], torch.nonzero(mask)[:, 0]
+
+
+def _whole_groups(drawn: Tensor, groups: Tensor, count: int) -> Tensor:
+    """Of images in the order drawn (M,) and their groups (M,), `count` or fewer that are whole groups.
+
+    Where every group has more, they are the smallest group; where there is one group alone, the first images of it.
+    """
+    of_group: dict[int, list[int]] = {}
+    for place, group in zip(drawn.tolist(), groups.tolist(), strict=True):
+        of_group.setdefault(group, []).append(place)
+    if len(of_group) == 1:
+        return drawn[:count]
+    taken: list[int] = []
+    for places in of_group.values():
+        if len(taken) + len(places) <= count:
+            taken += places
+    return torch.tensor(taken or min(of_group.values(), key=len), dtype=torch.long)
