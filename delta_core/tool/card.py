@@ -123,14 +123,16 @@ def _trials(record: TrainingRecord) -> str:
     """What the number of modules was chosen from, as a table, if it was."""
     if not record.trials:
         return ""
-    lines = "\n".join(f"| {each.modules} | {each.top1:.1f} | {each.train_s:.0f} |" for each in record.trials)
+    lines = "\n".join(
+        f"| {each.modules} | {each.loss:.3f} | {each.top1:.1f} | {each.train_s:.0f} |" for each in record.trials
+    )
     return f"""
 
-The number of modules was chosen on {record.trials[0].images} images that these trials did not see, tried in this order
-until more were no better:
+The number of modules was chosen by the loss on {record.trials[0].images} training images that these trials, half as
+long, did not see:
 
-| modules | right in % | seconds |
-|---|---|---|
+| modules | loss | right in % | seconds |
+|---|---|---|---|
 {lines}"""
 
 

@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from fcntl import LOCK_EX, LOCK_NB
 from pathlib import Path
+from typing import Literal
 
 import torch
 
@@ -15,7 +16,7 @@ from delta_core.patch import check_patch_name
 from delta_core.patch_io import JSON_NAME
 from delta_core.tool.base import open_net
 from delta_core.tool.card import write_card
-from delta_core.tool.choice import choose_modules
+from delta_core.tool.choice import Trial, choose_modules, trial_of
 from delta_core.tool.confusion import draw_confusion
 from delta_core.tool.data import Photos, check_photos, load_photos
 from delta_core.tool.options import FitOptions
@@ -68,20 +69,18 @@ def _fit(options: FitOptions, partial: Path, device: torch.device, listener: Lis
     with model.disable_patches():  # there is no patch yet: these are the logits of the net as it was opened
         base_before = predict(model, eval_batches(test.images, device))
 
-    def trained(modules: int, images: Photos) -> Trained:
-        asked = replace(options, modules=modules)
-        is_trial = images.parts["train"] is not photos.parts["train"]
-        return train(model, images, asked, weights=weights, partial=partial, listener=listener, is_trial=is_trial)
+    def trained(fixed: FitOptions, images: Photos) -> Trained:
+        is_trial = images is not photos
+        return train(model, images, fixed, weights=weights, partial=partial, listener=listener, is_trial=is_trial)
 
-    if options.modules == "auto":
+    modules: int | Literal["auto"] = options.modules
+    trials: tuple[Trial, ...] = ()
+    if modules == "auto":
         to_choose_on = photos.to_choose_on()
-        best, trials = choose_modules(
-            lambda modules: trained(modules, to_choose_on), blocks=len(model.blocks), say=listener.say
+        modules, trials = choose_modules(
+            lambda count: trained(trial_of(options, count), to_choose_on), blocks=len(model.blocks), say=listener.say
         )
-        if best.spec.is_trial:  # else it has seen all that there is to train on
-            best = trained(best.spec.n_modules, photos)
-    else:
-        best, trials = trained(options.modules, photos), ()
+    best = trained(replace(options, modules=modules), photos)
     model.patches[options.out.name] = best.patch
     model.set_patch(options.out.name)
     accuracy = training.evaluate(model, test)
@@ -154,6 +153,10 @@ def _the_only_fit(partial: Path, out: Path) -> Iterator[None]:
         except BlockingIOError as error:
             raise UserError(
                 f"Another fit is writing {str(out)!r} at this moment; wait for it, or give another -o."
+            ) from error
+        except OSError as error:
+            raise UserError(
+                f"{str(out)!r} cannot be written into {str(out.parent)!r} ({error.strerror}); give another -o."
             ) from error
         try:
             yield
