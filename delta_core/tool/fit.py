@@ -13,9 +13,11 @@ import torch
 from delta_core import DeltaConfig, DeltaModel, FrozenError, backbone_fingerprint, save_patch, training
 from delta_core.patch import check_patch_name
 from delta_core.patch_io import JSON_NAME
+from delta_core.tool import confusion, curve
 from delta_core.tool.base import open_net
 from delta_core.tool.card import write_card
 from delta_core.tool.confusion import draw_confusion
+from delta_core.tool.curve import draw_training
 from delta_core.tool.data import check_photos, load_photos
 from delta_core.tool.options import FitOptions
 from delta_core.tool.record import TrainingRecord
@@ -176,6 +178,7 @@ def _fit(options: FitOptions, out: Path, partial: Path, device: torch.device, li
         class_weights=options.class_weights,
         epochs_run=len(result.history),
         kept_epoch=result.kept_epoch,
+        history=result.history,
         seed=options.seed,
         steps=result.steps,
         train_s=result.seconds,
@@ -248,7 +251,8 @@ def _write(
     record.write(new)
     write_seen(new, seen)
     title = f"{out.name}: {accuracy.top1:.1f} % of {accuracy.images} images right"
-    draw_confusion(accuracy.confusion, accuracy.class_names, new / "confusion.png", title=title)
+    draw_confusion(accuracy.confusion, accuracy.class_names, new / confusion.NAME, title=title)
+    draw_training(record.history, record.kept_epoch, new / curve.NAME, title=title)
     write_card(new, record)
     if out.exists():
         out.rename(partial / "old")

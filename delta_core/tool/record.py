@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from delta_core.training.class_weights import ClassWeights
+from delta_core.training.history import Epoch
 from delta_core.training.recipe import Recipe
 
 NAME = "training.json"
@@ -37,6 +38,8 @@ class TrainingRecord:
     epochs_run: int
     kept_epoch: int
     """The epoch whose weights the patch has, from 1."""
+    history: tuple[Epoch, ...]
+    """Loss, validation accuracy and seconds of every epoch, those before an interruption among them."""
     seed: int
     steps: int
     train_s: float
