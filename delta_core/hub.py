@@ -6,11 +6,11 @@ DeltaModel is constructed from a module, and everything else is in `delta.json` 
 
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from torch import nn
 
@@ -19,6 +19,9 @@ from delta_core.patch_io import JSON_NAME, TENSORS_NAME, PatchHolder, load_patch
 from delta_core.weights import SOURCES, load_backbone, weights_name
 
 Model = TypeVar("Model", bound=nn.Module)
+
+TIMEOUT_S = 5
+"""Seconds after which a Hub that does not answer counts as out of reach."""
 
 
 def from_pretrained(
@@ -75,22 +78,84 @@ def from_pretrained(
     return model.eval()
 
 
-def download_patch(repo_id: str, folder: str | Path, *, revision: str | None = None, token: str | None = None) -> Path:
+def download_patch(
+    repo_id: str,
+    folder: str | Path,
+    *,
+    also: Collection[str] = (),
+    revision: str | None = None,
+    token: str | None = None,
+) -> Path:
     """Copy the two files of a patch from the Hub to a folder, which `load_patch` then reads; returns the folder.
+
+    Without network a patch that was downloaded before is taken from the Hub's cache.
+
+    Args:
+        repo_id: such as "me/flowers".
+        folder: is made if needed.
+        also: names of further files to copy, where the repository has them.
+        revision: branch, tag or commit of the repository.
+        token: of the Hub; default: the one that `hf auth login` stored.
 
     Raises:
         DeltaError: if the repository cannot be reached or holds no patch.
     """
     with _hub(repo_id) as hub:
-        # One snapshot, so that both files are of one commit. The cache holds links, which load_patch refuses.
-        snapshot = hub.snapshot_download(
-            repo_id, revision=revision, token=token, allow_patterns=[JSON_NAME, TENSORS_NAME]
-        )
+        is_reached = _info(hub, repo_id, revision, token) is not None
+        try:
+            # One snapshot, so that all files are of one commit. The cache holds links, which load_patch refuses.
+            snapshot = hub.snapshot_download(
+                repo_id,
+                revision=revision,
+                token=token,
+                allow_patterns=[JSON_NAME, TENSORS_NAME, *also],
+                local_files_only=not is_reached,
+            )
+        except hub.errors.LocalEntryNotFoundError as error:
+            raise _out_of_reach(repo_id) from error
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        for name in (JSON_NAME, TENSORS_NAME):
-            shutil.copyfile(Path(snapshot) / name, folder / name)
+        for name in (JSON_NAME, TENSORS_NAME, *also):
+            if name not in also or (Path(snapshot) / name).is_file():
+                shutil.copyfile(Path(snapshot) / name, folder / name)
     return folder
+
+
+def upload_folder(
+    folder: Path,
+    repo_id: str,
+    *,
+    replace: bool,
+    gone: Collection[str] = (),
+    private: bool | None = None,
+    token: str | None = None,
+) -> str:
+    """Upload everything in a folder to a repository, made if needed; returns the commit's address.
+
+    Args:
+        folder: holds a patch and nothing that nobody should see.
+        repo_id: such as "me/flowers".
+        replace: whether a patch that is there already may be replaced; the repository's history keeps it.
+        gone: names of files of an old patch that would not be true of the new one, and go.
+        private: whether a new repository is; default: as the account says.
+        token: of the Hub; default: the one that `hf auth login` stored.
+
+    Raises:
+        DeltaError: if the repository holds a patch that may not be replaced, or something else, or the Hub refuses.
+    """
+    with _hub(repo_id) as hub:
+        held = _files_on_hub(hub, repo_id, token)
+        if JSON_NAME in held and not replace:
+            raise DeltaError(f"{repo_id} holds a patch already; give another name, or --force to replace it.")
+        if held and JSON_NAME not in held:
+            raise DeltaError(f"{repo_id} holds {sorted(held)[0]!r} and no patch; give the name of a new repository.")
+        api = hub.HfApi(token=token)
+        api.create_repo(repo_id, exist_ok=True, private=private)
+        return str(
+            api.upload_folder(
+                repo_id=repo_id, folder_path=folder, commit_message="Upload Delta patch", delete_patterns=[*gone]
+            )
+        )
 
 
 def push_to_hub(
@@ -126,6 +191,36 @@ def push_to_hub(
         api = hub.HfApi(token=token)
         api.create_repo(repo_id, exist_ok=True, private=private)
         return str(api.upload_folder(repo_id=repo_id, folder_path=folder, commit_message="Upload Delta patch"))
+
+
+def _info(hub: ModuleType, repo_id: str, revision: str | None, token: str | None) -> Any | None:
+    """What the Hub says of a repository; None where it cannot be reached.
+
+    It is asked first because what uploads and downloads waits without limit for a server that says nothing.
+    """
+    try:
+        return hub.HfApi(token=token).repo_info(repo_id, revision=revision, timeout=TIMEOUT_S)
+    except (hub.errors.HfHubHTTPError, ValueError):  # it was reached and refuses; no repository can have such a name
+        raise
+    except (OSError, hub.errors.HTTPError):
+        return None
+
+
+def _files_on_hub(hub: ModuleType, repo_id: str, token: str | None) -> set[str]:
+    """Names of the files of a repository; none where it does not exist."""
+    try:
+        found = _info(hub, repo_id, None, token)
+    except hub.errors.RepositoryNotFoundError:
+        return set()
+    if found is None:
+        raise _out_of_reach(repo_id)
+    return {each.rfilename for each in found.siblings or ()} - {".gitattributes"}  # which the Hub itself puts there
+
+
+def _out_of_reach(repo_id: str) -> DeltaError:
+    return DeltaError(
+        f"The Hub cannot be reached for {repo_id!r}; connect to the network, or give a folder like ./{repo_id}."
+    )
 
 
 @contextmanager

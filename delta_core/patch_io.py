@@ -11,7 +11,7 @@ import shutil
 import stat
 import uuid
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -106,7 +106,7 @@ def save_patch(
     with _told_of(f"Patch {name!r} cannot be saved"):  # nor is what loading would refuse
         PatchFile.from_json(text)
         _check_tensors(tensors, _blank(model, file))
-    _write_folder(Path(folder), {JSON_NAME: text, TENSORS_NAME: data})
+    write_folder(Path(folder), {JSON_NAME: text, TENSORS_NAME: data})
     return Path(folder)
 
 
@@ -201,14 +201,14 @@ def _read_json(folder: Path) -> PatchFile:
     if not folder.is_dir():
         raise DeltaError(f"{str(folder)!r} is not a folder; give one that save_patch wrote.")
     path = folder / JSON_NAME
-    data = _read(path, at_most=MAX_JSON_BYTES)
+    data = read_file(path, at_most=MAX_JSON_BYTES)
     with _told_of(str(path)):
         return PatchFile.from_json(data)
 
 
 def _read_tensors(folder: Path, file: PatchFile) -> dict[str, Tensor]:
     path = folder / TENSORS_NAME
-    data = _read(path, at_most=file.size_bytes)
+    data = read_file(path, at_most=file.size_bytes)
     if len(data) != file.size_bytes or hashlib.sha256(data).hexdigest() != file.sha256:
         raise DeltaError(f"{path} is not the file that {JSON_NAME} tells of (size or SHA-256); copy both again.")
     if int.from_bytes(data[:8], "little") > MAX_HEADER_BYTES:
@@ -220,8 +220,12 @@ def _read_tensors(folder: Path, file: PatchFile) -> dict[str, Tensor]:
         raise DeltaError(f"{path} is not a safetensors file ({reason}); save the patch again.") from error
 
 
-def _read(path: Path, *, at_most: int) -> bytes:
-    """Bytes of a file that is itself in the folder: a link could point anywhere, a pipe could block."""
+def read_file(path: Path, *, at_most: int) -> bytes:
+    """Bytes of a file that is itself in its folder: a link could point anywhere, a pipe could block.
+
+    Raises:
+        DeltaError: if it is no such file, longer than `at_most` bytes, or cannot be read.
+    """
     try:
         if not stat.S_ISREG(path.lstat().st_mode):
             raise DeltaError(f"{path} is a link or not a file; put the file itself into the folder.")
@@ -282,8 +286,17 @@ def _kind(tensors: Mapping[str, Tensor], name: str) -> str:
 # --- writing -----------------------------------------------------------------------------------------------------
 
 
-def _write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
-    """Make or replace a folder with these files, as a whole or not at all; other files of an old one are kept."""
+def write_folder(folder: Path, files: Mapping[str, bytes], *, gone: Collection[str] = ()) -> None:
+    """Make or replace a patch folder with these files, as a whole or not at all; other files of an old one are kept.
+
+    Args:
+        folder: new, empty, or the folder of an older patch.
+        files: name -> content; the two files of a patch among them.
+        gone: names of files of an old patch that would not be true of the new one, and go.
+
+    Raises:
+        DeltaError: if the folder holds something else, or it cannot be written.
+    """
     try:
         folder = folder.resolve()
         is_old = folder.exists()
@@ -293,9 +306,8 @@ def _write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
         new, old = (folder.with_name(f".{folder.name}.{uuid.uuid4().hex}") for _ in range(2))
         try:
             if is_old:
-                shutil.copytree(
-                    folder, new, symlinks=True, ignore=lambda at, _: set(files) if at == str(folder) else set()
-                )
+                left = {*files, *gone}
+                shutil.copytree(folder, new, symlinks=True, ignore=lambda at, _: left if at == str(folder) else set())
             else:
                 new.mkdir()
             for name, data in files.items():

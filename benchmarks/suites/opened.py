@@ -18,6 +18,7 @@ from benchmarks.spec import Run
 from benchmarks.suites.to_rows import rows_of
 from delta_core import Preprocessing, backbone_fingerprint
 from delta_core.training.data.splits import TaskData
+from delta_core.training.errors import UserError
 from delta_core.training.fabric import make_fabric, to_device
 from delta_core.training.provenance import provenance
 
@@ -47,6 +48,8 @@ class Opened:
         if not name:
             return None
         classes: int = self.backbone.num_classes  # type: ignore[assignment]
+        if not classes:
+            raise UserError(f"Weights {self.run.weights!r} have no head to measure the base task with; leave that out.")
         base = load_base_task(name, self.env, preprocessing, classes=classes)
         if self.run.scale == "paper":
             prove_base(self.run.weights, self.env, self.backbone, base, accepted)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from delta_core.errors import DeltaError
 from delta_core.families.base import Family, Net, Plain, Units
 
 
@@ -25,8 +26,14 @@ def default_pool(net: Net, x: Tensor) -> Tensor:
 
 
 def feature_size(net: Net) -> int:
-    """`Family.feature_size`."""
-    return head(net).in_features
+    """`Family.feature_size`. Raises DeltaError where the head does not tell it."""
+    last = head(net)
+    if not hasattr(last, "in_features"):
+        raise DeltaError(
+            f"The head of this {type(net).__name__} is of type {type(last).__name__} and does not tell how wide "
+            "features are; save the net's state_dict and give create_model that file, which may lack a head."
+        )
+    return last.in_features
 
 
 def head(net: Net) -> nn.Linear:

@@ -1,25 +1,35 @@
 """The model card of a patch folder: what it is, what it was measured to do, and how to use it."""
 
+import json
+import shlex
 from pathlib import Path
 
+import timm
+from huggingface_hub import EvalResult, ModelCardData
+from timm.models import PretrainedCfg
+
 from delta_core import DeltaConfig, PatchFile, read_patch
+from delta_core.tool import confusion, curve
 from delta_core.tool.record import TrainingRecord
 from delta_core.weights import FILE
+
+NAME = "README.md"
 
 WORST = 10
 """Classes that the card lists by name; the picture shows all."""
 
 
 def write_card(folder: Path, record: TrainingRecord) -> None:
-    """Write `README.md` into a patch folder."""
-    (folder / "README.md").write_text(_card(read_patch(folder), record), encoding="utf-8")
+    """Write `README.md` into a patch folder: metadata as the Hub reads it, then text."""
+    (folder / NAME).write_text(_card(read_patch(folder), record), encoding="utf-8")
 
 
 def _card(file: PatchFile, record: TrainingRecord) -> str:
     percent = 100 * record.test_right / record.test_images
     recipe = record.recipe
-    weights = "FILE" if file.weights.startswith(FILE) else file.weights
-    flag = " --weights FILE" if weights == "FILE" else ""
+    weights = file.weights.removeprefix(FILE)
+    flag = f" --weights {shlex.quote(weights)}" if file.weights.startswith(FILE) else ""
+    folder = shlex.quote(file.name)
     origin = record.origin
     state = " with uncommitted changes" if origin["git_dirty"] else ""
     commit = f" at commit {origin['git_sha']}{state}" if origin["git_sha"] else ""
@@ -27,7 +37,11 @@ def _card(file: PatchFile, record: TrainingRecord) -> str:
         f"| {_cell(name)} | {100 * right / images:.1f} | {right} of {images} |"
         for name, right, images in record.by_class[:WORST]
     )
-    return f"""# {file.name}
+    return f"""---
+{_metadata(file, record)}
+---
+
+# {file.name}
 
 A patch that makes a frozen `{file.architecture}` tell {file.num_classes} classes apart. It adds {_what(file.config)}
 and changes nothing in the net itself: with the patch off the net answers as before, bit for bit.
@@ -53,13 +67,13 @@ and changes nothing in the net itself: with the patch off the net answers as bef
 
 The {min(WORST, len(record.by_class))} worst of {len(record.by_class)} classes. Which class is taken for which:
 
-![Confusion matrix](confusion.png)
+![Confusion matrix]({confusion.NAME})
 
 ## Use it
 
 ```
-delta-patch predict {file.name} photo.jpg{flag}
-delta-patch eval {file.name} FOLDER{flag}
+delta-patch predict {folder} photo.jpg{flag}
+delta-patch eval {folder} FOLDER{flag}
 ```
 
 ```python
@@ -67,8 +81,8 @@ import torch
 from delta_core import create_model, load_patch, resolve_transform
 from PIL import Image
 
-model = create_model("{file.architecture}", weights="{weights}").eval()
-patch = model.patches[load_patch(model, "{file.name}")]
+{_base(file, weights)}
+patch = model.patches[load_patch(model, {_quoted(file.name)})]  # this folder
 image = resolve_transform(model, training=False)(Image.open("photo.jpg"))
 with torch.no_grad():
     probabilities = model(image[None]).softmax(1)[0]
@@ -82,6 +96,8 @@ print(patch.class_names[probabilities.argmax()], probabilities.max().item())
 weight decay {recipe.weight_decay:g}, gradients clipped at {recipe.clip_norm:g}, seed {record.seed}. {_how(record)}
 Validation top-1: {record.val_top1:.2f} %.{_trials(record)}
 
+![Loss and validation accuracy by epoch]({curve.NAME})
+
 ## The base stayed frozen
 
 - Fingerprint before training `{record.fingerprint_before}`
@@ -90,12 +106,67 @@ Validation top-1: {record.val_top1:.2f} %.{_trials(record)}
 
 ## Licence
 
-The patch is of use only together with its base: the licence of the base weights applies to those, and the terms of the
-images may reach what was learned from them. Both are for you to check; nothing here grants them.
+The patch is of use only together with its base: the licence of the base weights applies to those{_base_licence(file)},
+and the terms of the images may reach what was learned from them. Both are for you to check; nothing here grants them,
+and so the metadata above say `other`.
 
 Made with delta-patching {file.library_version}{commit}
 on {origin["measured_at"]}; {_versions(origin["versions"])}. Run `{record.run_id}`.
 """
+
+
+def _metadata(file: PatchFile, record: TrainingRecord) -> str:
+    """YAML of the Hub. Only weights that lie on it can be named as base."""
+    base = _timm_weights(file)
+    right = EvalResult(
+        task_type="image-classification",
+        dataset_type="imagefolder",
+        dataset_name=record.data,
+        dataset_split="test",
+        metric_type="accuracy",
+        metric_name="Top-1 accuracy",
+        metric_value=round(record.test_right / record.test_images, 4),
+    )
+    data = ModelCardData(
+        base_model=None if base is None else base.hf_hub_id,
+        base_model_relation=None if base is None else "adapter",
+        eval_results=[right],
+        library_name="delta-patching",
+        license="other",
+        license_name="that-of-base-and-images",
+        metrics=["accuracy"],
+        model_name=file.name,
+        pipeline_tag="image-classification",
+        tags=["delta-patching", "frozen-backbone", "transfer-learning"],
+    )
+    return data.to_yaml().strip()
+
+
+def _timm_weights(file: PatchFile) -> PretrainedCfg | None:
+    """What timm says of the base weights, where they are its own."""
+    source, _, tag = file.weights.partition(":")
+    name = tag if tag.partition(".")[0] == file.architecture else f"{file.architecture}.{tag}"
+    return timm.get_pretrained_cfg(name) if source == "timm" and timm.is_model_pretrained(name) else None
+
+
+def _base_licence(file: PatchFile) -> str:
+    base = _timm_weights(file)
+    return f" (timm says `{base.license}`)" if base is not None and base.license else ""
+
+
+def _base(file: PatchFile, weights: str) -> str:
+    """Python that makes the base of the patch."""
+    made = f"model = create_model({_quoted(file.architecture)}, weights={_quoted(weights)}).eval()"
+    if weights == "none":
+        return f"torch.manual_seed(0)  # of the random weights that the patch was trained on\n{made}"
+    if file.weights.startswith(FILE):
+        return f"{made}  # where this file lies"
+    return made
+
+
+def _quoted(text: str) -> str:
+    """A literal of Python."""
+    return json.dumps(text, ensure_ascii=False)
 
 
 def _what(config: DeltaConfig | None) -> str:

@@ -1,4 +1,4 @@
-"""Patch a frozen net for your own images: fit, predict, eval, info, inspect."""
+"""Patch a frozen net for your own images: fit, predict, eval, info, inspect, push, pull."""
 
 import io
 import sys
@@ -19,6 +19,7 @@ from delta_core.tool.inspect import Inspection, check_picture
 from delta_core.tool.options import FitOptions
 from delta_core.tool.predict import BATCH_SIZE, MOST_PIXELS, Prediction, Unread, find_images, predict_images
 from delta_core.tool.prediction_forms import Form, pieces_of
+from delta_core.tool.share import pull_patch, push_patch
 from delta_core.tool.trained import Listener
 from delta_core.training.command_line import told_in_one_sentence, warnings_in_one_line
 from delta_core.training.engine import DivergedError
@@ -42,6 +43,8 @@ def main() -> None:
         "eval": evaluate,
         "info": info,
         "inspect": inspect,
+        "push": push,
+        "pull": pull,
     }
     if isinstance(sys.stdout, io.TextIOWrapper):  # names of classes and files may be more than a terminal can show
         sys.stdout.reconfigure(errors="backslashreplace")
@@ -189,6 +192,40 @@ def inspect(
         f"{image.name}, patch {patch.name} on {architecture}; bold: on (at least 0.5), framed: the net's own skips"
     ).savefig(out, dpi=150)
     print(f"Picture: {out}")
+    return 0
+
+
+def push(
+    patch: tyro.conf.Positional[Path],
+    target: tyro.conf.Positional[str],
+    force: Switch = False,
+    private: Switch = False,
+) -> int:
+    """Share a patch: copy it to the Hugging Face Hub or to a folder, without names of images.
+
+    Args:
+        patch: patch folder.
+        target: repository of the Hub like me/flowers, or a folder like ./shared/flowers.
+        force: replace the patch that is there already.
+        private: make a new repository private.
+    """
+    print(f"Patch {patch.resolve().name} is at {push_patch(patch, target, force=force, private=private)}.")
+    return 0
+
+
+def pull(
+    source: tyro.conf.Positional[str],
+    out: Annotated[Path, tyro.conf.arg(aliases=["-o"])],
+    force: Switch = False,
+) -> int:
+    """Fetch a patch that was shared, from the Hugging Face Hub or a folder.
+
+    Args:
+        source: folder, or repository of the Hub like me/flowers.
+        out: patch folder to write.
+        force: replace the patch that is there already.
+    """
+    print(f"Patch {pull_patch(source, out, force=force)} is here; delta-patch info says what it holds.")
     return 0
 
 

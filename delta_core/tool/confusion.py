@@ -13,6 +13,8 @@ from torch import Tensor
 
 from delta_core.tool.lettering import Lettering
 
+NAME = "confusion.png"
+
 ROOMY_UP_TO = 25
 """Classes up to which cells and letters are large."""
 

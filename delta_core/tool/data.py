@@ -50,6 +50,8 @@ class Photos:
     """Of each training image, as `Recipe.views`; of all others there is one."""
     splits: str
     """Sentences: where the images that accuracy is measured on come from, and what to know of them."""
+    examples: str
+    """Sentences that name files, for the eyes of their owner alone."""
     seen: tuple[SeenImage, ...]
     """Every image file, as what the training sees it."""
     groups: Tensor
@@ -146,6 +148,8 @@ def _with_splits(root: Path, preprocessing: Preprocessing, views: int) -> Photos
     seen = _seen(parts, root)
     trained = parts["train"].folder
     hashes = perceptual_hashes(Path(file) for file, _ in trained.samples)
+    twins, first_twin = of_twins(seen)
+    alike, first_alike = of_look_alikes(parts, hashes[parts["train"].places.numpy()], root, seen)
     return Photos(
         name=name,
         sha=folder_identity(root),
@@ -154,8 +158,8 @@ def _with_splits(root: Path, preprocessing: Preprocessing, views: int) -> Photos
         preprocessing=preprocessing,
         views=views,
         splits=f"Accuracy is measured on the {len(parts['test'].places)} images of {measured}/; it is followed during "
-        f"training on {len(parts['val'].places)} others{drawn}.{of_twins(seen)}"
-        f"{of_look_alikes(parts, hashes[parts['train'].places.numpy()], root, seen)}",
+        f"training on {len(parts['val'].places)} others{drawn}.{twins}{alike}",
+        examples=first_twin + first_alike,
         seen=seen,
         groups=groups_of(hashes, torch.tensor(trained.targets)),
     )
@@ -178,6 +182,7 @@ def _drawn(root: Path, preprocessing: Preprocessing, views: int, choosing: bool)
         others = f" When to stop is chosen on {len(chosen)} others."
     parts = {part: FolderPart(folder=images, places=each) for part, each in places.items()}
     seen = _seen(parts, root)
+    twins, first_twin = of_twins(seen)
     return Photos(
         name=root.resolve().name,
         sha=sha,
@@ -187,7 +192,8 @@ def _drawn(root: Path, preprocessing: Preprocessing, views: int, choosing: bool)
         views=views,
         splits=f"There is no train/ and test/ inside, so {len(held)} of {len(images)} images are held out, some of "
         f"each class; accuracy is measured on them and nothing is chosen on them.{others}"
-        f"{of_near_duplicates(groups, held)}{of_single_images(images)}{of_twins(seen)}",
+        f"{of_near_duplicates(groups, held)}{of_single_images(images)}{twins}",
+        examples=first_twin,
         seen=seen,
         groups=groups,
     )

@@ -14,10 +14,12 @@ import torch
 from delta_core import DeltaModel, FrozenError, backbone_fingerprint, save_patch, training
 from delta_core.patch import check_patch_name
 from delta_core.patch_io import JSON_NAME
+from delta_core.tool import confusion, curve
 from delta_core.tool.base import open_net
 from delta_core.tool.card import write_card
 from delta_core.tool.choice import Trial, choose_modules, trial_of
 from delta_core.tool.confusion import draw_confusion
+from delta_core.tool.curve import draw_training
 from delta_core.tool.data import Photos, check_photos, load_photos
 from delta_core.tool.options import FitOptions
 from delta_core.tool.record import TrainingRecord
@@ -64,7 +66,8 @@ def _fit(options: FitOptions, partial: Path, device: torch.device, listener: Lis
     photos = load_photos(options.folder, preprocessing, views=options.views, choosing=options.patience is not None)
     test, train_images = photos.task.named("test"), len(photos.parts["train"].places)
     listener.say(
-        f"{len(photos.class_names)} classes, {train_images} images to train on. {photos.splits} Input: {preprocessing}."
+        f"{len(photos.class_names)} classes, {train_images} images to train on. {photos.splits}{photos.examples} "
+        f"Input: {preprocessing}."
     )
     with model.disable_patches():  # there is no patch yet: these are the logits of the net as it was opened
         base_before = predict(model, eval_batches(test.images, device))
@@ -106,6 +109,7 @@ def _fit(options: FitOptions, partial: Path, device: torch.device, listener: Lis
         trials=trials,
         epochs_run=len(result.history),
         kept_epoch=result.kept_epoch,
+        history=result.history,
         seed=spec.seed,
         steps=result.steps,
         train_s=result.seconds,
@@ -182,7 +186,8 @@ def _write(
     record.write(new)
     write_seen(new, seen)
     title = f"{out.name}: {accuracy.top1:.1f} % of {accuracy.images} images right"
-    draw_confusion(accuracy.confusion, accuracy.class_names, new / "confusion.png", title=title)
+    draw_confusion(accuracy.confusion, accuracy.class_names, new / confusion.NAME, title=title)
+    draw_training(record.history, record.kept_epoch, new / curve.NAME, title=title)
     write_card(new, record)
     if out.exists():
         out.rename(partial / "old")

@@ -6,6 +6,7 @@ import torch
 
 from delta_core import DeltaError, PatchFile, read_patch
 from delta_core.tool.base import open_net
+from delta_core.weights import FILE
 
 
 def describe(folder: Path) -> list[tuple[str, str]]:
@@ -19,6 +20,8 @@ def describe(folder: Path) -> list[tuple[str, str]]:
     body = sum(file.tensor_bytes.values()) - head
     full = full_size_bytes(file)
     share = "" if full is None else f", {100 * file.size_bytes / full:.2f} % of the net's {_mb(full)}"
+    if share and file.weights.startswith(FILE):
+        share += " with the head that the library makes; that of the file is not known here"
     return [
         ("patch", file.name),
         ("modules", _modules(file)),

@@ -8,6 +8,7 @@ from typing import Any
 
 from delta_core.tool.choice import Trial
 from delta_core.training.class_weights import ClassWeights
+from delta_core.training.history import Epoch
 from delta_core.training.recipe import Recipe
 
 NAME = "training.json"
@@ -40,6 +41,8 @@ class TrainingRecord:
     epochs_run: int
     kept_epoch: int
     """The epoch whose weights the patch has, from 1."""
+    history: tuple[Epoch, ...]
+    """Loss, validation accuracy and seconds of every epoch, those before an interruption among them."""
     seed: int
     steps: int
     train_s: float

@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +23,7 @@ class SeenImage:
     content: str
     """See `content_of`."""
     file: str
-    """Path below the image folder, with slashes."""
+    """Path below the image folder, with slashes; empty where the patch was shared without it."""
 
 
 def content_of(path: Path) -> str:
@@ -41,13 +42,18 @@ def twins_in_training(images: Sequence[SeenImage]) -> list[SeenImage]:
     return [image for image in images if image.part == "test" and image.content in trained]
 
 
+def seen_as_csv(images: Iterable[SeenImage]) -> bytes:
+    """Content of `images.csv`."""
+    stream = io.StringIO(newline="")
+    table = csv.writer(stream, lineterminator="\n")
+    table.writerow(COLUMNS)
+    table.writerows((image.part, image.content, image.file) for image in images)
+    return stream.getvalue().encode("utf-8", errors="surrogateescape")  # names of files need not be UTF-8
+
+
 def write_seen(folder: Path, images: Iterable[SeenImage]) -> None:
     """Write `images.csv` into a folder."""
-    # Names of files are bytes to the system, and not all of them are UTF-8.
-    with (folder / NAME).open("w", encoding="utf-8", errors="surrogateescape", newline="") as stream:
-        table = csv.writer(stream, lineterminator="\n")
-        table.writerow(COLUMNS)
-        table.writerows((image.part, image.content, image.file) for image in images)
+    (folder / NAME).write_bytes(seen_as_csv(images))
 
 
 def read_seen(folder: Path) -> list[SeenImage]:

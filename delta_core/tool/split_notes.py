@@ -1,4 +1,7 @@
-"""Sentences on a split of a person's images: what makes an accuracy on it higher than it ought to be, or leaves out."""
+"""Sentences on a split of a person's images: what makes an accuracy on it higher than it ought to be, or leaves out.
+
+They become part of the patch folder, which is shared: names of files stand in a second sentence, for its owner alone.
+"""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -25,15 +28,13 @@ def of_single_images(images: ClassFolders) -> str:
     )
 
 
-def of_twins(seen: Sequence[SeenImage]) -> str:
-    """A sentence on measured images that were trained on as well, if there are any."""
+def of_twins(seen: Sequence[SeenImage]) -> tuple[str, str]:
+    """Sentences on measured images that were trained on as well, empty if there are none."""
     twins = twins_in_training(seen)
     if not twins:
-        return ""
-    return (
-        f" {len(twins)} of the images measured on are byte for byte among those trained on, first {twins[0].file}: "
-        "accuracy is that much too high."
-    )
+        return "", ""
+    told = f" {len(twins)} of the images measured on are byte for byte among those trained on: accuracy is too high."
+    return told, f" The first of them is {twins[0].file}."
 
 
 def of_near_duplicates(groups: Tensor, held: Tensor) -> str:
@@ -50,8 +51,10 @@ def of_near_duplicates(groups: Tensor, held: Tensor) -> str:
     return f"{told} Not so {parted} of those measured on, whose class shows nothing else: accuracy is too high there."
 
 
-def of_look_alikes(parts: Mapping[Part, FolderPart], hashes: Hashes, root: Path, seen: Sequence[SeenImage]) -> str:
-    """A sentence on measured images that look like images trained on without being the same file, if there are any.
+def of_look_alikes(
+    parts: Mapping[Part, FolderPart], hashes: Hashes, root: Path, seen: Sequence[SeenImage]
+) -> tuple[str, str]:
+    """Sentences on measured images that look like images trained on without being the same file, empty without any.
 
     `hashes` are those of the images trained on.
     """
@@ -59,9 +62,10 @@ def of_look_alikes(parts: Mapping[Part, FolderPart], hashes: Hashes, root: Path,
     others = [root / image.file for image in seen if image.part == "test" and image.file not in twins]
     pairs = first_look_alikes(perceptual_hashes(others), hashes)
     if not pairs:
-        return ""
+        return "", ""
     one, other = min(pairs.items())
+    files = [path.relative_to(root).as_posix() for path in (others[one], parts["train"].files[other])]
     return (
-        f" {len(pairs)} of the images measured on look like ones trained on, first {others[one].name} like "
-        f"{parts['train'].files[other].name}: accuracy may be too high."
+        f" {len(pairs)} of the images measured on look like ones trained on: accuracy may be too high.",
+        f" The first of them is {files[0]}, like {files[1]}.",
     )

@@ -9,7 +9,17 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
-OF_TRAIN = ("PIL", "lightning_fabric", "matplotlib", "numpy", "pandas", "rich", "torchmetrics", "tyro")
+OF_TRAIN = (
+    "PIL",
+    "huggingface_hub",
+    "lightning_fabric",
+    "matplotlib",
+    "numpy",
+    "pandas",
+    "rich",
+    "torchmetrics",
+    "tyro",
+)
 """What the packages of the extra `train` are called when they are imported."""
 
 

@@ -3,6 +3,7 @@
 import shutil
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import huggingface_hub
@@ -10,7 +11,7 @@ import pytest
 import safetensors.torch
 import timm
 import torch
-from huggingface_hub.errors import HTTPError
+from huggingface_hub.errors import HfHubHTTPError, HTTPError, LocalEntryNotFoundError
 from patch_folders import edit
 from torch import nn
 
@@ -39,12 +40,23 @@ def model(weights: Path) -> DeltaModel:
 
 @pytest.fixture
 def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A Hub in a directory, behind the three functions that are used; its cache holds links, as the real one does."""
-    root, cache = tmp_path / "hub", tmp_path / "cache"
+    """A Hub in a directory, behind the functions that are used; its cache holds links, as the real one does.
+
+    It is out of reach while there is a file `unreached` beside it.
+    """
+    root, cache, unreached = tmp_path / "hub", tmp_path / "cache", tmp_path / "unreached"
 
     class FakeApi:
         def __init__(self, token: str | None = None) -> None:
             self.token = token
+
+        def repo_info(self, repo_id: str, *, revision: str | None, timeout: float) -> object:
+            if unreached.exists():
+                raise HTTPError(f"no answer in {timeout} s")
+            if not (root / repo_id).is_dir() or revision == "nowhere":
+                response = SimpleNamespace(headers={}, request=None, status_code=404)
+                raise HfHubHTTPError(f"no {repo_id}\nat all, {self.token}", response=response)
+            return object()
 
         def create_repo(self, repo_id: str, *, exist_ok: bool, private: bool | None) -> None:
             assert exist_ok
@@ -55,10 +67,11 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             shutil.copytree(folder_path, root / repo_id, dirs_exist_ok=True)
             return f"hub/{repo_id}/commit/1?{commit_message}"
 
-    def snapshot_download(repo_id: str, *, revision: str | None, token: str | None, allow_patterns: list[str]) -> str:
-        if not (root / repo_id).is_dir() or revision == "nowhere":
-            raise HTTPError(f"no {repo_id}\nat all, {token}")
+    def snapshot_download(repo_id: str, *, allow_patterns: list[str], local_files_only: bool, **_: object) -> str:
+        assert local_files_only == unreached.exists()
         snapshot = cache / repo_id
+        if local_files_only and not snapshot.is_dir():
+            raise LocalEntryNotFoundError(f"no {repo_id} here")
         snapshot.mkdir(parents=True, exist_ok=True)
         for path in (root / repo_id).iterdir():
             if path.name in allow_patterns and not (snapshot / path.name).exists():
@@ -152,6 +165,18 @@ def test_what_cannot_be_saved_is_not_pushed(model: DeltaModel, hub: Path) -> Non
 def test_no_such_repository_is_one_sentence(options: dict[str, Any]) -> None:
     with pytest.raises(DeltaError, match=r"'me/nothing' is not a folder or patch repository.*no me/nothing at all"):
         DeltaModel.from_pretrained("me/nothing", **options)
+
+
+@pytest.mark.usefixtures("hub")
+def test_without_network_what_was_downloaded_before_is_used(model: DeltaModel, weights: Path, tmp_path: Path) -> None:
+    model.push_to_hub("me/flowers", "b")
+    (tmp_path / "unreached").touch()
+    with pytest.raises(DeltaError, match="Hub cannot be reached for 'me/flowers'; connect to the network, or give a"):
+        DeltaModel.from_pretrained("me/flowers", weights=str(weights))
+    (tmp_path / "unreached").unlink()
+    DeltaModel.from_pretrained("me/flowers", weights=str(weights))
+    (tmp_path / "unreached").touch()
+    assert equal(DeltaModel.from_pretrained("me/flowers", weights=str(weights)), model)
 
 
 def test_a_repository_of_something_else_is_refused(model: DeltaModel, hub: Path, weights: Path) -> None:

@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 import timm
 import torch
+import torchvision
 from safetensors.torch import save_file
 from torch import nn
 
-from delta_core import DeltaError, backbone_fingerprint
+from delta_core import DeltaError, DeltaModel, backbone_fingerprint, create_model
+from delta_core.families import feature_size, pool
 from delta_core.weights import PYPI_WEIGHTS, Preprocessing, load_backbone, preprocessing_of
 
 PACKAGES = [
@@ -57,10 +59,103 @@ def test_weights_of_another_architecture_are_refused(saved: Path) -> None:
     refused("resnet18", saved, message)
 
 
-def test_a_head_of_another_size_is_refused(net: nn.Module, tmp_path: Path) -> None:
-    state = net.state_dict() | {"fc.weight": torch.zeros(7, 512), "fc.bias": torch.zeros(7)}
-    torch.save(state, tmp_path / "seven.pth")
-    refused("resnet10t", tmp_path / "seven.pth", r"2 tensors differ, first fc.bias \(file \(7,\), net \(1000,\)\)")
+NETS = [
+    *("resnet10t", "convnext_atto", "mobilenetv3_small_050", "tf_efficientnet_lite0", "regnetx_002", "densenet121"),
+    *("torchvision:resnet18", "torchvision:convnext_tiny", "torchvision:densenet121", "torchvision:regnet_x_400mf"),
+    *("torchvision:mobilenet_v2", "torchvision:mobilenet_v3_small"),
+]
+"""One of every kind of head."""
+
+
+def with_head(architecture: str, classes: int) -> tuple[nn.Module, str]:
+    """A net of one's own, made without our library, and the name of its last layer."""
+    library, _, name = architecture.rpartition(":")
+    make = torchvision.models.get_model if library else timm.create_model
+    own = make(name, num_classes=classes).eval()
+    return own, [name for name, module in own.named_modules() if isinstance(module, nn.Linear)][-1]
+
+
+@pytest.mark.parametrize("architecture", NETS)
+def test_a_file_has_any_number_of_classes_or_no_head(architecture: str, tmp_path: Path) -> None:
+    own, head = with_head(architecture, 5)
+    images = torch.rand(2, 3, 64, 64)
+    for part in ("five classes", "no head"):
+        torch.save(own.state_dict(), tmp_path / "own.pth")
+        model = DeltaModel(load_backbone(architecture, str(tmp_path / "own.pth")))
+        assert model.fingerprint == backbone_fingerprint(own), part
+        with torch.no_grad():
+            answers = model(images)
+            assert torch.equal(answers, own(images)), part
+            pooled = pool(model.backbone, model.forward_features(images))
+        assert pooled.shape[1] == feature_size(model.backbone), part
+        own.set_submodule(head, nn.Identity())
+    assert torch.equal(answers, pooled), "without a head the features are the answers"
+    model.add_patch("task", num_classes=3)
+    assert model.eval()(images).shape == (2, 3)
+
+
+def test_a_head_of_layers_of_ones_own_is_left_out_with_a_warning(net: nn.Module, tmp_path: Path) -> None:
+    trunk = {name: tensor for name, tensor in net.state_dict().items() if not name.startswith("fc.")}
+    weight, bias = torch.zeros(5, 512), torch.zeros(5)
+    for head in ({"fc.1.weight": weight, "fc.1.bias": bias}, {"fc.weight": weight}, {"fc.weight": torch.zeros(5, 9)}):
+        torch.save(trunk | head, tmp_path / "own.pth")
+        with pytest.warns(UserWarning, match=rf"have a head of their own \({', '.join(head)}\), which is left out"):
+            loaded = load_backbone("resnet10t", str(tmp_path / "own.pth"))
+        assert loaded.state_dict().keys() == trunk.keys()
+
+
+def test_a_trunk_of_another_architecture_is_refused_whatever_its_head(tmp_path: Path) -> None:
+    for classes in (0, 5):
+        torch.save(timm.create_model("resnet14t", num_classes=classes).state_dict(), tmp_path / "own.pth")
+        refused(
+            "resnet10t", tmp_path / "own.pth", r"are of another architecture than ResNet: \d+ tensors differ, first"
+        )
+
+
+def test_classes_that_are_asked_for_must_be_those_of_the_file(saved: Path, tmp_path: Path) -> None:
+    torch.save(timm.create_model("resnet10t", num_classes=5).state_dict(), tmp_path / "five.pth")
+    assert load_backbone("resnet10t", str(tmp_path / "five.pth"), num_classes=5).fc.out_features == 5
+    with pytest.raises(DeltaError, match=r"first fc.bias \(file \(1000,\), net \(5,\)\)"):
+        load_backbone("resnet10t", str(saved), num_classes=5)
+
+
+@pytest.mark.parametrize(
+    "prefix", ["module.", "backbone.", "_orig_mod.", "model.", "module.backbone.", "_orig_mod.model."]
+)
+@pytest.mark.parametrize("holder", [None, "state_dict", "model_state_dict", "model"])
+def test_what_wraps_a_net_is_taken_off(prefix: str, holder: str | None, net: nn.Module, tmp_path: Path) -> None:
+    state = {prefix + name: tensor for name, tensor in net.state_dict().items()}
+    torch.save(state if holder is None else {"epoch": 3, holder: state}, tmp_path / "own.pth")
+    loaded = load_backbone("resnet10t", str(tmp_path / "own.pth"))
+    assert backbone_fingerprint(loaded) == backbone_fingerprint(net)
+    if holder is None:
+        save_file(state, tmp_path / "own.safetensors")
+        loaded = load_backbone("resnet10t", str(tmp_path / "own.safetensors"))
+        assert backbone_fingerprint(loaded) == backbone_fingerprint(net)
+
+
+def test_a_prefix_that_some_names_have_stays(net: nn.Module, tmp_path: Path) -> None:
+    state = {f"backbone.{name}": tensor for name, tensor in net.state_dict().items()} | {"head.weight": torch.zeros(1)}
+    torch.save(state, tmp_path / "own.pth")
+    refused("resnet10t", tmp_path / "own.pth", "are of another architecture")
+
+
+@pytest.mark.parametrize("classes", [0, 5])
+def test_a_patch_of_ones_own_backbone_finds_it_again(classes: int, tmp_path: Path) -> None:
+    for name in ("own", "other"):
+        torch.save(timm.create_model("resnet10t", num_classes=classes).state_dict(), tmp_path / f"{name}.pth")
+    model = create_model("resnet10t", weights=str(tmp_path / "own.pth"), num_classes=3).eval()
+    folder = model.save_patch(tmp_path / "patch")
+    again = DeltaModel.from_pretrained(folder, weights=str(tmp_path / "own.pth"))
+    images = torch.rand(2, 3, 64, 64)
+    with torch.no_grad():
+        assert torch.equal(again(images), model(images))
+        with again.disable_patches(), model.disable_patches():
+            assert torch.equal(again(images), model(images))
+            assert again(images).shape == (2, classes or 512)
+    again.assert_frozen()
+    with pytest.raises(DeltaError, match="trained on another backbone"):
+        DeltaModel.from_pretrained(folder, weights=str(tmp_path / "other.pth"))
 
 
 def cut(data: bytes) -> bytes:

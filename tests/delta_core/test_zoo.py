@@ -14,7 +14,7 @@ from tiny import PREPROCESSING, basic_block_net
 from torch import Tensor, nn
 from torchvision.models import ResNet18_Weights
 
-from delta_core import DeltaConfig, DeltaError, create_model, resolve_transform, wrap
+from delta_core import DeltaConfig, DeltaError, DeltaModel, create_model, resolve_transform, wrap
 from delta_core.weights import default_weights, load_backbone, preprocessing_of
 
 
@@ -61,6 +61,26 @@ def test_a_net_of_ones_own_is_wrapped() -> None:
     assert (model.architecture, model.weights) == ("ResNet", "")
     assert model.eval()(torch.rand(1, 3, 64, 64)).shape == (1, 3)
     assert wrap(timm.create_model("resnet10t")).architecture == "resnet10t"
+
+
+def test_a_wrapped_net_can_say_where_it_came_from(tmp_path: Path) -> None:
+    net = torchvision.models.resnet18(num_classes=7)
+    torch.save(net.state_dict(), tmp_path / "own.pth")
+    model = wrap(net, num_classes=3, architecture="torchvision:resnet18", weights=str(tmp_path / "own.pth")).eval()
+    assert (model.architecture, model.weights) == ("torchvision:resnet18", "file:own.pth")
+    again = DeltaModel.from_pretrained(model.save_patch(tmp_path / "patch"), weights=str(tmp_path / "own.pth"))
+    assert (again.architecture, again.weights) == (model.architecture, model.weights)
+    assert wrap(timm.create_model("resnet18"), weights="default").weights == "timm:a1_in1k"
+    assert wrap(timm.create_model("resnet18"), weights="timm:tv_in1k").weights == "timm:tv_in1k"
+    with pytest.raises(DeltaError, match="'ResNet' is not a timm model"):
+        wrap(net, weights="default")
+
+
+def test_a_wrapped_net_whose_width_is_not_known_is_refused() -> None:
+    net = torchvision.models.resnet18()
+    net.fc = nn.Identity()
+    with pytest.raises(DeltaError, match=r"head of this ResNet is of type Identity .*give create_model that file"):
+        wrap(net, num_classes=3)
 
 
 # --- weights -----------------------------------------------------------------------------------------------------

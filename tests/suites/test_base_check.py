@@ -283,3 +283,10 @@ def test_a_refused_base_is_accepted_and_says_so_and_patches_do_without(paper_env
     rows = runners.execute(RunSpec(**same | {"base_task": "", "base_data": ""}), paper_env)
     assert {row.column for row in rows} == {"cars"}
     assert all(row.base_logits_equal and row.backbone_sha_before == row.backbone_sha_after for row in rows)
+
+
+def test_a_base_without_a_head_is_not_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(opened, "open_backbone", lambda *_: timm.create_model("resnet10t", num_classes=0))
+    run = RunSpec(**RUN, weights="file:0", method=FcOnly(recipe=RECIPE))
+    with pytest.raises(UserError, match="'file:0' have no head to measure the base task with"):
+        opened.open_run(run, Env(cache=tmp_path, results=tmp_path)).base_task("imagenet_val", OWN, accepted=None)

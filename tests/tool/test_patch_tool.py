@@ -55,6 +55,7 @@ def test_the_folder_holds_patch_card_picture_and_record(world: Path) -> None:
         "images.csv",
         "patch.safetensors",
         "training.json",
+        "training.png",
     ]
     assert not (world / ".kept.partial").exists()
     file = read_patch(folder)
