@@ -19,7 +19,7 @@ from delta_core.tool.inspect import Inspection, check_picture
 from delta_core.tool.options import FitOptions
 from delta_core.tool.predict import BATCH_SIZE, MOST_PIXELS, Prediction, Unread, find_images, predict_images
 from delta_core.tool.prediction_forms import Form, pieces_of
-from delta_core.training.command_line import told_in_one_sentence, warnings_in_one_line
+from delta_core.training.command_line import dispatch, told_in_one_sentence, warnings_in_one_line
 from delta_core.training.engine import DivergedError
 from delta_core.training.errors import UserError
 from delta_core.training.fabric import devices_of, to_device
@@ -52,7 +52,7 @@ def main() -> None:
         ),
         warnings_in_one_line(PROG),
     ):
-        sys.exit(tyro.extras.subcommand_cli_from_dict(commands, prog=PROG, description=__doc__))
+        sys.exit(dispatch(commands, prog=PROG, description=__doc__))
 
 
 def fit(options: tyro.conf.OmitArgPrefixes[FitOptions]) -> int:
