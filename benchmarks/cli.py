@@ -1,16 +1,18 @@
-"""Command line of the runners: plan, run, status, collect, fetch for their data, and rehearse."""
+"""Command line of the runners: plan, run, status, collect, list what there is, fetch data, and rehearse."""
 
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import pandas as pd
 import tyro
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from benchmarks.choices import list_choices
 from benchmarks.fetch import fetch_data
 from benchmarks.grid.cost import cost_of
 from benchmarks.grid.memory import Memory, memory_of
@@ -19,7 +21,7 @@ from benchmarks.grid.pool import Result, run_all
 from benchmarks.grid.reproduce import SelfContained, reproduce
 from benchmarks.grid.storage import check_room, storage_of
 from benchmarks.nets.pretraining import BaseSpec
-from benchmarks.records.collected import collect, is_of_version_1, runs_path, values_path
+from benchmarks.records.collected import collect, is_of_version_1, read_rows, runs_path, values_path
 from benchmarks.records.gates import collect_gates
 from benchmarks.records.merge import merge
 from benchmarks.records.names import BASE, BASE_AGREEMENT
@@ -29,8 +31,8 @@ from benchmarks.spec import Run, describe
 from benchmarks.tables import runs_of, table_of, tables_at
 from benchmarks.worlds.options import Options
 from benchmarks.worlds.world import World
-from delta_core.training.command_line import told_in_one_sentence
-from delta_core.training.errors import UserError, check_counts
+from delta_core.training.command_line import dispatch, told_in_one_sentence
+from delta_core.training.errors import UserError, check_counts, check_precision
 from delta_core.training.fabric import devices_of
 from delta_core.training.tensor_store import TensorStore
 
@@ -47,9 +49,10 @@ def main() -> None:
         "reproduce": reproduce_sample,
         "fetch": fetch_data,
         "rehearse": rehearse,
+        "list": list_choices,
     }
     with told_in_one_sentence(PROG, interrupted="finished runs are kept, start again to go on."):
-        sys.exit(tyro.extras.subcommand_cli_from_dict(commands, prog=PROG, description=__doc__))
+        sys.exit(dispatch(commands, prog=PROG, description=__doc__))
 
 
 def show_plan(options: tyro.conf.OmitArgPrefixes[Options], *, memory: bool = False) -> int:
@@ -93,18 +96,21 @@ def run(options: tyro.conf.OmitArgPrefixes[Options]) -> int:
     if options.dry_run:
         return show_plan(options)
     world, planned = _planned(options)
-    devices_of(options.device)
+    check_precision(options.precision, devices_of(options.device)[0])
     check_inputs(world, [item.run for item in planned if item.state == "todo"])
     if world.scale == "paper":
         check_room([item.run for item in planned], options.cache_gb)
     console = _console()
     _print_totals(console, world, planned, options.table)
+    if all(item.state == "blocked" for item in planned):
+        print(f"{PROG}: Nothing of {options.table} can run here; what unblocks it is said above.", file=sys.stderr)
+        return 1
     try:
         failures = _measure(console, world, planned, options.workers)
     finally:  # what was measured before an interruption counts too
         frame = collect(world.env.results)
         collect_gates(world.env.results)
-    console.print(f"{len(frame)} rows in {values_path(world.env.results)}", highlight=False)
+    console.print(_collected(frame, world.env.results), highlight=False)
     if is_of_version_1(world.env.results):
         console.print(
             f"{runs_path(world.env.results)} is of schema version 1 and stays as it is; what is new lies in records/. "
@@ -139,13 +145,35 @@ def _measure(console: Console, world: World, planned: list[Planned], workers: in
 
 
 def status(options: tyro.conf.OmitArgPrefixes[Options]) -> int:
-    """Count the runs of a table by state and show what failed."""
+    """Count the runs of a table by state, say of which there are rows alone, and show what failed.
+
+    A run is done by its record, which lies on the machine that measured it. Rows also come with a clone, and from
+    other machines: reports show those too.
+    """
     world, planned = _planned(options)
     console = _console()
     _print_totals(console, world, planned, options.table)
+    collected = set(read_rows(world.env.results)["run_id"])
+    console.print(
+        *_by_origin(planned, collected, runs_path(world.env.results)), sep="\n", highlight=False, soft_wrap=True
+    )
     for path in sorted((world.env.results / "failed").glob("*.json")):
         console.print(f"failed  {path}", highlight=False)
     return 0
+
+
+def _by_origin(planned: list[Planned], collected: Collection[str], table: Path) -> Iterator[str]:
+    """Lines: how many runs have rows in the collected `table`, by method, with a record of this machine or without."""
+    kept = [item for item in planned if item.run.run_id in collected]
+    rows_alone = [item for item in kept if item.state != "done"]
+    yield f"{len(kept)} of them have rows in {table}, {len(rows_alone)} of these without a record on this machine"
+    methods = Counter(item.run.method.name for item in planned)
+    of_rows, of_records = (
+        Counter(item.run.method.name for item in items)
+        for items in (rows_alone, [item for item in planned if item.state == "done"])
+    )
+    for name, count in methods.items():
+        yield f"  {name:38}{count:5} runs: {of_records[name]} with a record, {of_rows[name]} with rows alone"
 
 
 def collect_rows(
@@ -162,8 +190,13 @@ def collect_rows(
     """
     frame = merge(results / scale, scale, sources)
     collect_gates(results / scale)
-    _console().print(f"{len(frame)} rows in {values_path(results / scale)}", highlight=False)
+    _console().print(_collected(frame, results / scale), highlight=False)
     return 0
+
+
+def _collected(frame: pd.DataFrame, results: Path) -> str:
+    """How many rows there are and where; without rows no file is written."""
+    return f"{len(frame)} rows in {values_path(results)}" if len(frame) else f"There are no rows below {results}."
 
 
 def reproduce_sample(

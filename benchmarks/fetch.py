@@ -8,6 +8,7 @@ import tyro
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TransferSpeedColumn
 
+from benchmarks.choices import official_data
 from benchmarks.data.catalogue import CATALOGUE, data_set
 from benchmarks.data.catalogue.check import DATA_ROOT, check, is_there
 from benchmarks.data.catalogue.download import by_hand, fetch, is_cut_off
@@ -44,7 +45,8 @@ def fetch_data(
         freed = TensorStore(root=cache / "features", limit_gb=0).prune()
         console.print(f"{freed / 10**9:.2f} GB freed in {cache / 'features'}", highlight=False)
     elif not names:
-        _list(console, data_root)
+        for line in official_data(data_root):
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
     if "weights" in names:
         if weights_root is None:
             raise UserError("Weights have no folder to go to; give one: fetch weights --weights-root DIR.")
@@ -56,14 +58,6 @@ def fetch_data(
         for entry in entries
     ]
     return 0 if all(ok) else 1
-
-
-def _list(console: Console, data_root: Path) -> None:
-    for entry in CATALOGUE.values():
-        state = "there" if is_there(entry, data_root) else "missing" if entry.downloads else "by hand"
-        counts = ", ".join(f"{split} {count:,}" for split, count in entry.counts.items())
-        text = f"{entry.name:22}{state:9}{entry.title}: {entry.classes:,} classes, {counts}; {entry.licence}"
-        console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def _fetched(console: Console, entry: DataSet, data_root: Path, mirror: str | None) -> bool:

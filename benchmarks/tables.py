@@ -8,6 +8,7 @@ from benchmarks.suites.base import Table
 from benchmarks.suites.execute import SUITES
 from benchmarks.worlds.options import Options
 from benchmarks.worlds.world import World
+from delta_core.nearest import nearest, unknown
 from delta_core.training.errors import UserError
 
 
@@ -31,7 +32,7 @@ def table_of(name: str) -> Table:
         UserError: for a name that is not known.
     """
     if name not in TABLES:
-        raise UserError(f"Table {name!r} is not known; choose one of {', '.join(TABLES)}.")
+        raise UserError(unknown("Table", name, TABLES, "python -m benchmarks list tables"))
     return TABLES[name]
 
 
@@ -56,8 +57,9 @@ def runs_of(options: Options, world: World) -> list[Run]:
     known = own | dict.fromkeys(name for run in further for name in _names(run.method))
     for name in options.method:
         if name not in known:
-            choice = f"choose from {', '.join(known)}" if known else "it has no runs yet"
-            raise UserError(" ".join([f"--method {name} is not in {options.table}; {choice}.", *table.awaited(world)]))
+            here = f"nearest there: {', '.join(nearest(name, known))}" if known else "it has no runs yet"
+            told = f"--method {name} is not in {options.table}; {here}; python -m benchmarks list methods lists all."
+            raise UserError(" ".join([told, *table.awaited(world)]))
     return [
         *(run for run in runs if set(options.method) & set(_names(run.method))),
         *(run for run in further if joining & set(_names(run.method))),

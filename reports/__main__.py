@@ -1,7 +1,6 @@
 """`python -m reports table2` prints a table and writes it as csv, md and tex; `html` writes all of them."""
 
 import io
-import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -13,7 +12,8 @@ from rich.console import Console
 
 from benchmarks.records.files import atomic_text
 from benchmarks.records.rows import SCALES, Scale
-from delta_core.training.command_line import told_in_one_sentence
+from delta_core.nearest import unknown
+from delta_core.training.command_line import dispatch, told_in_one_sentence
 from delta_core.training.errors import UserError
 from reports.findings.explain import explain
 from reports.measured import read_measured
@@ -103,7 +103,7 @@ def html(*, scale: Scale | None = None, results: Path = Path("results"), out: Pa
 
 
 def figures(*, scale: Scale = "embedded", results: Path = Path("results"), out: Path | None = None) -> None:
-    """Draw every figure as png and pdf, its data as csv, and say which claims on gates hold.
+    """Draw Figures 1 to 6 of the paper and the variance of features as png, pdf and csv, and judge claims on gates.
 
     Args:
         scale: whose runs to show.
@@ -141,11 +141,11 @@ def explain_cell(
         scale: which runs to look at.
         results: folder that holds <scale>/runs.csv and values.csv.
     """
-    explained = ", ".join(name for name, report in REPORTS.items() if report.has_cells)
+    explained = [name for name, report in REPORTS.items() if report.has_cells]
     if table not in REPORTS:
-        raise UserError(f"There is no table {table!r}; choose one of {explained}.")
+        raise UserError(unknown("Table", table, explained, f"{PROG} --help"))
     if not REPORTS[table].has_cells:
-        raise UserError(f"{table} has no cell that is the mean of some runs; choose one of {explained}.")
+        raise UserError(f"{table} has no cell that is the mean of some runs; choose one of {', '.join(explained)}.")
     source = results / scale
     rows = read_measured(source)
     rows = _select(rows[rows["suite"].isin(REPORTS[table].suites)], source, table, scale, (), (), None)
@@ -185,10 +185,8 @@ COMMANDS: dict[str, Callable[..., None]] = {
 def main() -> None:
     """Entry point of `python -m reports`: a user's mistake is one sentence on stderr and exit code 2."""
     with told_in_one_sentence(PROG, interrupted="start again; rows are only read."):
-        name = sys.argv[1] if len(sys.argv) > 1 else "--help"
-        if name not in COMMANDS and not name.startswith("-"):
-            raise UserError(f"There is no table {name!r}; choose one of {', '.join(COMMANDS)}.")
-        tyro.extras.subcommand_cli_from_dict(COMMANDS, prog=PROG, description=__doc__)
+        shows = {name: report.shows for name, report in REPORTS.items()}
+        dispatch(COMMANDS, prog=PROG, description=__doc__, shows=shows)
 
 
 def _write(path: Path, text: str) -> None:
@@ -229,7 +227,9 @@ def _select(
     """
     _check_scale(rows, source, scale)
     if rows.empty:
-        raise UserError(f"{source} has no rows for {table}; make some: nox -s {table} -- --scale {scale}")
+        raise UserError(
+            f"{source} has no rows for {table}; make some: python -m benchmarks run {table} --scale {scale}"
+        )
     filters = (("architecture", "--arch", arch), ("task", "--task", task), ("protocol", "--protocol", (protocol,)))
     for column, flag, wanted in filters:
         if any(wanted):

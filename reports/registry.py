@@ -66,6 +66,8 @@ class Report:
     suites: tuple[str, ...]
     """Which runs feed it (`Row.suite`)."""
     answer: Callable[[Question], Answer]
+    shows: str
+    """Which table of the paper it is, or that it is ours, and what stands in it: a sentence or two for `--help`."""
     beside: tuple[str, ...] = ()
     """Suites whose rows it needs beside those."""
     printed: bool = True
@@ -85,9 +87,9 @@ class Report:
         return replace(answer, frame=marked_frame(answer.frame, *rows), page=marked_page(answer.page, *rows))
 
 
-def _patching(number: int) -> Report:
+def _patching(number: int, shows: str) -> Report:
     table = next(table for table in TABLES if table.number == number)
-    return Report(suites=(table.suite,), answer=partial(_table, table))
+    return Report(suites=(table.suite,), answer=partial(_table, table), shows=shows)
 
 
 def _table(table: PaperTable, question: Question) -> Answer:
@@ -175,38 +177,99 @@ def _dense(question: Question) -> Answer:
 
 
 REPORTS: dict[str, Report] = {
-    "table1": _patching(1),
-    "table2": _patching(2),
-    "table3": _patching(3),
-    "table4": Report(suites=sequences.SUITES, answer=_table4),
-    transfer.NAME: Report(suites=(names.TRANSFER,), answer=_transfer),
-    domain_adaptation.NAME: Report(suites=(names.DOMAIN_ADAPTATION,), answer=_domain_adaptation),
-    dense.NAME: Report(suites=(names.DENSE,), answer=_dense),
-    "table8": _patching(8),
-    "table9": Report(suites=(), answer=_table9, needs_rows=False, has_cells=False),
-    "table10": _patching(10),
-    "table11": Report(suites=sequences.SUITES, answer=_table11),
-    **{table.name: Report(suites=(table.name,), answer=partial(_scratch, table)) for table in SCRATCH_TABLES},
-    "claims": Report(suites=sequences.SUITES, answer=_claims, printed=False, needs_rows=False, has_cells=False),
-    "lint": Report(suites=sequences.SUITES, answer=_lint, printed=False, needs_rows=False, has_cells=False),
+    "table1": _patching(1, "Table 1: adapters, BatchNormAdapt and Delta (4) on nine tasks of one net."),
+    "table2": _patching(2, "Table 2: one patch a task, harmonic means of base and task, four nets on six tasks."),
+    "table3": _patching(3, "Table 3: one patch for three tasks at once."),
+    "table4": Report(
+        suites=sequences.SUITES,
+        answer=_table4,
+        shows="Table 4: three tasks one after the other, base and tasks at the end.",
+    ),
+    transfer.NAME: Report(
+        suites=(names.TRANSFER,),
+        answer=_transfer,
+        shows="Table 5: transfer learning, nine methods at four shares of the training images.",
+    ),
+    domain_adaptation.NAME: Report(
+        suites=(names.DOMAIN_ADAPTATION,),
+        answer=_domain_adaptation,
+        shows="Table 6: domain adaptation of digits, with curves over steps, embeddings and confusion matrices.",
+    ),
+    dense.NAME: Report(
+        suites=(names.DENSE,),
+        answer=_dense,
+        shows="Table 7: detection and segmentation on a frozen backbone, with pictures.",
+    ),
+    "table8": _patching(8, "Table 8: what to do with the skips, from none to gates that see the image."),
+    "table9": Report(
+        suites=(),
+        answer=_table9,
+        shows="Table 9: which properties each method has; needs no runs.",
+        needs_rows=False,
+        has_cells=False,
+    ),
+    "table10": _patching(10, "Table 10: the runs of Table 2 as pairs of base and task top-1, with larger nets."),
+    "table11": Report(
+        suites=sequences.SUITES,
+        answer=_table11,
+        shows="Table 11: the runs of Table 4 at every alpha of PAINT.",
+    ),
+    **{
+        table.name: Report(
+            suites=(table.name,),
+            answer=partial(_scratch, table),
+            shows=f"Table {table.number}: {table.title.lower()}, with Delta-modules and without.",
+        )
+        for table in SCRATCH_TABLES
+    },
+    "claims": Report(
+        suites=sequences.SUITES,
+        answer=_claims,
+        shows="Sentences of the paper about patching, Tables 1 to 4: in how many cases each holds, and where not.",
+        printed=False,
+        needs_rows=False,
+        has_cells=False,
+    ),
+    "lint": Report(
+        suites=sequences.SUITES,
+        answer=_lint,
+        shows="Arithmetic that tables must obey, and printed and measured numbers that do not.",
+        printed=False,
+        needs_rows=False,
+        has_cells=False,
+    ),
     names.ABLATION: Report(
         suites=(names.ABLATION,),
         answer=partial(_drawn, ablation.ablation_frame, ablation.ablation_page, ablation.ablation_figure),
+        shows="Ours: Delta (4) with one thing changed in each arm, and accuracy over cost.",
         printed=False,
     ),
     names.ADAPTERS: Report(
-        suites=(names.ADAPTERS,), beside=(names.ADAPTERS_SEARCH,), answer=_adapters, printed=False, has_cells=False
+        suites=(names.ADAPTERS,),
+        beside=(names.ADAPTERS_SEARCH,),
+        answer=_adapters,
+        shows="Ours: adapters of the literature and Delta, each as its search chose it: accuracy, parameters, cost.",
+        printed=False,
+        has_cells=False,
     ),
     names.AGREEMENT: Report(
         suites=(names.AGREEMENT,),
         answer=partial(_drawn, agreement.agreement_frame, agreement.agreement_page, agreement.agreement_figure),
+        shows="Ours: how well agreement with the untouched net predicts accuracy on a labelled base.",
         printed=False,
         has_cells=False,
     ),
-    names.RATES: Report(suites=(names.RATES,), answer=_rates, printed=False, has_cells=False),
+    names.RATES: Report(
+        suites=(names.RATES,),
+        answer=_rates,
+        shows="Ours: the learning rates that scale real uses, and the validation accuracies that chose them.",
+        printed=False,
+        has_cells=False,
+    ),
     names.STUDY_DEFAULTS: Report(
         suites=(names.STUDY_DEFAULTS,),
         answer=partial(_drawn, study.study_frame, study.study_page, study.study_figure),
+        shows="Ours: what the defaults of DeltaConfig rest on, where the paper leaves them open.",
         printed=False,
         has_cells=False,
     ),

@@ -16,7 +16,9 @@ FLOORS = {"delta_core": ("delta_core",), "benchmarks": ("benchmarks", "delta_cor
 WORDS_FOR_REPORTS = (
     "benchmarks.records",
     "benchmarks.methods.listing",
+    "benchmarks.suites.domain_adaptation.listing",
     "benchmarks.suites.transfer.methods.listing",
+    "delta_core.nearest",
     "delta_core.training.command_line",
     "delta_core.training.errors",
     "delta_core.training.gate_figure",

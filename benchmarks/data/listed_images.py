@@ -37,16 +37,12 @@ def load_listed_images(name: str, root: Path, preprocessing: Preprocessing, *, c
     Raises:
         UserError: if the table is missing, lacks a column or holds an index that the base head does not have.
     """
-    table_path = root / "labels.csv"
-    if not table_path.is_file():
-        raise UserError(f"Base data {str(root)!r} needs a labels.csv with the columns file and index.")
-    table = _read_labels(table_path, classes)
+    table = _read_labels(root / "labels.csv", classes)
     held = torch.arange(len(table)) % 5 == 0
 
     def split(mask: Tensor) -> Split:
-        rows = table[mask.numpy()]
-        images = ListedImages(root, rows["file"].tolist(), rows["index"].tolist())
-        labels = torch.tensor(rows["index"].tolist())
+        images = _listed(root, table[mask.numpy()])
+        labels = torch.tensor(images.labels)
         transform = preprocessing.resize_and_crop()
         return in_memory_if_small(
             LazySplit(images=images, labels=labels, transform=transform, preprocessing=preprocessing)
@@ -56,7 +52,22 @@ def load_listed_images(name: str, root: Path, preprocessing: Preprocessing, *, c
     return TaskData(name=name, classes=classes, sha=folder_identity(root), train=val, val=val, test=split(~held))
 
 
+def listed_images(root: Path, classes: int) -> ListedImages:
+    """All images of a base task that `root/labels.csv` lists, with their labels.
+
+    Raises:
+        UserError: as `load_listed_images` does.
+    """
+    return _listed(root, _read_labels(root / "labels.csv", classes))
+
+
+def _listed(root: Path, rows: pd.DataFrame) -> ListedImages:
+    return ListedImages(root, rows["file"].tolist(), rows["index"].tolist())
+
+
 def _read_labels(path: Path, classes: int) -> pd.DataFrame:
+    if not path.is_file():
+        raise UserError(f"Base data {str(path.parent)!r} needs a labels.csv with the columns file and index.")
     try:
         table = pd.read_csv(path)
     except (ValueError, OSError) as error:  # pandas' parser errors are ValueErrors

@@ -5,11 +5,12 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal
 
+from benchmarks.nets.base_labels import check_base_labels
 from benchmarks.nets.open import EMBEDDED_BASE_CLASSES, open_backbone
 from benchmarks.nets.pretraining import checkpoint_path, load_pretrained
 from benchmarks.records.collected import rows_so_far
 from benchmarks.records.look_alikes import is_rehearsal
-from benchmarks.records.names import LOOK_ALIKE
+from benchmarks.records.names import LOOK_ALIKE, UNLABELLED
 from benchmarks.records.record_files import record_path
 from benchmarks.records.rows import SCRATCH
 from benchmarks.spec import Run
@@ -57,7 +58,9 @@ def check_inputs(world: World, runs: list[Run]) -> None:
             load_pretrained(base.architecture, base.run_id, world.env.cache, num_classes=EMBEDDED_BASE_CLASSES)
     if world.scale in ("real", "local"):
         for run in {run.weights: run for run in runs if run.weights != SCRATCH}.values():
-            open_backbone(run, world.env)
+            net = open_backbone(run, world.env)
+            if world.base_task in world.env.folders and not world.base_task.startswith(UNLABELLED):
+                check_base_labels(world.base_task, world.env.folders[world.base_task], net)
     if world.env.weights_root is not None:
         for run in {run.weights: run for run in runs if run.weights.startswith("timm:")}.values():
             weights_file(world.env.weights_root, run.weights.removeprefix("timm:"))

@@ -29,7 +29,7 @@ from benchmarks.records.rows import Row
 from benchmarks.spec import Run
 from benchmarks.suites.execute import execute
 from benchmarks.worlds.world import World
-from delta_core.training.errors import UserError
+from delta_core.training.errors import UserError, missing_package
 from delta_core.training.fabric import devices_of
 from delta_core.training.process import keep_freed_memory
 
@@ -174,7 +174,9 @@ def _work(job: Job, env: Env) -> Result:
         rows = pretrain(job, env) if isinstance(job, BaseSpec) else execute(job, env)
     except Exception as error:  # noqa: BLE001 - one bad run must not end the others
         _write_failure(env.results, job, traceback.format_exc())
-        return Result(job=job, error=f"{type(error).__name__}: {error}", busy_s=time.perf_counter() - started)
+        missing = missing_package(error) if isinstance(error, ModuleNotFoundError) else None
+        told = missing or f"{type(error).__name__}: {error}"
+        return Result(job=job, error=told, busy_s=time.perf_counter() - started)
     write_record(env.results, rows)
     _failure_path(env.results, job).unlink(missing_ok=True)
     return Result(job=job, rows=tuple(rows), busy_s=time.perf_counter() - started)

@@ -21,7 +21,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from benchmarks.methods.base import EVAL_SPLITS, Cell, Method, Outcome, new_head
 from benchmarks.methods.frozen import base_after
 from delta_core import backbone_fingerprint
-from delta_core.families import base_head, feature_size, pool
+from delta_core.families import FAMILIES, Units, base_head, feature_size, pool
 from delta_core.training.engine import train_module
 
 
@@ -113,6 +113,11 @@ def swap(net: nn.Module, chosen: Callable[[nn.Module], bool], make: Callable[[An
     for name, module in list(net.named_modules()):
         if name and module is not head and chosen(module):
             net.set_submodule(name, make(module))
+
+
+def stage_names(net: nn.Module) -> list[str]:
+    """Names of a net's stages in forward order: `layer1` to `layer4` of a ResNet, `stages.0` to .3 of a ConvNeXt."""
+    return [part.name for part in FAMILIES[type(net)].layout(net) if isinstance(part, Units)]
 
 
 def is_norm(module: nn.Module) -> bool:

@@ -5,6 +5,7 @@ from typing import Any
 import timm
 from torch import nn
 
+from delta_core.nearest import unknown
 from delta_core.training.errors import UserError
 from delta_core.weights import Preprocessing
 
@@ -38,7 +39,7 @@ def slim_backbone(architecture: str, *, num_classes: int) -> nn.Module:
         UserError: if there is no slim variant of that name.
     """
     if architecture not in SLIM:
-        raise UserError(f"No embedded architecture {architecture!r}; choose one of {', '.join(SLIM)}.")
+        raise UserError(unknown("Embedded architecture", architecture, SLIM, "python -m benchmarks list nets"))
     net = timm.create_model(architecture, num_classes=num_classes, **SLIM[architecture])
     if architecture.startswith("convnext"):
         _widen_init(net)

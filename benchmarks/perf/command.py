@@ -20,6 +20,7 @@ from benchmarks.perf import (
 )
 from benchmarks.perf.figure import draw_curves, draw_ratios
 from benchmarks.perf.rows import PerfRow, write_perf_rows
+from delta_core.nearest import unknown
 from delta_core.training.errors import UserError, check_counts
 
 Names = tyro.conf.UseAppendAction[tuple[str, ...]]
@@ -68,9 +69,9 @@ def perf(
         "pixels": partial(pixels.measure, data_root=data_root),
     }
     check_counts(image_size=image_size)
-    unknown = [name for name in names if name not in measurements]
-    if unknown:
-        raise UserError(f"There is no measurement {unknown[0]!r}; choose from {', '.join(measurements)}.")
+    foreign = [name for name in names if name not in measurements]
+    if foreign:
+        raise UserError(unknown("Measurement", foreign[0], measurements, "python -m benchmarks.perf --help"))
     if repetitions < 1 or threads < 1:
         raise UserError(f"--repetitions is {repetitions} and --threads {threads}; give whole numbers of at least 1.")
     torch.set_num_threads(threads)

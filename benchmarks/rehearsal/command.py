@@ -56,6 +56,8 @@ def rehearse(
     console = Console(width=None if sys.stdout.isatty() else 160)
     folders = Folders(root=folder)
     chosen = names(part=part) if tables == ("all",) else tables
+    for table in chosen:
+        table_of(table)  # an unknown name is told before anything is made
     options = {table: _options_of(options_of(table, folders, part=part)) for table in chosen}
     started = time.perf_counter()
     make_data(folders.data, lambda name: _tell(console, f"made look-alikes of {name}"))

@@ -50,6 +50,11 @@ def local_world(options: Options, grouping: Grouping) -> World:
         tasks[task] = grouped([part.identity for part in group])
     folders = {part.name: part.folder for part in by_name.values() if part.folder is not None}
     base_task, base_data, base_folder = _base(options)
+    if base_task in folders:
+        raise UserError(
+            f"--base {options.base} and --task {base_task} share the name {base_task!r}, by which rows and data are "
+            "known; rename one of the folders."
+        )
     if base_folder is not None:
         folders[base_task] = base_folder
     weights_file = None

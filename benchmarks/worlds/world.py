@@ -19,6 +19,7 @@ from benchmarks.nets.pretraining import BaseSpec
 from benchmarks.records.rows import Scale
 from benchmarks.worlds.options import Options
 from benchmarks.worlds.recipes import Recipes, local_recipes
+from delta_core.nearest import nearest
 from delta_core.training.errors import UserError
 
 
@@ -93,9 +94,16 @@ def refuse(options: Options, names: Iterable[str], because: str) -> None:
             raise UserError(f"--{name.replace('_', '-')} {value} {because}")
 
 
+LISTED_AS = {"--arch": "nets", "--task": "tasks"}
+"""What `list` calls that which a flag names."""
+
+
 def chosen(flag: str, asked: tuple[str, ...], known: tuple[str, ...]) -> tuple[str, ...]:
     """The names asked for, or all. Raises UserError for one that is not known."""
     for name in asked:
         if name not in known:
-            raise UserError(f"{flag} {name} is not known at this scale; choose from {', '.join(known)}.")
+            raise UserError(
+                f"{flag} {name} is not known at this scale; nearest: {', '.join(nearest(name, known))}; "
+                f"python -m benchmarks list {LISTED_AS[flag]} lists all."
+            )
     return asked or known

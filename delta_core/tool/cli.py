@@ -21,7 +21,7 @@ from delta_core.tool.predict import BATCH_SIZE, MOST_PIXELS, Prediction, Unread,
 from delta_core.tool.prediction_forms import Form, pieces_of
 from delta_core.tool.share import pull_patch, push_patch
 from delta_core.tool.trained import Listener
-from delta_core.training.command_line import told_in_one_sentence, warnings_in_one_line
+from delta_core.training.command_line import dispatch, told_in_one_sentence, warnings_in_one_line
 from delta_core.training.engine import DivergedError
 from delta_core.training.errors import UserError
 from delta_core.training.fabric import devices_of, to_device
@@ -56,7 +56,7 @@ def main() -> None:
         ),
         warnings_in_one_line(PROG),
     ):
-        sys.exit(tyro.extras.subcommand_cli_from_dict(commands, prog=PROG, description=__doc__))
+        sys.exit(dispatch(commands, prog=PROG, description=__doc__))
 
 
 def fit(options: tyro.conf.OmitArgPrefixes[FitOptions]) -> int:

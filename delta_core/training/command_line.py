@@ -3,12 +3,14 @@
 import os
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Annotated, Any, Union
 
 from delta_core.errors import DeltaError
-from delta_core.training.errors import UserError, trouble_of_the_machine
+from delta_core.nearest import unknown
+from delta_core.training.errors import UserError, missing_package, trouble_of_the_machine
 
 BROKEN_PIPE = 141
 """Exit code where whoever read the output has gone, as shells have it."""
@@ -35,6 +37,12 @@ def told_in_one_sentence(
     except refusals as error:
         print(f"{prog}: {error}", file=sys.stderr)
         sys.exit(2)
+    except ModuleNotFoundError as error:
+        missing = missing_package(error)
+        if missing is None:
+            raise
+        print(f"{prog}: {missing}", file=sys.stderr)
+        sys.exit(2)
     except KeyboardInterrupt:
         print(f"{prog}: interrupted; {interrupted}", file=sys.stderr)
         sys.exit(130)
@@ -46,6 +54,50 @@ def told_in_one_sentence(
             raise
         print(f"{prog}: {trouble}", file=sys.stderr)
         sys.exit(1)
+
+
+def dispatch(
+    commands: Mapping[str, Callable[..., Any]],
+    *,
+    prog: str,
+    description: str | None,
+    shows: Mapping[str, str] | None = None,
+) -> Any:
+    """Call the command that the person named with the flags that they gave; `--version` is answered here.
+
+    Args:
+        commands: by name.
+        prog: what the person typed.
+        description: what stands above the commands in the help text.
+        shows: help text of a command, where it is not the docstring of what is called.
+
+    Raises:
+        UserError: for a command that is not known.
+    """
+    import tyro  # of the extra `train`, which those who catch errors alone can do without
+
+    first = sys.argv[1] if len(sys.argv) > 1 else "-"
+    if first == "--version":
+        print(version_line(prog))
+        return 0
+    if first not in commands and not first.startswith("-"):
+        raise UserError(unknown("Command", first, commands, f"{prog} --help"))
+    choice: Any = Union[  # noqa: UP007 - of as many as there are
+        tuple(
+            Annotated[Any, tyro.conf.subcommand(name, constructor=command, description=(shows or {}).get(name))]
+            for name, command in commands.items()
+        )
+    ]
+    return tyro.cli(choice, prog=prog, description=f"{description} --version says which version this is.")
+
+
+def version_line(prog: str) -> str:
+    """Version of the library and of torch, and the commit, if this is a checkout; `+`: with changes."""
+    from delta_core.training.provenance import git_state, version_of  # with torch
+
+    commit, changed = git_state()
+    at = f", commit {commit[:12]}{'+' if changed else ''}" if commit else ""
+    return f"{prog}: delta-patching {version_of('delta-patching')}, torch {version_of('torch')}{at}"
 
 
 @contextmanager

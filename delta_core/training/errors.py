@@ -1,6 +1,7 @@
 """The exception that is meant for the person at the keyboard, and checks that raise it; troubles of their machine."""
 
 import errno
+from importlib.util import find_spec
 
 
 class UserError(Exception):
@@ -31,6 +32,30 @@ def trouble_of_the_machine(error: BaseException) -> str | None:
     if code in FORBIDDEN:
         return f"A file or folder may not be read or written{where}; see who owns it, or name another."
     return None
+
+
+PIP_NAMES = {
+    "PIL": "pillow",
+    "elpv_dataset": "elpv-dataset",
+    "huggingface_hub": "huggingface-hub",
+    "lightning_fabric": "lightning-fabric",
+    "scikit_posthocs": "scikit-posthocs",
+    "skimage": "scikit-image",
+    "sklearn": "scikit-learn",
+}
+"""Packages that pip calls otherwise than Python does."""
+
+
+def missing_package(error: ModuleNotFoundError) -> str | None:
+    """What to install where a package is missing, in one sentence; None where a part of an installed one is.
+
+    >>> missing_package(ModuleNotFoundError(name="nowhere.tuners"))
+    'The package nowhere is missing; run: pip install nowhere'
+    """
+    name = (error.name or "").partition(".")[0]
+    if not name or find_spec(name) is not None:
+        return None
+    return f"The package {name} is missing; run: pip install {PIP_NAMES.get(name, name)}"
 
 
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")

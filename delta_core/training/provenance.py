@@ -46,11 +46,17 @@ def versions() -> str:
     """Python and package versions as JSON."""
     found = {"python": platform.python_version()}
     for package in PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
+        if known := version_of(package):
+            found[package] = known
     return json.dumps(found, sort_keys=True)
+
+
+def version_of(package: str) -> str:
+    """Version of an installed package, as pip calls it; blank if it is not installed."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return ""
 
 
 def device_name(device: torch.device) -> str:

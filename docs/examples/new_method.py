@@ -3,14 +3,10 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-import timm
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from benchmarks.methods.adapted import AdaptedMethod, AdaptedNet, swap, trainable
-from benchmarks.worlds.recipes import local_recipes
-from delta_core import backbone_fingerprint
+from benchmarks.methods.adapted import AdaptedMethod, stage_names, swap
 
 
 class ScaledConv(nn.Module):
@@ -34,25 +30,5 @@ class LastStageScale(AdaptedMethod):
 
     def adapt(self, net: nn.Module) -> None:
         """Put a scale behind each of them."""
-        last = set(net.get_submodule("layer4").modules())
+        last = set(net.get_submodule(stage_names(net)[-1]).modules())
         swap(net, lambda module: isinstance(module, nn.Conv2d) and module in last, ScaledConv)
-
-
-if __name__ == "__main__":
-    torch.manual_seed(0)
-    backbone = timm.create_model("resnet10t").eval()
-    before = backbone_fingerprint(backbone)
-    method = LastStageScale(recipe=local_recipes().tuning)
-    model = AdaptedNet(backbone, method.adapt, classes=3, seed=0).train()
-
-    images, labels = torch.randn(6, 3, 64, 64), torch.arange(6) % 3
-    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    optimizer = torch.optim.AdamW(parameters, lr=method.recipe.lr)
-    for _ in range(3):
-        optimizer.zero_grad()
-        loss = F.cross_entropy(model(images), labels)
-        loss.backward()
-        optimizer.step()
-
-    print(f"{trainable(model.net)} parameters without head, loss {loss.item():.2f}")
-    print(f"base bit-identical: {backbone_fingerprint(backbone) == before}")

@@ -6,6 +6,7 @@ import pandas as pd
 
 from benchmarks.records.names import VALIDATED
 from benchmarks.records.rows import Scale
+from benchmarks.suites.domain_adaptation.listing import label_of
 from reports import paper
 from reports.checks import check_comparable, check_one_run_per_seed
 from reports.pages.commands import whole_table
@@ -132,7 +133,7 @@ def _block(title: str, part: pd.DataFrame, usual: int) -> PageBlock:
     best = (means == contest.max()) & means.index.isin(contest.index)[:, None]
     cells = wide.rename_axis(columns=None).reset_index()
     best = best.rename_axis(columns=None).reset_index(drop=True)
-    cells["method"] = [_label(method) for method in cells["method"]]
+    cells["method"] = [label_of(method) for method in cells["method"]]
     return PageBlock(title=title, cells=cells, best=best.reindex(columns=cells.columns, fill_value=False))
 
 
@@ -141,17 +142,9 @@ def _printed(scale: Scale) -> PageBlock:
     cells = printed.set_index(["method", "task"])["printed"].unstack("task", sort=False)
     cells = cells.rename_axis(columns=None).reset_index()
     cells.insert(1, "setting", [SETTINGS[method.partition("+")[0]] for method in cells["method"]])
-    cells["method"] = [_label(method) for method in cells["method"]]
+    cells["method"] = [label_of(method) for method in cells["method"]]
     return printed_block(cells, scale)
 
 
 def _lined(part: pd.DataFrame) -> pd.DataFrame:
-    return part.assign(line=[_label(method) for method in part["method"]], column=part["task"])
-
-
-def _label(method: str) -> str:
-    """`adda+uniform_prior+delta_networks` as the paper writes it."""
-    first, *added = method.split("+")
-    names = {"vanilla": "Vanilla", "adda": "ADDA", "target_only": "Target only"}
-    more = {"uniform_prior": "uniform prior", "delta_networks": "Delta (4)"}
-    return " + ".join([names.get(first, first), *(more.get(name, name) for name in added)])
+    return part.assign(line=[label_of(method) for method in part["method"]], column=part["task"])

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from lookalikes import small, write
 
+from benchmarks.data.catalogue import download
 from benchmarks.data.catalogue.check import check
 from benchmarks.data.catalogue.download import fetch
 from benchmarks.data.catalogue.entry import DataSet, Download
@@ -131,6 +132,20 @@ def test_a_whole_part_needs_no_more_bytes(site: Site, tmp_path: Path) -> None:
     (tmp_path / "usps/sub").mkdir(parents=True)
     (tmp_path / "usps/sub/a.bin.part").write_bytes(CONTENT)
     assert get(one_file(site, "a"), tmp_path) == CONTENT
+
+
+def test_a_mirror_that_takes_no_connection_is_not_waited_for(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.files["/good"] = CONTENT
+    entry = one_file(site, "good")
+    dead = "https://dead.invalid/a.bin"
+    entry = replace(entry, downloads=(replace(entry.downloads[0], urls=(dead, *entry.downloads[0].urls)),))
+    monkeypatch.setattr(download, "reachable", lambda addresses: set(addresses) - {dead})
+    assert get(entry, tmp_path) == CONTENT
+    monkeypatch.setattr(download, "reachable", lambda _: set())
+    with pytest.raises(UserError, match=rf"from {dead} \(takes no connection\) nor from .*\(takes no connection\)"):
+        get(entry, tmp_path / "other")
 
 
 def test_wrong_bytes_are_never_kept(site: Site, tmp_path: Path) -> None:

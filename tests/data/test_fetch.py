@@ -34,8 +34,8 @@ def test_without_a_name_all_data_sets_are_listed(call) -> None:
     code, out, _ = call("fetch")
     assert code == 0
     assert [line.split()[0] for line in out.splitlines()] == list(CATALOGUE)
-    assert "cars                  by hand  Stanford Cars: 196 classes, train 8,144, test 8,041" in out
-    assert "flowers               missing  Flowers102" in out
+    assert "cars                       by hand  Stanford Cars: 196 classes, train 8,144, test 8,041" in out
+    assert "flowers                    missing  Flowers102" in out
 
 
 def test_a_check_tells_faults_and_says_what_helps(call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -97,7 +97,7 @@ def test_one_failure_does_not_stop_the_others(call, tmp_path: Path, monkeypatch:
 def test_an_unknown_name_is_bad_input(call) -> None:
     code, _, error = call("fetch", "flower")
     assert code == 2
-    assert "Data set 'flower' is not in the catalogue; choose from flowers, aircraft" in error
+    assert "Data set 'flower' is not known; nearest: flowers, decathlon_flowers" in error
 
 
 def test_prune_frees_the_cache(call, tmp_path: Path) -> None:

@@ -207,17 +207,17 @@ def test_an_absent_file_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("weights", ["timm:resnet999", "pypi:efficientnet-lite0", "any.pth"])
 def test_an_unknown_architecture_is_refused_with_similar_names(weights: str) -> None:
     refused("resnet999", weights, "'resnet999' is not a timm model")
-    refused("big_resnet10t", "any.pth", "similar: resnet10t")
-    refused("resnt50", "any.pth", "similar: resnet50")
-    refused("EfficientNet-B0".lower(), "any.pth", "similar: .*efficientnet_b0")
+    refused("big_resnet10t", "any.pth", "nearest: resnet10t")
+    refused("resnt50", "any.pth", "nearest: resnet50")
+    refused("EfficientNet-B0".lower(), "any.pth", "nearest: .*efficientnet_b0")
 
 
 def test_an_unknown_timm_tag_is_refused() -> None:
-    refused("resnet18", "timm:resnet18.no_such_tag", "no_such_tag")
+    refused("resnet18", "timm:resnet18.no_such_tag", "tag of resnet18 'no_such_tag' is not known; nearest")
 
 
 def test_an_unknown_package_is_refused() -> None:
-    refused("resnet10t", "pypi:resnet10t", "No PyPI weights 'resnet10t'; known are efficientnet-lite0")
+    refused("resnet10t", "pypi:resnet10t", "package of weights 'resnet10t' is not known; nearest: efficientnet-lite2")
 
 
 def test_package_weights_of_another_architecture_are_refused() -> None:

@@ -22,6 +22,13 @@ def picture(height: int = 300, width: int = 400) -> Tensor:
     return torch.randint(0, 256, (3, height, width), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 
 
+@pytest.fixture(autouse=True)
+def within_reach(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Downloads are stubbed here, and servers take connections."""
+    for module in ("weights", "torchvision_nets"):
+        monkeypatch.setattr(f"delta_core.{module}.reachable", set)
+
+
 def refuse(message: str, **arguments: Any) -> None:
     with pytest.raises(DeltaError, match=message) as caught:
         create_model(**arguments)
@@ -127,7 +134,7 @@ def test_a_file_of_torchvision_weights_is_loaded(tmp_path: Path) -> None:
 
 def test_unknown_names_and_mixed_up_weights_are_refused() -> None:
     refuse("'resnet19' is not a timm model", architecture="resnet19")
-    refuse("'resnet19' is not a torchvision model; known are .*resnet18", architecture="torchvision:resnet19")
+    refuse("'resnet19' is not a torchvision model; nearest: resnet18", architecture="torchvision:resnet19")
     refuse("no weights 'V9'; known are IMAGENET1K_V1", architecture="torchvision:resnet18", weights="torchvision:V9")
     refuse("of another library", architecture="torchvision:resnet18", weights="timm:a1_in1k")
     refuse("of another library", architecture="resnet18", weights="torchvision:IMAGENET1K_V1")
@@ -135,6 +142,11 @@ def test_unknown_names_and_mixed_up_weights_are_refused() -> None:
         "weights of resnet34, not of resnet18; pass timm:a1_in1k",
         architecture="resnet18",
         weights="timm:resnet34.a1_in1k",
+    )
+    refuse(
+        r"Weights tag of resnet18 'tvin1k' is not known; nearest: tv_in1k, .*; timm\.list_models\('resnet18\.\*'",
+        architecture="resnet18",
+        weights="timm:tvin1k",
     )
     refuse("nor an existing file", architecture="resnet18", weights="nowhere.pth")
     refuse("no pre-trained weights for 'regnety_040_sgn'; pass", architecture="regnety_040_sgn")

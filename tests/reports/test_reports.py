@@ -19,8 +19,9 @@ from benchmarks.records.collected import write_rows
 from benchmarks.records.rows import Row, Scale, row_schema, to_frame
 from delta_core.training.errors import UserError
 from reports import paper
-from reports.__main__ import COMMANDS, main
+from reports.__main__ import main
 from reports.pages.render import to_latex, to_markdown, to_terminal
+from reports.registry import REPORTS
 from reports.tables.patching_frame import harmonic_mean, table_frame
 from reports.tables.patching_lines import TABLES, PaperTable
 from reports.tables.patching_page import Page, page
@@ -433,13 +434,16 @@ def test_command_line_prints_and_writes(results: Path) -> None:
 def test_bad_input_exits_with_code_2(results: Path) -> None:
     done = delta_report("table99", cwd=results)
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == f"python -m reports: There is no table 'table99'; choose one of {', '.join(COMMANDS)}.\n"
+    assert done.stderr == (
+        "python -m reports: Command 'table99' is not known; nearest: table9, table8, table7; "
+        "python -m reports --help lists all.\n"
+    )
 
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("table2", "--scale", "paper"), "nox -s table2 -- --scale paper"),
+        (("table2", "--scale", "paper"), "python -m benchmarks run table2 --scale paper"),
         (("table2", "--arch", "resnet99"), "'convnext_tiny', 'resnet18'"),
         (("table2", "--protocol", "epochs=99"), "epochs=6,px=32,views=1"),
         (("table2", "--scale", "local"), "are not result files"),
@@ -470,3 +474,16 @@ def test_bad_input_is_one_sentence_and_writes_nothing(
     assert (ended.value.code, out) == (2, "")
     assert said in err and err.count("\n") == 1
     assert sorted(results.rglob("*")) == before
+
+
+def test_help_says_of_each_report_which_table_it_is_and_what_it_shows() -> None:
+    shown = [report.shows for report in REPORTS.values()]
+    assert len(set(shown)) == len(shown)
+    for name, report in REPORTS.items():
+        number = re.fullmatch(r"table(\d+)", name)
+        begins = f"Table {number[1]}: " if number else "Ours: " if name not in ("claims", "lint") else ""
+        assert report.shows.startswith(begins), name
+        assert report.shows.endswith(".")
+    done = delta_report("--help", cwd=Path())
+    assert "Table 8: what to do with the skips" in done.stdout
+    assert "from finished runs" not in done.stdout

@@ -20,9 +20,10 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """A copy of the benchmarks."""
+    """A copy of the benchmarks and the reports."""
     ignored = shutil.ignore_patterns("__pycache__")
-    shutil.copytree(ROOT / "benchmarks", tmp_path / "checkout" / "benchmarks", ignore=ignored)
+    for package in ("benchmarks", "reports"):
+        shutil.copytree(ROOT / package, tmp_path / "checkout" / package, ignore=ignored)
     return tmp_path / "checkout"
 
 
@@ -61,13 +62,63 @@ def test_a_folder_and_a_line_make_a_suite(checkout: Path, tmp_path: Path) -> Non
     assert rows.loc[rows["n_delta_modules"] == 4, "params_delta_full_size"].nunique() == 1
 
 
-def test_a_file_and_a_line_make_a_method(checkout: Path, tmp_path: Path) -> None:
+def line_of_the_page(kind: str) -> str:
+    """The one line of docs/add-a-method.md that makes such an object."""
+    page = (ROOT / "docs" / "add-a-method.md").read_text(encoding="utf-8")
+    (line,) = re.findall(rf"^{kind}\(.*\)$", page, re.MULTILINE)
+    return str(line)
+
+
+def add_the_method(checkout: Path) -> None:
     methods = checkout / "benchmarks" / "methods"
     shutil.copy(ROOT / "docs" / "examples" / "new_method.py", methods / "last_stage_scale.py")
-    line = re.search(r"^Joining\(.*\)$", (ROOT / "docs" / "add-a-method.md").read_text(encoding="utf-8"), re.MULTILINE)
-    assert line
     first = '    Joining(name="parallel_adapters"'
-    change_one_line(methods / "listing.py", first, f"    {line[0]},\n{first}")
+    change_one_line(methods / "listing.py", first, f"    {line_of_the_page('Joining')},\n{first}")
+
+
+def test_the_method_of_the_page_is_the_example() -> None:
+    page = (ROOT / "docs" / "add-a-method.md").read_text(encoding="utf-8")
+    lines = page.split("```python\n")[1].split("```")[0].strip().splitlines()
+    example = (ROOT / "docs" / "examples" / "new_method.py").read_text(encoding="utf-8")
+    assert [line for line in lines if line.strip() not in example] == []
+
+
+def test_the_method_is_measured_on_nets_of_two_families(checkout: Path, tmp_path: Path) -> None:
+    add_the_method(checkout)
+    cache, results = tmp_path / "cache", tmp_path / "results"
+    write_tiny_task(cache, "glyphs62", 62)
+    write_tiny_task(cache, "optdigits", 10)
+    nets = ("--arch", "resnet18", "--arch", "convnext_tiny")
+    cell = ("table2", *nets, "--task", "optdigits", "--method", "last_stage_scale", "--epochs", 1)
+    out = call(checkout, "benchmarks", "run", *cell, "--results", results, "--cache", cache)
+    assert out.count("base bit-identical") == 2
+    rows = read_rows(results / "embedded")
+    rows = rows[rows["method"] == "last_stage_scale"]
+    assert set(rows["architecture"]) == {"resnet18", "convnext_tiny"}
+    assert (rows["params_delta_full_size"] > 0).all()
+    listed = call(checkout, "benchmarks", "list", "methods")
+    (line,) = [line for line in listed.splitlines() if line.startswith("last_stage_scale ")]
+    assert "last-stage scale (ours)" in line
+    assert "[table1, rates; if named table2, table3" in line
+
+
+def test_a_line_makes_a_claim_about_the_method(checkout: Path, tmp_path: Path) -> None:
+    add_the_method(checkout)
+    first = '    Claim(name="zero drop on the base"'
+    change_one_line(checkout / "reports/findings/claims.py", first, f"    {line_of_the_page('Claim')},\n{first}")
+    for run in (
+        plain_run(method="last_stage_scale", patch=70.0),
+        plain_run(method="delta_networks", variant="maps", n_delta_modules=4, patch=71.0),
+    ):
+        write_record(tmp_path / "embedded", run)
+    collect(tmp_path / "embedded")
+    shown = call(checkout, "reports", "claims", "--results", tmp_path)
+    (line,) = [line for line in shown.splitlines() if "Delta (4) beats last-stage scale" in line]
+    assert "1 of 1" in line
+
+
+def test_a_file_and_a_line_make_a_method(checkout: Path, tmp_path: Path) -> None:
+    add_the_method(checkout)
     cell = ("--arch", "resnet18", "--task", "signs", "--results", tmp_path)
     chosen = ("--method", "last_stage_scale", "--cache", tmp_path)
     for table in ("table1", "table2", "table3", "table4"):

@@ -66,6 +66,12 @@ def rehearsed_row(**changes: object) -> Row:
 # --- look-alikes -------------------------------------------------------------------------------------------------
 
 
+def test_an_unknown_table_is_told_before_look_alikes_are_made(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="'tabel2' is not known; nearest: table2"):
+        rehearse(("table1", "tabel2"), folder=tmp_path / "rehearsal")
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("name", CATALOGUE)
 def test_a_look_alike_is_what_its_root_declares_and_not_the_data_set(name: str, data_root: Path) -> None:
     entry = CATALOGUE[name]

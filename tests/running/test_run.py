@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -475,10 +476,60 @@ def test_the_study_of_agreement_says_what_it_waits_for(delta_bench: Call, tmp_pa
         assert "0 runs at scale local" in out
 
 
+def test_a_base_whose_labels_are_not_the_heads_is_refused(delta_bench: Call, weights: Path, tmp_path: Path) -> None:
+    write_folder(tmp_path / "pets")
+    root = write_folder(tmp_path / "base")
+    arguments = ("run", "table2", *LOCAL, "--base", "base", "--image-size", 32, "--epochs", 1, "--method", "fc_only")
+    code, _, err = delta_bench(*arguments)
+    assert (code, err.count("\n")) == (2, 1)
+    assert "holds 2 classes and the net's head has 1,000" in err
+    with torch.no_grad():
+        net = timm.create_model("resnet10t").eval()
+        net.fc.bias[7] += 1000  # it says 7 of whatever it sees
+        torch.save(net.state_dict(), weights)
+    files = [path.relative_to(root).as_posix() for path in root.rglob("*.png")]
+    (root / "labels.csv").write_text("file,index\n" + "".join(f"{file},0\n" for file in files))
+    code, _, err = delta_bench(*arguments)
+    assert (code, err.count("\n")) == (2, 1)
+    assert f"right on 0 of {len(files)} images of --base" in err
+    assert not (tmp_path / "results").exists()
+    (root / "labels.csv").write_text("file,index\n" + "".join(f"{file},7\n" for file in files))
+    code, out, err = delta_bench(*arguments, "--workers", 1)
+    assert (code, err) == (0, ""), out
+    rows = read_rows(tmp_path / "results" / "local")
+    assert set(rows.loc[rows["phase"] == "before", "value"]) == {100}
+
+
+def test_a_table_that_is_blocked_is_no_success_and_leaves_no_file(delta_bench: Call, tmp_path: Path) -> None:
+    code, out, err = delta_bench("run", "table2", "--scale", "paper")
+    assert (code, err.count("\n")) == (1, 1)
+    assert "Nothing of table2 can run here" in err
+    assert "blocked: stl10, run: python -m benchmarks fetch stl10" in out
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_status_tells_rows_of_a_clone_from_records_of_this_machine(
+    finished: Path, cache: Path, delta_bench: Call, tmp_path: Path
+) -> None:
+    shutil.copytree(finished, tmp_path / "results" / "embedded")
+    one = next(iter(run_ids()))
+    for path in (tmp_path / "results" / "embedded" / "records").glob("*.jsonl"):
+        if path.stem != one:
+            path.unlink()
+    out = delta_bench("status", *ONE_CELL, "--cache", cache)[1]
+    assert "9 runs at scale embedded: 1 done, 8 todo, 0 blocked" in out
+    table = Path("results", "embedded", "runs.csv")
+    assert f"9 of them have rows in {table}, 8 of these without a record on this machine" in out
+    lines = [line.split() for line in out.splitlines() if line.startswith("  ")]
+    assert sum(int(line[1]) for line in lines) == 9
+    assert sum(int(line[3]) for line in lines) == 1
+    assert sum(int(line[7]) for line in lines) == 8
+
+
 # --- bad input ---------------------------------------------------------------------------------------------------
 
 BAD_INPUT = {
-    "table": (("table99",), f"'table99' is not known; choose one of {', '.join(TABLES)}"),
+    "table": (("table99",), "Table 'table99' is not known; nearest: table8, table7, table6; "),
     "arch": (("table2", "--arch", "vgg11"), "--arch vgg11 is not known"),
     "task": (("table2", "--task", "flowers"), "--task flowers is not known"),
     "method": (("table2", "--method", "vanilla"), "--method vanilla is not in table2"),
@@ -488,7 +539,7 @@ BAD_INPUT = {
     "local without weights": (("table2", "--scale", "local", *LOCAL[2:4], *LOCAL[6:]), "--scale local needs"),
     "local without task": (("table2", *LOCAL[:6]), "--scale local needs"),
     "no imagefolder": (("table2", *LOCAL[:6], "--task", "pets"), "not of the form imagefolder:DIR"),
-    "unknown packaged": (("table2", *LOCAL[:7], "packaged:pets"), "choose from packaged:solar_cells, packaged:"),
+    "unknown packaged": (("table2", *LOCAL[:7], "packaged:pets"), "nearest: packaged:photos, packaged:"),
     "packaged without name": (("table2", *LOCAL[:7], "packaged:"), "or packaged:NAME, which --scale local needs"),
     "packaged at scale embedded": (("table2", "--task", "packaged:optdigits"), "not known at this scale"),
     "packaged that share classes": (
@@ -513,7 +564,7 @@ BAD_INPUT = {
         "--base-images pets contradicts --scale real",
     ),
     "real arch": (("table2", "--scale", "real", "--arch", "resnet18"), "--arch resnet18 is not known at this scale"),
-    "real task": (("table2", "--scale", "real", "--task", "mnist5k"), "choose from real:solar_cells, real:"),
+    "real task": (("table2", "--scale", "real", "--task", "mnist5k"), "nearest: real:mnist5k, real:"),
     "real group": (("table3", "--scale", "real", "--task", "real:photos"), "is one task, and a joint table needs two"),
     "real that share classes": (
         ("table3", "--scale", "real", "--task", "real:mnist5k+real:optdigits"),
@@ -524,6 +575,7 @@ BAD_INPUT = {
     "two bases": (("table2", *LOCAL, "--base", "pets", "--base-images", "pets"), "contradict each other"),
     "absent photographs": (("table2", *LOCAL, "--base-images", "no"), "does not exist; give --base-images DIR"),
     "no photographs": (("table2", *LOCAL, "--base-images", "bare"), "holds 0 images"),
+    "base named like a task": (("table2", *LOCAL, "--base", "base/pets"), "share the name 'pets'"),
     "absent base": (("table2", *LOCAL, "--base", "no"), "Base data"),
     "results is a file": (("table2", "--results", "net.pth"), "cannot be written"),
     "cache is a file": (("table2", "--cache", "net.pth"), "cannot be written"),
@@ -539,6 +591,7 @@ BAD_INPUT = {
     "loader workers": (("table2", "--loader-workers", "-1"), "--loader-workers is -1"),
     "image size": (("table2", *LOCAL, "--image-size", "-5"), "image size is -5"),
     "precision": (("table2", "--precision", "odd"), "precision"),
+    "half precision on a CPU": (("table2", *("--precision", "16-mixed", "--device", "cpu")), "not for the CPU"),
     "views": (("table2", "--views", "-1"), "--views is -1"),
     "cache size": (("table2", "--cache-gb", "-0.5"), "--cache-gb is -0.5"),
     "endless cache": (("table2", "--cache-gb", "inf"), "--cache-gb is inf"),
@@ -560,6 +613,7 @@ def test_bad_input_is_one_sentence_and_leaves_no_trace(
     case: str, delta_bench: Call, weights: Path, tmp_path: Path
 ) -> None:
     write_folder(tmp_path / "pets")
+    write_folder(tmp_path / "base" / "pets")
     (tmp_path / "bare" / "train").mkdir(parents=True)
     (tmp_path / "bare" / "test").mkdir()
     weights.with_name("corrupt.pth").write_bytes(weights.read_bytes()[:1000])
@@ -614,7 +668,10 @@ def test_a_damaged_result_table_is_told_before_anything_runs(
 def test_bad_input_exits_with_2_from_the_shell(tmp_path: Path) -> None:
     done = bench("run", "table99", "--results", tmp_path / "results", "--cache", tmp_path / "cache")
     assert done.returncode == 2
-    assert done.stderr == f"python -m benchmarks: Table 'table99' is not known; choose one of {', '.join(TABLES)}.\n"
+    assert done.stderr == (
+        "python -m benchmarks: Table 'table99' is not known; nearest: table8, table7, table6; "
+        "python -m benchmarks list tables lists all.\n"
+    )
     assert list(tmp_path.iterdir()) == []
 
 

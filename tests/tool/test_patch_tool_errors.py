@@ -89,7 +89,7 @@ def nothing(_: Path) -> None:
         (leave_a_class_empty, "plain", {}, "dodo holds no images; put some there or remove the folder"),
         (link_back, "plain", {}, "cat/all is a link that leads back to"),
         (nothing, "net.pt", {}, "net.pt' is a file; give a folder"),
-        (nothing, "pets", {"arch": "resnt10t"}, "similar: resnet10t"),
+        (nothing, "pets", {"arch": "resnt10t"}, "nearest: resnet10t"),
         (nothing, "pets", {"precision": "16-mixed"}, "precision '16-mixed' is not for the CPU"),
         (nothing, "pets", {"arch": "resnet18t"}, "resnet18t"),
         (nothing, "pets", {"weights": "nowhere.pt"}, "nowhere.pt"),

@@ -2,6 +2,7 @@
 
 from benchmarks.data.catalogue import decathlon, images, voc
 from benchmarks.data.catalogue.entry import DataSet
+from delta_core.nearest import unknown
 from delta_core.training.errors import UserError
 
 CATALOGUE: dict[str, DataSet] = {
@@ -16,5 +17,5 @@ def data_set(name: str) -> DataSet:
         UserError: if there is none.
     """
     if name not in CATALOGUE:
-        raise UserError(f"Data set {name!r} is not in the catalogue; choose from {', '.join(CATALOGUE)}.")
+        raise UserError(unknown("Data set", name, CATALOGUE, "python -m benchmarks list data"))
     return CATALOGUE[name]

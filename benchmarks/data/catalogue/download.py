@@ -13,6 +13,7 @@ from pathlib import Path
 
 from benchmarks.data.catalogue.entry import DataSet, Download
 from benchmarks.data.catalogue.files import digest_of, is_web_page, unpack
+from delta_core.reachable import reachable
 from delta_core.training.errors import UserError
 
 CHUNK = 2**20
@@ -89,7 +90,11 @@ def _place(each: Download, folder: Path, addresses: tuple[str, ...], progress: P
         raise UserError(f"{path} is there but {fault}; delete it and fetch again.")
     path.parent.mkdir(parents=True, exist_ok=True)
     tried = []
+    within_reach = reachable(addresses)
     for address in addresses:
+        if address not in within_reach:
+            tried.append(f"{address} (takes no connection)")
+            continue
         partial = path.with_name(f"{path.name}.part")
         try:
             _load(address, partial, lambda done, total: progress(each.path, done, total))

@@ -1,6 +1,7 @@
 """Image tasks for the embedded scale: drawn by code or carried by pip packages, never downloaded."""
 
 import os
+import sys
 import tempfile
 import zipfile
 import zlib
@@ -64,6 +65,12 @@ CLASS_NAMES: dict[str, tuple[str, ...]] = {
 
 
 ALL_TASKS = tuple(_TASKS)
+
+
+def told_of(name: str) -> str:
+    """What the images of task `name` are, in a line: the first of the docstring of its module."""
+    first = (sys.modules[_entry(name)[0].__module__].__doc__ or "").partition("\n")[0]
+    return first.partition(": ")[2] or first
 
 
 def data_version(name: str) -> int:

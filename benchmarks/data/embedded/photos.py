@@ -44,7 +44,7 @@ def photo(label: int) -> Image.Image:
     package, file = PHOTOS[CLASS_NAMES[label]]
     spec = find_spec(package)
     if spec is None or spec.origin is None:
-        raise ImportError(f"package {package!r} is not installed, but it carries {file}; install it with pip.")
+        raise ModuleNotFoundError(f"No module named {package!r}", name=package)
     with Image.open(Path(spec.origin).parent / file) as image:
         rgb = image.convert("RGB")
     shrink = min(1.0, _SHORT_SIDE / min(rgb.size))

@@ -6,6 +6,7 @@ from benchmarks.data.packaged.few_images import FewImages
 from benchmarks.data.packaged.small_images import SmallImages
 from benchmarks.data.packaged.solar_cells import FOUR_GRADES, SolarCells
 from benchmarks.data.packaged.task import PackagedTask, missing_packages
+from delta_core.nearest import unknown
 from delta_core.training.errors import UserError
 
 PREFIX = "packaged:"
@@ -43,7 +44,7 @@ def packaged_task(name: str) -> PackagedTask:
     tasks = REAL if name.startswith(REAL_PREFIX) else {PREFIX + known: task for known, task in PACKAGED.items()}
     task = tasks.get(name)
     if task is None:
-        raise UserError(f"Task {name} is not known; choose from {', '.join(tasks)}.")
+        raise UserError(unknown("Task", name, tasks, "python -m benchmarks list tasks"))
     if missing := missing_packages(task.packages):
         raise UserError(f"Task {name} needs images of a package; run: pip install {' '.join(missing)}")
     return task

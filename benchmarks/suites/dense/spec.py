@@ -33,7 +33,7 @@ class Batch:
 
 @dataclass(frozen=True, kw_only=True)
 class DenseArm:
-    """How the backbone is used; neck and heads are trained in every arm."""
+    """A row of Table 7: how a detector or a segmentation net uses its backbone; neck and heads train in every arm."""
 
     name: str
     """As in the paper's CSV: `faster_rcnn`, `deeplabv3+delta_networks`."""

@@ -86,7 +86,10 @@ class StartSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class DomainMethod:
-    """A row of Table 6. Every field is science: it becomes part of the run's identity."""
+    """A row of Table 6: a net from scratch that learns one domain's labels, and may be adapted to another.
+
+    Every field is science: it becomes part of the run's identity.
+    """
 
     learns_from: Literal["source", "target"]
     """Whose labels are learnt; `target` is the upper reference."""

@@ -38,9 +38,10 @@ SCHEDULES: dict[Scale, tuple[Schedule, AddaConfig]] = {
 
 
 def table6(world: World, seeds: int) -> list[DomainSpec]:
-    """Table 6: nine rows for each transfer. Rows that train on labels come first, so that ADDA's find their start.
+    """Table 6, domain adaptation of digits: nine rows for each transfer.
 
-    Seeds come first of all: a table that is cut short has whole repetitions.
+    Rows that train on labels come first, so that ADDA's find their start. Seeds come first of all: a table that is cut
+    short has whole repetitions.
     """
     runs = []
     for seed in range(seeds):

@@ -21,19 +21,19 @@ LONG = 3
 
 
 def adapters(world: World, seeds: int) -> list[RunSpec]:
-    """Every method whose search is complete, in the configuration that was best on validation data."""
+    """Study of adapters: every method whose search is complete, in its best configuration on validation data."""
     return _runs(
         world, {net: [each.method for each in choice.chosen] for net, choice in _choices(world).items()}, seeds
     )
 
 
 def adapters_best(world: World, seeds: int) -> list[RunSpec]:
-    """The five best methods on validation data and the default Delta: for images of another size."""
+    """Study of adapters, larger images: the five best methods on validation data and the default Delta."""
     return _runs(world, {net: _best(choice) for net, choice in _choices(world).items()}, seeds)
 
 
 def adapters_long(world: World, seeds: int) -> list[RunSpec]:
-    """The same methods in the same configurations, trained three times as long."""
+    """Study of adapters, longer: the same methods in the same configurations, trained three times as long."""
     methods = {net: [_longer(method) for method in _best(choice)] for net, choice in _choices(world).items()}
     return _runs(world, methods, seeds)
 

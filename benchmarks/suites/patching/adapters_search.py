@@ -79,10 +79,10 @@ def searched(recipes: Recipes) -> list[Searched]:
 
 
 def adapters_search(world: World, seeds: int) -> list[RunSpec]:  # noqa: ARG001
-    """Every configuration of every method on every task, with one seed. The base task is left out, as it is frozen.
+    """Search before the study of adapters: every configuration of every method on every task, with one seed.
 
-    Tasks come last, so that a search that is cut short is whole for its first methods, and no method is chosen on a
-    part of the tasks.
+    The base task is left out, as it is frozen. Tasks come last, so that a search that is cut short is whole for its
+    first methods, and no method is chosen on a part of the tasks.
     """
     return [
         run_of(world, suite=ADAPTERS_SEARCH, architecture=architecture, task=task, method=method, seed=0, base=False)

@@ -8,7 +8,7 @@ from benchmarks.worlds.world import World
 
 
 def agreement(world: World, seeds: int) -> list[RunSpec]:
-    """PAINT at both rates on the first net of the scale: accuracy and agreement on the same labelled base images."""
+    """Agreement with the untouched net: PAINT at both rates, accuracy and agreement on the same base images."""
     if awaited(world):
         return []
     return [

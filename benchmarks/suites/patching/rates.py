@@ -32,7 +32,7 @@ RATES_TASKS = TaskSet(
 
 
 def rates(world: World, seeds: int) -> list[RunSpec]:  # noqa: ARG001
-    """Every method at every rate on the first net of the scale, with one seed."""
+    """Search of learning rates: every method at every rate on the first net of the scale, with one seed."""
     return [
         run_of(
             world,

@@ -97,7 +97,9 @@ SCHEDULES: dict[Scale, TransferSchedule] = {
 
 
 def table5(world: World, seeds: int) -> list[TransferSpec]:
-    """Table 5: nine methods on two fine-grained tasks at four rates. Seeds come first: a part is a whole repetition.
+    """Table 5, transfer learning: nine methods on two fine-grained tasks at four shares of the training images.
+
+    Seeds come first: a part is a whole repetition.
 
     Raises:
         UserError: for a rate, views or parts of batches that the table does not have.
