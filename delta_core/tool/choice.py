@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from torch import Tensor
+
 from delta_core.tool.options import FitOptions
 from delta_core.tool.trained import Trained
 
@@ -12,7 +14,7 @@ EPOCHS = 0.5
 """Share of the epochs that a trial takes: half of them chose as well as all, on five tasks of packaged images and three
 seeds."""
 MISSES = 2
-"""Trials in a row that are no better than an earlier one, after which no more are made."""
+"""Trials in a row that do not pay, after which no more are made."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,8 +23,7 @@ class Trial:
 
     modules: int
     loss: float
-    """`calibrated_loss` on the images that choose. It tells nets apart on fewer images than accuracy does: on the tasks
-    above, of 150 images each, it cost 0.6 points of test top-1 against the best number of each task, accuracy 1.2."""
+    """Mean of `calibrated_losses` on the images that choose."""
     right: int
     images: int
     train_s: float
@@ -49,7 +50,11 @@ def trial_of(options: FitOptions, modules: int) -> FitOptions:
 def choose_modules(
     train: Callable[[int], Trained], *, blocks: int, say: Callable[[str], None]
 ) -> tuple[int, tuple[Trial, ...]]:
-    """The number of modules with the least loss, and what was tried: in the order of cost, until more do not pay.
+    """The number of modules to take, and what was tried: in the order of cost, until more do not pay.
+
+    More of them pay where their loss is less by more than its standard error: the simplest that is as good as any is
+    taken (the one-standard-error rule; Breiman et al. 1984). On the tasks above, of 150 images each, that gave 89.5 % of
+    test images where 4 modules always gave 90.0 and a head alone 86.4.
 
     Args:
         train: makes the trial of a number of modules.
@@ -57,20 +62,31 @@ def choose_modules(
         say: told of every trial.
     """
     trials: list[Trial] = []
+    best, least, misses = 0, None, 0
     for modules in COUNTS:
-        if modules > blocks:
+        if modules > blocks or misses == MISSES:
             break
-        trials.append(_trial(modules, train(modules)))
+        trained = train(modules)
+        losses = trained.losses
+        trials.append(_trial(modules, trained))
         say(f"Tried {trials[-1]}.")
-        best = min(trials, key=lambda trial: trial.loss)  # the first of equals, which costs least
-        if len(trials) - trials.index(best) > MISSES:
-            break
-    return best.modules, tuple(trials)
+        if least is None or _pays(least - losses):
+            best, least, misses = modules, losses, 0
+        else:
+            misses += 1
+    return best, tuple(trials)
+
+
+def _pays(gain: Tensor) -> bool:
+    """Whether the mean of the gains of images (N,) is above its standard error."""
+    return bool(gain.mean() > gain.std(correction=0) / len(gain) ** 0.5)
 
 
 def _trial(modules: int, trained: Trained) -> Trial:
-    accuracy, loss = trained.accuracy, trained.result.val_loss
-    assert loss is not None, "fit was given validation images"
     return Trial(
-        modules=modules, loss=loss, right=accuracy.right, images=accuracy.images, train_s=trained.result.seconds
+        modules=modules,
+        loss=float(trained.losses.mean()),
+        right=trained.accuracy.right,
+        images=trained.accuracy.images,
+        train_s=trained.result.seconds,
     )

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from delta_core import DeltaConfig, DeltaModel, training
 from delta_core.patch import Patch
@@ -77,6 +78,12 @@ class Trained:
     spec: FitSpec
     patch: Patch
     result: FitResult
+
+    @property
+    def losses(self) -> Tensor:
+        """`calibrated_losses` (N,) on the validation images."""
+        assert self.result.val_losses is not None, "fit was given validation images"
+        return self.result.val_losses
 
     @property
     def accuracy(self) -> Accuracy:

@@ -66,21 +66,21 @@ def accuracy_of(logits: Tensor, labels: Tensor, class_names: tuple[str, ...]) ->
     return Accuracy(class_names=class_names, confusion=confusion)
 
 
-def calibrated_loss(logits: Tensor, labels: Tensor) -> float:
-    """Mean cross-entropy of logits (N, C) for labels (N,), at the one temperature for all that makes it least.
+def calibrated_losses(logits: Tensor, labels: Tensor) -> Tensor:
+    """Cross-entropy (N,) of logits (N, C) for labels (N,), at the one temperature for all that makes their mean least.
 
     What a net knows, without how loudly it says so: training makes nets overconfident, one more than another
     (temperature scaling, Guo et al. 2017).
 
     >>> logits, labels = Tensor([[2.0, 0.0], [0.0, 2.0], [2.0, 0.0]]), Tensor([0, 1, 1]).long()
-    >>> f"{calibrated_loss(logits, labels):.3f} {calibrated_loss(9 * logits, labels):.3f}"
-    '0.637 0.637'
+    >>> [f"{calibrated_losses(scale * logits, labels).mean():.3f}" for scale in (1, 9)]
+    ['0.637', '0.637']
     """
     from scipy.optimize import minimize_scalar  # slow to import
 
     logits = logits.double()
 
-    def loss(log_scale: float) -> float:
-        return float(F.cross_entropy(logits * math.exp(log_scale), labels))
+    def losses(log_scale: float) -> Tensor:
+        return F.cross_entropy(logits * math.exp(log_scale), labels, reduction="none")
 
-    return float(minimize_scalar(loss, bounds=LOG_SCALES, method="bounded").fun)
+    return losses(minimize_scalar(lambda log_scale: float(losses(log_scale).mean()), bounds=LOG_SCALES).x)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from delta_core import DeltaConfig, DeltaModel
 from delta_core.patch import memory_format_of
-from delta_core.training.accuracy import Accuracy, accuracy_of, calibrated_loss
+from delta_core.training.accuracy import Accuracy, accuracy_of, calibrated_losses
 from delta_core.training.class_weights import ClassWeights, WeightedCrossEntropy, balanced_weights
 from delta_core.training.data.labelled import Data, class_names_in, has_validation
 from delta_core.training.data.splits import NamedSplit, Split, eval_batches
@@ -41,8 +41,8 @@ class FitResult:
     """Number of the epoch whose weights the patch has: the last one, with `patience` the best one."""
     val_accuracy: Accuracy | None
     """Of the patch as it is now on the validation images, by class too; None without any."""
-    val_loss: float | None
-    """`calibrated_loss` on them."""
+    val_losses: Tensor | None
+    """`calibrated_losses` (N,) on them."""
     steps: int
     """Optimiser steps of all epochs."""
     seconds: float
@@ -156,17 +156,17 @@ def fit(
             )
             history.restore_best()
             patch.class_names = names
-            val_accuracy = val_loss = None
+            val_accuracy = val_losses = None
             if answers is not None:
                 logits, labels = answers()
                 val_accuracy = accuracy_of(logits, labels, names_of(patch))
-                val_loss = calibrated_loss(logits, labels)
+                val_losses = calibrated_losses(logits, labels)
     model.assert_frozen()
     return FitResult(
         history=tuple(history.epochs),
         kept_epoch=history.kept,
         val_accuracy=val_accuracy,
-        val_loss=val_loss,
+        val_losses=val_losses,
         steps=steps,
         seconds=time.perf_counter() - started,
         device=device_name(place),

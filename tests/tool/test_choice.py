@@ -8,11 +8,13 @@ from typing import Any, cast
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from patch_tool_world import call, fit_words, make_world
 from PIL import Image
 
+from delta_core import read_patch
 from delta_core.tool.choice import COUNTS, choose_modules
 from delta_core.tool.data import Photos, load_photos
 from delta_core.tool.trained import Trained
@@ -34,13 +36,14 @@ def patch_tool(monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
     return lambda *words: call(monkeypatch, *words)
 
 
-def trained(loss: int) -> Trained:
-    result = SimpleNamespace(val_loss=float(loss), seconds=1.0)
-    return cast(Trained, SimpleNamespace(accuracy=SimpleNamespace(right=1, images=2), result=result))
+def trained(loss: float, spread: float = 0.0) -> Trained:
+    losses = torch.tensor([loss - spread, loss + spread] * 8, dtype=torch.float64)
+    accuracy, result = SimpleNamespace(right=1, images=16), SimpleNamespace(seconds=1.0)
+    return cast(Trained, SimpleNamespace(accuracy=accuracy, losses=losses, result=result))
 
 
 @given(st.lists(st.integers(0, 9), min_size=4, max_size=4), st.integers(0, 6))
-def test_the_least_loss_is_taken_and_two_misses_end_the_trials(losses: list[int], blocks: int) -> None:
+def test_more_modules_are_taken_where_they_pay_and_two_misses_end_the_trials(losses: list[int], blocks: int) -> None:
     said: list[str] = []
     possible = [count for count in COUNTS if count <= blocks]
     chosen, trials = choose_modules(
@@ -54,6 +57,13 @@ def test_the_least_loss_is_taken_and_two_misses_end_the_trials(losses: list[int]
     if len(tried) == 4:
         assert min(losses[1:3]) < losses[0], "both were no better than a head alone"
     assert len(said) == len(trials)
+
+
+@pytest.mark.parametrize(("gain", "chosen"), [(0.9, 0), (1.1, 1)])
+def test_what_may_be_chance_does_not_pay(gain: float, chosen: int) -> None:
+    spread = 4 * 0.5  # its standard error over 16 images is 0.5
+    tries = {0: trained(9.0), 1: trained(9.0 - 0.5 * gain, spread)}
+    assert choose_modules(lambda modules: tries[modules], blocks=1, say=lambda _: None)[0] == chosen
 
 
 # --- images that choose ------------------------------------------------------------------------------------------
@@ -147,7 +157,8 @@ def test_what_is_chosen_is_trained_as_if_it_had_been_asked_for(
     record: dict[str, Any] = json.loads((tmp_path / "auto" / "p" / "training.json").read_text())
     trials = record["trials"]
     assert [trial["modules"] for trial in trials] == list(COUNTS[: len(trials)])
-    best = min(trials, key=lambda trial: trial["loss"])["modules"]
+    config = read_patch(tmp_path / "auto" / "p").config
+    best = config.n_modules if config else 0
     assert printed.count("Tried ") == len(trials)
     assert patch_tool(*fit_words(world, str(tmp_path / "asked" / "p"), modules=best)) == 0
     patches = [(tmp_path / name / "p" / "patch.safetensors").read_bytes() for name in ("auto", "asked")]
