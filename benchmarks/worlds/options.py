@@ -100,12 +100,10 @@ class Options:
         check_precision(self.precision)
         if self.loader_workers is not None and self.loader_workers < 0:
             raise UserError(f"--loader-workers is {self.loader_workers}; give 0 (the run decodes itself) or more.")
-        for flag, given, table in (
-            ("--train-percent", self.train_percent, "table5"),
-            ("--heads", self.heads, "table7"),
-        ):
-            if given and self.table not in (table, "all"):
-                raise UserError(f"{flag} is of {table} alone, but the table is {self.table}; leave it out.")
+        if self.train_percent and self.table not in ("table5", "all"):
+            raise UserError(f"--train-percent is of table5 alone, but the table is {self.table}; leave it out.")
+        if self.heads and self.table not in ("table7", "all"):
+            raise UserError(f"--heads is of table7 alone, but the table is {self.table}; leave it out.")
         if self.views is not None and self.views < 0:
             raise UserError(f"--views is {self.views}; give 0 (fresh), 1 (centre crop) or a number of fixed views.")
         for flag, given in (("--without-base", self.without_base), ("--accept-base", self.accept_base)):
