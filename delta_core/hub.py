@@ -225,14 +225,10 @@ def _out_of_reach(repo_id: str) -> DeltaError:
 
 @contextmanager
 def _hub(repo_id: str) -> Iterator[ModuleType]:
-    """The package `huggingface_hub`, imported when needed; its errors become one sentence."""
-    try:
-        import huggingface_hub
-        from huggingface_hub.errors import HTTPError  # type: ignore[attr-defined]  # of the HTTP library it uses
-    except ImportError as error:
-        raise DeltaError(
-            f"{repo_id!r} is not a folder, and the Hub needs a package: pip install 'delta-patching[hub]'."
-        ) from error
+    """The package `huggingface_hub`, imported when needed, as it takes its time; its errors become one sentence."""
+    import huggingface_hub
+    from huggingface_hub.errors import HTTPError  # type: ignore[attr-defined]  # of the HTTP library it uses
+
     try:
         yield huggingface_hub
     except DeltaError:

@@ -26,7 +26,6 @@ BASE = "dependencies"
 SERVES = {
     BASE: ("delta_core",),
     "train": ("delta_core/training", "delta_core/tool"),
-    "hub": ("delta_core/hub.py",),
     "openmmlab": ("delta_core/openmmlab.py",),
     "deploy": ("tests/suites/test_onnx.py",),
     "real": ("benchmarks/data/packaged", "delta_core/weights.py"),

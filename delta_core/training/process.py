@@ -11,12 +11,13 @@ from pathlib import Path
 
 OF_TRAIN = (
     "PIL",
-    "huggingface_hub",
+    "imagehash",
     "lightning_fabric",
     "matplotlib",
     "numpy",
     "pandas",
     "rich",
+    "scipy",
     "torchmetrics",
     "tyro",
 )

@@ -1,7 +1,6 @@
 """Patches on the Hub, offline: a local folder, and a fake Hub that is a directory."""
 
 import shutil
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -189,14 +188,3 @@ def test_a_repository_of_something_else_is_refused(model: DeltaModel, hub: Path,
 def test_a_name_that_no_repository_can_have_is_refused_without_network() -> None:
     with pytest.raises(DeltaError, match="is not a folder or patch repository"):
         DeltaModel.from_pretrained("./no/such/folder")
-
-
-def test_without_the_package_the_fix_is_told(
-    model: DeltaModel, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    folder = model.save_patch(tmp_path / "p")
-    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
-    for call in (lambda: DeltaModel.from_pretrained("me/flowers"), lambda: model.push_to_hub("me/flowers")):
-        with pytest.raises(DeltaError, match=r"pip install 'delta-patching\[hub\]'"):
-            call()
-    assert equal(DeltaModel.from_pretrained(folder, weights=str(weights)), model), "a folder needs no Hub"

