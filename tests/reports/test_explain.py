@@ -57,8 +57,8 @@ def test_departures_are_settings_that_differ() -> None:
 @pytest.mark.parametrize(
     ("row", "column", "words"),
     [
-        ("resnet18/nothing", "signs", "There is no row 'resnet18/nothing'; choose one of resnet18/fc_only"),
-        ("resnet18/fc_only", "cars", "There is no column 'cars'; choose one of signs, textures"),
+        ("resnet18/nothing", "signs", "There is no row 'resnet18/nothing'; the nearest are resnet18/fc_only, "),
+        ("resnet18/fc_only", "cars", "There is no column 'cars'; the nearest are textures, signs."),
         ("resnet50/fc_only", "signs", "Nothing was measured for resnet50/fc_only / signs; measure it: nox -s table2"),
     ],
 )
