@@ -65,9 +65,8 @@ def forget_runs(
             chosen = chosen[fits.reindex(chosen.index)]
     if chosen.empty:
         raise UserError(f"No run on record below {results / scale} is all of this; nothing is forgotten.")
-    for run in chosen.itertuples():
-        arm = f" {run.variant}" if run.variant else ""
-        print(f"{run.run_id}  {run.architecture} {run.task} {run.method}{arm} seed {run.seed}  {run.protocol}")
+    shown = ["run_id", "architecture", "task", "method", "variant", "seed", "protocol"]
+    print(chosen[shown].to_string(index=False, header=False))
     if not yes and not _agreed(len(chosen), results / scale):
         print("Nothing is forgotten.")
         return 1
