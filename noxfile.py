@@ -145,15 +145,27 @@ def backbones(session: nox.Session) -> None:
 def _table(session: nox.Session, name: str, *defaults: str) -> None:
     """Measure what is missing of a table, then print it beside the paper's; of a flag given twice the last counts."""
     python = str((openmmlab_environment(session) if name == "table7" else core(session)) / "python")
-    session.run(python, "-m", "benchmarks", "run", name, *defaults, *session.posargs, external=True)
+    session.run(python, "-m", "benchmarks", "run", name, *defaults, *_run_flags(session.posargs), external=True)
     if "--dry-run" not in session.posargs:
         session.run(python, "-m", "reports", name, *_report_flags(session.posargs), external=True)
 
 
 def _report_flags(arguments: list[str]) -> list[str]:
     """What reports needs of the arguments of benchmarks; a folder's name is its task's name."""
-    pairs = [(flag, value) for flag, value in pairwise(arguments) if flag in REPORT_FLAGS]
+    pairs = [(flag, value) for flag, value in pairwise(_words(arguments)) if flag in REPORT_FLAGS]
     return [word for flag, value in pairs for word in (flag, _named(value) if flag == "--task" else value)]
+
+
+def _run_flags(arguments: list[str]) -> list[str]:
+    """What benchmarks run takes of the arguments: all but the protocol, which chooses among what was measured."""
+    words = _words(arguments)
+    report_alone = {place for place, word in enumerate(words) if word == "--protocol"}
+    return [word for place, word in enumerate(words) if not {place, place - 1} & report_alone]
+
+
+def _words(arguments: list[str]) -> list[str]:
+    """The arguments with `--flag=value` as two words."""
+    return [part for word in arguments for part in (word.split("=", 1) if word.startswith("--") else [word])]
 
 
 def _named(task: str) -> str:
@@ -165,7 +177,7 @@ def _named(task: str) -> str:
 
 def _flags(arguments: list[str], names: tuple[str, ...]) -> list[str]:
     """Those of the arguments that are flags of these names, with their values."""
-    return [word for pair in pairwise(arguments) if pair[0] in names for word in pair]
+    return [word for pair in pairwise(_words(arguments)) if pair[0] in names for word in pair]
 
 
 def _add_table_session(name: str, shown: str) -> None:
@@ -203,7 +215,9 @@ def adapters(session: nox.Session) -> None:
     """The adapter study: search, runs of three seeds, the best for longer, report; arguments go to benchmarks run."""
     python = str(core(session) / "python")
     for name in ("adapters_search", "adapters", "adapters_long"):
-        session.run(python, "-m", "benchmarks", "run", name, "--seeds", "3", *session.posargs, external=True)
+        session.run(
+            python, "-m", "benchmarks", "run", name, "--seeds", "3", *_run_flags(session.posargs), external=True
+        )
     if "--dry-run" not in session.posargs:
         _report(session, "adapters", *_report_flags(session.posargs))
 
@@ -225,20 +239,21 @@ def claims(session: nox.Session) -> None:
 def figures(session: nox.Session) -> None:
     """Figures 1 to 6 and the variance analysis, as png and pdf; arguments after -- go to benchmarks run."""
     python = str(core(session) / "python")
-    session.run(python, "-m", "benchmarks", "run", "figures", *session.posargs, external=True)
+    session.run(python, "-m", "benchmarks", "run", "figures", *_run_flags(session.posargs), external=True)
     if "--dry-run" in session.posargs:
         return
     where = _flags(session.posargs, ("--results", "--cache"))
-    if "embedded" in _flags(session.posargs, ("--scale",)) or "--scale" not in session.posargs:
+    scale = _flags(session.posargs, ("--scale",))
+    if not scale or "embedded" in scale:
         session.run(python, "-m", "benchmarks.variance", *where, external=True)
-    _report(session, "figures", *_flags(session.posargs, ("--scale", "--results")))
+    _report(session, "figures", *_flags(session.posargs, ("--scale", "--results", "--protocol")))
 
 
 @nox.session
 def report(session: nox.Session) -> None:
     """results/report/index.html with every table and figure, and REPRODUCING.md; arguments go to reports html."""
     _report(session, "html", *session.posargs)
-    _report(session, "reproducing")
+    _report(session, "reproducing", *_flags(session.posargs, ("--protocol",)))
 
 
 def _report(session: nox.Session, *arguments: str) -> None:
@@ -249,6 +264,12 @@ def _report(session: nox.Session, *arguments: str) -> None:
 def reproduce(session: nox.Session) -> None:
     """Repeat a sample of the runs on record, bit for bit; arguments after -- go to benchmarks reproduce."""
     session.run(str(core(session) / "python"), "-m", "benchmarks", "reproduce", *session.posargs, external=True)
+
+
+@nox.session
+def forget(session: nox.Session) -> None:
+    """Take runs off the record, asked before; arguments after -- go to benchmarks forget."""
+    session.run(str(core(session) / "python"), "-m", "benchmarks", "forget", *session.posargs, external=True)
 
 
 @nox.session

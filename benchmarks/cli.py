@@ -14,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from benchmarks.choices import list_choices
 from benchmarks.fetch import fetch_data
+from benchmarks.forget import forget_runs
 from benchmarks.grid.cost import cost_of
 from benchmarks.grid.memory import Memory, memory_of
 from benchmarks.grid.plan import Planned, check_inputs, plan
@@ -46,6 +47,7 @@ def main() -> None:
         "run": run,
         "status": status,
         "collect": collect_rows,
+        "forget": forget_runs,
         "reproduce": reproduce_sample,
         "fetch": fetch_data,
         "rehearse": rehearse,

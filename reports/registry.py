@@ -1,5 +1,6 @@
 """Every report by name: which runs feed it, and how their rows become a frame, a page and perhaps a figure."""
 
+import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -13,9 +14,20 @@ from benchmarks.records.rows import Scale, to_frame
 from reports.figures import adapters as adapter_figures
 from reports.figures import domain_adaptation as domain_figures
 from reports.findings import claims, lint
+from reports.one_protocol import Per, Shown, of_one_protocol
 from reports.pages.page import Page
 from reports.pages.rehearsal import banner, marked_frame, marked_page, stamp
-from reports.tables import ablation, agreement, dense, domain_adaptation, rates, table9, transfer
+from reports.tables import (
+    ablation,
+    agreement,
+    dense,
+    domain_adaptation,
+    patching_page,
+    rates,
+    scratch,
+    table9,
+    transfer,
+)
 from reports.tables import defaults_study as study
 from reports.tables import sequence_frame as sequences
 from reports.tables import sequence_page as sequence_pages
@@ -24,7 +36,6 @@ from reports.tables.adapters_frame import adapters_frame
 from reports.tables.adapters_page import adapters_page
 from reports.tables.patching_frame import table_frame
 from reports.tables.patching_lines import TABLES, PaperTable
-from reports.tables.patching_page import page
 from reports.tables.scratch import SCRATCH_TABLES, ScratchTable, scratch_frame, scratch_page
 
 if TYPE_CHECKING:
@@ -45,6 +56,10 @@ class Question:
     """In this order; empty = all."""
     tasks: tuple[str, ...] = ()
     """In this order; empty = all."""
+    notes: tuple[str, ...] = ()
+    """What is to be said of rows that are not among these."""
+    flags: tuple[str, ...] = ()
+    """Options that a command needs to measure more of such rows."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,27 +89,44 @@ class Report:
     """Whether the paper has it: then it answers without rows too, with the printed numbers alone."""
     needs_rows: bool = True
     """Whether it is empty without runs."""
-    has_cells: bool = True
-    """Whether its frame has lines (`row_id`, `task`) that runs measured, which `explain` can speak of."""
+    labels: Callable[[pd.DataFrame], list[str]] | None = None
+    """What its page calls each line of its frame (`row_id`, `task`); None if no cell is the mean of some runs."""
+    protocol_per: Per = "report"
+    """What of it has one protocol."""
+
+    @property
+    def has_cells(self) -> bool:
+        """Whether its frame has lines that runs measured, which `explain` can speak of."""
+        return self.labels is not None
+
+    def shown(self, rows: pd.DataFrame, protocol: str | None = None) -> Shown:
+        """Its own among all rows of a scale, of one protocol."""
+        return of_one_protocol(rows[rows["suite"].isin(self.suites)], protocol, self.protocol_per)
 
     def answer_marked(self, question: Question) -> Answer:
-        """The answer to be shown: marked if it rests on a rehearsal."""
+        """The answer to be shown: with what the question has to say, and marked if it rests on a rehearsal."""
         answer, rows = self.answer(question), (question.rows, question.beside)
+        asked = shlex.join(question.flags)
+        page = replace(
+            answer.page,
+            notes=(*answer.page.notes, *question.notes),
+            commands=tuple(f"{command} {asked}".rstrip() for command in answer.page.commands),
+        )
         if banner(*rows):
             for figure in (answer.figure, *answer.more_figures.values()):
                 if figure is not None:
                     stamp(figure)
-        return replace(answer, frame=marked_frame(answer.frame, *rows), page=marked_page(answer.page, *rows))
+        return replace(answer, frame=marked_frame(answer.frame, *rows), page=marked_page(page, *rows))
 
 
 def _patching(number: int, shows: str) -> Report:
     table = next(table for table in TABLES if table.number == number)
-    return Report(suites=(table.suite,), answer=partial(_table, table), shows=shows)
+    return Report(suites=(table.suite,), answer=partial(_table, table), labels=patching_page.labels, shows=shows)
 
 
 def _table(table: PaperTable, question: Question) -> Answer:
     frame = table_frame(question.rows, table, question.scale, question.architectures, question.tasks)
-    return Answer(frame=frame, page=page(frame, table, question.scale))
+    return Answer(frame=frame, page=patching_page.page(frame, table, question.scale))
 
 
 def _drawn(
@@ -183,21 +215,25 @@ REPORTS: dict[str, Report] = {
     "table4": Report(
         suites=sequences.SUITES,
         answer=_table4,
+        labels=sequence_pages.labels,
         shows="Table 4: three tasks one after the other, base and tasks at the end.",
     ),
     transfer.NAME: Report(
         suites=(names.TRANSFER,),
         answer=_transfer,
+        labels=transfer.labels,
         shows="Table 5: transfer learning, nine methods at four shares of the training images.",
     ),
     domain_adaptation.NAME: Report(
         suites=(names.DOMAIN_ADAPTATION,),
         answer=_domain_adaptation,
+        labels=domain_adaptation.labels,
         shows="Table 6: domain adaptation of digits, with curves over steps, embeddings and confusion matrices.",
     ),
     dense.NAME: Report(
         suites=(names.DENSE,),
         answer=_dense,
+        labels=dense.labels,
         shows="Table 7: detection and segmentation on a frozen backbone, with pictures.",
     ),
     "table8": _patching(8, "Table 8: what to do with the skips, from none to gates that see the image."),
@@ -206,18 +242,19 @@ REPORTS: dict[str, Report] = {
         answer=_table9,
         shows="Table 9: which properties each method has; needs no runs.",
         needs_rows=False,
-        has_cells=False,
     ),
     "table10": _patching(10, "Table 10: the runs of Table 2 as pairs of base and task top-1, with larger nets."),
     "table11": Report(
         suites=sequences.SUITES,
         answer=_table11,
+        labels=sequence_pages.labels,
         shows="Table 11: the runs of Table 4 at every alpha of PAINT.",
     ),
     **{
         table.name: Report(
             suites=(table.name,),
             answer=partial(_scratch, table),
+            labels=scratch.labels,
             shows=f"Table {table.number}: {table.title.lower()}, with Delta-modules and without.",
         )
         for table in SCRATCH_TABLES
@@ -228,7 +265,6 @@ REPORTS: dict[str, Report] = {
         shows="Sentences of the paper about patching, Tables 1 to 4: in how many cases each holds, and where not.",
         printed=False,
         needs_rows=False,
-        has_cells=False,
     ),
     "lint": Report(
         suites=sequences.SUITES,
@@ -236,13 +272,13 @@ REPORTS: dict[str, Report] = {
         shows="Arithmetic that tables must obey, and printed and measured numbers that do not.",
         printed=False,
         needs_rows=False,
-        has_cells=False,
     ),
     names.ABLATION: Report(
         suites=(names.ABLATION,),
         answer=partial(_drawn, ablation.ablation_frame, ablation.ablation_page, ablation.ablation_figure),
         shows="Ours: Delta (4) with one thing changed in each arm, and accuracy over cost.",
         printed=False,
+        labels=ablation.labels,
     ),
     names.ADAPTERS: Report(
         suites=(names.ADAPTERS,),
@@ -250,28 +286,26 @@ REPORTS: dict[str, Report] = {
         answer=_adapters,
         shows="Ours: adapters of the literature and Delta, each as its search chose it: accuracy, parameters, cost.",
         printed=False,
-        has_cells=False,
+        protocol_per="row",
     ),
     names.AGREEMENT: Report(
         suites=(names.AGREEMENT,),
         answer=partial(_drawn, agreement.agreement_frame, agreement.agreement_page, agreement.agreement_figure),
         shows="Ours: how well agreement with the untouched net predicts accuracy on a labelled base.",
         printed=False,
-        has_cells=False,
     ),
     names.RATES: Report(
         suites=(names.RATES,),
         answer=_rates,
         shows="Ours: the learning rates that scale real uses, and the validation accuracies that chose them.",
         printed=False,
-        has_cells=False,
+        protocol_per="net",
     ),
     names.STUDY_DEFAULTS: Report(
         suites=(names.STUDY_DEFAULTS,),
         answer=partial(_drawn, study.study_frame, study.study_page, study.study_figure),
         shows="Ours: what the defaults of DeltaConfig rest on, where the paper leaves them open.",
         printed=False,
-        has_cells=False,
     ),
 }
 """In the paper's order, then our own."""

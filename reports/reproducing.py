@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from benchmarks.records.rows import SCALES, Scale
+from benchmarks.records.rows import SCALES, Scale, to_frame
 from reports.findings.explain import rows_behind
 from reports.pages.commands import whole_table
 from reports.pages.rehearsal import banner
@@ -49,11 +49,12 @@ NEEDS: Mapping[str, Needs] = {
 }
 
 
-def reproducing(rows_by_scale: Mapping[str, pd.DataFrame]) -> str:
+def reproducing(rows_by_scale: Mapping[str, pd.DataFrame], protocol: str | None = None) -> str:
     """The whole document as Markdown.
 
     Args:
         rows_by_scale: rows of every scale that has some.
+        protocol: whose runs are counted, where there are some.
     """
     parts = [
         "# Reproducing the tables",
@@ -71,36 +72,39 @@ def reproducing(rows_by_scale: Mapping[str, pd.DataFrame]) -> str:
     ]
     for name, report in REPORTS.items():
         if report.printed:
-            parts.append(_section(name, report, rows_by_scale))
+            parts.append(_section(name, report, rows_by_scale, protocol))
     return "\n\n".join(parts) + "\n"
 
 
-def _section(name: str, report: Report, rows_by_scale: Mapping[str, pd.DataFrame]) -> str:
+def _section(name: str, report: Report, rows_by_scale: Mapping[str, pd.DataFrame], protocol: str | None) -> str:
     needs = NEEDS[name]
-    lines = []
+    lines: list[str] = []
+    notes: list[str] = []
     for scale in SCALES:
         if scale == "real" and not needs.at_real:
             continue
-        state, hours, seeds = _record(report, rows_by_scale.get(scale), scale)
-        command = whole_table(name, scale) + (f" --seeds {seeds}" if seeds > 1 else "")
+        shown = report.shown(rows_by_scale.get(scale, to_frame([])), protocol)
+        state, hours, seeds = _record(report, shown.rows, scale)
+        options = [*(["--seeds", str(seeds)] if seeds > 1 else []), *shown.flags]
+        command = " ".join([whole_table(name, scale), *options])
+        notes += [f"\n\nScale {scale}: {note}" for note in shown.notes]
         lines.append(f"| {scale} | `{command}` | {state} | {hours} |")
     table = "| scale | command | on record | hours |\n|---|---|---|---|\n" + "\n".join(lines)
     return (
         f"## Table {name.removeprefix('table')}\n\nAt scale paper: {needs.data}; {needs.nets}; about {needs.gpu_hours} "
-        f"H100-hours a seed (estimate).\n\n{table}"
+        f"H100-hours a seed (estimate).\n\n{table}{''.join(notes)}"
     )
 
 
-def _record(report: Report, rows: pd.DataFrame | None, scale: Scale) -> tuple[str, str, int]:
+def _record(report: Report, rows: pd.DataFrame, scale: Scale) -> tuple[str, str, int]:
     """How far a table is, the hours behind it, and `--seeds` of the command that measures as much.
 
     Of the runs that its cells show, not of all that its suites hold.
     """
     if not report.needs_rows:
         return "needs no runs", "", 0
-    if rows is None or not rows["suite"].isin(report.suites).any():
+    if rows.empty:
         return "not run", "", 0
-    rows = rows[rows["suite"].isin(report.suites)]
     frame = report.answer(Question(rows=rows, scale=scale)).frame
     runs = rows_behind(frame, rows).drop_duplicates("run_id")
     if runs.empty:

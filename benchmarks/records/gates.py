@@ -3,7 +3,7 @@
 This module does not import torch, so that reports can read gates without it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
@@ -62,6 +62,13 @@ def collect_gates(results: Path) -> pd.DataFrame:
     frame = frame.sort_values(order, ignore_index=True)
     _write(results / "gates.csv", frame)
     return frame
+
+
+def forget_gates(results: Path, run_ids: Collection[str]) -> None:
+    """Take the gates of these runs out of `gates.csv`; a file that has none of them is left as it is."""
+    gates = read_gates(results)
+    if gates["run_id"].isin(run_ids).any():
+        _write(results / "gates.csv", gates[~gates["run_id"].isin(run_ids)])
 
 
 def read_gates(results: Path) -> pd.DataFrame:

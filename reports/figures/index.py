@@ -1,6 +1,6 @@
 """All figures of one scale, from what lies in its results folder."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import pandas as pd
 
 from benchmarks.records.collected import read_rows
-from benchmarks.records.gates import read_gates
+from benchmarks.records.gates import read_gates, runs_with_gates
 from benchmarks.records.look_alikes import is_rehearsal
 from benchmarks.records.names import LITERAL, REAL_ARCHITECTURES
 from benchmarks.records.rows import Scale
@@ -51,18 +51,24 @@ class Drawn:
     data: pd.DataFrame | None = None
 
 
-def all_figures(folder: Path, scale: Scale) -> tuple[list[Drawn], list[GateClaim]]:
+def rows_with_gates(folder: Path, rows: pd.DataFrame) -> pd.DataFrame:
+    """Those of the runs whose gates lie below `folder`, the results of one scale."""
+    return rows[rows["run_id"].isin(runs_with_gates(folder))]
+
+
+def all_figures(folder: Path, scale: Scale, left_out: Collection[str] = ()) -> tuple[list[Drawn], list[GateClaim]]:
     """What can be drawn from `folder` (the results of one scale), and the claims of Figure 3.
 
     Figures 1 and 2 need no runs; the others are left out where their data are missing. At scale local gates of the
-    user's own net are shown.
+    user's own net are shown. Gates of the runs `left_out` are not:
+    those of two protocols would be averaged.
     """
     drawn = [
         Drawn(name="figure1", caption="Figure 1. Settings compared", figure=figure_settings(), data=SETTINGS),
         Drawn(name="figure2", caption="Figure 2. A block with its skips", figure=draw_block()),
     ]
     gates = read_gates(folder)
-    gates = gates[gates["scale"] == scale]
+    gates = gates[(gates["scale"] == scale) & ~gates["run_id"].isin(left_out)]
     claims: list[GateClaim] = []
     for reading, of in SHOWN_READINGS.items():
         arm = "" if reading == LITERAL else f"_{reading}"

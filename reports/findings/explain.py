@@ -7,9 +7,19 @@ from typing import Any
 
 import pandas as pd
 
-from benchmarks.records.names import MEAN_GATES, VALIDATED, WITH_BATCH_NORM
+from benchmarks.records.names import (
+    DENSE,
+    DOMAIN_ADAPTATION,
+    MEAN_GATES,
+    TRANSFER,
+    UNLABELLED,
+    VALIDATED,
+    WITH_BATCH_NORM,
+)
+from benchmarks.records.protocols import flags_of, settings_of
 from benchmarks.records.rows import SCRATCH, Scale
 from delta_core.training.errors import UserError
+from reports.findings.row_names import not_there
 from reports.pages.commands import task_argument
 from reports.protocol import PROTOCOLS, departures
 
@@ -21,6 +31,9 @@ OTHERWISE = {"measured_on": "task", "measured_as": "variant"}
 
 BESIDE = (WITH_BATCH_NORM, ",harmonic_mean", ",mean", VALIDATED, MEAN_GATES)
 """Ends of a variant that a run measures beside its own arm; a command line names the arm alone."""
+
+WITHOUT_BASE = (TRANSFER, DOMAIN_ADAPTATION, DENSE)
+"""Suites that never measure a base task."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +49,9 @@ class Explanation:
     knows_protocol: bool
     """Whether the paper's protocol of these runs is on record."""
     command: str
+    """Measures the same runs again; empty if none does."""
+    why_none: str = ""
+    """Where there is no command: a sentence that says so."""
 
 
 def explain(frame: pd.DataFrame, rows: pd.DataFrame, table: str, scale: Scale, row: str, column: str) -> Explanation:
@@ -57,11 +73,13 @@ def explain(frame: pd.DataFrame, rows: pd.DataFrame, table: str, scale: Scale, r
     cell = frame[(frame["row_id"] == row) & (frame["task"] == column)]
     behind = rows_behind(cell, rows)
     if behind.empty:
-        raise UserError(
-            f"Nothing was measured for {row} / {column}; measure it: {_command(table, scale, cell, column)}"
-        )
+        command = _command(table, scale, cell, column, _protocol_flags(rows, scale) or [])
+        raise UserError(f"Nothing was measured for {row} / {column}; measure it: {command}")
     runs = behind.drop_duplicates("run_id")
     suite = runs["suite"].iloc[0]
+    flags = _protocol_flags(runs, scale)
+    base = _base_flags(runs, scale)
+    command = "" if flags is None or base is None else _command(table, scale, runs, column, [*flags, *base])
     return Explanation(
         cell=cell,
         runs=pd.DataFrame(
@@ -77,13 +95,17 @@ def explain(frame: pd.DataFrame, rows: pd.DataFrame, table: str, scale: Scale, r
         ),
         departures=departures(suite, runs["config"].iloc[0]),
         knows_protocol=suite in PROTOCOLS,
-        command=_command(table, scale, runs, column),
+        command=command,
+        why_none=""
+        if command
+        else f"No command is known to measure these runs again: their rows (protocol {runs['protocol'].iloc[0]!r}) do "
+        "not say all that options change.",
     )
 
 
 def _known(kind: str, name: str, there: "pd.Series[str]") -> None:
     if name not in set(there):
-        raise UserError(f"There is no {kind} {name!r}; choose one of {', '.join(dict.fromkeys(there))}.")
+        raise UserError(not_there(kind, name, there))
 
 
 def rows_behind(cell: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
@@ -103,7 +125,7 @@ def rows_behind(cell: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
     return rows.merge(lines.replace({"method": {"finetune": "paint"}}), on=keys) if behind.empty else behind
 
 
-def _command(table: str, scale: Scale, lines: pd.DataFrame, column: str) -> str:
+def _command(table: str, scale: Scale, lines: pd.DataFrame, column: str, flags: list[str]) -> str:
     """Command that measures the cell again; results go elsewhere, for what is measured is never overwritten."""
     first = lines.iloc[0]
     arm = first["variant"] if "variant" in lines else ""
@@ -114,11 +136,42 @@ def _command(table: str, scale: Scale, lines: pd.DataFrame, column: str) -> str:
         words += ["--task", task_argument(column, scale)]
     words += ["--method", f"{first['method']}:{arm}" if arm else first["method"]]
     seeds = ["--seeds", str(lines["seed"].max() + 1)] if "seed" in lines else []
-    weights = ["--weights", "WEIGHTS"] if scale == "local" and first.get("weights") != SCRATCH else []
-    own = [*weights, "--data-root", "DATA"] if scale == "local" else []
+    own = []
+    if scale == "local":
+        weights = first.get("weights", "")
+        named = weights if weights.startswith(("pypi:", "timm:")) else "WEIGHTS"
+        # Table 6 has no weights. Other nets from scratch take their names, whatever lies in the file.
+        own += [] if first.get("suite") == DOMAIN_ADAPTATION else ["--weights", named]
+        own += (
+            []
+            if column.startswith("packaged:") and not any(flag.startswith("--base") for flag in flags)
+            else ["--data-root", "DATA"]
+        )
+    return shlex.join([*words, *seeds, *own, *flags, "--results", "elsewhere"])
+
+
+def _protocol_flags(rows: pd.DataFrame, scale: Scale) -> list[str] | None:
+    """Options of the protocol of these rows, which have one; None if it does not say them all."""
+    if rows.empty:
+        return []
+    flags = flags_of(settings_of(rows.head(1)).iloc[0], rows["suite"].iloc[0], scale)
+    return None if flags is None else list(flags)
+
+
+def _base_flags(runs: pd.DataFrame, scale: Scale) -> list[str] | None:
+    """Options that say which base was measured; None if the rows of a user's own data do not."""
+    first = runs.iloc[0]
+    config = json.loads(first["config"])
     if scale == "paper":
-        own = _said_of_the_base(json.loads(first["config"]), first["weights"])
-    return shlex.join([*words, *seeds, *own, "--results", "elsewhere"])
+        return _said_of_the_base(config, first["weights"])
+    if scale != "local" or first["suite"] in WITHOUT_BASE:
+        return []
+    if "base_task" not in config:
+        return None
+    base: str = config["base_task"]
+    if base.startswith(UNLABELLED):
+        return ["--base-images", base.removeprefix(UNLABELLED)]
+    return ["--base", base] if base else []
 
 
 def _said_of_the_base(config: dict[str, Any], weights: str) -> list[str]:

@@ -77,18 +77,22 @@ class OfScale:
     """Caption -> figure, shown after the tables."""
     findings: Sequence[str] = ()
     """Sentences on what the figures show, below them."""
+    protocol: str | None = None
+    """Shown where it was measured; elsewhere, and if not given, what each report shows unasked."""
 
     def measured(self, report: Report) -> bool:
         """Whether a report has rows here."""
         return bool(self.rows["suite"].isin(report.suites).any())
 
 
-def answers(rows: pd.DataFrame, scale: Scale, results: Path) -> dict[str, Answer]:
+def answers(rows: pd.DataFrame, scale: Scale, results: Path, protocol: str | None = None) -> dict[str, Answer]:
     """What every report of the registry says of the rows (of one scale); one of our own without rows says nothing."""
 
     def question(report: Report) -> Question:
-        own, beside = (rows[rows["suite"].isin(suites)] for suites in (report.suites, report.beside))
-        return Question(rows=own, scale=scale, beside=beside, results=results)
+        shown, beside = report.shown(rows, protocol), rows[rows["suite"].isin(report.beside)]
+        return Question(
+            rows=shown.rows, scale=scale, beside=beside, results=results, notes=shown.notes, flags=shown.flags
+        )
 
     found = {name: (report, question(report)) for name, report in REPORTS.items()}
     return {
@@ -137,7 +141,7 @@ def _sections(part: OfScale, parts: Sequence[OfScale], *, first: bool) -> list[S
     """What is shown of a scale; behind the first one, names and headings of sections say whose they are."""
     found = {
         name: answer
-        for name, answer in answers(part.rows, part.scale, part.results).items()
+        for name, answer in answers(part.rows, part.scale, part.results, part.protocol).items()
         if part.measured(REPORTS[name]) or (first and not any(other.measured(REPORTS[name]) for other in parts))
     }
     if "claims" in found:

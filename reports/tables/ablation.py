@@ -87,6 +87,11 @@ def ablation_page(frame: pd.DataFrame, scale: str) -> Page:
     )
 
 
+def labels(frame: pd.DataFrame) -> list[str]:
+    """What the page calls each line of the frame."""
+    return list(frame["arm"])
+
+
 def ablation_figure(frame: pd.DataFrame, scale: str) -> "Figure":
     """Gain against trained parameters and against added multiply-adds; the line joins arms that none beats in both."""
     from matplotlib.figure import Figure

@@ -142,6 +142,11 @@ def _line(architecture: str, row: dict[Any, Any], base: float, scale: Scale, usu
     }
 
 
+def labels(frame: pd.DataFrame) -> list[str]:
+    """What the page calls each line of the frame."""
+    return [_label(line) for line in frame.to_dict("records")]
+
+
 def _label(row: dict[Any, Any]) -> str:
     modules = int(row["n_delta_modules"])
     arm = f"+ Delta ({modules}) {READING_LABELS[row['variant']]}" if modules else row["variant"] or "frozen"
@@ -153,15 +158,14 @@ def _printed_cells() -> pd.DataFrame:
     return pd.DataFrame(
         {
             "architecture": printed["architecture"],
-            "method": [_label(line) for line in printed.to_dict("records")],
+            "method": labels(printed),
             **{kind: printed["printed"].where(printed["task"] == kind, "") for kind in KINDS},
         }
     )
 
 
 def _lined(part: pd.DataFrame) -> pd.DataFrame:
-    labels = [f"{line['architecture']}: {_label(line)}" for line in part.to_dict("records")]
-    return part.assign(line=labels, column="value")
+    return part.assign(line=part["architecture"] + ": " + pd.Series(labels(part), index=part.index), column="value")
 
 
 # --- pictures ----------------------------------------------------------------------------------------------------

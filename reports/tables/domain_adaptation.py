@@ -20,6 +20,10 @@ SETTINGS = {"vanilla": "zero-shot", "adda": "unsupervised DA", "target_only": "t
 """First part of a method's name -> what it sees of the target."""
 
 
+PICKED = {"last": "last weights", "validated": "weights picked without target labels"}
+"""How the evaluated weights were picked, in words."""
+
+
 def domain_frame(rows: pd.DataFrame, scale: Scale, tasks: tuple[str, ...] = ()) -> pd.DataFrame:
     """Rows of the suite -> one line per way of picking weights, method and transfer, the paper's nine methods first.
 
@@ -76,8 +80,7 @@ def domain_frame(rows: pd.DataFrame, scale: Scale, tasks: tuple[str, ...] = ()) 
 def domain_page(frame: pd.DataFrame, scale: Scale) -> Page:
     """Last weights, then those that a validator picked, then the printed table."""
     usual = usual_n(frame["n"])
-    titles = {"last": "last weights", "validated": "weights picked without target labels"}
-    parts = [(titles[str(picked)], part) for picked, part in frame.groupby("picked", sort=False)]
+    parts = [(PICKED[str(picked)], part) for picked, part in frame.groupby("picked", sort=False)]
     protocols = " | ".join(frame["protocol"].dropna().unique())
     run = f"protocol {protocols}; {over_seeds(frame['n'])}" if usual else "not run"
     return Page(
@@ -148,3 +151,9 @@ def _printed(scale: Scale) -> PageBlock:
 
 def _lined(part: pd.DataFrame) -> pd.DataFrame:
     return part.assign(line=[label_of(method) for method in part["method"]], column=part["task"])
+
+
+def labels(frame: pd.DataFrame) -> list[str]:
+    """What the page calls each line of the frame; those of picked weights with the title of their block."""
+    lines = zip(frame["method"], frame["picked"], strict=True)
+    return [label_of(method) + ("" if picked == "last" else f", {PICKED[picked]}") for method, picked in lines]

@@ -29,7 +29,7 @@ def page(frame: pd.DataFrame, table: PaperTable, scale: Scale) -> Page:
     ]
     printed = paper.printed(table.number)
     blocks.append(_printed_block(printed, scale))
-    lined = frame.assign(line=[_label(record) for record in _records(frame)], column=frame["task"])
+    lined = frame.assign(line=labels(frame), column=frame["task"])
     blocks += difference_blocks((str(name), part) for name, part in lined.groupby("architecture", sort=False))
     marks = set(printed["erratum"]) | set(printed["params_erratum"])
     base = base_named(frame)
@@ -45,6 +45,11 @@ def page(frame: pd.DataFrame, table: PaperTable, scale: Scale) -> Page:
             else fill_commands(frame[frame["status"] == "missing"], table.name, scale)
         ),
     )
+
+
+def labels(frame: pd.DataFrame) -> list[str]:
+    """What the page calls each line of a table frame."""
+    return [_label(record) for record in _records(frame)]
 
 
 def _cell_text(numbers: list[dict[str, Any]], usual: int) -> str:

@@ -73,7 +73,7 @@ def scratch_frame(rows: pd.DataFrame, table: ScratchTable, scale: Scale) -> pd.D
 
 def scratch_page(frame: pd.DataFrame, table: ScratchTable, scale: Scale) -> Page:
     """One block per architecture: both ways and what Delta adds; then the printed table."""
-    lined = frame.assign(line=frame["method"].replace(SCRATCH_LABELS), column=frame["task"])
+    lined = frame.assign(line=labels(frame), column=frame["task"])
     by_architecture = [(str(name), part) for name, part in lined.groupby("architecture", sort=False)]
     measured = frame[frame["n"] > 0]
     usual = usual_n(frame["n"])
@@ -91,6 +91,11 @@ def scratch_page(frame: pd.DataFrame, table: ScratchTable, scale: Scale) -> Page
         notes=_notes(scale) if len(measured) else (),
         commands=fill_commands(_missing(frame), table.name, scale) if len(frame) else (whole_table(table.name, scale),),
     )
+
+
+def labels(frame: pd.DataFrame) -> list[str]:
+    """What the page calls each line of the frame."""
+    return list(frame["method"].replace(SCRATCH_LABELS))
 
 
 def _notes(scale: Scale) -> tuple[str, ...]:

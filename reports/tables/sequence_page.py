@@ -21,7 +21,7 @@ def table4_page(frame: pd.DataFrame, scale: Scale) -> Page:
     base = base_named(frame)
     usual = usual_n(measured["n"])
     printed = paper.printed(4)
-    lined = frame.assign(line=_labels(frame), column=frame["task"])
+    lined = frame.assign(line=labels(frame), column=frame["task"])
     return Page(
         name="table4",
         title=f"Table 4. Patching one task after the other: mean of {base.words} and all tasks' top-1 (%)",
@@ -51,7 +51,7 @@ def table11_page(frame: pd.DataFrame, scale: Scale) -> Page:
     base = base_named(frame)
     usual = usual_n(measured["n"])
     keys = ["architecture", "task"]
-    lined = frame.assign(line=[f"{label} {at}".rstrip() for label, at in zip(_labels(frame), _at(frame), strict=True)])
+    lined = frame.assign(line=[f"{label} {at}".rstrip() for label, at in zip(labels(frame), _at(frame), strict=True)])
     return Page(
         name="table11",
         title="Table 11. After the last task of a sequence, at every alpha of the last step: "
@@ -79,7 +79,8 @@ def _title(architecture: str, sequence: str) -> str:
     return f"{architecture}: {sequence.replace('+', ', then ')}"
 
 
-def _labels(frame: pd.DataFrame) -> list[str]:
+def labels(frame: pd.DataFrame) -> list[str]:
+    """What the pages call each line of a frame, the rule of its alpha included."""
     names = frame[["method", "variant", "n_delta_modules", "rule"]].itertuples(index=False, name=None)
     return [
         TableRow(method=method, variant=variant, n_delta_modules=int(n)).label + (rule and f", {RULES[rule]}")
@@ -97,7 +98,7 @@ def _block4(title: str, part: pd.DataFrame, usual: int) -> PageBlock:
         + (f" ({line.first:.1f})" if pd.isna(line.base) else f" ({line.base:.1f} / {line.first:.1f})")
         for line in records(part.rename(columns={"mean": "mean_"}))
     ]
-    part = part.assign(text=text, label=_labels(part))
+    part = part.assign(text=text, label=labels(part))
     order = list(dict.fromkeys(part["label"]))
     wide = part.pivot(index="label", columns="task", values="text").reindex(index=order).fillna("")
     means = part.pivot(index="label", columns="task", values="mean").reindex(index=order)
@@ -108,7 +109,7 @@ def _block4(title: str, part: pd.DataFrame, usual: int) -> PageBlock:
 
 
 def _block11(title: str, part: pd.DataFrame, usual: int) -> PageBlock:
-    part = part.assign(label=_labels(part), at=_at(part))
+    part = part.assign(label=labels(part), at=_at(part))
     numbers = part[["mean", "sd", "n"]].itertuples(index=False, name=None)
     part["text"] = [cell_text(with_spread(mean, sd), n, usual) for mean, sd, n in numbers]
     cells, keys = _grid11(part)
@@ -129,7 +130,7 @@ def _grid11(part: pd.DataFrame) -> tuple[pd.DataFrame, pd.MultiIndex]:
 
 def _printed4(printed: pd.DataFrame, scale: Scale) -> PageBlock:
     texts = printed.assign(
-        method=_labels(printed.assign(variant="", rule="")), text=printed["printed"] + printed["erratum"]
+        method=labels(printed.assign(variant="", rule="")), text=printed["printed"] + printed["erratum"]
     )
     lines = pd.MultiIndex.from_frame(texts[["architecture", "method"]].drop_duplicates())
     wide = texts.pivot(index=["architecture", "method"], columns="task", values="text")
@@ -138,8 +139,8 @@ def _printed4(printed: pd.DataFrame, scale: Scale) -> PageBlock:
 
 
 def _printed11(title: str, printed: pd.DataFrame, scale: Scale) -> PageBlock:
-    labels = _labels(printed.assign(variant="", rule=""))
-    cells, _ = _grid11(printed.assign(label=labels, at=_at(printed), text=printed["printed"]))
+    named = labels(printed.assign(variant="", rule=""))
+    cells, _ = _grid11(printed.assign(label=named, at=_at(printed), text=printed["printed"]))
     return printed_block(cells, scale, of=title)
 
 

@@ -170,10 +170,14 @@ def _block(
 
 
 def _lined(part: pd.DataFrame) -> pd.DataFrame:
-    names = zip(part["method"], part["variant"], part["n_delta_modules"], strict=True)
     places = zip(part["task"], part["rate"], strict=True)
     columns = [f"{task} {_rate(rate)}" for task, rate in places]
-    return part.assign(line=[_label(*name) for name in names], column=columns)
+    return part.assign(line=labels(part), column=columns)
+
+
+def labels(frame: pd.DataFrame) -> list[str]:
+    """What the page calls each line of the frame."""
+    return [_label(*line) for line in frame[LINE].itertuples(index=False, name=None)]
 
 
 def _label(method: str, variant: str, modules: int) -> str:

@@ -50,9 +50,10 @@ class SequenceSpec:
     def protocol(self) -> str:
         """What must agree before two measurements may stand in one table."""
         recipe = self.method.recipe
+        rounding = "" if recipe.feature_dtype == "float32" else f",features={recipe.feature_dtype}"
         parts = f",micro={recipe.micro_batch}" if recipe.micro_batch else ""
         base = f",base={self.base_transform}" if self.base_transform else ""
-        return f"px={self.image_size},views={recipe.views or 'fresh'},epochs={recipe.length}{parts}{base}"
+        return f"px={self.image_size},views={recipe.views or 'fresh'},epochs={recipe.length}{rounding}{parts}{base}"
 
     def seeds_at(self, task: str) -> tuple[int, int]:
         """Seeds of the new head and of the order of batches at a step; the order is that of a run on the task alone."""
