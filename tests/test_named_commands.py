@@ -38,6 +38,7 @@ OF_OTHERS = {
 PYTEST = ("tests", "openmmlab", "wheel", "backbones", "lint")
 """Sessions whose arguments are pytest's, or that take none."""
 OTHERWISE: dict[str, tuple[str, str]] = {
+    "forget": ("python -m benchmarks", "forget"),
     "perf": ("python -m benchmarks.perf", ""),
     "rehearse": ("python -m benchmarks", "rehearse"),
     "reproduce": ("python -m benchmarks", "reproduce"),
