@@ -21,6 +21,7 @@ from delta_core.tool.predict import BATCH_SIZE, MOST_PIXELS, Prediction, Unread,
 from delta_core.tool.prediction_forms import Form, pieces_of
 from delta_core.tool.share import pull_patch, push_patch
 from delta_core.tool.trained import Listener
+from delta_core.tool.usual_gates import read_usual_gates
 from delta_core.training.command_line import dispatch, told_in_one_sentence, warnings_in_one_line
 from delta_core.training.engine import DivergedError
 from delta_core.training.errors import UserError
@@ -182,15 +183,13 @@ def inspect(
     check_picture(out)
     net, architecture, source = open_files([patch], arch, weights)
     net = to_device(net, torch.device(devices_of(device)[0]))
-    found = Inspection(put_on(net, [patch], architecture=architecture, weights=source), image)
+    usual = read_usual_gates(patch)
+    found = Inspection(put_on(net, [patch], architecture=architecture, weights=source), image, usual)
     name, probability = found.answer
     print(f"{image}  {patch.name}: {name} {100 * probability:.1f} %")
-    for gate in found.gates.itertuples():
-        kind, state = "its own" if gate.existing else "new", "on" if gate.on else "off"
-        print(f"{gate.name:16} {gate.source} -> {gate.target}  {gate.value:.3f}  {state:3}  {kind}")
-    found.draw(
-        f"{image.name}, patch {patch.name} on {architecture}; bold: on (at least 0.5), framed: the net's own skips"
-    ).savefig(out, dpi=150)
+    for line in found.lines():
+        print(line)
+    found.draw(f"{image.name}, patch {patch.name} on {architecture}; {found.legend}").savefig(out, dpi=150)
     print(f"Picture: {out}")
     return 0
 

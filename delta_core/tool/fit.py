@@ -9,6 +9,7 @@ from fcntl import LOCK_EX, LOCK_NB
 from pathlib import Path
 from typing import Literal
 
+import pandas as pd
 import torch
 
 from delta_core import DeltaModel, FrozenError, backbone_fingerprint, save_patch, training
@@ -25,6 +26,7 @@ from delta_core.tool.options import FitOptions
 from delta_core.tool.record import TrainingRecord
 from delta_core.tool.seen_images import SeenImage, write_seen
 from delta_core.tool.trained import Listener, Trained, train
+from delta_core.tool.usual_gates import usual_gates, write_usual_gates
 from delta_core.training.accuracy import Accuracy
 from delta_core.training.data.splits import eval_batches
 from delta_core.training.engine import predict
@@ -87,6 +89,7 @@ def _fit(options: FitOptions, partial: Path, device: torch.device, listener: Lis
     model.patches[options.out.name] = best.patch
     model.set_patch(options.out.name)
     accuracy = training.evaluate(model, test)
+    gates = usual_gates(model, photos.task.train, device)
     with model.disable_patches():
         base_after = predict(model, eval_batches(test.images, device))
     if not torch.equal(base_before, base_after):
@@ -118,7 +121,7 @@ def _fit(options: FitOptions, partial: Path, device: torch.device, listener: Lis
         base_logits_equal=True,
         origin=provenance(device, options.precision),
     )
-    _write(model, accuracy, record, photos.seen, options.out, partial)
+    _write(model, accuracy, record, gates, photos.seen, options.out, partial)
     return accuracy
 
 
@@ -173,6 +176,7 @@ def _write(
     model: DeltaModel,
     accuracy: Accuracy,
     record: TrainingRecord,
+    gates: pd.DataFrame,
     seen: Sequence[SeenImage],
     out: Path,
     partial: Path,
@@ -185,6 +189,7 @@ def _write(
     save_patch(model, new, metrics={"test_top1": accuracy.top1, "val_top1": record.val_top1})
     record.write(new)
     write_seen(new, seen)
+    write_usual_gates(new, gates)
     title = f"{out.name}: {accuracy.top1:.1f} % of {accuracy.images} images right"
     draw_confusion(accuracy.confusion, accuracy.class_names, new / confusion.NAME, title=title)
     draw_training(record.history, record.kept_epoch, new / curve.NAME, title=title)

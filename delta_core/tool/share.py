@@ -12,10 +12,10 @@ from pathlib import Path
 from delta_core import download_patch, read_patch
 from delta_core.hub import upload_folder
 from delta_core.patch_io import JSON_NAME, TENSORS_NAME, read_file, write_folder
-from delta_core.tool import card, confusion, curve, record, seen_images
+from delta_core.tool import card, confusion, curve, record, seen_images, usual_gates
 from delta_core.training.errors import UserError
 
-BESIDE = (card.NAME, confusion.NAME, curve.NAME, record.NAME, seen_images.NAME)
+BESIDE = (card.NAME, confusion.NAME, curve.NAME, record.NAME, seen_images.NAME, usual_gates.NAME)
 """What may stand beside the two files of a patch."""
 
 MOST_BYTES = 64 * 2**20

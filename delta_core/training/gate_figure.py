@@ -1,6 +1,7 @@
 """Gates as a picture: one triangle per block, source across, target down. Needs no torch: reports draw it, too."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -13,11 +14,17 @@ from numpy.typing import NDArray
 
 COLOURS = "cividis"
 """Of gates from 0 to 1; reads the same with and without colour vision, and in grey."""
-AROUND_BASE_COLOURS = "PuOr_r"
-"""Of gates around the base: white where a skip is what it is in the untouched net."""
+AROUND_COLOURS = "PuOr_r"
+"""Of what lies around something: white where it is that."""
+MOST_SPREADS = 3
+"""Standard deviations at which the colours of gates around their mean end."""
 
 ON = 0.5
 """A skip counts as on from this gate upwards."""
+UNUSUAL = 2
+"""Standard deviations from its mean beyond which a gate is unusual."""
+
+Around = Literal["base", "mean"]
 
 CELL = 0.4  # inches
 LARGEST_WITH_DIGITS = 8
@@ -30,7 +37,7 @@ def draw_gates(
     title: str,
     images: Sequence[NDArray[np.uint8]] = (),
     value_label: str = "gate",
-    around_base: bool = False,
+    around: Around | None = None,
 ) -> Figure:
     """Rows of triangles: one row for each value of `row`, one triangle for each block; skips that are on are bold.
 
@@ -40,8 +47,9 @@ def draw_gates(
         title: one line above.
         images: (H, W, 3), one for each row, drawn in front of it.
         value_label: what `value` is.
-        around_base: gates range around the net's own skips, from 0 to 2, and new ones from -1 to 1: then the colour
-            shows how far they are from the base. Else they range from 0 to 1, and the colour shows them.
+        around: what the colour shows the distance from. `base`: gates range around the net's own skips, from 0 to 2,
+            and new ones from -1 to 1. `mean`: columns `mean` and `sd` say what each gate usually is; the distance is
+            counted in `sd`, and bold are gates beyond two of them. None: gates range from 0 to 1, which is shown.
     """
     rows, blocks = list(frame["row"].unique()), sorted(frame["block"].unique())
     sizes = [max(2, int(frame.loc[frame["block"] == block, "target"].max())) for block in blocks]
@@ -60,31 +68,48 @@ def draw_gates(
             line[0].axis("off")
         triangles = line[1:] if images else line
         for axes, block, k in zip(triangles, blocks, sizes, strict=True):
-            _triangle(axes, frame[(frame["row"] == row) & (frame["block"] == block)], k, around_base)
+            _triangle(axes, frame[(frame["row"] == row) & (frame["block"] == block)], k, around)
             axes.set_title(f"block {block}", fontsize=9)
             axes.set_xlabel("from node", fontsize=8)
         triangles[0].set_ylabel("to node", fontsize=8)
-        ticks = [-1, 0, 1] if around_base else [0, 0.5, 1]
+        lowest, highest = _span(around)
+        ticks = [lowest, (lowest + highest) / 2, highest]
         bar = part.colorbar(triangles[-1].collections[0], ax=line, ticks=ticks, shrink=0.8, aspect=12)
-        bar.set_label(f"{value_label} - base" if around_base else value_label, fontsize=8)
+        label = {None: value_label, "base": f"{value_label} - base", "mean": f"({value_label} - mean) / spread"}[around]
+        bar.set_label(label, fontsize=8)
         bar.ax.tick_params(labelsize=8)
     return figure
 
 
-def _triangle(axes: Axes, part: pd.DataFrame, k: int, around_base: bool) -> None:
+def _span(around: Around | None) -> tuple[float, float]:
+    return {None: (0, 1), "base": (-1, 1), "mean": (-MOST_SPREADS, MOST_SPREADS)}[around]
+
+
+def _shown(part: pd.DataFrame, around: Around | None) -> pd.Series:
+    if around == "base":  # in the untouched net its own skips have weight 1 and new ones 0
+        return part["value"] - part["existing"]
+    return spreads_from_mean(part) if around == "mean" else part["value"]
+
+
+def spreads_from_mean(gates: pd.DataFrame) -> pd.Series:
+    """How far each `value` is from its `mean`, in `sd`; 0 for a gate that never moves."""
+    return ((gates["value"] - gates["mean"]) / gates["sd"].where(gates["sd"] > 0)).fillna(0.0)
+
+
+def _triangle(axes: Axes, part: pd.DataFrame, k: int, around: Around | None) -> None:
     """Gates of one block; a frame marks the skips that the net has itself."""
-    # In the untouched net its own skips have weight 1 and new ones 0.
-    part = part.assign(shown=part["value"] - part["existing"] if around_base else part["value"])
-    colours = colormaps[AROUND_BASE_COLOURS if around_base else COLOURS]
-    span = Normalize(-1 if around_base else 0, 1)
+    shown = _shown(part, around)
+    part = part.assign(shown=shown, bold=shown.abs() >= UNUSUAL if around == "mean" else part["value"] >= ON)
+    colours = colormaps[AROUND_COLOURS if around else COLOURS]
+    span = Normalize(*_span(around))
     values = np.full((k, k), np.nan)
     values[part["target"] - 1, part["source"]] = part["shown"]
     axes.pcolormesh(
         np.arange(k + 1) - 0.5, np.arange(k + 1) + 0.5, np.ma.masked_invalid(values), cmap=colours, norm=span
     )
-    columns = (part[name].tolist() for name in ("source", "target", "existing", "value", "shown"))
-    for source, target, existing, value, shown in zip(*columns, strict=True):
-        red, green, blue, _ = colours(span(shown))
+    columns = (part[name].tolist() for name in ("source", "target", "existing", "value", "shown", "bold"))
+    for source, target, existing, value, colour, bold in zip(*columns, strict=True):
+        red, green, blue, _ = colours(span(colour))
         ink = "white" if 0.3 * red + 0.59 * green + 0.11 * blue < 0.5 else "black"
         if existing:
             corner = (source - 0.43, target - 0.43)
@@ -92,10 +117,11 @@ def _triangle(axes: Axes, part: pd.DataFrame, k: int, around_base: bool) -> None
         if k <= LARGEST_WITH_DIGITS:
             axes.text(
                 source, target, f"{value:.2f}", ha="center", va="center", fontsize=7, color=ink,
-                fontweight="bold" if value >= ON else "normal",
+                fontweight="bold" if bold else "normal",
             )  # fmt: skip
-    axes.set_xticks(range(k))
-    axes.set_yticks(range(1, k + 1))
+    nodes = int(part["target"].max())  # a block of one sub-block has the room of two
+    axes.set_xticks(range(nodes))
+    axes.set_yticks(range(1, nodes + 1))
     axes.tick_params(length=0, labelsize=8)
     axes.set_ylim(k + 0.5, 0.5)
     axes.set_aspect("equal", anchor="N")

@@ -48,7 +48,7 @@ def figure_mean_gates(frame: pd.DataFrame, architecture: str, reading: str = LIT
         frame.assign(row=frame["task"].map(labels)),
         title=f"Mean gates{SHOWN_READINGS[reading]}, Delta (4) on {architecture}; {MARKS}",
         value_label="mean gate",
-        around_base=reading == MAPS,
+        around="base" if reading == MAPS else None,
     )
 
 
@@ -68,5 +68,5 @@ def figure_sample_gates(frame: pd.DataFrame, architecture: str, task: str, readi
     return draw_gates(
         frame.assign(row=rows),
         title=f"Gates{SHOWN_READINGS[reading]}, Delta (4) on {architecture}, {task}; {MARKS}",
-        around_base=reading == MAPS,
+        around="base" if reading == MAPS else None,
     )

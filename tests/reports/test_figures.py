@@ -147,7 +147,7 @@ def test_gates_around_the_base_are_coloured_by_their_distance_from_it() -> None:
     ]
     values = (1.4, -0.3, 1.0)
     figure = draw_gates(
-        pd.DataFrame([line | {"value": v} for line, v in zip(lines, values, strict=True)]), title="", around_base=True
+        pd.DataFrame([line | {"value": v} for line, v in zip(lines, values, strict=True)]), title="", around="base"
     )
     mesh = next(axes for axes in figure.findobj(Axes) if axes.get_xlabel() == "from node").collections[0]
     assert mesh.get_array().compressed().tolist() == pytest.approx([0.4, -0.3, 0.0])
