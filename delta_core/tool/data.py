@@ -255,8 +255,8 @@ def _unseen(part: FolderPart, folder: Path, seen: Sequence[SeenImage]) -> tuple[
         counted,
         which,
         (
-            f"{left_out} of the {len(contents)} images of {folder} are not counted: by their content, they were trained "
-            "on, or followed in training.",
+            f"{left_out} of the {len(contents)} images of {folder} are not counted: by their content, they were "
+            "trained on, or followed in training.",
         ),
     )
 

