@@ -149,10 +149,11 @@ def test_of_single_images_nothing_can_be_chosen(tmp_path: Path) -> None:
 # --- the command -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("epochs", [1, 3])  # a trial of one epoch is as long as the training itself
 def test_what_is_chosen_is_trained_as_if_it_had_been_asked_for(
-    world: Path, patch_tool: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    epochs: int, world: Path, patch_tool: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert patch_tool(*fit_words(world, str(tmp_path / "auto" / "p"), modules="auto")) == 0
+    assert patch_tool(*fit_words(world, str(tmp_path / "auto" / "p"), modules="auto", epochs=epochs)) == 0
     printed = capsys.readouterr().out
     record: dict[str, Any] = json.loads((tmp_path / "auto" / "p" / "training.json").read_text())
     trials = record["trials"]
@@ -160,7 +161,7 @@ def test_what_is_chosen_is_trained_as_if_it_had_been_asked_for(
     config = read_patch(tmp_path / "auto" / "p").config
     best = config.n_modules if config else 0
     assert printed.count("Tried ") == len(trials)
-    assert patch_tool(*fit_words(world, str(tmp_path / "asked" / "p"), modules=best)) == 0
+    assert patch_tool(*fit_words(world, str(tmp_path / "asked" / "p"), modules=best, epochs=epochs)) == 0
     patches = [(tmp_path / name / "p" / "patch.safetensors").read_bytes() for name in ("auto", "asked")]
     assert patches[0] == patches[1]
     asked = json.loads((tmp_path / "asked" / "p" / "training.json").read_text())
