@@ -142,7 +142,7 @@ def test_what_needs_mmengine_is_imported_by_configs_alone() -> None:
         "delta_core.training",
         "benchmarks.records.rows",
         "benchmarks.methods.listing",
-        "reports.__main__",
+        "reports.cli",
     ],
 )
 def test_importing_creates_no_files_prints_nothing_and_needs_no_torch(module: str, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ import benchmarks.cli
 import benchmarks.perf.command
 import benchmarks.variance.__main__
 import delta_core.tool.cli
-import reports.__main__
+import reports.cli
 from reports.registry import REPORTS
 
 ROOT = Path(__file__).parents[1]
@@ -78,7 +78,7 @@ def programs() -> dict[str, dict[str, set[str]]]:
     """Program -> command -> flags; a program without commands has one that is called nothing."""
     many = {
         "python -m benchmarks": benchmarks.cli,
-        "python -m reports": reports.__main__,
+        "python -m reports": reports.cli,
         "delta-patch": delta_core.tool.cli,
     }
     return {

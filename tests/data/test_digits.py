@@ -175,8 +175,8 @@ def test_plan_blocks_transfers_whose_digits_are_missing(
     [
         (("--epochs", "3"), "--epochs 3 has no meaning for table6"),
         (("--weights", "net.pth", "--scale", "local"), "--weights net.pth has no meaning for table6"),
-        (("--task", "mnist->usps"), "--task mnist->usps is not known at this scale; choose from mnist5k->optdigits"),
-        (("--arch", "resnet50"), "--arch resnet50 is not known at this scale; choose from resnet18"),
+        (("--task", "mnist->usps"), "--task mnist->usps is not known at this scale; nearest: mnist5k->optdigits"),
+        (("--arch", "resnet50"), "--arch resnet50 is not known at this scale; nearest: resnet18"),
         (("--data-root", "d"), "--data-root d contradicts --scale embedded"),
     ],
 )

@@ -18,7 +18,7 @@ from benchmarks.records.names import ADAPTERS, ADAPTERS_SEARCH
 from benchmarks.records.record_files import write_record
 from benchmarks.records.rows import Row, to_frame
 from delta_core.training.errors import UserError
-from reports import __main__ as command
+from reports import cli as command
 from reports.figures.adapters import figures
 from reports.tables.adapters_costs import read_costs
 from reports.tables.adapters_frame import DELTA_LABEL, LORA_LABEL, OVERALL, adapters_frame

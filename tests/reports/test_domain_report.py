@@ -12,7 +12,7 @@ from benchmarks.records.names import DOMAIN_ADAPTATION
 from benchmarks.records.record_files import diagnostics_path, write_record
 from benchmarks.records.rows import Row, to_frame
 from delta_core.training.errors import UserError
-from reports import __main__ as command
+from reports import cli as command
 from reports.figures.domain_adaptation import curves_figure, methods_of
 from reports.tables.domain_adaptation import domain_frame, domain_page
 

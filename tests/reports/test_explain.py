@@ -22,7 +22,7 @@ from benchmarks.spec import Run
 from benchmarks.tables import TABLES, runs_of
 from benchmarks.worlds.options import Options
 from delta_core.training.errors import UserError
-from reports.__main__ import main
+from reports.cli import main
 from reports.findings.explain import explain
 from reports.findings.row_names import find_row
 from reports.protocol import PATCHING, departures

@@ -17,7 +17,7 @@ from test_figures import write_world
 
 from benchmarks.perf.synthetic_rows import synthetic_rows
 from benchmarks.records.rows import to_frame
-from reports.__main__ import main
+from reports.cli import main
 from reports.figures.index import all_figures
 from reports.html.grid import html_table
 from reports.html.index import OfScale, index_html

@@ -14,7 +14,7 @@ from test_figures import gates_of
 from benchmarks.records.collected import write_rows
 from benchmarks.records.gates import collect_gates, write_gates
 from benchmarks.records.rows import Scale, to_frame
-from reports.__main__ import main
+from reports.cli import main
 from reports.figures.index import all_figures
 from reports.one_protocol import of_one_protocol
 from reports.registry import REPORTS, Question, Report

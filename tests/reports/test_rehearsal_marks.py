@@ -11,7 +11,7 @@ from fake_rows import fake_table2
 from benchmarks.records.collected import write_rows
 from benchmarks.records.look_alikes import BANNER
 from benchmarks.records.rows import to_frame
-from reports import __main__ as reports
+from reports import cli as reports
 from reports.figures.index import all_figures
 
 LOOK_ALIKE_CONFIG = '{"data":"look-alike:0123456789ab"}'

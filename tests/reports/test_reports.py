@@ -19,7 +19,7 @@ from benchmarks.records.collected import write_rows
 from benchmarks.records.rows import Row, Scale, row_schema, to_frame
 from delta_core.training.errors import UserError
 from reports import paper
-from reports.__main__ import main
+from reports.cli import main
 from reports.pages.render import to_latex, to_markdown, to_terminal
 from reports.registry import REPORTS
 from reports.tables.patching_frame import harmonic_mean, table_frame

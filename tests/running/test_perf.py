@@ -99,7 +99,7 @@ def test_command_writes_one_file_per_measurement(
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
-    [(["nothing"], "no measurement 'nothing'"), (["--repetitions", "0"], "--repetitions is 0")],
+    [(["nothing"], "Measurement 'nothing' is not known"), (["--repetitions", "0"], "--repetitions is 0")],
 )
 def test_bad_input_is_one_sentence(arguments: list[str], words: str) -> None:
     done = subprocess.run(

@@ -14,7 +14,7 @@ from benchmarks.records.collected import collect, is_of_version_1, read_rows
 from benchmarks.records.merge import merge
 from benchmarks.records.record_files import read_record, write_record
 from delta_core.training.errors import UserError
-from reports.__main__ import main as report
+from reports.cli import main as report
 
 OLD = Path(__file__).parent / "version1"
 RUNS = {"041a0c1d7c1f", "05c888a1b8a4", "221580cf6985", "e2844bd40f33"}

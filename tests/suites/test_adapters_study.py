@@ -209,7 +209,7 @@ def test_what_is_incomplete_is_named_with_its_command(tmp_path: Path) -> None:
     (sentence,) = table_of(ADAPTERS).awaited(world(tmp_path))
     assert f"1 of {len(METHODS)} methods on resnet18 wait for their search ({last})" in sentence
     assert "python -m benchmarks run adapters_search --scale embedded --arch resnet18 --task signs" in sentence
-    with pytest.raises(UserError, match=f"{last} is not in adapters; choose from .* go on with it: python"):
+    with pytest.raises(UserError, match=f"{last} is not in adapters; nearest there: .* go on with it: python"):
         described(tmp_path, ADAPTERS, method=(last,))
 
 

@@ -16,7 +16,7 @@ from benchmarks.records.collected import read_rows
 from benchmarks.suites.patching import adapters, adapters_search
 from benchmarks.suites.patching.searched import Searched
 from benchmarks.worlds.recipes import Recipes
-from reports.__main__ import main as reports
+from reports.cli import main as reports
 
 METHODS = ("fc_only", "lora", "delta_networks:maps", "finetune")
 TASKS = ("pets", "birds")
@@ -51,15 +51,15 @@ def local(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def test_search_final_runs_and_report(
     local: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def run(table: str, *more: str) -> str:
+    def run(table: str, *more: str, code: int = 0) -> str:
         monkeypatch.setattr(sys, "argv", ["python -m benchmarks", "run", table, *local, *more])
         with pytest.raises(SystemExit) as ended:
             benchmarks()
         captured = capsys.readouterr()
-        assert ended.value.code == 0, captured.out
+        assert ended.value.code == code, captured.out
         return captured.out
 
-    assert "4 of 4 methods on resnet10t wait for their search" in run("adapters")
+    assert "4 of 4 methods on resnet10t wait for their search" in run("adapters", code=1)
     assert "16 runs at scale local: 0 done, 16 todo" in run("adapters_search", "--seeds", "2")
     assert "16 runs at scale local: 0 done, 16 todo" in run("adapters", "--seeds", "2")
     assert "16 runs at scale local: 16 done, 0 todo" in run("adapters", "--seeds", "2")
