@@ -52,6 +52,7 @@ def test_the_folder_holds_patch_card_picture_and_record(world: Path) -> None:
         "README.md",
         "confusion.png",
         "delta.json",
+        "gates.csv",
         "images.csv",
         "patch.safetensors",
         "training.json",
@@ -466,7 +467,12 @@ def test_inspect_tells_and_draws_the_gates_of_an_image(
     assert lines[0] == f"{image}  kept: {found.answer[0]} {100 * found.answer[1]:.1f} %"
     assert [line.split()[0] for line in lines[1:-1]] == list(found.gates["name"])
     assert [float(line.split()[4]) for line in lines[1:-1]] == pytest.approx(found.gates["value"].tolist(), abs=1e-3)
-    assert [" on " in line for line in lines[1:-1]] == found.gates["on"].tolist()
+    assert all(" usually " in line for line in lines[1:-1])
+    shutil.copytree(world / "kept", tmp_path / "kept")
+    (tmp_path / "kept" / "gates.csv").unlink()
+    assert patch_tool("inspect", tmp_path / "kept", image, "--weights", world / "net.pt", "-o", out) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.endswith(" on") for line in lines[1:-1]] == found.gates["on"].tolist()
     assert Image.open(out).size > (300, 100)
     drawn = found.draw("$\\bad$ \U0010aaaa").findobj(Text)
     assert any("$\\bad$ ?" in text.get_text() for text in drawn)

@@ -20,7 +20,8 @@ from delta_core import read_patch
 from delta_core.tool.seen_images import read_seen
 
 PATCH = {
-    *("README.md", "confusion.png", "delta.json", "images.csv", "patch.safetensors", "training.json", "training.png"),
+    *("README.md", "confusion.png", "delta.json", "gates.csv", "images.csv", "patch.safetensors", "training.json"),
+    "training.png",
 }
 
 
