@@ -28,7 +28,7 @@ from delta_core.tool.seen_images import SeenImage, write_seen
 from delta_core.tool.trained import Listener, Trained, train
 from delta_core.tool.usual_gates import usual_gates, write_usual_gates
 from delta_core.training.accuracy import Accuracy
-from delta_core.training.data.splits import eval_batches
+from delta_core.training.data.splits import eval_batches, split_in_epoch
 from delta_core.training.engine import predict
 from delta_core.training.errors import UserError, check_precision
 from delta_core.training.fabric import choose_deterministic_kernels, devices_of, to_device
@@ -89,7 +89,7 @@ def _fit(options: FitOptions, partial: Path, device: torch.device, listener: Lis
     model.patches[options.out.name] = best.patch
     model.set_patch(options.out.name)
     accuracy = training.evaluate(model, test)
-    gates = usual_gates(model, photos.task.train, device)
+    gates = usual_gates(model, split_in_epoch(photos.task.train, 0, best.spec.order_seed), device)
     with model.disable_patches():
         base_after = predict(model, eval_batches(test.images, device))
     if not torch.equal(base_before, base_after):

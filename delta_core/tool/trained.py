@@ -44,11 +44,6 @@ class FitSpec:
         return content_id(self)
 
     @property
-    def n_modules(self) -> int:
-        """0 is a head alone."""
-        return 0 if self.config is None else self.config.n_modules
-
-    @property
     def init_seed(self) -> int:
         """Draws the initial values of what is added to the net, as the benchmarks' run of the same training does."""
         if self.config is None:

@@ -23,6 +23,8 @@ def usual_gates(model: DeltaModel, train: Split, device: torch.device) -> pd.Dat
         train: images that the patch was trained on.
         device: where they are answered.
     """
+    if model.patch().config is None:
+        return pd.DataFrame(columns=COLUMNS)
     count = min(AT_MOST, len(train.labels))
     order = torch.linspace(0, len(train.labels) - 1, count).long()
     size = batch_size_for(train.preprocessing.image_size, device, at_most=EVAL_BATCH)
@@ -31,7 +33,7 @@ def usual_gates(model: DeltaModel, train: Split, device: torch.device) -> pd.Dat
         (gate.block, gate.source, gate.target, gate.value, gate.sd, count)
         for number, block in enumerate(model.blocks, start=1)
         if block.name in seen
-        for gate in skip_gates(number, block.wiring, seen[block.name].expand(count, -1))
+        for gate in skip_gates(number, block.wiring, seen[block.name])
     ]
     return pd.DataFrame(lines, columns=COLUMNS)
 

@@ -1,12 +1,10 @@
 """Bad and odd commands of `benchmarks` and `reports`: none ends in a traceback, writes, or is silently wrong."""
 
-import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from image_folders import write_folder
-from odd_commands import OddCommand, is_one_sentence, read_table
+from odd_commands import OddCommand, check_odd, read_table
 
 from benchmarks import cli
 from reports import cli as reports_cli
@@ -198,44 +196,15 @@ def places(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
     return found
 
 
-def listing(root: Path) -> list[tuple[str, int, int]]:
-    return sorted((str(path), path.lstat().st_size, path.lstat().st_mtime_ns) for path in root.rglob("*"))
-
-
-def check(
-    odd: OddCommand,
-    main: Callable[[], None],
-    prog: str,
-    places: dict[str, object],
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    root = Path(str(places["root"]))
-    monkeypatch.chdir(root)
-    monkeypatch.setattr(sys, "argv", [prog, *odd.with_places(places)])
-    before = listing(root)
-    code = 0
-    try:
-        main()
-    except SystemExit as left:
-        code = int(left.code or 0)
-    out, err = capsys.readouterr()
-    assert code == odd.code, err
-    assert odd.says in (err if code == 2 else out + err)
-    if code == 2:
-        assert is_one_sentence(err, prog), err
-    assert listing(root) == before
-
-
 @pytest.mark.parametrize("odd", read_table(BENCHMARKS), ids=str)
 def test_an_odd_command_of_the_runners(
     odd: OddCommand, places: dict[str, object], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    check(odd, cli.main, cli.PROG, places, monkeypatch, capsys)
+    check_odd(odd, cli.main, cli.PROG, places, monkeypatch, capsys)
 
 
 @pytest.mark.parametrize("odd", read_table(REPORTS), ids=str)
 def test_an_odd_command_of_the_reports(
     odd: OddCommand, places: dict[str, object], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    check(odd, reports_cli.main, reports_cli.PROG, places, monkeypatch, capsys)
+    check_odd(odd, reports_cli.main, reports_cli.PROG, places, monkeypatch, capsys)

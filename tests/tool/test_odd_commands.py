@@ -5,17 +5,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from odd_commands import OddCommand, is_one_sentence, read_table
+from odd_commands import OddCommand, check_odd, read_table
 from patch_tool_world import call, make_world, write_classes
 from PIL import Image
 
-from delta_core.tool.cli import PROG
+from delta_core.tool.cli import PROG, main
 
 FIT = "--arch resnet10t --weights {net} --image-size 32 --device cpu --modules 0 --epochs 1"
 
 COMMANDS = f"""
 # words that no command has
-{{nothing}} | 2 | Expected one of
+(nothing) | 2 | Expected one of
 frobnicate | 2 | is not known; nearest
 --frobnicate | 2 | Unrecognized options
 Fit {{pets}} | 2 | is not known; nearest
@@ -279,10 +279,6 @@ def places(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
     return found
 
 
-def listing(root: Path) -> list[tuple[str, int, int]]:
-    return sorted((str(path), path.lstat().st_size, path.lstat().st_mtime_ns) for path in root.rglob("*"))
-
-
 @pytest.mark.parametrize("odd", read_table(COMMANDS), ids=str)
 def test_an_odd_command_is_told_or_right_and_changes_nothing(
     odd: OddCommand,
@@ -290,18 +286,7 @@ def test_an_odd_command_is_told_or_right_and_changes_nothing(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    root = Path(str(places["root"]))
-    monkeypatch.chdir(root)
-    before = listing(root)
-    words = [word for word in odd.with_places({**places, "nothing": ""}) if word or odd.says != "Expected one of"]
-    code = call(monkeypatch, *words)
-    out, err = capsys.readouterr()
-    assert code == odd.code, err
-    assert odd.says in (err if code == 2 else out + err)
-    assert "Traceback" not in out + err
-    if code == 2:
-        assert is_one_sentence(err, PROG), err
-    assert listing(root) == before
+    check_odd(odd, main, PROG, places, monkeypatch, capsys)
 
 
 def test_there_are_enough_of_them() -> None:
