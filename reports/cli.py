@@ -10,11 +10,11 @@ import pandas as pd
 import tyro
 from rich.console import Console
 
-from benchmarks.records.files import atomic_text
 from benchmarks.records.rows import SCALES, Scale
 from delta_core.nearest import unknown
 from delta_core.training.command_line import dispatch, told_in_one_sentence
 from delta_core.training.errors import UserError
+from delta_core.training.whole_files import whole_text
 from reports.findings.explain import explain
 from reports.findings.row_names import find_row
 from reports.measured import read_measured
@@ -240,7 +240,7 @@ def main() -> None:
 
 def _write(path: Path, text: str) -> None:
     try:
-        with atomic_text(path) as stream:
+        with whole_text(path) as stream:
             stream.write(text)
     except OSError as error:
         raise UserError(f"Cannot write {path}: {error.strerror}; choose another folder with --out.") from error

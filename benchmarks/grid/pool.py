@@ -23,7 +23,6 @@ from benchmarks.data.embedded import ALL_TASKS, load_embedded
 from benchmarks.env import Env
 from benchmarks.grid.plan import Planned
 from benchmarks.nets.pretraining import BaseSpec, checkpoint_path, pretrain
-from benchmarks.records.files import atomic_text
 from benchmarks.records.record_files import record_path, write_record
 from benchmarks.records.rows import Row
 from benchmarks.spec import Run
@@ -32,6 +31,7 @@ from benchmarks.worlds.world import World
 from delta_core.training.errors import UserError, missing_package
 from delta_core.training.fabric import devices_of
 from delta_core.training.process import keep_freed_memory
+from delta_core.training.whole_files import whole_text
 
 Job = str | BaseSpec | Run
 """A task to draw, a base to pre-train, or a run."""
@@ -187,5 +187,5 @@ def _failure_path(results: Path, job: BaseSpec | Run) -> Path:
 
 
 def _write_failure(results: Path, job: BaseSpec | Run, trace: str) -> None:
-    with atomic_text(_failure_path(results, job)) as stream:
+    with whole_text(_failure_path(results, job)) as stream:
         json.dump({"run_id": job.run_id, "traceback": trace[-4000:]}, stream, indent=1)

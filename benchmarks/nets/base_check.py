@@ -20,12 +20,12 @@ from benchmarks.nets.base_transforms import (
     own_transform,
     prepared,
 )
-from benchmarks.records.files import atomic_text
 from delta_core import backbone_fingerprint
 from delta_core.training.data.splits import TaskData, eval_batches
 from delta_core.training.engine import predict, top1
 from delta_core.training.errors import UserError
 from delta_core.training.lock import locked
+from delta_core.training.whole_files import whole_text
 from delta_core.weights import Preprocessing, preprocessing_of
 
 TOLERANCE = 0.3
@@ -119,7 +119,7 @@ def prove_base(
                 if value is None:
                     value = _top1_of(backbone, _prepared_as(prepared(own, transform), base, env, backbone))
                 proof = replace(proof, top1=proof.top1 | {transform: value})
-                with atomic_text(path) as stream:
+                with whole_text(path) as stream:
                     json.dump(asdict(proof), stream, indent=1)
             if accepted or pinned in proof.fits:
                 return

@@ -9,8 +9,8 @@ from statistics import median, quantiles
 
 import torch
 
-from benchmarks.records.files import atomic_text
 from delta_core.training.provenance import provenance
+from delta_core.training.whole_files import whole_text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +78,7 @@ def perf_row(
 
 def write_perf_rows(path: Path, rows: Iterable[PerfRow]) -> None:
     """Write the rows of one measurement as CSV; an earlier file is replaced."""
-    with atomic_text(path) as stream:
+    with whole_text(path) as stream:
         writer = csv.DictWriter(stream, [field.name for field in fields(PerfRow)], lineterminator="\n")
         writer.writeheader()
         writer.writerows(asdict(row) for row in rows)

@@ -17,7 +17,6 @@ from benchmarks.methods.finetune import FineTuned
 from benchmarks.methods.lora import Lora
 from benchmarks.perf.arms import ADAPTERS
 from benchmarks.perf.rows import PerfRow, perf_row
-from benchmarks.records.files import atomic_text
 from benchmarks.records.names import MAPS
 from benchmarks.worlds.recipes import Recipes, local_recipes
 from delta_core import DeltaConfig, DeltaModel
@@ -29,6 +28,7 @@ from delta_core.training.patch import train_patch
 from delta_core.training.prefix_features import PrefixFeatures
 from delta_core.training.recipe import Recipe
 from delta_core.training.tensor_store import TensorStore
+from delta_core.training.whole_files import whole_text
 from delta_core.weights import load_backbone, preprocessing_of
 
 Kind = Literal["head", "delta", "finetune", "lora", "parallel_adapters", "series_adapters"]
@@ -75,7 +75,7 @@ def measure(
         for kind in kinds
         for point in _curve(kind, architecture, weights, data, seed)
     ]
-    with atomic_text(results / "perf" / "time_to_accuracy_curves.csv") as stream:
+    with whole_text(results / "perf" / "time_to_accuracy_curves.csv") as stream:
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(["seed", "method", "epoch", "train_s", "top1"])
         writer.writerows([point.seed, point.method, point.epoch, point.train_s, point.top1] for point in points)

@@ -1,27 +1,8 @@
-"""Files that are whole or not there, alone and in pairs."""
+"""Two files that belong together, changed as one."""
 
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
-from io import TextIOWrapper
 from pathlib import Path
-from uuid import uuid4
 
-
-@contextmanager
-def atomic_text(path: Path) -> Iterator[TextIOWrapper]:
-    """Open a temporary sibling of `path` for writing and rename it over `path` on success; on error leave no trace."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{uuid4().hex}.tmp")  # not by tempfile, whose files nobody else may read
-    try:
-        with partial.open("x", encoding="utf-8", newline="") as stream:
-            yield stream
-            stream.flush()
-            os.fsync(stream.fileno())
-        partial.replace(path)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
+from delta_core.training.whole_files import sync_folder, whole_text
 
 
 def write_pair(first: Path, second: Path, texts: tuple[str, str]) -> None:
@@ -32,10 +13,11 @@ def write_pair(first: Path, second: Path, texts: tuple[str, str]) -> None:
     """
     _settle(first, second)
     for path, text in zip((first, second), texts, strict=True):
-        with atomic_text(_waiting(path)) as stream:
+        with whole_text(_waiting(path)) as stream:
             stream.write(text)
     _waiting(first).replace(first)
     _waiting(second).replace(second)
+    sync_folder(first.parent)
 
 
 def read_pair(first: Path, second: Path) -> tuple[bytes, bytes | None]:

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from benchmarks.records.files import atomic_text
 from benchmarks.records.rows import Scale
 from delta_core.training.errors import UserError
 from delta_core.training.skip_gate import SkipGate
+from delta_core.training.whole_files import whole_text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,5 +98,5 @@ def _read(path: Path) -> pd.DataFrame:
 
 
 def _write(path: Path, frame: pd.DataFrame) -> None:
-    with atomic_text(path) as stream:
+    with whole_text(path) as stream:
         frame.to_csv(stream, index=False, lineterminator="\n", float_format="%.6g")

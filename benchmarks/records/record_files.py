@@ -14,10 +14,10 @@ from typing import Any
 
 import pandas as pd
 
-from benchmarks.records.files import atomic_text
 from benchmarks.records.rows import RUN_COLUMNS, SCHEMA_VERSION, VALUE_COLUMNS, Row, to_frame
 from benchmarks.records.version1 import check_version, rows_of_version_1
 from delta_core.training.errors import UserError
+from delta_core.training.whole_files import whole_text
 
 
 def record_path(results: Path, run_id: str) -> Path:
@@ -49,7 +49,7 @@ def write_record(results: Path, rows: Iterable[Row]) -> Path:
     if len(runs) != 1:
         raise ValueError(f"Rows of run {ids[0]} differ in what is said of the run itself.")
     path = record_path(results, ids[0])
-    with atomic_text(path) as stream:
+    with whole_text(path) as stream:
         for text in (*runs, *(json.dumps({name: line[name] for name in VALUE_COLUMNS[1:]}) for line in lines)):
             stream.write(text + "\n")
     return path

@@ -7,7 +7,7 @@ from typing import Literal
 
 import pandas as pd
 
-from benchmarks.records.files import atomic_text
+from delta_core.training.whole_files import whole_text
 
 Setting = Literal["derivation", "kaiming", "pretrained"]
 """The derivation's own model; ResNet-18 at Kaiming initialisation; the pre-trained slim ResNet-18."""
@@ -57,7 +57,7 @@ def correlation_path(results: Path) -> Path:
 def write_variance_rows(path: Path, rows: Sequence[VarianceRow] | Sequence[CorrelationRow]) -> None:
     """Write rows at once."""
     frame = pd.DataFrame([asdict(row) for row in rows], columns=[field.name for field in fields(rows[0])])
-    with atomic_text(path) as stream:
+    with whole_text(path) as stream:
         frame.to_csv(stream, index=False, lineterminator="\n", float_format="%.6g")
 
 

@@ -5,7 +5,6 @@ import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from fcntl import LOCK_EX, LOCK_NB
 from pathlib import Path
 from typing import Literal
 
@@ -156,7 +155,7 @@ def _the_only_fit(partial: Path, out: Path) -> Iterator[None]:
     lock = partial / "lock"
     with ExitStack() as held:
         try:
-            held.enter_context(locked(lock, LOCK_EX | LOCK_NB))
+            held.enter_context(locked(lock, wait=False))
         except BlockingIOError as error:
             raise UserError(
                 f"Another fit is writing {str(out)!r} at this moment; wait for it, or give another -o."

@@ -8,7 +8,6 @@ A store appears by renaming a finished folder, so one that is there is complete;
 """
 
 import errno
-import fcntl
 import json
 import math
 import os
@@ -149,7 +148,7 @@ class TensorStore:
 
     def _is_locked(self, name: str) -> bool:
         try:
-            with locked(self._lock_of(name), fcntl.LOCK_EX | fcntl.LOCK_NB):
+            with locked(self._lock_of(name), wait=False):
                 return False
         except OSError as error:
             if error.errno not in (errno.EACCES, errno.EAGAIN):

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from benchmarks.records import files as record_pair
 from benchmarks.records import record_files
 from benchmarks.records.collected import collect, read_rows, write_rows
-from benchmarks.records.files import atomic_text, read_pair, write_pair
+from benchmarks.records.files import read_pair, write_pair
 from benchmarks.records.record_files import read_record, record_path, write_record
 from benchmarks.records.rows import KEY, ROW_ORDER, RUN_COLUMNS, Row, join_rows, row_schema, split_rows, to_frame
 from delta_core.training.errors import UserError
@@ -71,18 +71,6 @@ def test_an_exception_while_writing_leaves_no_file(tmp_path: Path, monkeypatch: 
     with pytest.raises(KeyboardInterrupt):
         write_record(tmp_path, [one_row(), one_row(split="val")])
     assert files(tmp_path) == []
-
-
-def test_an_exception_while_writing_keeps_the_old_file(tmp_path: Path) -> None:
-    path = tmp_path / "kept.txt"
-    path.write_text("old")
-    with pytest.raises(ZeroDivisionError), atomic_text(path) as stream:
-        stream.write("new")
-        stream.flush()
-        assert path.read_text() == "old", "the file is replaced at the end, not before"
-        raise ZeroDivisionError
-    assert path.read_text() == "old"
-    assert files(tmp_path) == ["kept.txt"]
 
 
 def test_collect_is_idempotent(tmp_path: Path) -> None:

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.data.catalogue.entry import DataSet
-from benchmarks.records.files import atomic_text
 from delta_core.training.errors import UserError
+from delta_core.training.whole_files import whole_text
 
 MARKER = "LOOK_ALIKES.json"
 """Stands in a folder of look-alikes, data or weights."""
@@ -40,7 +40,7 @@ def mark(folder: Path) -> None:
         return
     if folder.exists() and any(folder.iterdir()):
         raise UserError(f"{str(folder)!r} holds files that are no look-alikes; choose another folder for a rehearsal.")
-    with atomic_text(folder / MARKER) as stream:
+    with whole_text(folder / MARKER) as stream:
         stream.write("{}")
 
 
@@ -67,7 +67,7 @@ def _said(marker: Path) -> dict[str, Any]:
 
 def _say(marker: Path, name: str, content: dict[str, Any]) -> None:
     said = _said(marker) | {name: content}
-    with atomic_text(marker) as stream:
+    with whole_text(marker) as stream:
         json.dump(said, stream, indent=1)
 
 
