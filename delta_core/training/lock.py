@@ -16,7 +16,7 @@ def locked(path: Path, *, wait: bool = True, waiting_for: str = "") -> Iterator[
     Args:
         path: made if it is not there, and its folder too.
         wait: whether to wait for a lock that another process holds; else that is a BlockingIOError.
-        waiting_for: what the lock is of, e.g. "the tables in results/embedded": a wait is told of on stderr then,
+        waiting_for: what the lock is of, e.g. "the tables of a scale": a wait is told of on stderr then,
             with the process that has to end first.
     """
     while True:
