@@ -16,6 +16,7 @@ from reports.figures import domain_adaptation as domain_figures
 from reports.findings import claims, lint
 from reports.one_protocol import Per, Shown, of_one_protocol
 from reports.pages.page import Page
+from reports.pages.paint import paint_notes
 from reports.pages.rehearsal import banner, marked_frame, marked_page, stamp
 from reports.tables import (
     ablation,
@@ -109,7 +110,7 @@ class Report:
         asked = shlex.join(question.flags)
         page = replace(
             answer.page,
-            notes=(*answer.page.notes, *question.notes),
+            notes=(*answer.page.notes, *paint_notes(question.rows), *question.notes),
             commands=tuple(f"{command} {asked}".rstrip() for command in answer.page.commands),
         )
         if banner(*rows):

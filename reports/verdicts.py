@@ -13,6 +13,9 @@ MATCH_POINTS = 1.0
 PRINTED = ["printed", "paper_value", "erratum"]
 """Columns of `paper.printed` that say what stands in a cell of the paper."""
 
+NOT_APPLICABLE = "n/a"
+"""Verdict on a printed number that these runs can never be held against, however many there will be."""
+
 
 def with_verdicts(frame: pd.DataFrame) -> pd.DataFrame:
     """Add `difference` (ours minus the paper's, in points) and `verdict`.
@@ -62,6 +65,12 @@ def verdict(printed: float, erratum: object, mean: float, sd: float, difference:
         return "not run"
     close = max(MATCH_POINTS, 0.0 if pd.isna(sd) else 2 * sd)
     return "match" if abs(difference) <= close else f"off by {difference:+.2f}"
+
+
+def not_applicable(frame: pd.DataFrame, where: "pd.Series[bool]") -> pd.DataFrame:
+    """The frame with `NOT_APPLICABLE` and no difference in those of its lines for which the paper prints a number."""
+    verdicts = frame["verdict"].mask(where & (frame["verdict"] != ""), NOT_APPLICABLE)
+    return frame.assign(verdict=verdicts, difference=frame["difference"].mask(where))
 
 
 def difference_blocks(parts: Iterable[tuple[str, pd.DataFrame]]) -> list[PageBlock]:

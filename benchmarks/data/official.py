@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import ConcatDataset, Dataset, Subset
 
+from benchmarks.data.augmentation import augmented
 from benchmarks.data.catalogue.check import data_sha, open_splits
 from benchmarks.data.catalogue.entry import DataSet, Examples
 from benchmarks.data.catalogue.held_out import held_and_kept, held_tracks
@@ -35,7 +36,8 @@ def load_official(
         entry: the data set.
         data_root: folder below which it lies.
         preprocessing: resize, crop and normalisation of the backbone's weights.
-        views: of each training image: 0 = a fresh one in every epoch, 1 = resized and cropped, K = K fixed random ones.
+        views: of each training image: 0 = a fresh one in every epoch, in the data set's own augmentation if it has one,
+            1 = resized and cropped, K = K fixed random ones.
         loader_workers: processes that decode images.
         store: where decoded images are kept.
 
@@ -58,11 +60,14 @@ def load_official(
         return seen_in_views(lazy, views, task=entry.name, keep=lambda images: pixels.keep(part, images))
 
     val = split("val")
+    train = val if entry.train == entry.test else split("train", views)
+    if entry.augmentation and not views:
+        train = augmented(train, entry.augmentation)
     return TaskData(
         name=entry.name,
         classes=entry.classes,
         sha=sha,
-        train=val if entry.train == entry.test else split("train", views),
+        train=train,
         val=val,
         test=split("test"),
     )

@@ -38,11 +38,17 @@ def train_all(cell: Cell, recipe: Recipe) -> tuple[FineTuned, int, float]:
     return model, steps, time.perf_counter() - started
 
 
+def trained_params(backbone: nn.Module) -> int:
+    """Parameters of a backbone that `FineTuned` trains: all but its own head, which stays as it is."""
+    kept = {id(parameter) for parameter in base_head(backbone).parameters()}
+    return sum(parameter.numel() for parameter in backbone.parameters() if id(parameter) not in kept)
+
+
 def tuned_outcome(model: FineTuned, measurements: Iterable[Measurement], steps: int, train_s: float) -> Outcome:
     """Outcome of a method that fine-tuned everything; the paper's parameter count leaves both heads out."""
     return Outcome(
         measurements=tuple(measurements),
-        params_delta=sum(parameter.numel() for parameter in model.backbone.parameters() if parameter.requires_grad),
+        params_delta=trained_params(model.backbone),
         params_head=sum(parameter.numel() for parameter in model.head.parameters()),
         steps=steps,
         train_s=train_s,

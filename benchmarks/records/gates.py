@@ -26,6 +26,8 @@ class GateRow(SkipGate):
     variant: str
     """Reading of the paper that the run followed; gates of two readings are never averaged."""
     seed: int
+    rehearsal: str = ""
+    """Says in each line that it was measured on look-alikes; files of results have no such column."""
 
 
 COLUMNS = [field.name for field in fields(GateRow)]
@@ -34,7 +36,9 @@ DTYPES = {
     "label": "Int64",
     "sd": "float64",
     "existing": "bool",
-    **dict.fromkeys(("run_id", "scale", "architecture", "task", "variant"), "str"),  # a run id may look like 12e345
+    **dict.fromkeys(
+        ("run_id", "scale", "architecture", "task", "variant", "rehearsal"), "str"
+    ),  # a run id may look like 12e345
 }
 
 
@@ -50,7 +54,11 @@ def write_gates(results: Path, rows: Iterable[GateRow]) -> None:
 
 
 def collect_gates(results: Path) -> pd.DataFrame:
-    """Gather the gates of all runs below `results` into `gates.csv`; gates of runs that are not here are kept."""
+    """Gather the gates of all runs below `results` into `gates.csv`; gates of runs that are not here are kept.
+
+    Raises:
+        UserError: if some were measured on look-alikes and others were not.
+    """
     frames = [_read(path) for path in sorted((results / "records").glob("*.gates.csv"))]
     if not frames:
         return read_gates(results)
@@ -60,8 +68,15 @@ def collect_gates(results: Path) -> pd.DataFrame:
     frame = pd.concat([frame, kept], ignore_index=True) if len(kept) else frame
     order = ["architecture", "task", "variant", "seed", "run_id", "sample", "block", "target", "source"]
     frame = frame.sort_values(order, ignore_index=True)
+    if of_rehearsal(frame) and (frame["rehearsal"] == "").any():
+        raise UserError(f"{results} holds gates of a rehearsal and others; keep a rehearsal apart with --results.")
     _write(results / "gates.csv", frame)
     return frame
+
+
+def of_rehearsal(gates: pd.DataFrame) -> bool:
+    """Whether some gates were measured on look-alikes."""
+    return bool((gates["rehearsal"] != "").any())
 
 
 def forget_gates(results: Path, run_ids: Collection[str]) -> None:
@@ -92,11 +107,13 @@ def _frame(rows: list[GateRow]) -> pd.DataFrame:
 
 def _read(path: Path) -> pd.DataFrame:
     try:
-        return pd.read_csv(path, dtype=DTYPES)[COLUMNS]
+        frame = pd.read_csv(path, dtype=DTYPES)
+        return frame.assign(rehearsal=frame.get("rehearsal", ""))[COLUMNS]
     except (OSError, ValueError, KeyError) as error:
         raise UserError(f"{path} is not a file of gates ({type(error).__name__}); delete it and run again.") from error
 
 
 def _write(path: Path, frame: pd.DataFrame) -> None:
+    frame = frame if of_rehearsal(frame) else frame.drop(columns="rehearsal")
     with whole_text(path) as stream:
         frame.to_csv(stream, index=False, lineterminator="\n", float_format="%.6g")

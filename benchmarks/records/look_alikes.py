@@ -13,9 +13,14 @@ BANNER = "REHEARSAL, NOT RESULTS: measured on look-alike data with random weight
 """What every page and picture made of such rows says first."""
 
 
+def banner_of(config: str) -> str:
+    """What stands in each line beside rows (gates) that a run of this configuration leaves; empty for results."""
+    return BANNER if f':"{LOOK_ALIKE}' in config else ""
+
+
 def on_look_alikes(rows: pd.DataFrame) -> "pd.Series[bool]":
     """Which rows were measured on look-alikes."""
-    return rows["config"].str.contains(f':"{LOOK_ALIKE}', regex=False)
+    return rows["config"].map(banner_of).astype(bool)
 
 
 def is_rehearsal(rows: pd.DataFrame) -> bool:

@@ -1,10 +1,13 @@
 """`benchmarks rehearse`: look-alikes, then every table by the user's own command lines, and what came of it."""
 
 import os
-import subprocess
+import resource
+import runpy
 import sys
 import time
 from dataclasses import dataclass
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import tyro
@@ -23,6 +26,8 @@ SHOWN = 10
 """Runs without rows that are named of a table."""
 KILOBYTES = 1024 if sys.platform == "linux" else 1
 """Unit of `ru_maxrss` in bytes."""
+IMPORTED_ONCE = ("benchmarks.cli", "benchmarks.suites.patching.runner", "reports.cli", "reports.html.index")
+"""What steps import first, torch among it. A part has sixty steps, most of which do less than that takes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,26 +100,49 @@ def _planned(options: Options) -> list[Planned]:
 
 
 def _call(name: str, words: list[str], folders: Folders) -> Done:
-    """One command line in a process of its own; what it prints goes into its log."""
+    """`python -m WORDS` in a process of its own; what it prints goes into its log.
+
+    The process is forked from one that has imported what all of them need and has done nothing else.
+    """
     log = folders.logs / f"{name.replace(' ', '-')}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     started = time.perf_counter()
-    with log.open("w", encoding="utf-8") as stream:
-        process = subprocess.Popen([sys.executable, *words], stdout=stream, stderr=subprocess.STDOUT)
-        try:
-            _, status, used = os.wait4(process.pid, 0)
-        except BaseException:
-            process.terminate()
-            raise
-    process.returncode = os.waitstatus_to_exitcode(status)  # so that nobody waits for it again
-    minutes = (time.perf_counter() - started) / 60
+    context = get_context("forkserver")
+    context.set_forkserver_preload(list(IMPORTED_ONCE))
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=_step, args=(words, log, sender))
+    process.start()
+    sender.close()
+    try:
+        process.join()
+    except BaseException:
+        process.terminate()
+        raise
+    try:
+        cpu_s, peak = receiver.recv()
+    except EOFError:  # it was killed
+        cpu_s, peak = 0.0, 0
     return Done(
         name=name,
-        code=process.returncode,
-        minutes=minutes,
-        cpu_minutes=(used.ru_utime + used.ru_stime) / 60,
-        peak_gb=used.ru_maxrss * KILOBYTES / 1e9,
+        code=process.exitcode or 0,
+        minutes=(time.perf_counter() - started) / 60,
+        cpu_minutes=cpu_s / 60,
+        peak_gb=peak * KILOBYTES / 1e9,
     )
+
+
+def _step(words: list[str], log: Path, used: Connection) -> None:
+    """What a process does; it sends its CPU seconds and its largest resident memory, with those of its children."""
+    with log.open("w", encoding="utf-8") as stream:
+        for place in (1, 2):
+            os.dup2(stream.fileno(), place)
+    _, module, *arguments = words
+    sys.argv = [module, *arguments]
+    try:
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
+    finally:
+        both = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+        used.send((sum(one.ru_utime + one.ru_stime for one in both), max(one.ru_maxrss for one in both)))
 
 
 def _line(done: Done) -> str:

@@ -1,7 +1,7 @@
 """All figures of one scale, from what lies in its results folder."""
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -9,17 +9,18 @@ from typing import TYPE_CHECKING, Literal
 import pandas as pd
 
 from benchmarks.records.collected import read_rows
-from benchmarks.records.gates import read_gates, runs_with_gates
+from benchmarks.records.gates import of_rehearsal, read_gates, runs_with_gates
 from benchmarks.records.look_alikes import is_rehearsal
 from benchmarks.records.names import LITERAL, REAL_ARCHITECTURES
 from benchmarks.records.rows import Scale
 from benchmarks.records.variance import read_variances
+from delta_core.training.errors import UserError
 from reports.figures.block import draw_block
 from reports.figures.gate_claims import GateClaim, gate_claims
 from reports.figures.gates import SHOWN_READINGS, figure_mean_gates, figure_sample_gates, mean_gates, sample_gates
 from reports.figures.settings import SETTINGS, figure_settings
 from reports.figures.variance import figure_variance
-from reports.pages.rehearsal import stamp
+from reports.pages.rehearsal import marked_frame, stamp
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -62,12 +63,17 @@ def all_figures(folder: Path, scale: Scale, left_out: Collection[str] = ()) -> t
     Figures 1 and 2 need no runs; the others are left out where their data are missing. At scale local gates of the
     user's own net are shown. Gates of the runs `left_out` are not:
     those of two protocols would be averaged.
+
+    Raises:
+        UserError: if the gates are of a rehearsal and the rows beside them are not.
     """
+    gates, rows = read_gates(folder), read_rows(folder)
+    if of_rehearsal(gates) and not is_rehearsal(rows):
+        raise UserError(f"{folder / 'gates.csv'} was recorded in a rehearsal and is no result; delete it.")
     drawn = [
         Drawn(name="figure1", caption="Figure 1. Settings compared", figure=figure_settings(), data=SETTINGS),
         Drawn(name="figure2", caption="Figure 2. A block with its skips", figure=draw_block()),
     ]
-    gates = read_gates(folder)
     gates = gates[(gates["scale"] == scale) & ~gates["run_id"].isin(left_out)]
     claims: list[GateClaim] = []
     for reading, of in SHOWN_READINGS.items():
@@ -90,10 +96,15 @@ def all_figures(folder: Path, scale: Scale, left_out: Collection[str] = ()) -> t
     if measured is not None:
         figure = figure_variance(*measured)
         drawn.append(Drawn(name="variance", caption="Variance by depth (Appendix 6)", figure=figure, data=measured[0]))
-    if is_rehearsal(read_rows(folder)):
-        for one in drawn:
-            stamp(one.figure)
-    return drawn, claims
+    return [_marked(one, rows) for one in drawn], claims
+
+
+def _marked(one: Drawn, rows: pd.DataFrame) -> Drawn:
+    """Stamped, and its data with the banner, if the rows are of a rehearsal."""
+    if not is_rehearsal(rows):
+        return one
+    stamp(one.figure)
+    return one if one.data is None else replace(one, data=marked_frame(one.data, rows))
 
 
 def write_figures(drawn: Iterable[Drawn], out: Path) -> list[Path]:

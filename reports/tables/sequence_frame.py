@@ -8,14 +8,14 @@ import itertools
 
 import pandas as pd
 
-from benchmarks.records.names import LITERAL, MAPS, PATCHING, SEQUENCE
+from benchmarks.records.names import LITERAL, MAPS, PAPER_BASE, PATCHING, SEQUENCE
 from benchmarks.records.rows import WITH_NETS_OF_THE_PAPER, Scale
 from reports import paper
 from reports.base_metric import base_metric_of
 from reports.checks import check_suites
 from reports.tables.patching_frame import harmonic_mean_of
 from reports.tables.patching_lines import TableRow
-from reports.verdicts import beside_printed
+from reports.verdicts import beside_printed, not_applicable
 
 SUITES = (SEQUENCE, PATCHING)
 LINE = ["architecture", "method", "variant", "n_delta_modules", "rule"]
@@ -76,7 +76,7 @@ def single_task_means(rows: pd.DataFrame, sequences: list[str]) -> pd.DataFrame:
     own = {tuple(place): top1 for *place, top1 in learned.itertuples(index=False, name=None)}
     untouched = taken[on_base].drop_duplicates(net)[[*net, "column", "value"]]
     base = {tuple(place): (name, top1) for *place, name, top1 in untouched.itertuples(index=False, name=None)}
-    with_base = bool((rows["phase"] == "before").any())
+    with_base = not without_base(rows)
     lines = []
     for cell, sequence in itertools.product(dict.fromkeys(place[:-1] for place in own), sequences):
         values = [own.get((*cell, task)) for task in sequence.split("+")]
@@ -105,7 +105,7 @@ def table4_frame(rows: pd.DataFrame, scale: Scale) -> pd.DataFrame:
     check_suites(rows)
     base = base_metric_of(rows)
     curves = sequence_curves(rows)
-    lines = _whole(chosen_ends(curves), _means_beside(rows, curves, scale))
+    lines = _whole(chosen_ends(curves), _means_beside(rows, curves, scale, 4))
     lines["value"] = [sum(test) / len(test) for test in lines["test"]]
     ends = list(zip(lines["test"], lines["names"], lines["task"], strict=True))
     lines["base"] = [_from_end(test, names, 2 + task.count("+")) for test, names, task in ends]
@@ -122,7 +122,9 @@ def table4_frame(rows: pd.DataFrame, scale: Scale) -> pd.DataFrame:
     printed["rule"] = printed["method"].map({"paint": "end"}).fillna("")
     found = found.reset_index()
     found = found.assign(reading=paper.reading_of(found))
-    return _named(beside_printed(found, printed, [*_KEY, "rule"]), 4).assign(base_metric=base.metric)
+    frame = _named(beside_printed(found, printed, [*_KEY, "rule"]), 4).assign(base_metric=base.metric)
+    # Every printed number is a mean with the base in it.
+    return not_applicable(frame, pd.Series(without_base(rows), index=frame.index))
 
 
 def table11_frame(rows: pd.DataFrame, scale: Scale) -> pd.DataFrame:
@@ -138,7 +140,7 @@ def table11_frame(rows: pd.DataFrame, scale: Scale) -> pd.DataFrame:
     check_suites(rows)
     base = base_metric_of(rows)
     curves = sequence_curves(rows)
-    whole = _whole(curves, _means_beside(rows, curves, scale))
+    whole = _whole(curves, _means_beside(rows, curves, scale, 11))
     whole["column"] = [(*names, "mean") for names in whole["names"]]
     whole["value"] = [(*test, sum(test) / len(test)) for test in whole["test"]]
     lines = whole.explode(["column", "value"], ignore_index=True).astype({"column": "str", "value": float})
@@ -146,7 +148,13 @@ def table11_frame(rows: pd.DataFrame, scale: Scale) -> pd.DataFrame:
     found = grouped.agg(mean="mean", sd="std", n="count").reset_index()
     found = found.assign(reading=paper.reading_of(found))
     frame = _named(beside_printed(found, _printed(11, scale), [*_KEY, "alpha", "column"]), 11)
-    return frame.assign(base_metric=base.metric)
+    needs_base = (frame["method"] == "paint") | (frame["column"] == PAPER_BASE)
+    return not_applicable(frame, needs_base & without_base(rows)).assign(base_metric=base.metric)
+
+
+def without_base(rows: pd.DataFrame) -> bool:
+    """Whether rows were measured, and none of them on a base task: PAINT cannot choose its alpha then."""
+    return len(rows) > 0 and not (rows["phase"] == "before").any()
 
 
 def missing(frame: pd.DataFrame, scale: Scale) -> pd.DataFrame:
@@ -178,10 +186,11 @@ def _paper_nets(scale: Scale) -> list[str]:
     return list(paper.printed(4)["architecture"].unique()) if scale in WITH_NETS_OF_THE_PAPER else []
 
 
-def _means_beside(rows: pd.DataFrame, curves: pd.DataFrame, scale: Scale) -> pd.DataFrame:
-    """Single-task means on the sequences that PAINT walked, of its nets and the paper's."""
+def _means_beside(rows: pd.DataFrame, curves: pd.DataFrame, scale: Scale, table: int) -> pd.DataFrame:
+    """Single-task means of PAINT's nets and the paper's, on the sequences that PAINT walked; else on the paper's."""
     nets = {*curves["architecture"], *_paper_nets(scale)}
-    return single_task_means(rows[rows["architecture"].isin(nets)], list(curves["task"].unique()))
+    sequences = curves["task"].unique() if len(curves) else _printed(table, scale)["task"].unique()
+    return single_task_means(rows[rows["architecture"].isin(nets)], list(sequences))
 
 
 def _whole(*parts: pd.DataFrame) -> pd.DataFrame:

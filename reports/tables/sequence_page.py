@@ -9,10 +9,16 @@ from reports.pages.commands import fill_commands, whole_table
 from reports.pages.page import Page, PageBlock, cell_text, over_seeds, printed_block, records, usual_n, with_spread
 from reports.tables import sequence_frame as sequences
 from reports.tables.patching_lines import TableRow
-from reports.verdicts import difference_blocks
+from reports.verdicts import NOT_APPLICABLE, difference_blocks
 
 RULES = {"harmonic_mean": "alpha by harmonic mean", "mean": "alpha by mean", "end": "alpha = 1"}
 """How the last step's alpha was found; `end` is what Table 4 prints for PAINT."""
+
+WITHOUT_BASE = (
+    "n/a: these runs have no base data. PAINT chooses alpha by base accuracy, and the paper's means over a sequence "
+    "have the base in them; ours are means over the tasks."
+)
+"""Footnote where the base was left out."""
 
 
 def table4_page(frame: pd.DataFrame, scale: Scale) -> Page:
@@ -38,6 +44,7 @@ def table4_page(frame: pd.DataFrame, scale: Scale) -> Page:
             "alpha = 1: the last step taken whole, which is what the paper prints for PAINT.",
             "FC-only, Delta and adapters: means of single-task runs whose base logits stayed bit-identical; what is "
             "learned later cannot reach what was learned before.",
+            *_without_base(frame),
             *filter(None, [base.note]),
             *paper.footnotes(set(printed["erratum"])),
         ),
@@ -69,10 +76,15 @@ def table11_page(frame: pd.DataFrame, scale: Scale) -> Page:
         notes=(
             "In the paper's Table 11 every alpha, 0 too, has about 0.1 on ImageNet: alpha mixes the last step alone, "
             "and earlier steps had given the base up.",
+            *_without_base(frame),
             *filter(None, [base.note]),
         ),
         commands=_commands(frame, "table11", scale),
     )
+
+
+def _without_base(frame: pd.DataFrame) -> tuple[str, ...]:
+    return (WITHOUT_BASE,) if (frame["verdict"] == NOT_APPLICABLE).any() else ()
 
 
 def _title(architecture: str, sequence: str) -> str:

@@ -12,6 +12,7 @@ import torch
 from lookalikes import FRAMES, small, write
 from PIL import Image
 from torch import Tensor
+from torchvision.transforms import v2
 
 from benchmarks.data import load
 from benchmarks.data.catalogue import CATALOGUE, entry, readers
@@ -58,6 +59,37 @@ def again(found: DataSet, root: Path, *, views: int = 1, limit_gb: float = 1.0) 
 
 def everything(split: Split) -> Tensor:
     return torch.cat(list(split.batches(5, device=CPU)))
+
+
+# --- views -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("name", "changes"), [("decathlon_dtd", True), ("decathlon_svhn", False), ("dtd", True)])
+def test_fresh_views_are_those_of_the_adapters_code_on_the_decathlon(
+    name: str, changes: bool, tmp_path: Path, lists: Path
+) -> None:
+    """Its digits, signs and characters are neither cropped nor flipped; nothing outside the decathlon is flipped."""
+    train, fixed = (opened(name, tmp_path / str(views), lists, views=views).train for views in (0, 1))
+    assert isinstance(train, LazySplit)
+    first, second = (everything(train.in_epoch(epoch, 0)) for epoch in (0, 1))
+    assert torch.equal(first, second) != changes
+    assert torch.equal(first, everything(fixed)) != changes
+    flips = [found for found in modules_of(train.transform) if isinstance(found, v2.RandomHorizontalFlip)]
+    assert bool(flips) == (name == "decathlon_dtd")
+
+
+def modules_of(transform: object) -> list[object]:
+    parts = getattr(transform, "transforms", ())
+    return [transform, *(found for part in parts for found in modules_of(part))]
+
+
+def test_the_decathlon_alone_has_an_augmentation_of_its_own() -> None:
+    own = {each.name: each.augmentation for each in CATALOGUE.values() if each.augmentation}
+    assert own == {
+        name: "none" if name.endswith(("gtsrb", "omniglot", "svhn")) else "crop_flip"
+        for name in CATALOGUE
+        if name.startswith("decathlon_")
+    }
 
 
 # --- splits ------------------------------------------------------------------------------------------------------

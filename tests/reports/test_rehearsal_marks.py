@@ -7,10 +7,13 @@ from pathlib import Path
 
 import pytest
 from fake_rows import fake_table2
+from test_figures import gates_of
 
 from benchmarks.records.collected import write_rows
+from benchmarks.records.gates import collect_gates, write_gates
 from benchmarks.records.look_alikes import BANNER
 from benchmarks.records.rows import to_frame
+from delta_core.training.errors import UserError
 from reports import cli as reports
 from reports.figures.index import all_figures
 
@@ -56,6 +59,20 @@ def test_html_figures_and_reproducing_say_so(rehearsed: bool, results: Kind, mon
     assert (BANNER in (root / "R.md").read_text()) == rehearsed
     drawn, _ = all_figures(root / "paper", "paper")
     assert {any(text.get_text().startswith("REHEARSAL") for text in one.figure.texts) for one in drawn} == {rehearsed}
+
+
+def test_gates_of_a_rehearsal_are_drawn_beside_its_rows_alone_and_their_numbers_say_so(results: Kind) -> None:
+    folder = results(True) / "paper"
+    rows = gates_of("resnext50_32x4d", "aircraft", scale="paper", rehearsal=BANNER)
+    write_gates(folder, rows)
+    collect_gates(folder)
+    drawn, _ = all_figures(folder, "paper")
+    data = [one.data for one in drawn if one.name.startswith("figure3")]
+    assert data
+    assert all(set(frame["rehearsal"]) == {BANNER} for frame in data if frame is not None)
+    results(False)
+    with pytest.raises(UserError, match="was recorded in a rehearsal and is no result"):
+        all_figures(folder, "paper")
 
 
 def test_claims_say_so(results: Kind, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

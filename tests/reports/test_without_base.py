@@ -74,6 +74,29 @@ def test_tables_say_why_harmonic_means_are_blank(report: str, tmp_path: Path) ->
         assert delta.set_index("method").filter(regex="^(?!printed)").loc["FC-only"].str.startswith("top-1 50.00").any()
 
 
+@pytest.mark.parametrize("table", ["table4", "table11"])
+def test_what_sequences_cannot_have_without_a_base_is_not_applicable_rather_than_not_run(
+    table: str, tmp_path: Path
+) -> None:
+    options = Options(table=table, scale="paper", without_base=True, results=tmp_path)
+    runs = [run for run in runs_of(options, open_world(options, TABLES[table].tasks)) if isinstance(run, RunSpec)]
+    rows = to_frame([row for run in runs if not run.base_task for row in rows_of_spec(run)])
+    answer = REPORTS[table].answer(Question(rows=rows, scale="paper", results=tmp_path))
+    frame = answer.frame
+    never = (frame["method"] == "paint") | (table == "table4")
+    never |= frame["column"] == "imagenet_val" if table == "table11" else False
+    printed = frame["verdict"] != ""
+    assert set(frame.loc[printed & never, "verdict"]) == {"n/a"}
+    assert frame.loc[printed & never, "difference"].isna().all()
+    assert not (frame.loc[~never, "verdict"] == "not run").any(), "what can be measured without a base was"
+    assert (printed & ~never).sum() == (0 if table == "table4" else 2 * 3 * 3), "three tasks in each of the sequences"
+    assert (frame.loc[frame["method"] == "delta_networks", "mean"] == 50.0).any(), "it needs no sequence of PAINT's"
+    assert "n/a: these runs have no base data" in " ".join(answer.page.notes)
+    nothing = REPORTS[table].answer(Question(rows=rows[:0], scale="paper", results=tmp_path))
+    assert "n/a" not in set(nothing.frame["verdict"]), "what was not begun may have a base"
+    assert not any(note.startswith("n/a") for note in nothing.page.notes)
+
+
 def test_a_mean_over_a_sequence_is_never_without_the_base_beside_means_with_it() -> None:
     tasks = ("stl10", "cars", "gtsrb")
     runs = [(method, task, method == "delta_networks") for method in ("fc_only", "delta_networks") for task in tasks]

@@ -1,5 +1,8 @@
 """A rehearsal: look-alikes that checks accept for what they are, and rows that nobody takes for results."""
 
+import signal
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -273,7 +276,7 @@ def test_a_rehearsal_departs_from_the_paper_in_steps_and_places_alone(table: str
     assert flags <= {
         "--scale", "--steps", "--epochs", "--data-root", "--weights-root", "--results", "--cache", "--cache-gb",
         "--arch", "--task", "--method", "--train-percent", *(["--image-size"] if table == "table5" else []),
-        *(["--workers"] if table == "table7" else []),
+        *(["--workers"] if table == "table7" and not part else []),
     }  # fmt: skip
 
 
@@ -299,11 +302,24 @@ def test_missing_rows_and_failed_steps_are_told(
     ]  # fmt: skip
 
 
-def test_a_step_is_a_process_whose_output_is_kept(tmp_path: Path) -> None:
-    done = command._call("one step", ["-c", "print('said'); raise SystemExit(3)"], Folders(root=tmp_path))
-    assert (done.code, done.name) == (3, "one step")
-    assert (tmp_path / "logs/one-step.log").read_text() == "said\n"
-    assert 0 < done.peak_gb < 10
+def test_a_step_is_a_command_line_in_a_process_whose_output_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is what a user calls: exit code, sentence and name are the same, and so is what it leaves in a folder."""
+    folders = Folders(root=tmp_path)
+    wrong = command._call("one step", ["-m", "reports", "tabel2"], folders)
+    assert (wrong.code, wrong.name) == (2, "one step")
+    told = subprocess.run([sys.executable, "-m", "reports", "tabel2"], capture_output=True, text=True, check=False)
+    assert (tmp_path / "logs/one-step.log").read_text() == told.stdout + told.stderr
+    assert 0 < wrong.peak_gb < 10
+    assert wrong.cpu_minutes > 0
+    right = command._call("table9 report", ["-m", "reports", "table9", "--out", str(tmp_path / "out")], folders)
+    assert right.code == 0
+    (tmp_path / "killed.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGKILL)\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    killed = command._call("killed", ["-m", "killed"], folders)
+    assert (killed.code, killed.cpu_minutes) == (-signal.SIGKILL, 0)
+    assert (tmp_path / "out/table9.csv").is_file()
 
 
 # --- steps -------------------------------------------------------------------------------------------------------

@@ -13,15 +13,18 @@ from benchmarks.methods.scratch import Scratch, ScratchDelta, top5
 from benchmarks.methods.skips import DeltaGates, table8_policies
 from benchmarks.nets.full_size import added_gmac
 from benchmarks.records.gates import GateRow, collect_gates, read_gates, write_gates
-from benchmarks.records.names import MEAN_GATES
+from benchmarks.records.look_alikes import BANNER
+from benchmarks.records.names import LOOK_ALIKE, MEAN_GATES
 from benchmarks.records.rows import WITH_NETS_OF_THE_PAPER
 from benchmarks.suites.patching.ablations import ablation_arms, map_arms
+from benchmarks.suites.patching.runner import _gate_row
 from benchmarks.suites.patching.spec import RunSpec
 from benchmarks.tables import TABLES, runs_of
 from benchmarks.worlds.open import open_world
 from benchmarks.worlds.options import Options
 from delta_core import DeltaConfig, DeltaModel, JointDelta
 from delta_core.gates import existing_skips
+from delta_core.training.errors import UserError
 from delta_core.training.gate_values import gates_of, recorded_gates, skip_gates, with_mean_gates
 
 
@@ -254,6 +257,29 @@ def test_gates_are_collected_and_kept(tmp_path: Path) -> None:
     assert sorted(zip(frame["run_id"], frame["value"], strict=True)) == [("a", 0.25), ("a", 0.5), ("b", 0.75)]
     assert collect_gates(tmp_path).equals(frame), "collecting twice changes nothing"
     assert frame["sample"].isna().sum() == 2
+
+
+def test_gates_of_a_rehearsal_say_so_in_each_line_and_lie_beside_no_others(tmp_path: Path) -> None:
+    rehearsed, usual = tmp_path / "rehearsed", tmp_path / "usual"
+    write_gates(rehearsed, [replace(gate_row("a", value), rehearsal=BANNER) for value in (0.25, 0.5)])
+    write_gates(usual, [gate_row("b", 0.25)])
+    for folder in (rehearsed, usual):
+        collect_gates(folder)
+    assert (rehearsed / "gates.csv").read_text().count(BANNER) == 2
+    assert set(read_gates(rehearsed)["rehearsal"]) == {BANNER}
+    assert "rehearsal" not in (usual / "gates.csv").read_text(), "recorded files stay as they are"
+    assert set(read_gates(usual)["rehearsal"]) == {""}
+    before = (rehearsed / "gates.csv").read_text()
+    write_gates(rehearsed, [gate_row("b", 0.25)])
+    with pytest.raises(UserError, match="holds gates of a rehearsal and others; keep a rehearsal apart"):
+        collect_gates(rehearsed)
+    assert (rehearsed / "gates.csv").read_text() == before
+
+
+def test_gates_are_marked_by_what_the_run_was_measured_on(tmp_path: Path) -> None:
+    run, gate = runs("table8", tmp_path)[0], skip_gates(2, "sum", torch.zeros(2, 3))[0]
+    assert _gate_row(run, gate).rehearsal == ""
+    assert _gate_row(replace(run, data=f"{LOOK_ALIKE}0123"), gate).rehearsal == BANNER
 
 
 def test_skips_of_a_block_are_named_by_their_nodes() -> None:

@@ -98,6 +98,17 @@ def test_reading_a_config_pre_trains_nothing(tmp_path: Path, monkeypatch: pytest
     assert len(made) == 1, "the first backbone that is built waits for it"
 
 
+@pytest.mark.parametrize(("epochs", "falls_after"), [(1, 1), (2, 2), (3, 3), (4, 3), (8, 3)])
+def test_epochs_of_detection_are_passes_over_the_images(
+    epochs: int, falls_after: int, cache: Path, tmp_path: Path
+) -> None:
+    """Fewer than the four of the config are as many epochs, more are repetitions of the images in each of the four."""
+    config = config_of(run("detection", epochs=epochs), env_of(tmp_path, cache))
+    assert config.train_cfg.max_epochs * config.train_dataloader.dataset.times == epochs
+    (falling,) = [schedule for schedule in config.param_scheduler if "milestones" in schedule]
+    assert (falling.milestones, falling.end) == ([falls_after], config.train_cfg.max_epochs)
+
+
 def test_heads_are_the_stock_ones_on_ones_own_data(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DELTA_DATA", str(scenes_folder(cache)))
     config = Config.fromfile(ROOT / "detection/configs/faster_rcnn_r18.py")

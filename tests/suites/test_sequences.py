@@ -21,6 +21,7 @@ from benchmarks.tables import runs_of, table_of
 from benchmarks.worlds.open import open_world
 from benchmarks.worlds.options import Options
 from delta_core import DeltaConfig, DeltaModel, backbone_fingerprint
+from delta_core.families import base_head, feature_size
 from delta_core.training.data.splits import FixedViews, LazySplit, TaskData, TensorSplit
 from delta_core.training.engine import predict, train_module
 from delta_core.training.errors import UserError
@@ -107,6 +108,19 @@ def test_a_walk_keeps_all_alphas_of_the_last_step_and_the_chosen_one_of_each_bef
         assert len({m.alpha for m in at_step}) == 1
     assert len({m.variant for m in walked if "after=3" in m.variant}) == 0
     assert [(m.column, m.split) for m in walked if m.phase == "before"] == [("glyphs62", "test")]
+
+
+def test_a_walk_counts_what_it_trains_as_a_single_task_does_and_every_head_apart() -> None:
+    """The base's own head is trained in neither, so no table counts it among the parameters."""
+    cell = tiny_cell()
+    walked = walk(sequence(), cell, cell.new_backbone(), TASKS[:2])
+    single = Paint(recipe=RECIPE).measure(replace(cell, task=TASKS[0]))
+    net = cell.new_backbone()
+    in_head = sum(parameter.numel() for parameter in base_head(net).parameters())
+    assert in_head > 0
+    assert walked.params_delta == single.params_delta == sum(p.numel() for p in net.parameters()) - in_head
+    features = feature_size(net)
+    assert walked.params_head == sum((features + 1) * task.classes for task in TASKS[:2])
 
 
 def test_the_last_step_starts_where_the_one_before_ended(walked: list) -> None:

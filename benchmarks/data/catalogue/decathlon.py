@@ -60,6 +60,10 @@ def read(root: Path, split: str, *, part: str) -> Examples:
     return in_files(root, [top / file for file, _ in found], [label for _, label in found], class_names)
 
 
+AS_THEY_ARE = ("gtsrb", "omniglot", "svhn")
+"""What srebuffi/residual_adapters neither crops nor flips."""
+
+
 def _entry(name: str, part: str, title: str, classes: int, train: int, val: int, licence: str) -> DataSet:
     return DataSet(
         name=f"decathlon_{name}",
@@ -71,6 +75,7 @@ def _entry(name: str, part: str, title: str, classes: int, train: int, val: int,
         needs=(f"decathlon-1.0/annotations/{part}_train.json", f"decathlon-1.0/data/{part}"),
         licence=licence,
         test="val",
+        augmentation="none" if name in AS_THEY_ARE else "crop_flip",
         downloads=DOWNLOADS,
         recipe=RECIPE,
     )

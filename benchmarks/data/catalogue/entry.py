@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from benchmarks.data.augmentation import Augmentation
 from benchmarks.records.names import LOOK_ALIKE
 
 Metric = Literal["top1", "map50_11point", "miou"]
@@ -76,6 +77,8 @@ class DataSet:
     """Official split that is reported; without the images that are held out of it."""
     held_by: Literal["list", "track", "nothing"] = "list"
     """How images are held out: by a committed list of indices, or whole tracks of a video; detectors choose nothing."""
+    augmentation: Augmentation | None = None
+    """Of fresh training views, where those who compare on this data set have their own; None = PAINT's light crop."""
     downloads: tuple[Download, ...] = ()
     checksums: dict[str, str] = field(default_factory=dict)
     """File below the folder -> md5, of the files that `fetch --check` compares."""
@@ -89,7 +92,16 @@ class DataSet:
     @property
     def identity(self) -> str:
         """Twelve hexadecimal digits over everything that says which images a run sees: the same on every machine."""
-        said = [self.name, self.classes, sorted(self.counts.items()), self.train, self.val, self.test, self.held_by]
+        said: list[object] = [
+            self.name,
+            self.classes,
+            sorted(self.counts.items()),
+            self.train,
+            self.val,
+            self.test,
+            self.held_by,
+        ]
+        said += [self.augmentation] if self.augmentation else []
         text = json.dumps(said) + "".join(map(str, self.held_list() or ()))
         digest = hashlib.sha256(text.encode()).hexdigest()[:12]
         return LOOK_ALIKE + digest if self.look_alike else digest

@@ -141,9 +141,15 @@ def environment(**variables: str) -> Iterator[None]:
 
 
 def _set_epochs(config: Config, epochs: int) -> None:
-    """Passes over the training images; learning rates fall at the same share of the schedule."""
+    """Passes over the training images; learning rates fall at the same share of the schedule, in whole passes."""
     if "max_epochs" in config.train_cfg:
-        config.train_dataloader.dataset.times = math.ceil(epochs / config.train_cfg.max_epochs)
+        stock = config.train_cfg.max_epochs
+        config.train_dataloader.dataset.times = math.ceil(epochs / stock)
+        config.train_cfg.max_epochs = min(epochs, stock)
+        for schedule in config.param_scheduler:
+            if "milestones" in schedule and epochs < stock:
+                schedule.end = epochs
+                schedule.milestones = [math.ceil(epochs * epoch / stock) for epoch in schedule.milestones]
         return
     steps = math.ceil(epochs * config.train_images / config.train_dataloader.batch_size)
     config.train_cfg.max_iters = steps

@@ -12,9 +12,11 @@ from benchmarks.methods.base import Cell
 from benchmarks.nets.open import preprocessings
 from benchmarks.nets.untouched import base_logits
 from benchmarks.records.gates import GateRow, write_gates
+from benchmarks.records.look_alikes import banner_of
 from benchmarks.records.rows import Row
 from benchmarks.suites.opened import open_run
 from benchmarks.suites.patching.spec import RunSpec
+from delta_core.training.identity import canonical_json
 from delta_core.training.skip_gate import SkipGate
 from delta_core.training.tensor_store import TensorStore
 
@@ -53,6 +55,7 @@ def _gate_row(spec: RunSpec, gate: SkipGate) -> GateRow:
         task=spec.task,
         variant=spec.method.variant,
         seed=spec.seed,
+        rehearsal=banner_of(canonical_json(spec)),
     )
 
 

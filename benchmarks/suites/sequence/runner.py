@@ -15,7 +15,7 @@ from benchmarks.data.groups import grouped, members
 from benchmarks.data.load import load_task
 from benchmarks.env import Env
 from benchmarks.methods.base import Cell, EvalSplit, Measurement, Outcome
-from benchmarks.methods.finetune import FineTuned, train_all
+from benchmarks.methods.finetune import FineTuned, train_all, trained_params
 from benchmarks.methods.paint import ALPHAS, interpolate_
 from benchmarks.nets.open import preprocessings
 from benchmarks.records.rows import Row
@@ -93,7 +93,7 @@ def walk(spec: SequenceSpec, cell: Cell, net: nn.Module, tasks: Sequence[TaskDat
             measurements += _measure(cell, net, learned, "test", variant=step, alpha=alpha)
     return Outcome(
         measurements=tuple(measurements),
-        params_delta=sum(parameter.numel() for parameter in net.parameters() if parameter.requires_grad),
+        params_delta=trained_params(net),
         params_head=sum(parameter.numel() for item in learned for parameter in item.model.head.parameters()),
         steps=steps,
         train_s=train_s,
