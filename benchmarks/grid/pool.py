@@ -22,7 +22,7 @@ import torch
 from benchmarks.data.embedded import ALL_TASKS, load_embedded
 from benchmarks.env import Env
 from benchmarks.grid.plan import Planned
-from benchmarks.nets.pretraining import BaseSpec, checkpoint_path, pretrain
+from benchmarks.nets.pretraining import BaseSpec, is_whole, pretrain
 from benchmarks.records.record_files import record_path, write_record
 from benchmarks.records.rows import Row
 from benchmarks.spec import Run
@@ -104,7 +104,7 @@ def run_all(world: World, planned: list[Planned], *, workers: int | None, report
 
 
 def _is_trained(base: BaseSpec, env: Env) -> bool:
-    return checkpoint_path(env.cache, base.run_id).exists() and record_path(env.results, base.run_id).exists()
+    return record_path(env.results, base.run_id).exists() and is_whole(base, env)
 
 
 def _result(future: "Future[Result]") -> Result:
