@@ -65,6 +65,8 @@ def read_state(path: Path) -> State:
         raw: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         holder = next((key for key in HOLDERS if key in raw), None)
         state = _unwrapped(raw if holder is None else raw[holder])
+    except DeltaError:
+        raise
     except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, AttributeError, ValueError) as error:
         raise DeltaError(
             f"Weights file {str(path)!r} is not a readable state dict ({type(error).__name__}); save it again."

@@ -28,7 +28,7 @@ def read_sealed(path: Path) -> tuple[State, dict[str, str]] | None:
         return None
     try:
         state, notes = read_safetensors(path)
-    except (SafetensorError, ValueError) as error:
+    except SafetensorError as error:
         raise DeltaError(f"{str(path)!r} is damaged ({type(error).__name__}).") from error
     if SEAL not in notes:
         raise DeltaError(f"{str(path)!r} is of an older version, which wrote no checksum.")
