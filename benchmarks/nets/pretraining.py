@@ -64,6 +64,11 @@ def checkpoint_path(cache: Path, run_id: str) -> Path:
     return cache / "bases" / f"{run_id}.safetensors"
 
 
+def is_trained(base: BaseSpec, env: Env) -> bool:
+    """Whether a base is there and whole, with the record of what it came to."""
+    return record_path(env.results, base.run_id).exists() and is_whole(base, env)
+
+
 def pretrain(spec: BaseSpec, env: Env) -> list[Row]:
     """Train the slim net on the base task and store the checkpoint, or take one that is whole; return measured rows.
 
@@ -86,6 +91,12 @@ def pretrain(spec: BaseSpec, env: Env) -> list[Row]:
     }
     eval_s = time.perf_counter() - started
     sha = backbone_fingerprint(net)
+    if _recorded_fingerprint(spec.run_id, env) not in (None, sha):
+        warnings.warn(
+            f"The slim {spec.architecture} is not, bit for bit, the one that rows in {str(env.results)!r} stand on: "
+            "another machine or version of torch trained that.",
+            stacklevel=2,
+        )
     head_params = sum(parameter.numel() for parameter in base_head(net).parameters())
     params = sum(parameter.numel() for parameter in net.parameters())
     return [
@@ -162,7 +173,9 @@ def is_whole(spec: BaseSpec, env: Env) -> bool:
     """Whether the checkpoint of a base is there and is what was trained; a warning says so where it is another."""
     fault = fault_of(spec, env)
     if fault:
-        warnings.warn(f"{fault} The slim {spec.architecture} is pre-trained anew.", stacklevel=2)
+        warnings.warn(
+            f"{fault} The slim {spec.architecture} is pre-trained anew.", stacklevel=1
+        )  # one place: told once
     return fault is None
 
 
@@ -191,15 +204,18 @@ def _checked_state(run_id: str, env: Env) -> State:
         DeltaError: if it is damaged, is not what its record is of, or nothing can tell.
         OSError: if it is not there or may not be read.
     """
-    path, record = checkpoint_path(env.cache, run_id), record_path(env.results, run_id)
+    path, recorded = checkpoint_path(env.cache, run_id), _recorded_fingerprint(run_id, env)
     try:
         state, notes = read_safetensors(path)
     except SafetensorError as error:
         raise DeltaError(f"Weights file {str(path)!r} is damaged ({error}).") from error
-    if record.exists():
-        recorded = read_record(record)[0].backbone_sha_after
-        if state_fingerprint(state) != recorded:
-            raise DeltaError(f"Weights file {str(path)!r} is not the one that {record.name} was measured on.")
-    elif SEAL not in notes:
+    if recorded is None and SEAL not in notes:
         raise DeltaError(f"Weights file {str(path)!r} is of an older version, without a checksum.")
+    if recorded not in (None, state_fingerprint(state)):
+        raise DeltaError(f"Weights file {str(path)!r} is not the one that its record was measured on.")
     return state
+
+
+def _recorded_fingerprint(run_id: str, env: Env) -> str | None:
+    record = record_path(env.results, run_id)
+    return read_record(record)[0].backbone_sha_after if record.exists() else None
