@@ -390,6 +390,7 @@ def test_local_scale_measures_a_folder_on_a_weights_file(delta_bench: Call, weig
     arguments = ("run", "table2", *LOCAL, *size)
     code, out, err = delta_bench(*arguments)
     assert (code, err) == (0, ""), out
+    assert "pets: 6 of the images measured on are byte for byte among those trained on, first test/cat/0.png;" in out
     frame = read_rows(tmp_path / "results" / "local")
     assert frame[["column", "phase", "split"]].to_numpy().tolist() == [
         ["pets", "after", "test"], ["pets", "after", "val"],
