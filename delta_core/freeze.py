@@ -5,9 +5,10 @@ its own check here.
 """
 
 import hashlib
+from collections.abc import Mapping
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from delta_core.errors import FrozenError
@@ -31,8 +32,13 @@ def backbone_fingerprint(backbone: nn.Module) -> str:
         >>> backbone_fingerprint(norm) == before
         False
     """
+    return state_fingerprint(backbone.state_dict())
+
+
+def state_fingerprint(state: Mapping[str, Tensor]) -> str:
+    """The fingerprint of the backbone whose state dict this is."""
     digest = hashlib.sha256()
-    for name, tensor in sorted(backbone.state_dict().items()):
+    for name, tensor in sorted(state.items()):
         digest.update(f"{name}|{tensor.dtype}|{tuple(tensor.shape)}|".encode())
         if not tensor.is_meta:
             digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())

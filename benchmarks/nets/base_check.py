@@ -4,7 +4,9 @@ Another set of weights under the same name shifts every harmonic mean (timm 0.8 
 nothing in a table would show it. A base that is off is measured in the other transforms too, and a user may accept one.
 """
 
+import hashlib
 import json
+import warnings
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
@@ -103,7 +105,7 @@ def prove_base(
     declared = declared_top1(env.weights_root, weights)
     fingerprint = backbone_fingerprint(backbone)
     path = proof_path(env.results, weights, fingerprint, base.sha)
-    with locked(path.with_suffix(".lock")):  # workers that start together wait for the first of them
+    with locked(path.with_suffix(".lock"), waiting_for=f"the check of {weights}"):
         proof = BaseProof(
             weights=weights,
             fingerprint=fingerprint,
@@ -111,8 +113,8 @@ def prove_base(
             n_examples=len(base.val.labels) + len(base.test.labels),
             expected=BASE_TOP1[weights] if declared is None else declared,
             expected_in=pinned,
-            top1=json.loads(path.read_text(encoding="utf-8"))["top1"] if path.exists() else {},
         )
+        proof = replace(proof, top1=_kept(path, proof))
         for transform in (accepted or pinned, *BASE_TRANSFORMS):
             if transform not in proof.top1:
                 value = _same_of(proof, transform, own)
@@ -120,10 +122,32 @@ def prove_base(
                     value = _top1_of(backbone, _prepared_as(prepared(own, transform), base, env, backbone))
                 proof = replace(proof, top1=proof.top1 | {transform: value})
                 with whole_text(path) as stream:
-                    json.dump(asdict(proof), stream, indent=1)
+                    json.dump(asdict(proof) | {"sha256": _digest(proof)}, stream, indent=1)
             if accepted or pinned in proof.fits:
                 return
     raise UserError(_refusal(proof, {transform: str(prepared(own, transform)) for transform in proof.top1}))
+
+
+def _kept(path: Path, proof: BaseProof) -> dict[BaseTransform, float]:
+    """What was measured of this base before; nothing where that is damaged, as a warning says."""
+    if not path.exists():
+        return {}
+    try:
+        said = json.loads(path.read_text(encoding="utf-8"))
+        top1: dict[BaseTransform, float] = said["top1"]
+        of_old_version = said.keys() == asdict(proof).keys()
+        if of_old_version or said["sha256"] == _digest(replace(proof, top1=top1)):
+            return top1
+    except (ValueError, TypeError, KeyError, AttributeError):
+        pass
+    warnings.warn(f"Proof {str(path)!r} is damaged; the base is measured again.", stacklevel=2)
+    return {}
+
+
+def _digest(proof: BaseProof) -> str:
+    """SHA-256 of what was measured, and of which bytes on which images; what is expected may be said anew."""
+    measured = (proof.weights, proof.fingerprint, proof.data_sha, proof.n_examples, sorted(proof.top1.items()))
+    return hashlib.sha256(json.dumps(measured).encode()).hexdigest()
 
 
 def _same_of(proof: BaseProof, transform: BaseTransform, own: Preprocessing) -> float | None:

@@ -29,7 +29,7 @@ def open_backbone(run: Run, env: Env) -> nn.Module:
                 return slim_backbone(run.architecture, num_classes=EMBEDDED_BASE_CLASSES)
             return load_backbone(run.architecture, "none")
     if source == "pretrain":
-        return load_pretrained(run.architecture, name, env.cache, num_classes=EMBEDDED_BASE_CLASSES)
+        return load_pretrained(run.architecture, name, env, num_classes=EMBEDDED_BASE_CLASSES)
     weights = str(env.weights_file) if source == "file" else run.weights
     return load_backbone(run.architecture, weights, weights_root=env.weights_root)
 

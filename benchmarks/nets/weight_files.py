@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from safetensors.torch import save_file
 from torch import nn
 
 from benchmarks.nets.base_check import BASE_TOP1
+from delta_core.training.sealed_state import write_sealed
 from delta_core.weights import load_backbone
 
 BASES = tuple(weights.removeprefix("timm:") for weights in BASE_TOP1)
@@ -27,7 +27,4 @@ def fetch_weights(weights_root: Path, report: Callable[[str], None]) -> None:
 
 def save_weights(net: nn.Module, weights_root: Path, tagged: str) -> None:
     """Write the state of a net as the file of that name, as a whole or not at all."""
-    weights_root.mkdir(parents=True, exist_ok=True)
-    partial = weights_root / f".{tagged}.tmp"
-    save_file({name: tensor.contiguous() for name, tensor in net.state_dict().items()}, partial)
-    partial.replace(weights_root / f"{tagged}.safetensors")
+    write_sealed(weights_root / f"{tagged}.safetensors", net.state_dict())

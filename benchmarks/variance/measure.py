@@ -160,7 +160,7 @@ def measure_all(base_id: str, env: Env) -> tuple[list[VarianceRow], list[Correla
         base_id: id of the pre-trained slim ResNet-18.
         env: where its checkpoint and the drawn images are.
     """
-    pretrained = load_pretrained("resnet18", base_id, env.cache, num_classes=EMBEDDED_BASE_CLASSES).eval()
+    pretrained = load_pretrained("resnet18", base_id, env, num_classes=EMBEDDED_BASE_CLASSES).eval()
     images = next(load_task(PROBE_TASK, env, PREPROCESSING).test.batches(128, device=torch.device("cpu")))
     noise = torch.randn(16, 3, 64, 64, generator=torch.Generator().manual_seed(0))
     rows: list[VarianceRow] = []

@@ -10,7 +10,7 @@ from benchmarks.records.names import UNLABELLED
 from benchmarks.worlds.options import Options
 from benchmarks.worlds.recipes import LOCAL_EPOCHS, asked, local_recipes
 from benchmarks.worlds.world import World, env_of
-from delta_core.training.data.folders import check_image_folder, folder_identity
+from delta_core.training.data.folders import check_image_folder, folder_identity, twins_in_training
 from delta_core.training.data.image_files import class_folders
 from delta_core.training.errors import UserError
 from delta_core.training.identity import weights_identity
@@ -128,11 +128,16 @@ def _packaged(name: str) -> LocalTask:
 
 def _image_folder(root: Path) -> LocalTask:
     check_image_folder(root)
+    twins = twins_in_training(root)
     return LocalTask(
         name=root.name,
         identity=folder_identity(root),
         class_names=tuple(class_folders(root / "train")),
         folder=root,
+        notice=f"{root.name}: {len(twins)} of the images measured on are byte for byte among those trained on, first "
+        f"{twins[0].relative_to(root).as_posix()}; accuracy is too high."
+        if twins
+        else None,
     )
 
 

@@ -1,7 +1,12 @@
-"""The state of a training loop on disk: a killed run goes on from its last epoch, bit for bit."""
+"""The state of a training loop on disk: a killed run goes on from its last epoch, bit for bit.
 
-import pickle
+A file that is damaged is put aside and the training starts anew; one of another training is refused.
+"""
+
+import warnings
+import zipfile
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +15,7 @@ from torch import nn
 
 from delta_core.training.errors import UserError
 from delta_core.training.history import History, trained_state
+from delta_core.training.whole_files import sweep_unfinished, whole_file
 
 if TYPE_CHECKING:
     from lightning_fabric.plugins import Precision
@@ -32,7 +38,7 @@ class LoopState:
     """Tells one training from another; only a state of the same is taken over."""
 
     def save(self, path: Path, *, epoch: int) -> None:
-        """Write the state after an epoch, atomically. Frozen parameters stay out."""
+        """Write the state after an epoch, as a whole or not at all. Frozen parameters stay out."""
         state = {
             "epoch": epoch,
             "identity": self.identity,
@@ -44,19 +50,22 @@ class LoopState:
             "precision": self.precision.state_dict(),
             "history": None if self.history is None else self.history.state_dict(),
         }
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".tmp")
-        torch.save(state, partial)
-        partial.replace(path)
+        with whole_file(path) as partial:
+            torch.save(state, partial)
 
     def load(self, path: Path) -> int:
-        """Take over the state in a file; returns the epochs that were done.
+        """Take over the state in a file; returns the epochs that were done, 0 where there is none or it is damaged.
+
+        A warning says that it is damaged, and where it was put.
 
         Raises:
-            UserError: if the file is damaged or of another training.
+            UserError: if the file is of another training.
         """
+        sweep_unfinished(path.parent, of=path.name)
+        state = _read(path)
+        if state is None:
+            return 0
         try:
-            state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
             if state["identity"] != self.identity or state["module"].keys() != trained_state(self.module).keys():
                 raise ValueError("another training")
             self.module.load_state_dict(state["module"], strict=False)
@@ -68,8 +77,31 @@ class LoopState:
             if self.history is not None:
                 self.history.load_state_dict(state["history"])
             return int(state["epoch"])
-        except (pickle.UnpicklingError, RuntimeError, ValueError, KeyError, EOFError) as error:
+        except (RuntimeError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise UserError(
-                f"Checkpoint {str(path)!r} is damaged or of another training ({type(error).__name__}); delete it to "
-                "start anew."
+                f"Checkpoint {str(path)!r} is of another training ({type(error).__name__}); delete it to start anew."
             ) from error
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    """What `torch.save` wrote, or None if that is not there or not what is read; then it lies under another name.
+
+    torch writes the CRC-32 of each tensor and does not compare them; zipfile does.
+    """
+    if not path.exists():
+        return None
+    content = BytesIO(path.read_bytes())
+    try:
+        with zipfile.ZipFile(content) as records:
+            if damaged := records.testzip():
+                raise zipfile.BadZipFile(damaged)
+        content.seek(0)
+        state: dict[str, Any] = torch.load(content, map_location="cpu", weights_only=True)
+    except Exception:  # noqa: BLE001 - zipfile and torch raise many kinds at damaged files
+        aside = path.with_name(f"{path.name}.damaged")
+        path.replace(aside)
+        warnings.warn(
+            f"Checkpoint {str(path)!r} is damaged: kept as {aside.name!r}, training starts anew.", stacklevel=3
+        )
+        return None
+    return state

@@ -118,7 +118,7 @@ def train_module(
 
     Raises:
         DivergedError: when the loss is NaN or infinite.
-        UserError: when the checkpoint is damaged or of another training, or the loss cannot be taken in parts.
+        UserError: when the checkpoint is of another training, or the loss cannot be taken in parts.
     """
     steps_per_epoch = recipe.steps_per_epoch or math.ceil(len(split.labels) / recipe.batch_size)
     steps = steps_per_epoch * recipe.epochs
@@ -142,7 +142,7 @@ def train_module(
         history=history,
         identity=identity,
     )
-    done = state.load(checkpoint) if checkpoint is not None and checkpoint.exists() else 0
+    done = 0 if checkpoint is None else state.load(checkpoint)
     module, optimizer = fabric.setup(module, optimizer)
     module.train()
     for epoch in range(done + 1, recipe.epochs + 1):

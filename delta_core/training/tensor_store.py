@@ -1,10 +1,11 @@
 """Tensors that are made once, kept on disk within a bound, and mapped into memory by every run that needs them.
 
     <root>/<data set>/<key>/features.bin    raw numbers, images first, channels last
-                            meta.json       shape, type and what the key stands for
-    <root>/.locks/                          empty files: who makes what
+                            meta.json       shape, type, what the key stands for, and the CRC-32 of it all
+    <root>/.locks/                          who makes what
 
-A store appears by renaming a finished folder, so one that is there is complete; one whose size is wrong is made again.
+A store appears by renaming a finished folder, so one that is there is complete. Each process compares it with its
+CRC-32 before the first use (at about 3.6 GB/s; a SHA-256 would take three times as long); a damaged one is made again.
 """
 
 import errno
@@ -13,8 +14,11 @@ import math
 import os
 import shutil
 import warnings
+import zlib
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache, partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -24,6 +28,7 @@ from torch import Tensor
 
 from delta_core.training.identity import content_id, plain
 from delta_core.training.lock import locked
+from delta_core.training.whole_files import sync_folder, whole_text
 
 UNFINISHED = ".tmp"
 
@@ -60,13 +65,19 @@ class TensorStore:
             return None
         folder = self.root / data_set / content_id(key)
         try:
-            found = _mapped(folder)
+            found = _mapped(folder, key, count, dtype)
             if found is None:
                 with locked(self._lock_of(folder.name)):
-                    found = _mapped(folder)  # made by another process in the meantime
-                    if found is None and self._make(folder, key, count, dtype, make()):
-                        found = _mapped(folder)
-        except OSError as error:  # disk full, no locks on this file system: slower, never wrong
+                    found = _mapped(folder, key, count, dtype)  # made by another process in the meantime
+                    if found is None:
+                        if folder.exists():
+                            warnings.warn(
+                                f"Features in {str(folder)!r} are damaged or of an older version and are made again.",
+                                stacklevel=2,
+                            )
+                        if self._make(folder, key, count, dtype, make()):
+                            found = _mapped(folder, key, count, dtype)
+        except OSError as error:  # disk full, nothing may be read or written there: slower, never wrong
             warnings.warn(f"Features are not kept ({error}); they are computed anew in every epoch.", stacklevel=2)
             return None
         return found
@@ -89,9 +100,9 @@ class TensorStore:
         first = next(batches)
         shape = (count, *first.shape[1:])
         size = math.prod(shape) * dtype.itemsize
-        partial = _unfinished(folder)
+        unfinished = _unfinished(folder)
         with locked(self._lock_of("room")):
-            shutil.rmtree(partial, ignore_errors=True)  # its maker was killed
+            shutil.rmtree(unfinished, ignore_errors=True)  # its maker was killed
             if not self._make_room(folder.parent, size):
                 warnings.warn(
                     f"{size / 1e9:.1f} GB do not fit into the {self.limit_gb:g} GB below {str(self.root)!r}; they are "
@@ -99,25 +110,30 @@ class TensorStore:
                     stacklevel=2,
                 )
                 return False
-            partial.mkdir(parents=True)
-            with (partial / "features.bin").open("wb") as stream:
+            unfinished.mkdir(parents=True)
+            with (unfinished / "features.bin").open("wb") as stream:
                 stream.truncate(size)  # counts from now on
         try:
-            with (partial / "features.bin").open("r+b") as stream:
+            with (unfinished / "features.bin").open("r+b") as stream:
+                checksum = 0
                 for batch in chain([first], batches):
                     rows = batch.movedim(1, -1) if batch.ndim == 4 else batch
-                    stream.write(rows.to("cpu", dtype).contiguous().view(torch.uint8).numpy().data)
+                    data = rows.to("cpu", dtype).contiguous().view(torch.uint8).numpy().data
+                    checksum = zlib.crc32(data, checksum)
+                    stream.write(data)
                 if stream.tell() != size:
                     raise ValueError(f"{stream.tell()} bytes of features were made, {size} expected.")
                 stream.flush()
                 os.fsync(stream.fileno())
-            meta = {"shape": shape, "dtype": str(dtype).removeprefix("torch."), "key": plain(key)}
-            (partial / "meta.json").write_text(json.dumps(meta, indent=1), encoding="utf-8")
+            meta = {"shape": shape, "dtype": _name_of(dtype), "key": plain(key)}
+            with whole_text(unfinished / "meta.json") as text:
+                json.dump(meta | {"crc32": _sealed(checksum, shape)}, text, indent=1)
             with locked(self._lock_of("room")):
                 shutil.rmtree(folder, ignore_errors=True)  # damaged, or it would have been used
-                partial.rename(folder)
+                unfinished.rename(folder)
+                sync_folder(folder.parent)
         finally:
-            shutil.rmtree(partial, ignore_errors=True)
+            shutil.rmtree(unfinished, ignore_errors=True)
         return True
 
     def _make_room(self, data_set: Path, size: int) -> bool:
@@ -160,20 +176,50 @@ def _unfinished(folder: Path) -> Path:
     return folder.with_name(f".{folder.name}{UNFINISHED}")
 
 
-def _mapped(folder: Path) -> Tensor | None:
-    """The tensor of a store, or None if it is not there, or not whole; notes that it was used."""
+def _mapped(folder: Path, key: Any, count: int, dtype: torch.dtype) -> Tensor | None:
+    """The tensor of a store, or None if it is not there, or not as it was made; notes that it was used.
+
+    Raises:
+        OSError: if it is there and may not be read.
+    """
+    data = folder / "features.bin"
     try:
         meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
-        shape, dtype = tuple(meta["shape"]), getattr(torch, meta["dtype"])
-        count = math.prod(shape)
-        if (folder / "features.bin").stat().st_size != count * dtype.itemsize:
+        rows, *rest = meta["shape"]
+        size = math.prod((rows, *rest))
+        stat = data.stat()
+        if (rows, meta["dtype"], meta["key"]) != (count, _name_of(dtype), plain(key)):
             return None
-        # Private: whatever a run does to its tensor never reaches the file.
-        flat = torch.from_file(str(folder / "features.bin"), shared=False, size=count, dtype=dtype)
-        os.utime(folder)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, RuntimeError):
+        if stat.st_size != size * dtype.itemsize:
+            return None
+        if _sealed(_crc32(data, stat.st_ino, stat.st_mtime_ns), (rows, *rest)) != meta["crc32"]:
+            return None
+    except (FileNotFoundError, NotADirectoryError, ValueError, TypeError, KeyError, AttributeError):
         return None
-    if len(shape) != 4:
-        return flat.view(shape)
-    images, channels, height, width = shape
-    return flat.view(images, height, width, channels).permute(0, 3, 1, 2)
+    # Private: whatever a run does to its tensor never reaches the file.
+    flat = torch.from_file(str(data), shared=False, size=size, dtype=dtype)
+    with suppress(OSError):  # a cache that may only be read
+        os.utime(folder)
+    if len(rest) != 3:
+        return flat.view(rows, *rest)
+    channels, height, width = rest
+    return flat.view(rows, height, width, channels).permute(0, 3, 1, 2)
+
+
+@cache
+def _crc32(file: Path, inode: int, written_ns: int) -> int:  # noqa: ARG001 - they tell one content from another
+    """CRC-32 of a file, computed once in a process as long as nobody replaces it."""
+    checksum = 0
+    with file.open("rb") as stream:
+        for block in iter(partial(stream.read, 2**20), b""):
+            checksum = zlib.crc32(block, checksum)
+    return checksum
+
+
+def _sealed(checksum: int, shape: tuple[int, ...]) -> int:
+    """CRC-32 of numbers and their shape together."""
+    return zlib.crc32(json.dumps(shape).encode(), checksum)
+
+
+def _name_of(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")

@@ -4,6 +4,7 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from glob import escape
 from io import TextIOWrapper
 from pathlib import Path
 from uuid import uuid4
@@ -50,9 +51,14 @@ def sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def sweep_unfinished(folder: Path) -> None:
-    """Remove what killed writers left in a folder: files that were being written, and are no more."""
-    for left in folder.glob(f".*{UNFINISHED}"):
+def sweep_unfinished(folder: Path, *, of: str = "") -> None:
+    """Remove what killed writers left in a folder: files that were being written, and are no more.
+
+    Args:
+        folder: one of ours; in any other folder such names may be somebody's files.
+        of: name of the one file whose writers are meant, where the folder is not ours.
+    """
+    for left in folder.glob(f".{escape(of)}*{UNFINISHED}"):
         try:
             if left.is_file() and time.time() - left.stat().st_mtime > STALE_S:
                 left.unlink()

@@ -3,19 +3,24 @@
 import gzip
 import hashlib
 import io
+import stat
 import tarfile
 import threading
 import zipfile
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from lookalikes import small, write
 
-from benchmarks.data.catalogue import download
+from benchmarks.data.catalogue import download, files
 from benchmarks.data.catalogue.check import check
 from benchmarks.data.catalogue.download import fetch
 from benchmarks.data.catalogue.entry import DataSet, Download
@@ -264,3 +269,120 @@ def test_an_archive_cannot_write_outside_its_folder(tmp_path: Path) -> None:
     with pytest.raises(tarfile.TarError):
         unpack(tmp_path / "evil.tar", tmp_path / "x/y")
     assert not (tmp_path / "escaped").exists()
+
+
+def member(name: str, content: bytes = b"", **said: Any) -> tuple[tarfile.TarInfo, bytes]:
+    found = tarfile.TarInfo(name)
+    found.size = len(content)
+    for key, value in said.items():
+        setattr(found, key, value)
+    return found, content
+
+
+def tar_of(path: Path, *members: tuple[tarfile.TarInfo, bytes]) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tarfile.open(path, "w:gz") as archive:
+        for found, content in members:
+            archive.addfile(found, io.BytesIO(content))
+    return path
+
+
+def test_a_tar_inside_by_an_absolute_name_is_not_the_user_s(tmp_path: Path) -> None:
+    mine = tar_of(tmp_path / "mine.tar", member("letter.txt", b"dear"))
+    inner = tar_of(tmp_path / "inner.tar", member("1.txt", b"one")).read_bytes()
+    before = mine.read_bytes()
+    unpack(tar_of(tmp_path / "outer.tar", member(str(mine), inner)), tmp_path / "out")
+    assert mine.read_bytes() == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["inner.tar", "mine.tar", "out", "outer.tar"]
+    assert [path.name for path in (tmp_path / "out").rglob("*.*")] == ["1.txt"]
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"type": tarfile.SYMTYPE, "linkname": "../mine"},
+        {"type": tarfile.SYMTYPE, "linkname": "inside"},
+        {"type": tarfile.LNKTYPE, "linkname": "inside"},
+        {"type": tarfile.FIFOTYPE},
+        {"type": tarfile.CHRTYPE},
+        {"type": tarfile.BLKTYPE},
+    ],
+    ids=["link that leaves", "link", "hard link", "pipe", "character device", "block device"],
+)
+def test_links_and_devices_are_refused(said: dict[str, Any], tmp_path: Path) -> None:
+    archive = tar_of(tmp_path / "odd.tar", member("inside", b"x"), member("odd", **said))
+    with pytest.raises(UserError, match=r"odd\.tar is not unpacked further: 'odd' in it is a link or a device") as told:
+        unpack(archive, tmp_path / "out")
+    assert "\n" not in str(told.value)
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["inside"]
+
+
+def test_a_link_in_a_zip_is_refused(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "odd.zip", "w") as archive:
+        link = zipfile.ZipInfo("odd")
+        link.external_attr = (stat.S_IFLNK | 0o777) << 16
+        archive.writestr(link, "/etc")
+    with pytest.raises(UserError, match="'odd' in it is a link"):
+        unpack(tmp_path / "odd.zip", tmp_path / "out")
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+@pytest.mark.parametrize("kind", ["tar", "tar in a tar", "zip", "gz"])
+def test_an_archive_that_grows_beyond_measure_is_refused(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "SPARE", 1000)
+    much, path = b"x" * 10**6, tmp_path / "bomb"
+    if kind == "gz":
+        path.write_bytes(gzip.compress(much))
+    elif kind == "zip":
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("much", much)
+    else:
+        tar_of(path, member("much", much))
+        if kind == "tar in a tar":
+            path = tar_of(tmp_path / "outer", member("bomb.tar", path.read_bytes()))
+    with pytest.raises(UserError, match=r"is not unpacked further: it holds more than 20 times its own size"):
+        unpack(path, tmp_path / "out")
+    left = [each for each in (tmp_path / "out").rglob("*") if each.is_file()]
+    assert sum(each.stat().st_size for each in left) < 10**5
+
+
+def test_a_tar_three_deep_stays_packed(tmp_path: Path) -> None:
+    third = tar_of(tmp_path / "3", member("1.txt", b"one")).read_bytes()
+    second = tar_of(tmp_path / "2", member("third.tar", third)).read_bytes()
+    unpack(tar_of(tmp_path / "1", member("second.tar", second)), tmp_path / "out")
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["third.tar"]
+
+
+NAMES = st.text(st.sampled_from("ab./\\~ "), min_size=1, max_size=12).map(lambda name: name.replace("~", ".tar"))
+
+
+@given(st.lists(NAMES, min_size=1, max_size=4), st.booleans())
+def test_whatever_it_is_called_nothing_lands_outside(
+    tmp_path_factory: pytest.TempPathFactory, names: list[str], as_zip: bool
+) -> None:
+    root = tmp_path_factory.mktemp("unpacked")
+    (root / "a.tar").write_bytes(b"mine")
+    if as_zip:
+        with zipfile.ZipFile(root / "packed", "w") as archive:
+            for name in dict.fromkeys(names):
+                archive.writestr(name, "x")
+    else:
+        tar_of(root / "packed", *(member(name, b"x") for name in names))
+    with suppress(UserError, OSError, tarfile.TarError):
+        unpack(root / "packed", root / "deep" / "out")
+    assert sorted(path.name for path in root.iterdir()) == ["a.tar", "deep", "packed"]
+    assert [path.name for path in (root / "deep").iterdir()] == ["out"]
+    assert (root / "a.tar").read_bytes() == b"mine"
+
+
+def test_a_server_that_sends_without_end_is_left(site: Site, tmp_path: Path) -> None:
+    site.files |= {"/endless": bytes(3 * 10**6), "/right": CONTENT}
+    entry = one_file(site, "endless", "right")
+    entry = replace(entry, downloads=(replace(entry.downloads[0], at_most_mb=1),))
+    assert get(entry, tmp_path) == CONTENT
+    site.files.pop("/right")
+    with pytest.raises(UserError, match=r"/endless \(sends more than 1 MB, which the file has not\)"):
+        get(entry, tmp_path / "other")
+    assert list((tmp_path / "other/usps/sub").iterdir()) == []

@@ -1,16 +1,21 @@
 """Training does not depend on who watches it, nor on being killed between two epochs."""
 
+import os
+import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from lightning_fabric import Fabric
 from tiny import PREPROCESSING, RECIPE, images, tensor_split
 from torch import Tensor, nn
 from torchvision.transforms import v2
 
+from delta_core.training.checkpoint import LoopState
 from delta_core.training.data.splits import LazySplit, Split
 from delta_core.training.engine import OnEpoch, train_module
 from delta_core.training.errors import UserError
@@ -121,6 +126,64 @@ def test_a_checkpoint_that_does_not_fit_is_told_in_one_sentence(tmp_path: Path) 
     with pytest.raises(UserError, match="delete it to start anew") as caught:
         trained(fixed_views(), other, checkpoint=checkpoint)
     assert "\n" not in str(caught.value)
-    checkpoint.write_bytes(checkpoint.read_bytes()[:100])
-    with pytest.raises(UserError, match="delete it to start anew"):
-        trained(fixed_views(), checkpoint=checkpoint)
+
+
+@pytest.mark.parametrize("content", [slice(100), slice(0), slice(-9)], ids=["its start", "nothing", "all but its end"])
+def test_a_damaged_checkpoint_is_put_aside_and_the_training_starts_anew(content: slice, tmp_path: Path) -> None:
+    checkpoint = tmp_path / "run.pt"
+    expected = trained(fixed_views(), checkpoint=checkpoint)
+    damaged = checkpoint.read_bytes()[content]
+    checkpoint.write_bytes(damaged)
+    with pytest.warns(UserWarning, match=r"run\.pt' is damaged: kept as 'run\.pt\.damaged', training starts anew"):
+        assert_same(trained(fixed_views(), checkpoint=checkpoint), expected)
+    assert (tmp_path / "run.pt.damaged").read_bytes() == damaged
+    with warnings.catch_warnings(action="error"):
+        assert_same(trained(fixed_views(), checkpoint=checkpoint), expected)
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The state after an epoch in a folder of its own."""
+    checkpoint = tmp_path_factory.mktemp("saved") / "run.pt"
+    loop().save(checkpoint, epoch=1)
+    return checkpoint
+
+
+def loop() -> LoopState:
+    model = nn.Linear(3, 2, bias=False)
+    nn.init.ones_(model.weight)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    return LoopState(
+        module=model,
+        optimizer=optimizer,
+        schedule=torch.optim.lr_scheduler.LambdaLR(optimizer, lambda _: 1.0),
+        shuffle=torch.Generator().manual_seed(1),
+        precision=FABRIC.strategy.precision,
+    )
+
+
+def test_what_a_killed_writer_left_goes_and_no_other_file(tmp_path: Path) -> None:
+    names = (".run.pt.1a.tmp", ".mine.tmp", "run.tmp")
+    for name in names:
+        (tmp_path / name).touch()
+        os.utime(tmp_path / name, (0, 0))
+    trained(fixed_views(), checkpoint=tmp_path / "run.pt")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".mine.tmp", "run.pt", "run.tmp"]
+
+
+@given(share=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7))
+@settings(max_examples=300, deadline=None)
+@pytest.mark.filterwarnings("ignore:Checkpoint")
+def test_no_flipped_bit_changes_what_a_training_goes_on_from(saved: Path, share: float, bit: int) -> None:
+    content = bytearray(saved.read_bytes())
+    content[int(share * len(content))] ^= 1 << bit
+    damaged = saved.with_name("damaged.pt")
+    damaged.write_bytes(content)
+    resumed = loop()
+    if epoch := resumed.load(damaged):
+        whole = loop()
+        assert epoch == whole.load(saved)
+        assert_same(resumed.module.state_dict(), whole.module.state_dict())
+        assert torch.equal(resumed.shuffle.get_state(), whole.shuffle.get_state())
+        assert resumed.optimizer.state_dict() == whole.optimizer.state_dict()
+        assert resumed.schedule.state_dict() == whole.schedule.state_dict()

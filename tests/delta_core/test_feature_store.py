@@ -1,6 +1,8 @@
 """The store of features: one tensor per key, whole or not there, within its bound, made once by many processes."""
 
+import errno
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -122,9 +124,97 @@ def test_a_damaged_store_is_made_again(damage: str, store: TensorStore) -> None:
         data.unlink()
     if damage in ("no meta", "empty folder"):
         meta.unlink()
-    for _ in range(2):
+    with pytest.warns(UserWarning, match="are damaged or of an older version and are made again"):
         assert torch.equal(ask(store, "a", make), make.tensor)
+    assert torch.equal(ask(store, "a", make), make.tensor)
     assert make.calls == 2
+
+
+@pytest.fixture(scope="module")
+def kept_store(tmp_path_factory: pytest.TempPathFactory) -> TensorStore:
+    """A store with `SMALL`, for tests that damage it and see it made again."""
+    store = TensorStore(root=tmp_path_factory.mktemp("kept"), limit_gb=1)
+    ask(store, "a", Maker(SMALL))
+    return store
+
+
+SMALL = rows(6, (2, 3, 3))
+
+
+@given(place=st.integers(0, 10**6), bit=st.integers(0, 7), name=st.sampled_from(["features.bin", "meta.json"]))
+@pytest.mark.filterwarnings("ignore:Features in")
+def test_no_flipped_bit_changes_a_number(kept_store: TensorStore, name: str, place: int, bit: int) -> None:
+    flip(folder(kept_store, "a") / name, place, bit)
+    make = Maker(SMALL)
+    assert torch.equal(ask(kept_store, "a", make), SMALL)
+    assert make.calls == 1 or name == "meta.json"  # a flipped bit may leave its meaning: 1E5 is 1e5
+
+
+def flip(file: Path, place: int, bit: int) -> None:
+    """Flip a bit of a file, as a disk would between two processes."""
+    content = bytearray(file.read_bytes())
+    content[place % len(content)] ^= 1 << bit
+    file.write_bytes(content)
+    feature_store._crc32.cache_clear()
+
+
+def test_numbers_of_another_key_shape_or_type_are_not_taken(store: TensorStore) -> None:
+    """As after a folder was copied to another's name, by hand or by a damaged disk."""
+    ask(store, "a", Maker(rows(seed=1)))
+    make = Maker(rows())
+    shutil.copytree(folder(store, "a"), folder(store, "b"))
+    with pytest.warns(UserWarning, match="are damaged"):
+        assert torch.equal(ask(store, "b", make), make.tensor)
+    shorter = Maker(rows(7))
+    with pytest.warns(UserWarning, match="are damaged"):
+        assert torch.equal(ask(store, "b", shorter), shorter.tensor)
+    with pytest.warns(UserWarning, match="are damaged"):
+        assert ask(store, "b", shorter, dtype=torch.float16).dtype == torch.float16
+
+
+def test_a_store_is_read_through_once_a_process(store: TensorStore) -> None:
+    make = Maker(rows())
+    for _ in range(3):
+        ask(store, "a", make)
+    hits = feature_store._crc32.cache_info().hits
+    ask(store, "a", make)
+    assert feature_store._crc32.cache_info().hits == hits + 1
+
+
+def test_a_cache_that_may_only_be_read_serves_what_it_holds(
+    store: TensorStore, monkeypatch: pytest.MonkeyPatch, recwarn: pytest.WarningsRecorder
+) -> None:
+    make = Maker(rows())
+    ask(store, "a", make)
+    before = sorted(store.root.rglob("*"))
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    for name in ("utime", "open", "mkdir", "rename"):
+        monkeypatch.setattr(feature_store.os, name, refuse)
+    monkeypatch.setattr(feature_store, "locked", refuse)
+    assert torch.equal(ask(store, "a", make), make.tensor)
+    assert not recwarn.list
+    with pytest.warns(UserWarning, match=r"Features are not kept \(.*Read-only file system\)"):
+        assert ask(store, "b", make) is None
+    assert make.calls == 1
+    assert sorted(store.root.rglob("*")) == before
+
+
+def test_features_that_may_not_be_read_are_computed_anew(store: TensorStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    make = Maker(rows())
+    ask(store, "a", make)
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "read_text", refuse)
+    with pytest.warns(UserWarning, match=r"Features are not kept \(.*Permission denied\)"):
+        assert ask(store, "a", make) is None
+    monkeypatch.undo()
+    assert torch.equal(ask(store, "a", make), make.tensor)
+    assert make.calls == 1, "nothing was overwritten"
 
 
 def test_a_maker_that_fails_leaves_nothing(store: TensorStore) -> None:

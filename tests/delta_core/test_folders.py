@@ -12,7 +12,13 @@ from PIL import Image
 from torch import Tensor
 
 from delta_core.training.data import splits
-from delta_core.training.data.folders import check_image_folder, folder_identity, held_out, load_image_folder
+from delta_core.training.data.folders import (
+    check_image_folder,
+    folder_identity,
+    held_out,
+    load_image_folder,
+    twins_in_training,
+)
 from delta_core.training.data.splits import FixedViews, LazySplit, Split, TensorSplit
 from delta_core.training.errors import UserError
 from delta_core.weights import Preprocessing
@@ -217,6 +223,20 @@ def test_links_that_lead_to_each_other_are_told(tmp_path: Path) -> None:
     for name, other in (("cat", "dog"), ("dog", "cat")):
         (root / "train" / name / "more").symlink_to(root / "train" / other)
     refused(root, "is a link that leads back to")
+
+
+def test_images_that_are_measured_and_trained_on_are_counted(tmp_path: Path) -> None:
+    root = write_folder(tmp_path, train=4)
+    for number, name in enumerate(("cat", "dog")):
+        write_image(root / "test" / name / "other.png", 50 + number)
+    assert twins_in_training(root) == []
+    for place in ("test/cat/copy.png", "test/dog/of_another_class.png", "val/cat/copy.png"):
+        (root / place).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(root / "train/cat/1.png", root / place)
+    nearly = (root / "train/dog/2.png").read_bytes()
+    (root / "test/dog/nearly.png").write_bytes(nearly[:40] + b"?" + nearly[41:])
+    found = sorted(path.relative_to(root).as_posix() for path in twins_in_training(root))
+    assert found == ["test/cat/copy.png", "test/dog/of_another_class.png", "val/cat/copy.png"]
 
 
 def test_a_file_given_as_a_folder_is_called_a_file(tmp_path: Path) -> None:

@@ -138,6 +138,37 @@ def test_a_base_as_the_paper_has_it_is_measured_once_on_all_images(
     assert len(list((tmp_path / "r/bases").glob("*.json"))) == 2
 
 
+@pytest.mark.filterwarnings("ignore:Proof")
+def test_no_flipped_bit_of_a_proof_changes_what_a_base_reaches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gate = Gate(tmp_path, monkeypatch, dict.fromkeys(BASE_TRANSFORMS, 6), OWN)
+    gate.prove()
+    (path,) = (tmp_path / "r/bases").glob("*.json")
+    whole = path.read_bytes()
+    asked = BaseProof(**{name: said for name, said in gate.proof().items() if name not in ("top1", "sha256")})
+    for place in range(0, len(whole), 3):
+        content = bytearray(whole)
+        content[place] ^= 1 << place % 7
+        path.write_bytes(content)
+        assert base_check._kept(path, asked) in ({}, {"whole-bicubic": 25.0})
+
+
+def test_a_damaged_proof_is_told_and_an_older_version_s_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = Gate(tmp_path, monkeypatch, dict.fromkeys(BASE_TRANSFORMS, 6), OWN)
+    gate.prove()
+    (path,) = (tmp_path / "r/bases").glob("*.json")
+    whole = json.loads(path.read_text())
+    path.write_text(json.dumps({name: said for name, said in whole.items() if name != "sha256"}))
+    gate.prove()
+    assert gate.net.seen == 24
+    path.write_text(json.dumps(whole | {"top1": {"whole-bicubic": 24.9}}))
+    with pytest.warns(UserWarning, match=r"^Proof '.*' is damaged; the base is measured again\.$"):
+        gate.prove()
+    assert gate.net.seen == 48
+    assert gate.proof() == whole
+
+
 def test_a_base_that_no_table_prints_is_measured_as_its_model_card_has_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 from dense_world import COUNTS, tiny_cache
 from fake_rows import one_row
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from lookalikes import write
 from PIL import Image
 
@@ -74,6 +76,40 @@ def test_a_folder_is_drawn_once_and_holds_what_the_scenes_hold(cache: Path) -> N
     label, (x0, *_) = scene.objects[0]
     assert (entry.findtext("name"), entry.findtext("bndbox/xmin")) == (CLASS_NAMES[label], str(x0 + 1))
     assert len((root / "VOC2007/ImageSets/Main/trainval.txt").read_text().split()) == 8
+
+
+@pytest.fixture(scope="module")
+def two_scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("scenes")
+    scenes_folder(folder, TWO)
+    return folder
+
+
+TWO = {"train": 1, "val": 1}
+
+
+@given(which=st.integers(0, 10**6), place=st.integers(0, 10**6), bit=st.integers(0, 7), removed=st.booleans())
+@settings(max_examples=30, suppress_health_check=[HealthCheck.too_slow])
+@pytest.mark.filterwarnings("ignore:Scenes in")
+def test_damaged_scenes_are_drawn_again(two_scenes: Path, which: int, place: int, bit: int, removed: bool) -> None:
+    root = scenes_folder(two_scenes, TWO)
+    before = {path: path.read_bytes() for path in sorted(root.rglob("*")) if path.is_file()}
+    path = list(before)[which % len(before)]
+    if removed:
+        path.unlink()
+    else:
+        content = bytearray(before[path])
+        content[place % len(content)] ^= 1 << bit
+        path.write_bytes(content)
+    assert scenes_folder(two_scenes, TWO) == root
+    assert {path: path.read_bytes() for path in sorted(root.rglob("*")) if path.is_file()} == before
+    assert not list(root.parent.glob(".*"))
+
+
+def test_damaged_scenes_are_told_in_a_line(tmp_path: Path) -> None:
+    next(scenes_folder(tmp_path, TWO).rglob("*.jpg")).write_bytes(b"")
+    with pytest.warns(UserWarning, match=r"^Scenes in '.*' are damaged or of an older version; drawn again\.$"):
+        scenes_folder(tmp_path, TWO)
 
 
 # --- data --------------------------------------------------------------------------------------------------------

@@ -2,7 +2,8 @@
 
 import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
@@ -17,7 +18,7 @@ from benchmarks.grid.pool import _work
 from benchmarks.nets.slim import PREPROCESSING
 from benchmarks.records.record_files import diagnostics_path
 from benchmarks.records.rows import Row
-from benchmarks.suites.domain_adaptation import runner
+from benchmarks.suites.domain_adaptation import runner, start
 from benchmarks.suites.domain_adaptation.adda import AddaObjective, target_encoder
 from benchmarks.suites.domain_adaptation.data import Domains
 from benchmarks.suites.domain_adaptation.discriminator import Adversary
@@ -30,7 +31,15 @@ from benchmarks.suites.domain_adaptation.spec import (
     Schedule,
     StartSpec,
 )
-from benchmarks.suites.domain_adaptation.start import TrainedNet, checkpoint_path, load_start, save_start, train_start
+from benchmarks.suites.domain_adaptation.start import (
+    TrainedNet,
+    checkpoint_path,
+    load_start,
+    new_net,
+    save_start,
+    start_of,
+    train_start,
+)
 from benchmarks.suites.domain_adaptation.table import methods
 from benchmarks.suites.domain_adaptation.uniform_prior import UniformPriorObjective
 from benchmarks.suites.domain_adaptation.validators import VALIDATORS
@@ -241,15 +250,41 @@ def test_a_cached_start_that_is_damaged_is_not_used(tmp_path: Path) -> None:
     spec = start_spec()
     path = checkpoint_path(tmp_path, spec)
     assert load_start(path, new_classifier(spec, 10)) is None
-    trained = train_start(new_classifier(spec, 10), spec, split(40, 1), FABRIC)
+    trained = train_start(new_net(spec, 10, FABRIC), spec, split(40, 1), FABRIC)
     save_start(path, trained)
     found = load_start(path, new_classifier(spec, 10))
     assert found is not None
     assert backbone_fingerprint(found.net) == backbone_fingerprint(trained.net)
     assert (found.steps, found.train_s) == (trained.steps, trained.train_s)
     assert found.borrowed_s == found.train_s
-    path.write_bytes(path.read_bytes()[:-100])
-    assert load_start(path, new_classifier(spec, 10)) is None
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 64
+    for damaged in (bytes(content), path.read_bytes()[:-100], b""):
+        path.write_bytes(damaged)
+        with pytest.warns(UserWarning, match=r"^Start .* is damaged.* It is trained anew\.$"):
+            assert load_start(path, new_classifier(spec, 10)) is None
+        with pytest.warns(UserWarning, match="is trained anew"):
+            again = start_of(spec, 10, split(40, 1), FABRIC, tmp_path)
+        assert backbone_fingerprint(again.net) == backbone_fingerprint(trained.net)
+        assert load_start(path, new_classifier(spec, 10)) is not None
+
+
+def test_two_processes_train_a_start_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The one that waits for the lock finds the net when it has it."""
+    spec = start_spec()
+    trained = train_start(new_classifier(spec, 10), spec, split(40, 1), FABRIC)
+
+    @contextmanager
+    def after_another(path: Path, *, waiting_for: str) -> Iterator[None]:
+        assert path.parent == tmp_path / "starts"
+        assert waiting_for == f"the start {spec.run_id} of an adaptation"
+        save_start(checkpoint_path(tmp_path, spec), trained)
+        yield
+
+    monkeypatch.setattr(start, "locked", after_another)
+    monkeypatch.delattr(start, "train_module")
+    found = start_of(spec, 10, split(40, 1), FABRIC, tmp_path)
+    assert backbone_fingerprint(found.net) == backbone_fingerprint(trained.net)
 
 
 # --- who sees what ----------------------------------------------------------------------------------------------------

@@ -3,13 +3,13 @@
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
 
 from benchmarks.nets.open import EMBEDDED_BASE_CLASSES
 from benchmarks.nets.pretraining import checkpoint_path
 from benchmarks.nets.slim import slim_backbone
 from benchmarks.suites.dense.scenes import scenes_folder
 from benchmarks.worlds.embedded import embedded_base
+from delta_core.training.sealed_state import write_sealed
 
 COUNTS = {"train": 6, "val": 2, "test": 3}
 
@@ -22,6 +22,5 @@ def tiny_cache(folder: Path, *architectures: str) -> Path:
             torch.manual_seed(1)
             net = slim_backbone(architecture, num_classes=EMBEDDED_BASE_CLASSES)
         path = checkpoint_path(folder, embedded_base(architecture).run_id)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        save_file({name: tensor.contiguous() for name, tensor in net.state_dict().items()}, path)
+        write_sealed(path, net.state_dict())
     return folder

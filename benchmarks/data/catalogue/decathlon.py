@@ -29,6 +29,7 @@ DOWNLOADS = (
         urls=(f"{SHARE}decathlon-1.0-data.tar.gz",),
         digest="sha256:8eca928bda025d855c91a78db45b3b18bc322efd7b1462a041e62c27b3c83c25",
         unpack_to="decathlon-1.0/data",
+        at_most_mb=500,
     ),
 )
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from benchmarks.data.catalogue.entry import DataSet, Download
 from benchmarks.data.catalogue.files import digest_of, is_web_page, unpack
 from delta_core.reachable import reachable
-from delta_core.training.errors import UserError
+from delta_core.training.errors import UserError, trouble_of_the_machine
 
 CHUNK = 2**20
 TIMEOUT_S = 60
@@ -53,10 +53,8 @@ def fetch(entry: DataSet, data_root: Path, *, mirror: str | None, progress: Prog
             try:
                 unpack(folder / each.path, folder / each.unpack_to)
             except (OSError, EOFError, tarfile.TarError, zipfile.BadZipFile) as error:
-                raise UserError(
-                    f"Archive {folder / each.path} cannot be unpacked ({type(error).__name__}: {error}); delete it and "
-                    "fetch again."
-                ) from error
+                told = f"cannot be unpacked ({type(error).__name__}: {error}); delete it and fetch again."
+                raise UserError(trouble_of_the_machine(error) or f"Archive {folder / each.path} {told}") from error
             stamp.touch()  # an unpacking that was cut off is done again
 
 
@@ -97,7 +95,11 @@ def _place(each: Download, folder: Path, addresses: tuple[str, ...], progress: P
             continue
         partial = path.with_name(f"{path.name}.part")
         try:
-            _load(address, partial, lambda done, total: progress(each.path, done, total))
+            _load(address, partial, each.at_most_mb, lambda done, total: progress(each.path, done, total))
+        except _TooLargeError as error:
+            partial.unlink()
+            tried.append(f"{address} ({error})")
+            continue
         except (OSError, HTTPException, ValueError) as error:  # URLError and timeouts are OSErrors
             tried.append(f"{address} ({_reason(error)})")
             continue
@@ -111,8 +113,17 @@ def _place(each: Download, folder: Path, addresses: tuple[str, ...], progress: P
     raise UserError(f"{each.path} could not be fetched from {' nor from '.join(tried)}.")
 
 
-def _load(address: str, partial: Path, progress: Callable[[int, int | None], None]) -> None:
-    """Append what is missing to `partial`; starts anew where a server cannot continue."""
+class _TooLargeError(Exception):
+    """A server sends more than the file has."""
+
+
+def _load(address: str, partial: Path, at_most_mb: int, progress: Callable[[int, int | None], None]) -> None:
+    """Append what is missing to `partial`; starts anew where a server cannot continue.
+
+    Raises:
+        _TooLargeError: for more bytes than `at_most_mb`.
+        OSError, HTTPException, ValueError: where the connection fails.
+    """
     done = partial.stat().st_size if partial.exists() else 0
     request = urllib.request.Request(address, headers=HEADERS | ({"Range": f"bytes={done}-"} if done else {}))
     try:
@@ -128,8 +139,10 @@ def _load(address: str, partial: Path, progress: Callable[[int, int | None], Non
         total = done + int(length) if length else None
         with partial.open("ab" if continued else "wb") as stream:
             while chunk := response.read(CHUNK):
-                stream.write(chunk)
                 done += len(chunk)
+                if done > at_most_mb * 10**6:
+                    raise _TooLargeError(f"sends more than {at_most_mb} MB, which the file has not")
+                stream.write(chunk)
                 progress(done, total)
     if total is not None and done < total:
         raise OSError(f"broke off after {done} of {total} bytes; fetch again to continue")

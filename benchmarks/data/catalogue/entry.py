@@ -50,6 +50,8 @@ class Download:
     """`md5:...` or `sha256:...`; empty where nobody has published one."""
     unpack_to: str | None = None
     """Folder below the data set's folder into which an archive is unpacked."""
+    at_most_mb: int = 3000
+    """10^6 bytes that it does not exceed, rounded up; the largest of the catalogue has 2,754."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -29,17 +29,20 @@ FLOWERS = DataSet(
             path="flowers-102/102flowers.tgz",
             urls=tuple(f"{page}102flowers.tgz" for page in FLOWERS_PAGES),
             digest="md5:52808999861908f626f3c1f4e79d11fa",
+            at_most_mb=400,
             unpack_to="flowers-102",
         ),
         Download(
             path="flowers-102/imagelabels.mat",
             urls=tuple(f"{page}imagelabels.mat" for page in FLOWERS_PAGES),
             digest="md5:e0620be6f572b9609742df49c70aed4d",
+            at_most_mb=1,
         ),
         Download(
             path="flowers-102/setid.mat",
             urls=tuple(f"{page}setid.mat" for page in FLOWERS_PAGES),
             digest="md5:a5357ecc9cb78c4bef273ce3793fc85c",
+            at_most_mb=1,
         ),
     ),
 )
@@ -130,10 +133,16 @@ RESISC45 = DataSet(
             path="NWPU-RESISC45.zip",
             urls=(f"{RESISC45_PAGE}NWPU-RESISC45.zip",),
             digest="md5:75206b2e16446591afa88e2628744886",
+            at_most_mb=600,
             unpack_to=".",
         ),
         *(
-            Download(path=f"resisc45-{split}.txt", urls=(f"{RESISC45_PAGE}resisc45-{split}.txt",), digest=f"md5:{md5}")
+            Download(
+                path=f"resisc45-{split}.txt",
+                urls=(f"{RESISC45_PAGE}resisc45-{split}.txt",),
+                digest=f"md5:{md5}",
+                at_most_mb=2,
+            )
             for split, md5 in (
                 ("train", "b5a4c05a37de15e4ca886696a85c403e"),
                 ("val", "a0770cee4c5ca20b8c32bbd61e114805"),
@@ -158,18 +167,21 @@ GTSRB = DataSet(
             path="gtsrb/GTSRB-Training_fixed.zip",
             urls=(f"{GTSRB_PAGE}GTSRB-Training_fixed.zip",),
             digest="md5:513f3c79a4c5141765e10e952eaa2478",
+            at_most_mb=200,
             unpack_to="gtsrb",
         ),
         Download(
             path="gtsrb/GTSRB_Final_Test_Images.zip",
             urls=(f"{GTSRB_PAGE}GTSRB_Final_Test_Images.zip",),
             digest="md5:c7e4e6327067d32654124b0fe9e82185",
+            at_most_mb=100,
             unpack_to="gtsrb",
         ),
         Download(
             path="gtsrb/GTSRB_Final_Test_GT.zip",
             urls=(f"{GTSRB_PAGE}GTSRB_Final_Test_GT.zip",),
             digest="md5:fe31e9c9270bbcd7b84b7f21a9d9d9e5",
+            at_most_mb=1,
             unpack_to="gtsrb",
         ),
     ),
@@ -193,6 +205,7 @@ DTD = DataSet(
                 "https://thor.robots.ox.ac.uk/datasets/dtd/dtd-r1.0.1.tar.gz",
             ),
             digest="md5:fff73e5086ae6bdbea199a49dfb8a4c1",
+            at_most_mb=700,
             unpack_to="dtd",
         ),
     ),
@@ -216,6 +229,7 @@ SVHN = DataSet(
             path=f"{split}_32x32.mat",
             urls=(f"http://ufldl.stanford.edu/housenumbers/{split}_32x32.mat",),
             digest=f"md5:{md5}",
+            at_most_mb=200,
         )
         for split, md5 in (
             ("train", "e26dedcc434d2e4c54c9b2d4a06d8373"),
@@ -255,7 +269,11 @@ def _cifar(classes: int, folder: str, batches: dict[str, str], md5: str) -> Data
         checksums={f"{folder}/{name}": each for name, each in batches.items()},
         downloads=(
             Download(
-                path=archive, urls=tuple(f"{page}{archive}" for page in pages), digest=f"md5:{md5}", unpack_to="."
+                path=archive,
+                urls=tuple(f"{page}{archive}" for page in pages),
+                digest=f"md5:{md5}",
+                unpack_to=".",
+                at_most_mb=200,
             ),
         ),
     )
@@ -281,6 +299,7 @@ MNIST = DataSet(
             urls=tuple(f"{page}{name}-ubyte.gz" for page in MNIST_PAGES),
             digest=f"md5:{md5}",
             unpack_to="MNIST/raw",
+            at_most_mb=10,
         )
         for name, md5 in (
             ("train-images-idx3", "f68b3c2dcbeaaa9fbdd348bbdeb94873"),
@@ -302,7 +321,7 @@ USPS = DataSet(
     licence="none stated; research",
     checksums={"usps.bz2": "ec16c51db3855ca6c91edd34d0e9b197", "usps.t.bz2": "8ea070ee2aca1ac39742fdd1ef5ed118"},
     downloads=tuple(
-        Download(path=name, urls=(f"{USPS_PAGE}{name}",), digest=f"md5:{md5}")
+        Download(path=name, urls=(f"{USPS_PAGE}{name}",), digest=f"md5:{md5}", at_most_mb=7)
         for name, md5 in (
             ("usps.bz2", "ec16c51db3855ca6c91edd34d0e9b197"),
             ("usps.t.bz2", "8ea070ee2aca1ac39742fdd1ef5ed118"),

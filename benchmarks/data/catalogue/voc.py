@@ -91,12 +91,14 @@ TRAINVAL_2007 = Download(
     urls=(f"{PASCAL}voc2007/VOCtrainval_06-Nov-2007.tar",),
     digest="md5:c52e279531787c972589f7e41ab4ae64",
     unpack_to=".",
+    at_most_mb=500,
 )
 TEST_2007 = Download(
     path="VOCtest_06-Nov-2007.tar",
     urls=(f"{PASCAL}voc2007/VOCtest_06-Nov-2007.tar",),
     digest="md5:b6e924de25625d8de591ea690078ad9f",
     unpack_to=".",
+    at_most_mb=500,
 )
 TRAINVAL_2012 = Download(
     path="VOCtrainval_11-May-2012.tar",
@@ -106,6 +108,7 @@ TRAINVAL_2012 = Download(
     ),
     digest="md5:6cd6e144f989b92b3379bac3b3de84fd",
     unpack_to=".",
+    at_most_mb=2100,
 )
 RECIPE = (
     "Oxford's server is often down (pytorch/vision issue 4243). The same folders are in the zips "
@@ -182,12 +185,14 @@ DATA_SETS = (
                     "https://www2.eecs.berkeley.edu/Research/Projects/CS/vision/grouping/semantic_contours/benchmark.tgz",
                 ),
                 digest="md5:82b4d87ceb2ed10f6038a1cba92111cb",
+                at_most_mb=1500,
                 unpack_to=".",
             ),
             Download(
                 path=f"{SBD_FOLDER}/train_noval.txt",
                 urls=("https://www.cs.cornell.edu/~bharathh/train_noval.txt",),
                 digest="md5:79bff800c5f0b1ec6b21080a3c066722",
+                at_most_mb=1,
             ),
         ),
         recipe=(

@@ -1,10 +1,7 @@
 """Image tasks for the embedded scale: drawn by code or carried by pip packages, never downloaded."""
 
-import os
 import sys
-import tempfile
-import zipfile
-import zlib
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -26,6 +23,7 @@ from benchmarks.data.embedded import (
     walkers,
 )
 from benchmarks.data.images import ImageSplit, ImageTask
+from delta_core.training.whole_files import sweep_unfinished, whole_file
 
 BASE_TASK = "glyphs62"
 FINE_GRAINED_TASKS = ("planes", "autos")
@@ -78,22 +76,33 @@ def data_version(name: str) -> int:
     return _entry(name)[1]
 
 
+def drawn_path(cache_dir: Path, name: str) -> Path:
+    """Where task `name` is kept once it was drawn."""
+    return cache_dir / f"{name}-v{data_version(name)}.npz"
+
+
 def load_embedded(name: str, *, cache_dir: Path | None = None) -> ImageTask:
     """Task `name`, one of ALL_TASKS.
 
     It is read from `cache_dir` if it lies there, else built. A task that was built is left in `cache_dir` for the next
-    call. A cache file that is damaged or was cut off is replaced.
+    call. A cache file that is damaged or was cut off is replaced; a warning says so, as where the disk is full.
     """
-    build, version = _entry(name)
+    build, _ = _entry(name)
     if cache_dir is None:
         return build()
-    path = cache_dir / f"{name}-v{version}.npz"
+    path = drawn_path(cache_dir, name)
     try:
         return _read(path)
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
-        task = build()
+    except FileNotFoundError:
+        pass
+    except Exception as error:  # noqa: BLE001 - numpy and zipfile raise many kinds at damaged files
+        warnings.warn(f"Images in {str(path)!r} cannot be read ({type(error).__name__}); made again.", stacklevel=2)
+    task = build()
+    try:
         _write(path, task)
-        return task
+    except OSError as error:  # disk full, or a cache that may only be read: slower, never wrong
+        warnings.warn(f"Images of {name} are not kept ({error}); they are made anew each time.", stacklevel=2)
+    return task
 
 
 def _entry(name: str) -> tuple[Callable[[], ImageTask], int]:
@@ -115,7 +124,7 @@ def _read(path: Path) -> ImageTask:
 
 
 def _write(path: Path, task: ImageTask) -> None:
-    """Write under another name first: readers and racing writers only ever see whole files."""
+    """Write a task, as a whole or not at all; numpy adds a CRC-32 to each array and compares it when reading."""
     arrays: dict[str, Any] = {
         "name": np.array(task.name),
         "class_names": np.array(task.class_names),
@@ -124,12 +133,6 @@ def _write(path: Path, task: ImageTask) -> None:
     for split_name, split in task.splits().items():
         arrays[f"{split_name}_images"] = split.images
         arrays[f"{split_name}_labels"] = split.labels
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.stem, suffix=".tmp")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            np.savez_compressed(file, **arrays)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink()
-        raise
+    with whole_file(path) as partial, partial.open("wb") as stream:
+        np.savez_compressed(stream, **arrays)
+    sweep_unfinished(path.parent, of=path.name)

@@ -3,8 +3,9 @@
 Each class has a shape and a pattern, as things of the world have: a slim frozen net tells them apart within minutes.
 """
 
+import hashlib
 import shutil
-import tempfile
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from benchmarks.data.embedded import draw, shapes
+from delta_core.training.lock import locked
 
 CLASS_NAMES = ("triangle", "square", "circle", "star", "cross", "heart")
 SIDE = 128  # px
@@ -21,6 +23,7 @@ COUNTS = {"train": 240, "val": 60, "test": 100}
 VERSION = 1
 """Raise it whenever a change alters the pixels."""
 YEAR = "VOC2007"
+DIGEST = ".sha256"
 _SUPER = 4  # objects are drawn larger and shrunk, which smooths edges
 _PALETTE = [(0, 0, 0), (200, 60, 60), (60, 160, 60), (70, 90, 210), (220, 180, 40), (160, 70, 190), (50, 180, 190)]
 
@@ -104,23 +107,43 @@ def scenes(split: str, counts: dict[str, int] | None = None) -> Iterator[tuple[s
 def scenes_folder(cache: Path, counts: dict[str, int] | None = None) -> Path:
     """The folder `VOCdevkit` with the scenes below a cache folder, drawn if they are not there yet.
 
-    It holds `VOC2007` with Annotations, JPEGImages, SegmentationClass and ImageSets/{Main,Segmentation}.
+    It holds `VOC2007` with Annotations, JPEGImages, SegmentationClass and ImageSets/{Main,Segmentation}, and a SHA-256
+    of it all. Where it is damaged a warning says so, and the scenes are drawn again.
     """
     folder = cache / "data" / f"scenes-v{VERSION}" / "VOCdevkit"
-    if folder.is_dir():
+    if _is_whole(folder):
         return folder
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(dir=folder.parent, prefix="."))
-    try:
-        _write(partial / YEAR, counts or COUNTS)
-        partial.chmod(0o755)
-        partial.rename(folder)
-    except OSError:
-        if not folder.is_dir():  # else another process was faster
-            raise
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+    with locked(folder.parent.with_suffix(".lock"), waiting_for="the drawing of scenes"):
+        if _is_whole(folder):  # drawn by another process in the meantime
+            return folder
+        if folder.exists():
+            warnings.warn(f"Scenes in {str(folder)!r} are damaged or of an older version; drawn again.", stacklevel=2)
+        partial = folder.with_name(".unfinished")
+        for left in (partial, folder):
+            shutil.rmtree(left, ignore_errors=True)
+        try:
+            _write(partial / YEAR, counts or COUNTS)
+            (partial / DIGEST).write_text(_digest(partial), encoding="utf-8")
+            partial.rename(folder)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
     return folder
+
+
+def _is_whole(folder: Path) -> bool:
+    try:
+        return (folder / DIGEST).read_text(encoding="utf-8") == _digest(folder)
+    except (FileNotFoundError, UnicodeDecodeError):
+        return False
+
+
+def _digest(folder: Path) -> str:
+    """SHA-256 over names and contents of all files below a folder but the one that holds it."""
+    digest = hashlib.sha256()
+    for path in sorted(path for path in folder.rglob("*") if path.is_file() and path.name != DIGEST):
+        content = path.read_bytes()
+        digest.update(f"{path.relative_to(folder).as_posix()}|{len(content)}|".encode() + content)
+    return digest.hexdigest()
 
 
 def _write(root: Path, counts: dict[str, int]) -> None:

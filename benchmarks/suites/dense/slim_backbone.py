@@ -7,7 +7,7 @@ from mmengine.registry import MODELS
 
 from benchmarks.env import Env
 from benchmarks.nets.open import EMBEDDED_BASE_CLASSES
-from benchmarks.nets.pretraining import checkpoint_path, pretrain
+from benchmarks.nets.pretraining import checkpoint_path, is_whole, pretrain
 from benchmarks.nets.slim import SLIM
 from benchmarks.worlds.embedded import embedded_base
 from delta_core.openmmlab import DeltaBackbone
@@ -33,7 +33,8 @@ def _slim_weights(architecture: str, cache: Path) -> Path:
     """Checkpoint of the slim net, pre-trained on drawn glyphs first if it is not in the cache."""
     spec = embedded_base(architecture)
     path = checkpoint_path(cache, spec.run_id)
-    if not path.exists():
+    env = Env(results=cache, cache=cache)
+    if not is_whole(spec, env):
         print(f"Pre-training the slim {architecture} on drawn glyphs, once; it is kept in {path.parent}.")
-        pretrain(spec, Env(results=cache, cache=cache))
+        pretrain(spec, env)
     return path

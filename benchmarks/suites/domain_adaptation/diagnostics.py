@@ -4,7 +4,6 @@ Diagnostics read target labels of the test split; nothing of them goes back into
 """
 
 import copy
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +19,7 @@ from benchmarks.suites.domain_adaptation.encoder import Classifier, Embedding
 from benchmarks.suites.domain_adaptation.validators import Validator
 from delta_core.training.data.splits import Split, eval_batches
 from delta_core.training.engine import predict, top1
+from delta_core.training.whole_files import whole_file
 
 LOOKS = 8
 """Looks at the net during a training, about."""
@@ -115,9 +115,6 @@ def diagnostics_of(
 
 
 def write_arrays(path: Path, arrays: dict[str, NDArray[Any]]) -> None:
-    """Write an npz file by write-then-rename."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(f".{os.getpid()}.tmp")
-    with partial.open("wb") as stream:
+    """Write an npz file, as a whole or not at all."""
+    with whole_file(path) as partial, partial.open("wb") as stream:
         np.savez_compressed(stream, **arrays)  # type: ignore[arg-type]
-    partial.replace(path)

@@ -20,6 +20,7 @@ from benchmarks.suites.domain_adaptation.encoder import Classifier, Embedding
 from benchmarks.suites.domain_adaptation.spec import DomainSpec
 from benchmarks.suites.domain_adaptation.start import (
     TrainedNet,
+    being_trained,
     checkpoint_path,
     new_net,
     save_start,
@@ -93,8 +94,9 @@ def _on_labels(spec: DomainSpec, env: Env, domains: Domains, seen: Seen, fabric:
     net = new_net(spec.start, domains.source.classes, fabric)
     sha_before = backbone_fingerprint(net)
     monitor = _monitor(net, spec, domains, seen, fabric)
-    trained = train_start(net, spec.start, seen.train, fabric, monitor)
-    save_start(checkpoint_path(env.cache, spec.start), trained)
+    with being_trained(spec.start, env.cache):  # runs that adapt this net wait for it
+        trained = train_start(net, spec.start, seen.train, fabric, monitor)
+        save_start(checkpoint_path(env.cache, spec.start), trained)
     return _Found(trained=trained, source_net=trained.net, sha_before=sha_before, monitor=monitor)
 
 

@@ -1,23 +1,26 @@
 """Training on labels: rows of their own, and the start of ADDA's rows, which take it from the cache."""
 
 import math
-import os
 import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
 
 from benchmarks.suites.domain_adaptation.diagnostics import Monitor
 from benchmarks.suites.domain_adaptation.encoder import Classifier, new_classifier
 from benchmarks.suites.domain_adaptation.spec import StartSpec
 from benchmarks.suites.domain_adaptation.uniform_prior import UniformPriorObjective
+from delta_core.errors import DeltaError
 from delta_core.training.data.splits import Split
 from delta_core.training.engine import train_module
 from delta_core.training.fabric import to_device
+from delta_core.training.lock import locked
+from delta_core.training.sealed_state import read_sealed, write_sealed
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -73,34 +76,44 @@ def checkpoint_path(cache: Path, spec: StartSpec) -> Path:
     return cache / "starts" / f"{spec.run_id}.safetensors"
 
 
+@contextmanager
+def being_trained(spec: StartSpec, cache: Path) -> Iterator[None]:
+    """Keep other processes from training the same start meanwhile."""
+    lock = checkpoint_path(cache, spec).with_suffix(".lock")
+    with locked(lock, waiting_for=f"the start {spec.run_id} of an adaptation"):
+        yield
+
+
 def save_start(path: Path, trained: TrainedNet) -> None:
-    """Write weights and cost, atomically: runs that start from the same net may race."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(f".{os.getpid()}.tmp")
-    weights = {name: tensor.cpu().contiguous() for name, tensor in trained.net.state_dict().items()}
-    save_file(weights, partial, metadata={"steps": str(trained.steps), "train_s": str(trained.train_s)})
-    partial.replace(path)
+    """Write weights and cost, as a whole or not at all."""
+    write_sealed(path, trained.net.state_dict(), steps=str(trained.steps), train_s=str(trained.train_s))
 
 
 def load_start(path: Path, net: Classifier) -> TrainedNet | None:
-    """A fresh net with the weights of a file, or None where there is none that can be read."""
+    """A fresh net with the weights of a file, or None where there is none; a warning says so where it is damaged."""
     try:
-        weights = load_file(path)
-        with safe_open(path, "pt") as file:
-            metadata = file.metadata()
+        found = read_sealed(path)
+        if found is None:
+            return None
+        weights, notes = found
         net.load_state_dict(weights)
-    except (OSError, SafetensorError, RuntimeError):
+    except (DeltaError, RuntimeError) as error:
+        told = str(error) if isinstance(error, DeltaError) else f"{str(path)!r} is of another net."
+        warnings.warn(f"Start {told} It is trained anew.", stacklevel=1)  # one place, so it is told once
         return None
-    train_s = float(metadata["train_s"])
-    return TrainedNet(net=net.eval(), steps=int(metadata["steps"]), train_s=train_s, borrowed_s=train_s)
+    train_s = float(notes["train_s"])
+    return TrainedNet(net=net.eval(), steps=int(notes["steps"]), train_s=train_s, borrowed_s=train_s)
 
 
 def start_of(spec: StartSpec, classes: int, train: Split, fabric: "Fabric", cache: Path) -> TrainedNet:
     """The trained net of a spec: from the cache, else trained now and left there."""
     path = checkpoint_path(cache, spec)
-    found = load_start(path, new_net(spec, classes, fabric))
+    found = load_start(path, new_net(spec, classes, fabric))  # without a lock: the cache may be for reading alone
     if found is None:
-        with torch.random.fork_rng(devices=[]):
-            found = train_start(new_net(spec, classes, fabric), spec, train, fabric)
-        save_start(path, found)
+        with being_trained(spec, cache):
+            found = load_start(path, new_net(spec, classes, fabric))
+            if found is None:
+                with torch.random.fork_rng(devices=[]):
+                    found = train_start(new_net(spec, classes, fabric), spec, train, fabric)
+                save_start(path, found)
     return found

@@ -59,6 +59,42 @@ def check_image_folder(root: Path) -> None:
             raise UserError(f"{root / name} and {root / 'train'} hold different classes ({', '.join(differ[:3])}).")
 
 
+TAIL_BYTES = 4096
+
+
+def twins_in_training(root: Path) -> list[Path]:
+    """Images in val/ and test/ of an image folder that are, byte for byte, in its train/ as well.
+
+    Files are read whole only where others have their size and their end.
+    """
+
+    def images(split: str) -> list[Path]:
+        return [Path(file) for file, _ in ClassFolders(root / split).samples] if (root / split).is_dir() else []
+
+    measured, trained = [*images("val"), *images("test")], images("train")
+    for told_by in (_size, _tail, _content):
+        seen = {told_by(file) for file in trained}
+        measured = [file for file in measured if told_by(file) in seen]
+        left = {told_by(file) for file in measured}
+        trained = [file for file in trained if told_by(file) in left]
+    return measured
+
+
+def _size(file: Path) -> int:
+    return file.stat().st_size
+
+
+def _tail(file: Path) -> bytes:
+    with file.open("rb") as stream:
+        stream.seek(max(0, _size(file) - TAIL_BYTES))
+        return stream.read()
+
+
+def _content(file: Path) -> bytes:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").digest()
+
+
 def check_classes(folder: Path) -> list[str]:
     """Names of the class folders in a folder.
 
