@@ -22,6 +22,7 @@ WORDS_FOR_REPORTS = (
     "delta_core.training.command_line",
     "delta_core.training.errors",
     "delta_core.training.gate_figure",
+    "delta_core.training.interrupts",
 )
 """What reports may import of the floors below: rows and words, all of it without torch."""
 BELOW_THE_SUITES = ("nets", "data", "records", "methods")

@@ -9,7 +9,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,12 +18,13 @@ import timm
 import torch
 from fake_rows import one_row
 from image_folders import write_folder
+from inline_workers import InlineWorkers
 
 from benchmarks.cli import main
 from benchmarks.data import embedded
 from benchmarks.data.catalogue import CATALOGUE
 from benchmarks.data.images import ImageSplit, ImageTask
-from benchmarks.grid import pool as grid
+from benchmarks.grid import pool, work
 from benchmarks.nets.pretraining import BaseSpec, checkpoint_path
 from benchmarks.records.collected import read_rows
 from benchmarks.records.record_files import record_path
@@ -311,10 +311,10 @@ def stubs(monkeypatch: pytest.MonkeyPatch) -> list[str]:
             raise RuntimeError(f"{name} is poisoned")
         return [one_row(run_id=job.run_id, method=name)]
 
-    monkeypatch.setattr(grid, "execute", rows_of)
-    monkeypatch.setattr(grid, "pretrain", rows_of)
-    monkeypatch.setattr(grid, "load_embedded", lambda *_, **__: None)
-    monkeypatch.setattr(grid, "_pool", lambda *_, **__: ThreadPoolExecutor(1))
+    monkeypatch.setattr(work, "execute", rows_of)
+    monkeypatch.setattr(work, "pretrain", rows_of)
+    monkeypatch.setattr(work, "load_embedded", lambda *_, **__: None)
+    monkeypatch.setattr(pool, "_pool", lambda env, _: InlineWorkers(lambda task: work.work_on(task, env)))
     return failing
 
 
@@ -354,14 +354,14 @@ def test_without_its_base_no_run_starts(delta_bench: Call, stubs: list[str], tmp
 def test_bases_are_trained_once_for_all_runs(
     delta_bench: Call, stubs: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    jobs: list[grid.Job] = []
-    work = grid._work
+    jobs: list[work.Job] = []
+    work_on = work.work_on
 
-    def remember(job: grid.Job, env: grid.Env) -> grid.Result:
-        jobs.append(job)
-        return work(job, env)
+    def remember(task: work.Task, env: work.Env) -> work.Result:
+        jobs.append(task.job)
+        return work_on(task, env)
 
-    monkeypatch.setattr(grid, "_work", remember)
+    monkeypatch.setattr(work, "work_on", remember)
     assert stubs == []
     delta_bench("run", "table2", "--task", "optdigits", "--task", "signs", "--arch", "resnet18", "--arch", "resnet50")
     kinds = [type(job).__name__ for job in jobs]
