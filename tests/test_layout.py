@@ -19,10 +19,10 @@ WORDS_FOR_REPORTS = (
     "benchmarks.suites.domain_adaptation.listing",
     "benchmarks.suites.transfer.methods.listing",
     "delta_core.nearest",
+    "delta_core.training.interrupts",
     "delta_core.training.command_line",
     "delta_core.training.errors",
     "delta_core.training.gate_figure",
-    "delta_core.training.interrupts",
 )
 """What reports may import of the floors below: rows and words, all of it without torch."""
 BELOW_THE_SUITES = ("nets", "data", "records", "methods")

@@ -3,11 +3,13 @@
 import os
 from collections.abc import Collection
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
+from benchmarks.data.embedded import ALL_TASKS, drawn_path
 from benchmarks.nets.base_labels import check_base_labels
 from benchmarks.nets.open import EMBEDDED_BASE_CLASSES, open_backbone
-from benchmarks.nets.pretraining import checkpoint_path, load_pretrained
+from benchmarks.nets.pretraining import checkpoint_path, is_trained, load_pretrained
 from benchmarks.records.collected import rows_so_far
 from benchmarks.records.look_alikes import is_rehearsal
 from benchmarks.records.names import LOOK_ALIKE, UNLABELLED
@@ -43,6 +45,8 @@ def plan(world: World, runs: list[Run], on_record: Collection[str] = ()) -> list
 def check_inputs(world: World, runs: list[Run]) -> None:
     """Open every backbone and result table that exists already and probe the folders, before anything is written.
 
+    A cache that holds all that the runs need may be one that cannot be written.
+
     Rows measured on look-alikes and rows measured on data sets never come to lie in one folder.
 
     Args:
@@ -64,11 +68,25 @@ def check_inputs(world: World, runs: list[Run]) -> None:
     if world.env.weights_root is not None:
         for run in {run.weights: run for run in runs if run.weights.startswith("timm:")}.values():
             weights_file(world.env.weights_root, run.weights.removeprefix("timm:"))
-    for folder in (world.env.results, world.env.cache):
-        existing = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
-        if not existing.is_dir() or not os.access(existing, os.W_OK):
-            raise UserError(f"Folder {str(folder)!r} cannot be written; choose another with --results or --cache.")
+    if runs:
+        _check_writable(world.env.results)
+    if not _is_all_in_cache(world, runs):
+        _check_writable(world.env.cache)
     _check_kind(world)
+
+
+def _is_all_in_cache(world: World, runs: list[Run]) -> bool:
+    """Whether every base and every drawn task of the runs is there; what else is kept can be done without."""
+    needed = {run.weights for run in runs}
+    trained = all(is_trained(base, world.env) for base in world.bases if base.weights in needed)
+    drawn = {name for run in runs for name in run.data_names if name in ALL_TASKS}
+    return trained and all(drawn_path(world.env.cache / "data", name).exists() for name in drawn)
+
+
+def _check_writable(folder: Path) -> None:
+    existing = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
+    if not existing.is_dir() or not os.access(existing, os.W_OK):
+        raise UserError(f"Folder {str(folder)!r} cannot be written; choose another with --results or --cache.")
 
 
 def _check_kind(world: World) -> None:

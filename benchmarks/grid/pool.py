@@ -6,20 +6,23 @@ that were under way. Drivers share what is to do: a run that another one is at i
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 
 from benchmarks.data.embedded import ALL_TASKS
 from benchmarks.env import Env
+from benchmarks.grid.limits import check_open_files
 from benchmarks.grid.plan import Planned
-from benchmarks.grid.work import Job, Result, Task, is_trained, killed, start_work
+from benchmarks.grid.work import Job, Result, Task, killed, start_work
 from benchmarks.grid.workers import Died, Workers
-from benchmarks.nets.pretraining import BaseSpec
+from benchmarks.nets.pretraining import BaseSpec, is_trained
 from benchmarks.records.record_files import record_path
 from benchmarks.worlds.world import World
 from delta_core.training.errors import MachineError
 from delta_core.training.fabric import devices_of
+from delta_core.training.whole_files import sweep_unfinished
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,40 +66,58 @@ def run_all(world: World, planned: list[Planned], *, workers: int | None, report
     env = world.env
     if world.options.loader_workers is None:
         env = replace(env, loader_workers=default_loader_workers(devices, runs_at_once=count))
+    check_open_files(count, env.loader_workers)
+    _sweep(env)
     recorded = {item.run.run_id for item in planned if record_path(env.results, item.run.run_id).exists()}
-    left: list[Job] = []
     with _pool(env, [devices[index % len(devices)] for index in range(count)]) as pool:
         for job in (*drawings, *ready):  # to draw takes a few seconds, and all others read it
             pool.submit(Task(job=job))
-        while pool.pending or left:
-            if not pool.pending:  # nothing remains but what other drivers are at
-                for job in left:
-                    pool.submit(Task(job=job, wait=True))
-                left.clear()
-            for task, ended in pool.ended():
-                result = killed(task.job, ended.how, env) if isinstance(ended, Died) else ended
-                if result.trouble:
-                    raise MachineError(result.trouble)
-                busy_s += result.busy_s
-                if isinstance(result.job, str):
-                    continue  # what could not be drawn is told by the runs that read it
-                report(result)
-                failures += bool(result.error)
-                if result.held_by:
-                    left.append(result.job)
-                elif not result.error:
-                    recorded.add(result.job.run_id)
-                    if isinstance(result.job, BaseSpec):
-                        for run in waiting[result.job.weights]:
-                            pool.submit(Task(job=run))
+        for result in _results(pool, env):
+            busy_s += result.busy_s
+            if isinstance(result.job, str):
+                continue  # what could not be drawn is told by the runs that read it
+            report(result)
+            failures += bool(result.error)
+            if result.rows:
+                recorded.add(result.job.run_id)
+                if isinstance(result.job, BaseSpec):
+                    for run in waiting[result.job.weights]:
+                        pool.submit(Task(job=run))
         wall_s = time.perf_counter() - started
     _check_still_there(recorded, env)
     return Tally(failures=failures, busy_s=busy_s, wall_s=wall_s, workers=count)
 
 
+def _results(pool: Workers[Task, Result], env: Env) -> Iterator[Result]:
+    """What comes of what was submitted, until nothing is left; a job that another driver is at comes once more."""
+    left: list[Job] = []
+    while pool.pending or left:
+        if not pool.pending:  # nothing else remains
+            for job in left:
+                pool.submit(Task(job=job, wait=True))
+            left.clear()
+        for task, ended in pool.ended():
+            result = killed(task.job, ended.how, env) if isinstance(ended, Died) else ended
+            if result.trouble:
+                raise MachineError(result.trouble)
+            if result.held_by:
+                left.append(result.job)
+            yield result
+
+
 def _pool(env: Env, devices: list[str]) -> Workers[Task, Result]:
     """Whatever has `submit`, `ended` and `pending` may stand here."""
     return Workers(partial(start_work, env), devices)
+
+
+SWEPT = ("", "records", "failed", "bases", "data", "starts")
+"""Folders below results and cache in which a killed process may have left a file that it was writing."""
+
+
+def _sweep(env: Env) -> None:
+    for folder in (root / name for root in (env.results, env.cache) for name in SWEPT):
+        with suppress(OSError):  # they harm nobody
+            sweep_unfinished(folder)
 
 
 def _check_still_there(run_ids: set[str], env: Env) -> None:

@@ -13,7 +13,7 @@ import torch
 
 from benchmarks.data.embedded import load_embedded
 from benchmarks.env import Env
-from benchmarks.nets.pretraining import BaseSpec, checkpoint_path, pretrain
+from benchmarks.nets.pretraining import BaseSpec, is_trained, pretrain
 from benchmarks.records.record_files import read_record, record_path, write_record
 from benchmarks.records.rows import Row
 from benchmarks.spec import Run
@@ -74,11 +74,6 @@ def work_on(task: Task, env: Env) -> Result:
     return replace(result, busy_s=time.perf_counter() - started)
 
 
-def is_trained(base: BaseSpec, env: Env) -> bool:
-    """Whether a base is there, and what it came to."""
-    return checkpoint_path(env.cache, base.run_id).exists() and record_path(env.results, base.run_id).exists()
-
-
 def failure_path(results: Path, job: BaseSpec | Run) -> Path:
     """Where the reason lies why a job failed."""
     return results / "failed" / f"{job.run_id}.json"
@@ -103,7 +98,10 @@ def killed(job: Job, how: str, env: Env) -> Result:
         return Result(job=job, error=told)
     if _is_done(job, env):
         return Result(job=job, rows=tuple(read_record(record_path(env.results, job.run_id))))
-    write_failure(env.results, job, f"{told[0].upper()}{told[1:]} in the middle of the run.")
+    try:
+        write_failure(env.results, job, f"{told[0].upper()}{told[1:]} in the middle of the run.")
+    except OSError as error:
+        return Result(job=job, trouble=_told(error))
     return Result(job=job, error=told)
 
 

@@ -15,6 +15,7 @@ from benchmarks.data.load import load_task
 from benchmarks.env import Env
 from benchmarks.nets.slim import PREPROCESSING, slim_backbone
 from benchmarks.records.names import BASE
+from benchmarks.records.record_files import record_path
 from benchmarks.records.rows import Row
 from delta_core import backbone_fingerprint
 from delta_core.families import base_head
@@ -52,6 +53,11 @@ class BaseSpec:
 def checkpoint_path(cache: Path, run_id: str) -> Path:
     """Where the checkpoint of a pre-training lies below the cache folder."""
     return cache / "bases" / f"{run_id}.safetensors"
+
+
+def is_trained(base: BaseSpec, env: Env) -> bool:
+    """Whether a base is there, with the record of what it came to."""
+    return checkpoint_path(env.cache, base.run_id).exists() and record_path(env.results, base.run_id).exists()
 
 
 def pretrain(spec: BaseSpec, env: Env) -> list[Row]:

@@ -45,10 +45,10 @@ def test_a_worker_that_dies_takes_its_job_along_and_no_other() -> None:
         "exit": "ended by itself with exit code 0",
         "raise": "ended by itself with exit code 3",
     }
-    jobs = ["a", "kill", "b", "c", "segfault", "exit", "d", "raise", "e"]
+    jobs = ["a", "kill", "b", "interrupt", "segfault", "exit", "d", "raise", "e"]
     came_of = all_ended(jobs, ["cpu", "cpu"])
     assert {job: result.how for job, result in came_of.items() if isinstance(result, Died)} == deadly
-    assert {job for job, result in came_of.items() if result == f"{job} on cpu"} == {*"abcde"}
+    assert {job for job, result in came_of.items() if result == f"{job} on cpu"} == {*"abde", "interrupt"}
 
 
 def test_workers_that_cannot_start_end_the_grid() -> None:
@@ -75,6 +75,7 @@ def driver(code: str) -> "subprocess.Popen[str]":
         from functools import partial
         from pathlib import Path
         import light_jobs
+        from benchmarks.grid import workers as grid
         from benchmarks.grid.workers import Workers
         from delta_core.training.command_line import told_in_one_sentence
     """
@@ -108,6 +109,7 @@ def working(folder: Path, processes: int) -> list[int]:
 
 
 ASLEEP = """
+grid.LEAVE_S = 1000
 with told_in_one_sentence("tool", interrupted="kept."), Workers(light_jobs.start, ["cpu", "cpu"]) as workers:
     for _ in range(20):
         workers.submit("sleep {folder}")

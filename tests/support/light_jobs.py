@@ -25,6 +25,8 @@ def start_slowly(note: Path, device: str) -> Callable[[str], str]:
 
 
 def do(device: str, job: str) -> str:
+    if job.startswith("interrupt"):  # Ctrl-C is for the driver alone
+        os.kill(os.getpid(), signal.SIGINT)
     if job.startswith("kill"):
         os.kill(os.getpid(), signal.SIGKILL)
     if job.startswith("segfault"):
