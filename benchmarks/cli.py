@@ -264,7 +264,7 @@ def _line(result: Result) -> str:
         return f"drew {job}"
     name = f"pre-trained {job.architecture} on {job.task}" if isinstance(job, BaseSpec) else describe(job)
     if result.held_by:
-        return f"{name}: left to {result.held_by}, which is at it"
+        return f"{name}: left to {result.held_by.partition(' (')[0]}, which is at it"
     if result.error:
         return f"{name}: FAILED, {result.error}"
     shown = [row for row in result.rows if row.split == "test" and row.alpha in (None, 0.5, 1.0)]

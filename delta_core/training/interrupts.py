@@ -1,5 +1,6 @@
 """Ctrl-C and SIGTERM: one is enough, and no later one disturbs how things are brought to an end."""
 
+import atexit
 import os
 import signal
 import sys
@@ -43,6 +44,7 @@ def end_at_once(prog: str, told: str) -> None:
         os._exit(exit_code_of(number))
 
     _handle(end)
+    atexit.register(_hear_no_more)
 
 
 @contextmanager
@@ -82,6 +84,12 @@ def _handle(handler: Callable[[int, FrameType | None], None]) -> dict[signal.Sig
     for number in heard:
         signal.signal(number, handler)
     return heard
+
+
+def _hear_no_more() -> None:
+    """While Python takes itself down it gives signals back their defaults: the exit code would be another one."""
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _show_cursor() -> None:

@@ -80,15 +80,19 @@ def test_a_later_one_ends_what_hangs() -> None:
     assert ended(work) == (143, "", "")
 
 
-def test_a_signal_after_the_end_is_not_heard() -> None:
-    """While Python takes itself down: threads, atexit."""
-    work = """
-        import atexit
-        atexit.register(os.kill, me, signal.SIGINT)
+@pytest.mark.parametrize(("number", "code"), [(0, 0), (2, 130)], ids=["finished", "interrupted"])
+def test_a_signal_after_the_end_is_not_heard(number: int, code: int) -> None:
+    """While Python takes itself down, when its modules go."""
+    work = f"""
+        class Module:
+            def __del__(self, kill=os.kill, me=me, number=signal.SIGTERM):
+                kill(me, number)
+        module = Module()
+        end_at_once("tool", "start it again.")
         with told_in_one_sentence("tool", interrupted="kept."):
-            hang(signal.SIGINT)
+            os.kill(me, {number})
     """
-    assert ended(work) == (130, "", "tool: interrupted; kept.\n")
+    assert ended(work) == (code, "", "tool: interrupted; kept.\n" if number else "")
 
 
 def test_what_is_ignored_stays_ignored() -> None:

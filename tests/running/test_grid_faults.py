@@ -199,7 +199,7 @@ def test_a_run_that_another_driver_is_at_is_left_to_it(
     code, out, err = delta_bench("run", *ONE_CELL)
     assert (code, err) == (0, "")
     assert sorted(measured.ids) == sorted({*run_ids(), base_spec().run_id} - {fc_only()}), "each once, but the other's"
-    assert f"fc_only seed 0: left to process {os.getpid()} (" in out
+    assert f"fc_only seed 0: left to process {os.getpid()}, which is at it" in out
     (taken,) = [line for line in out.splitlines() if "fc_only seed 0: " in line and "left to" not in line]
     assert "measured by another command" in taken
     assert taken.startswith("[9/9]")
