@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from benchmarks.data.embedded import ALL_TASKS, drawn_path
 from benchmarks.nets.base_labels import check_base_labels
 from benchmarks.nets.open import EMBEDDED_BASE_CLASSES, open_backbone
 from benchmarks.nets.pretraining import checkpoint_path, is_trained, load_pretrained
@@ -45,7 +44,7 @@ def plan(world: World, runs: list[Run], on_record: Collection[str] = ()) -> list
 def check_inputs(world: World, runs: list[Run]) -> None:
     """Open every backbone and result table that exists already and probe the folders, before anything is written.
 
-    A cache that holds all that the runs need may be one that cannot be written.
+    A cache that cannot be written will do where no base has to be trained: the rest is made anew each time.
 
     Rows measured on look-alikes and rows measured on data sets never come to lie in one folder.
 
@@ -68,24 +67,16 @@ def check_inputs(world: World, runs: list[Run]) -> None:
     if world.env.weights_root is not None:
         for run in {run.weights: run for run in runs if run.weights.startswith("timm:")}.values():
             weights_file(world.env.weights_root, run.weights.removeprefix("timm:"))
-    if runs:
-        _check_writable(world.env.results)
-    if not _is_all_in_cache(world, runs):
-        _check_writable(world.env.cache)
+    needed = {run.weights for run in runs}
+    trains = any(base.weights in needed and not is_trained(base, world.env) for base in world.bases)
+    _check_folder(world.env.results, written=bool(runs))
+    _check_folder(world.env.cache, written=trains)
     _check_kind(world)
 
 
-def _is_all_in_cache(world: World, runs: list[Run]) -> bool:
-    """Whether every base and every drawn task of the runs is there; what else is kept can be done without."""
-    needed = {run.weights for run in runs}
-    trained = all(is_trained(base, world.env) for base in world.bases if base.weights in needed)
-    drawn = {name for run in runs for name in run.data_names if name in ALL_TASKS}
-    return trained and all(drawn_path(world.env.cache / "data", name).exists() for name in drawn)
-
-
-def _check_writable(folder: Path) -> None:
+def _check_folder(folder: Path, *, written: bool) -> None:
     existing = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
-    if not existing.is_dir() or not os.access(existing, os.W_OK):
+    if not existing.is_dir() or (written and not os.access(existing, os.W_OK)):
         raise UserError(f"Folder {str(folder)!r} cannot be written; choose another with --results or --cache.")
 
 

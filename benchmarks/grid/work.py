@@ -18,7 +18,7 @@ from benchmarks.records.record_files import read_record, record_path, write_reco
 from benchmarks.records.rows import Row
 from benchmarks.spec import Run
 from benchmarks.suites.execute import execute
-from delta_core.training.errors import FULL, MachineError, missing_package, trouble_of_the_machine
+from delta_core.training.errors import FULL, MachineError, UserError, missing_package, trouble_of_the_machine
 from delta_core.training.lock import holder, locked
 from delta_core.training.whole_files import whole_text
 
@@ -96,8 +96,9 @@ def killed(job: Job, how: str, env: Env) -> Result:
     told = f"its process was {how}" if how.startswith("killed") else f"its process {how}"
     if isinstance(job, str):
         return Result(job=job, error=told)
-    if _is_done(job, env):
-        return Result(job=job, rows=tuple(read_record(record_path(env.results, job.run_id))))
+    rows = _rows_on_record(job, env)
+    if rows:
+        return Result(job=job, rows=rows)
     try:
         write_failure(env.results, job, f"{told[0].upper()}{told[1:]} in the middle of the run.")
     except OSError as error:
@@ -107,11 +108,8 @@ def killed(job: Job, how: str, env: Env) -> Result:
 
 @contextmanager
 def _claimed(job: BaseSpec | Run, env: Env, *, wait: bool) -> Iterator[str]:
-    """Hold the lock of a job, or give the process that holds it; the file of a lock leaves with its holder.
-
-    That of a base lies in the cache, which drivers with different results may share.
-    """
-    path = (env.cache / "bases" if isinstance(job, BaseSpec) else env.results) / ".locks" / job.run_id
+    """Hold the lock of a job, or give the process that holds it; the file of a lock leaves with its holder."""
+    path = env.results / ".locks" / job.run_id
     with ExitStack() as stack:
         try:
             stack.enter_context(locked(path, wait=wait))
@@ -134,8 +132,14 @@ def _drawn(name: str, env: Env) -> Result:
     return Result(job=name)
 
 
-def _is_done(job: BaseSpec | Run, env: Env) -> bool:
-    return is_trained(job, env) if isinstance(job, BaseSpec) else record_path(env.results, job.run_id).exists()
+def _rows_on_record(job: BaseSpec | Run, env: Env) -> tuple[Row, ...]:
+    """Rows of a job that is done, none of one that is not."""
+    if isinstance(job, BaseSpec) and not is_trained(job, env):
+        return ()
+    try:
+        return tuple(read_record(record_path(env.results, job.run_id)))
+    except (FileNotFoundError, UserError):  # not there, or damaged
+        return ()
 
 
 def _measured(job: BaseSpec | Run, env: Env) -> Result:
@@ -145,8 +149,9 @@ def _measured(job: BaseSpec | Run, env: Env) -> Result:
         MachineError, OSError: for trouble of the machine.
     """
     try:
-        if _is_done(job, env):
-            return Result(job=job, rows=tuple(read_record(record_path(env.results, job.run_id))), elsewhere=True)
+        found = _rows_on_record(job, env)
+        if found:
+            return Result(job=job, rows=found, elsewhere=True)
         rows = pretrain(job, env) if isinstance(job, BaseSpec) else execute(job, env)
         _record(rows, env)
     except MachineError:

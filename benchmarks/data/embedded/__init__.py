@@ -78,21 +78,16 @@ def data_version(name: str) -> int:
     return _entry(name)[1]
 
 
-def drawn_path(cache_dir: Path, name: str) -> Path:
-    """Where task `name` is kept once it was drawn."""
-    return cache_dir / f"{name}-v{data_version(name)}.npz"
-
-
 def load_embedded(name: str, *, cache_dir: Path | None = None) -> ImageTask:
     """Task `name`, one of ALL_TASKS.
 
     It is read from `cache_dir` if it lies there, else built. A task that was built is left in `cache_dir` for the next
     call. A cache file that is damaged or was cut off is replaced.
     """
-    build, _ = _entry(name)
+    build, version = _entry(name)
     if cache_dir is None:
         return build()
-    path = drawn_path(cache_dir, name)
+    path = cache_dir / f"{name}-v{version}.npz"
     try:
         return _read(path)
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
