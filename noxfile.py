@@ -142,10 +142,15 @@ def backbones(session: nox.Session) -> None:
     session.run(python, "-m", "pytest", "-m", "matrix", *session.posargs, env={"OMP_NUM_THREADS": "1"}, external=True)
 
 
+def _benchmarks(session: nox.Session, python: str, *arguments: str) -> None:
+    """Call the suite, with time to gather its rows after Ctrl-C: nox kills what has not ended within half a second."""
+    session.run(python, "-m", "benchmarks", *arguments, external=True, interrupt_timeout=10.0)
+
+
 def _table(session: nox.Session, name: str, *defaults: str) -> None:
     """Measure what is missing of a table, then print it beside the paper's; of a flag given twice the last counts."""
     python = str((openmmlab_environment(session) if name == "table7" else core(session)) / "python")
-    session.run(python, "-m", "benchmarks", "run", name, *defaults, *_run_flags(session.posargs), external=True)
+    _benchmarks(session, python, "run", name, *defaults, *_run_flags(session.posargs))
     if "--dry-run" not in session.posargs:
         session.run(python, "-m", "reports", name, *_report_flags(session.posargs), external=True)
 
@@ -215,9 +220,7 @@ def adapters(session: nox.Session) -> None:
     """The adapter study: search, runs of three seeds, the best for longer, report; arguments go to benchmarks run."""
     python = str(core(session) / "python")
     for name in ("adapters_search", "adapters", "adapters_long"):
-        session.run(
-            python, "-m", "benchmarks", "run", name, "--seeds", "3", *_run_flags(session.posargs), external=True
-        )
+        _benchmarks(session, python, "run", name, "--seeds", "3", *_run_flags(session.posargs))
     if "--dry-run" not in session.posargs:
         _report(session, "adapters", *_report_flags(session.posargs))
 
@@ -239,7 +242,7 @@ def claims(session: nox.Session) -> None:
 def figures(session: nox.Session) -> None:
     """Figures 1 to 6 and the variance analysis, as png and pdf; arguments after -- go to benchmarks run."""
     python = str(core(session) / "python")
-    session.run(python, "-m", "benchmarks", "run", "figures", *_run_flags(session.posargs), external=True)
+    _benchmarks(session, python, "run", "figures", *_run_flags(session.posargs))
     if "--dry-run" in session.posargs:
         return
     where = _flags(session.posargs, ("--results", "--cache"))
@@ -263,7 +266,7 @@ def _report(session: nox.Session, *arguments: str) -> None:
 @nox.session
 def reproduce(session: nox.Session) -> None:
     """Repeat a sample of the runs on record, bit for bit; arguments after -- go to benchmarks reproduce."""
-    session.run(str(core(session) / "python"), "-m", "benchmarks", "reproduce", *session.posargs, external=True)
+    _benchmarks(session, str(core(session) / "python"), "reproduce", *session.posargs)
 
 
 @nox.session
@@ -279,7 +282,7 @@ def rehearse(session: nox.Session) -> None:
     `-- table2` rehearses one table, `-- all --part` a part of each that has every suite, method and report once.
     """
     python = str(openmmlab_environment(session) / "python")
-    session.run(python, "-m", "benchmarks", "rehearse", *(session.posargs or ["all"]), external=True)
+    _benchmarks(session, python, "rehearse", *(session.posargs or ["all"]))
 
 
 @nox.session

@@ -18,9 +18,10 @@ from benchmarks.forget import forget_runs
 from benchmarks.grid.cost import cost_of
 from benchmarks.grid.memory import Memory, memory_of
 from benchmarks.grid.plan import Planned, check_inputs, plan
-from benchmarks.grid.pool import Result, run_all
+from benchmarks.grid.pool import run_all
 from benchmarks.grid.reproduce import SelfContained, reproduce
 from benchmarks.grid.storage import check_room, storage_of
+from benchmarks.grid.work import Result
 from benchmarks.nets.pretraining import BaseSpec
 from benchmarks.records.collected import collect, is_of_version_1, read_rows, runs_path, values_path
 from benchmarks.records.gates import collect_gates
@@ -133,7 +134,7 @@ def _measure(console: Console, world: World, planned: list[Planned], workers: in
         done = Counter[str]()
 
         def report(result: Result) -> None:
-            done["runs"] += not isinstance(result.job, str | BaseSpec)
+            done["runs"] += not (isinstance(result.job, str | BaseSpec) or result.held_by)
             progress.update(bar, completed=done["runs"])
             console.print(f"[{done['runs']}/{todo}] {_line(result)}", markup=False, highlight=False)
 
@@ -262,6 +263,8 @@ def _line(result: Result) -> str:
     if isinstance(job, str):
         return f"drew {job}"
     name = f"pre-trained {job.architecture} on {job.task}" if isinstance(job, BaseSpec) else describe(job)
+    if result.held_by:
+        return f"{name}: left to {result.held_by.partition(' (')[0]}, which is at it"
     if result.error:
         return f"{name}: FAILED, {result.error}"
     shown = [row for row in result.rows if row.split == "test" and row.alpha in (None, 0.5, 1.0)]
@@ -271,7 +274,8 @@ def _line(result: Result) -> str:
     if not isinstance(job, BaseSpec) and first.base_logits_equal is not None:
         frozen = first.base_logits_equal and first.backbone_sha_before == first.backbone_sha_after
         proof = ", base bit-identical" if frozen else ", BASE CHANGED"
-    return f"{name}: {values}{proof} ({first.train_s + first.eval_s:.1f} s)"
+    whose = ", measured by another command" if result.elsewhere else ""
+    return f"{name}: {values}{proof}{whose} ({first.train_s + first.eval_s:.1f} s)"
 
 
 def _where(row: Row) -> str:

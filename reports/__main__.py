@@ -1,8 +1,10 @@
 """`python -m reports`."""
 
 from delta_core.training.command_line import told_in_one_sentence
+from delta_core.training.interrupts import end_at_once
 
 if __name__ == "__main__":
-    with told_in_one_sentence("python -m reports", interrupted="start it again."):
+    end_at_once("python -m reports", "start it again.")
+    with told_in_one_sentence("python -m reports"):
         from reports import cli
     cli.main()

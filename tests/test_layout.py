@@ -19,6 +19,7 @@ WORDS_FOR_REPORTS = (
     "benchmarks.suites.domain_adaptation.listing",
     "benchmarks.suites.transfer.methods.listing",
     "delta_core.nearest",
+    "delta_core.training.interrupts",
     "delta_core.training.command_line",
     "delta_core.training.errors",
     "delta_core.training.whole_files",

@@ -3,10 +3,12 @@
 import os
 from collections.abc import Collection
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from benchmarks.nets.base_labels import check_base_labels
 from benchmarks.nets.open import open_backbone
+from benchmarks.nets.pretraining import is_trained
 from benchmarks.records.collected import rows_so_far
 from benchmarks.records.look_alikes import is_rehearsal
 from benchmarks.records.names import LOOK_ALIKE, UNLABELLED
@@ -42,6 +44,8 @@ def plan(world: World, runs: list[Run], on_record: Collection[str] = ()) -> list
 def check_inputs(world: World, runs: list[Run]) -> None:
     """Open every backbone and result table that exists already and probe the folders, before anything is written.
 
+    A cache that cannot be written will do where no base has to be trained: the rest is made anew each time.
+
     Rows measured on look-alikes and rows measured on data sets never come to lie in one folder.
 
     Args:
@@ -59,11 +63,17 @@ def check_inputs(world: World, runs: list[Run]) -> None:
     if world.env.weights_root is not None:
         for run in {run.weights: run for run in runs if run.weights.startswith("timm:")}.values():
             weights_file(world.env.weights_root, run.weights.removeprefix("timm:"))
-    for folder in (world.env.results, world.env.cache):
-        existing = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
-        if not existing.is_dir() or not os.access(existing, os.W_OK):
-            raise UserError(f"Folder {str(folder)!r} cannot be written; choose another with --results or --cache.")
+    needed = {run.weights for run in runs}
+    trains = any(base.weights in needed and not is_trained(base, world.env) for base in world.bases)
+    _check_folder(world.env.results, written=bool(runs))
+    _check_folder(world.env.cache, written=trains)
     _check_kind(world)
+
+
+def _check_folder(folder: Path, *, written: bool) -> None:
+    existing = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
+    if not existing.is_dir() or (written and not os.access(existing, os.W_OK)):
+        raise UserError(f"Folder {str(folder)!r} cannot be written; choose another with --results or --cache.")
 
 
 def _check_kind(world: World) -> None:

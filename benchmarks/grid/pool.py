@@ -1,51 +1,28 @@
 """Execute planned runs, one process per core or device, resumable at any moment.
 
 A run is done when its record exists. Workers write records themselves, so killing anything loses at most the runs
-that were under way.
+that were under way. Drivers share what is to do: a run that another one is at is left to it.
 """
 
-import json
 import os
-import threading
 import time
-import traceback
-from collections.abc import Callable
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
-from multiprocessing import get_context, parent_process
-from multiprocessing.queues import Queue
-from pathlib import Path
+from functools import partial
 
-import torch
-
-from benchmarks.data.embedded import ALL_TASKS, load_embedded
+from benchmarks.data.embedded import ALL_TASKS
 from benchmarks.env import Env
+from benchmarks.grid.limits import check_open_files
 from benchmarks.grid.plan import Planned
-from benchmarks.nets.pretraining import BaseSpec, is_trained, pretrain
-from benchmarks.records.record_files import write_record
-from benchmarks.records.rows import Row
-from benchmarks.spec import Run
-from benchmarks.suites.execute import execute
+from benchmarks.grid.work import Job, Result, Task, killed, start_work
+from benchmarks.grid.workers import Died, Workers
+from benchmarks.nets.pretraining import BaseSpec, is_trained
+from benchmarks.records.record_files import record_path
 from benchmarks.worlds.world import World
-from delta_core.training.errors import UserError, missing_package
+from delta_core.training.errors import MachineError
 from delta_core.training.fabric import devices_of
-from delta_core.training.process import keep_freed_memory
-from delta_core.training.whole_files import whole_text
-
-Job = str | BaseSpec | Run
-"""A task to draw, a base to pre-train, or a run."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Result:
-    """What a job came to: rows, or the error that ended it."""
-
-    job: Job
-    rows: tuple[Row, ...] = ()
-    error: str = ""
-    busy_s: float = 0.0
-    """Seconds that a worker spent on it."""
+from delta_core.training.whole_files import sweep_unfinished
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,9 +46,12 @@ class Tally:
 
 
 def run_all(world: World, planned: list[Planned], *, workers: int | None, report: Callable[[Result], None]) -> Tally:
-    """Execute the runs that are to do, calling `report` for each as it ends.
+    """Execute the runs that are to do, calling `report` for each as it ends, or is left to another driver.
 
     Bases come first, and the runs of an architecture start as soon as its base is there.
+
+    Raises:
+        MachineError: at the first job for which no other would fare better, e.g. the disk is full.
     """
     todo = [item.run for item in planned if item.state == "todo"]
     needed = {run.weights for run in todo}
@@ -86,39 +66,68 @@ def run_all(world: World, planned: list[Planned], *, workers: int | None, report
     env = world.env
     if world.options.loader_workers is None:
         env = replace(env, loader_workers=default_loader_workers(devices, runs_at_once=count))
-    with _pool(devices, count) as pool:
-        drawn = [pool.submit(_work, job, env) for job in drawings]  # a few seconds each, and all others read them
-        pending: set[Future[Result]] = {pool.submit(_work, job, env) for job in ready}
-        while pending:
-            finished, pending = wait(pending, return_when=FIRST_COMPLETED)
-            for future in finished:
-                result = _result(future)
-                failures += bool(result.error)
-                busy_s += result.busy_s
-                report(result)
-                if isinstance(result.job, BaseSpec) and not result.error:
-                    pending |= {pool.submit(_work, run, env) for run in waiting[result.job.weights]}
-        busy_s += sum(future.result().busy_s for future in drawn if future.exception() is None)
+    check_open_files(count, env.loader_workers)
+    _sweep(env)
+    recorded = {item.run.run_id for item in planned if record_path(env.results, item.run.run_id).exists()}
+    with _pool(env, [devices[index % len(devices)] for index in range(count)]) as pool:
+        for job in (*drawings, *ready):  # to draw takes a few seconds, and all others read it
+            pool.submit(Task(job=job))
+        for result in _results(pool, env):
+            busy_s += result.busy_s
+            if isinstance(result.job, str):
+                continue  # what could not be drawn is told by the runs that read it
+            report(result)
+            failures += bool(result.error)
+            if result.rows:
+                recorded.add(result.job.run_id)
+                if isinstance(result.job, BaseSpec):
+                    for run in waiting[result.job.weights]:
+                        pool.submit(Task(job=run))
         wall_s = time.perf_counter() - started
+    _check_still_there(recorded, env)
     return Tally(failures=failures, busy_s=busy_s, wall_s=wall_s, workers=count)
 
 
-def _result(future: "Future[Result]") -> Result:
-    try:
-        return future.result()
-    except BrokenProcessPool as error:
-        raise UserError(
-            "A worker process died (out of memory?); finished runs are kept: start again, with fewer --workers."
-        ) from error
+def _results(pool: Workers[Task, Result], env: Env) -> Iterator[Result]:
+    """What comes of what was submitted, until nothing is left; a job that another driver is at comes once more."""
+    left: list[Job] = []
+    while pool.pending or left:
+        if not pool.pending:  # nothing else remains
+            for job in left:
+                pool.submit(Task(job=job, wait=True))
+            left.clear()
+        for task, ended in pool.ended():
+            result = killed(task.job, ended.how, env) if isinstance(ended, Died) else ended
+            if result.trouble:
+                raise MachineError(result.trouble)
+            if result.held_by:
+                left.append(result.job)
+            yield result
 
 
-def _pool(devices: list[str], count: int) -> ProcessPoolExecutor:
-    context = get_context("spawn")
-    keep_freed_memory()
-    queue = context.Queue()
-    for index in range(count):
-        queue.put(devices[index % len(devices)])
-    return ProcessPoolExecutor(count, mp_context=context, initializer=_start_worker, initargs=(queue,))
+def _pool(env: Env, devices: list[str]) -> Workers[Task, Result]:
+    """Whatever has `submit`, `ended` and `pending` may stand here."""
+    return Workers(partial(start_work, env), devices)
+
+
+SWEPT = ("", "records", "failed", "bases", "data", "starts")
+"""Folders below results and cache in which a killed process may have left a file that it was writing."""
+
+
+def _sweep(env: Env) -> None:
+    for folder in (root / name for root in (env.results, env.cache) for name in SWEPT):
+        with suppress(OSError):  # they harm nobody
+            sweep_unfinished(folder)
+
+
+def _check_still_there(run_ids: set[str], env: Env) -> None:
+    """Raise MachineError unless these runs still have a record."""
+    gone = sorted(run_id for run_id in run_ids if not record_path(env.results, run_id).exists())
+    if gone:
+        raise MachineError(
+            f"{len(gone)} records of finished runs (first {gone[0]}) have gone from {env.results / 'records'} while "
+            "others were measured; if nobody has them, start again and their runs will be repeated."
+        )
 
 
 def _default_workers(devices: list[str]) -> int:
@@ -139,49 +148,3 @@ def default_loader_workers(devices: list[str], *, runs_at_once: int) -> int:
 def _cores() -> int:
     """The cores this process may use; not every system can tell."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-_device = "cpu"
-
-
-def _start_worker(devices: "Queue[str]") -> None:
-    """One thread a worker: results do not depend on how many run. A worker must not outlive a killed parent."""
-    global _device
-    _device = devices.get()
-    torch.set_num_threads(1)
-    parent = parent_process()
-    assert parent is not None
-
-    def end_with_parent() -> None:
-        parent.join()
-        os._exit(1)
-
-    threading.Thread(target=end_with_parent, daemon=True).start()
-
-
-def _work(job: Job, env: Env) -> Result:
-    """Do one job in a worker; a failure is written beside the records and never counts as done."""
-    started = time.perf_counter()
-    env = replace(env, device=_device)
-    if isinstance(job, str):
-        load_embedded(job, cache_dir=env.cache / "data")
-        return Result(job=job, busy_s=time.perf_counter() - started)
-    try:
-        rows = pretrain(job, env) if isinstance(job, BaseSpec) else execute(job, env)
-    except Exception as error:  # noqa: BLE001 - one bad run must not end the others
-        _write_failure(env.results, job, traceback.format_exc())
-        missing = missing_package(error) if isinstance(error, ModuleNotFoundError) else None
-        told = missing or f"{type(error).__name__}: {error}"
-        return Result(job=job, error=told, busy_s=time.perf_counter() - started)
-    write_record(env.results, rows)
-    _failure_path(env.results, job).unlink(missing_ok=True)
-    return Result(job=job, rows=tuple(rows), busy_s=time.perf_counter() - started)
-
-
-def _failure_path(results: Path, job: BaseSpec | Run) -> Path:
-    return results / "failed" / f"{job.run_id}.json"
-
-
-def _write_failure(results: Path, job: BaseSpec | Run, trace: str) -> None:
-    with whole_text(_failure_path(results, job)) as stream:
-        json.dump({"run_id": job.run_id, "traceback": trace[-4000:]}, stream, indent=1)

@@ -9,7 +9,8 @@ from typing import Literal
 import pandas as pd
 
 from benchmarks.grid.plan import plan
-from benchmarks.grid.pool import Result, run_all
+from benchmarks.grid.pool import run_all
+from benchmarks.grid.work import Result
 from benchmarks.records.collected import read_rows
 from benchmarks.records.names import BASE, DENSE
 from benchmarks.records.record_files import read_records

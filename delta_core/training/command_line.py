@@ -4,13 +4,14 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Annotated, Any, Union
 
 from delta_core.errors import DeltaError
 from delta_core.nearest import unknown
 from delta_core.training.errors import UserError, missing_package, trouble_of_the_machine
+from delta_core.training.interrupts import interruptible
 
 BROKEN_PIPE = 141
 """Exit code where whoever read the output has gone, as shells have it."""
@@ -18,20 +19,23 @@ BROKEN_PIPE = 141
 
 @contextmanager
 def told_in_one_sentence(
-    prog: str, *, interrupted: str, refusals: tuple[type[Exception], ...] = (UserError, DeltaError)
+    prog: str, *, interrupted: str | None = None, refusals: tuple[type[Exception], ...] = (UserError, DeltaError)
 ) -> Iterator[None]:
     """Print what goes wrong inside as one sentence on stderr, and leave the process with its exit code.
 
-    Full memory, a full disk and forbidden files are exit code 1; a reader that has gone ends in silence.
+    Ctrl-C is exit code 130 and SIGTERM 143. Full memory, a full disk and forbidden files are exit code 1; a reader that
+    has gone ends in silence.
 
     Args:
         prog: what the person typed; stands in front of the sentence.
-        interrupted: what remains to be said after Ctrl-C: what is kept, and how to go on.
+        interrupted: what remains to be said after a signal: what is kept, and how to go on. Where it is given, what
+            happens inside is `interruptible`.
         refusals: exceptions whose text is that sentence.
     """
     try:
         try:
-            yield
+            with nullcontext() if interrupted is None else interruptible():
+                yield
         finally:
             _flush()
     except refusals as error:
@@ -43,9 +47,9 @@ def told_in_one_sentence(
             raise
         print(f"{prog}: {missing}", file=sys.stderr)
         sys.exit(2)
-    except KeyboardInterrupt:
-        print(f"{prog}: interrupted; {interrupted}", file=sys.stderr)
-        sys.exit(130)
+    except KeyboardInterrupt as error:
+        print(f"{prog}: interrupted; {interrupted or 'start it again.'}", file=sys.stderr)
+        sys.exit(getattr(error, "exit_code", 130))
     except BrokenPipeError:
         sys.exit(BROKEN_PIPE)
     except Exception as error:

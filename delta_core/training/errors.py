@@ -1,4 +1,4 @@
-"""The exception that is meant for the person at the keyboard, and checks that raise it; troubles of their machine."""
+"""The exceptions that are meant for the person at the keyboard, and checks that raise them."""
 
 import errno
 from importlib.util import find_spec
@@ -9,6 +9,10 @@ class UserError(Exception):
 
     Command lines print the sentence and exit with code 2; nothing is written before it is raised.
     """
+
+
+class MachineError(Exception):
+    """Trouble of the machine, told in one sentence: what, where, the fix. Command lines exit with code 1."""
 
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -22,6 +26,8 @@ def trouble_of_the_machine(error: BaseException) -> str | None:
     'The disk is full (a.png); make room, then start again: what was finished is kept.'
     """
     text = str(error)
+    if isinstance(error, MachineError):
+        return text
     if type(error).__name__ == "OutOfMemoryError" or isinstance(error, MemoryError) or "can't allocate memory" in text:
         return "There is not enough memory; take a smaller batch size, smaller images or another device."
     code = error.errno if isinstance(error, OSError) else None

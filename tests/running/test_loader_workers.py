@@ -1,15 +1,15 @@
 """How many processes decode images for a run, where nobody says: what feeds a GPU, and none on CPU."""
 
-from concurrent.futures import Executor, Future
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from inline_workers import InlineWorkers
 
 from benchmarks.env import Env
 from benchmarks.grid import pool
 from benchmarks.grid.plan import Planned
-from benchmarks.grid.pool import MOST_LOADER_WORKERS, Job, Result, default_loader_workers, run_all
+from benchmarks.grid.pool import MOST_LOADER_WORKERS, default_loader_workers, run_all
+from benchmarks.grid.work import Result
 from benchmarks.suites.patching.world import PATCHING_TASKS
 from benchmarks.tables import runs_of
 from benchmarks.worlds.open import open_world
@@ -41,18 +41,15 @@ def test_every_run_gets_the_default_or_what_was_asked_for(
 ) -> None:
     given: list[Env] = []
 
-    class AtOnce(Executor):
-        def submit(self, _: object, job: Job, env: Env) -> Future[Result]:  # type: ignore[override]
-            given.append(env)
-            done: Future[Result] = Future()
-            done.set_result(Result(job=job))
-            return done
+    def pool_of(env: Env, _: list[str]) -> InlineWorkers:
+        given.append(env)
+        return InlineWorkers(lambda task: Result(job=task.job, error="nothing is measured"))
 
     monkeypatch.setattr(pool, "_cores", lambda: 8)
     monkeypatch.setattr(pool, "devices_of", lambda _: ["cuda:0"])
-    monkeypatch.setattr(pool, "_pool", lambda *_: AtOnce())
+    monkeypatch.setattr(pool, "_pool", pool_of)
     options = Options(table="table2", arch=("resnet18",), task=("signs",), method=("fc_only",), loader_workers=asked)
     world = open_world(options, PATCHING_TASKS)
     planned = [Planned(run=run, state="todo") for run in runs_of(options, world)]
     run_all(world, planned, workers=None, report=lambda _: None)
-    assert {env.loader_workers for env in given} == {expected}
+    assert [env.loader_workers for env in given] == [expected]

@@ -39,3 +39,14 @@ def test_the_protocol_reaches_the_report_and_not_the_runner(protocol: list[str],
     measured, shown = (words[2:] for words in calls)
     assert measured == ("benchmarks", "run", "table2", "--views", "8", "--scale", "real")
     assert shown == ("reports", "table2", "--protocol", "px=32,views=8,epochs=6", "--scale", "real")
+
+
+def test_an_interrupted_grid_has_time_to_gather_its_rows(noxfile: ModuleType) -> None:
+    """Nox kills what has not ended within half a second."""
+    given: list[dict[str, float]] = []
+    noxfile.core = lambda _: Path("programs")
+    session = SimpleNamespace(posargs=[], run=lambda *words, **options: given.append(options if "run" in words else {}))
+    noxfile._table(session, "table2")
+    noxfile.adapters(session)
+    noxfile.figures(session)
+    assert [options["interrupt_timeout"] for options in given if options] == 5 * [10.0]

@@ -6,54 +6,44 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
-import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pytest
 import timm
 import torch
 from fake_rows import one_row
+from grid_world import (
+    ENVIRONMENT,
+    LIMIT_S,
+    ONE_CELL,
+    ROOT,
+    alive,
+    base_spec,
+    bench,
+    call,
+    command,
+    descendants,
+    measured_here,
+    run_ids,
+    tree,
+    wait_for,
+    write_tiny_task,
+)
 from image_folders import write_folder
 
-from benchmarks.cli import main
-from benchmarks.data import embedded
 from benchmarks.data.catalogue import CATALOGUE
-from benchmarks.data.images import ImageSplit, ImageTask
-from benchmarks.grid import pool as grid
+from benchmarks.grid import work
 from benchmarks.nets.pretraining import BaseSpec
 from benchmarks.records.collected import read_rows
 from benchmarks.records.record_files import record_path
 from benchmarks.records.rows import KEY, Row
 from benchmarks.suites.patching.spec import RunSpec
-from benchmarks.suites.patching.world import PATCHING_TASKS
-from benchmarks.tables import TABLES, runs_of, tables_at
-from benchmarks.worlds.open import open_world
-from benchmarks.worlds.options import Options
+from benchmarks.tables import TABLES, tables_at
 from benchmarks.worlds.world import World
 
-ROOT = Path(__file__).parents[2]
-ONE_CELL = ("table2", "--arch", "resnet18", "--task", "optdigits", "--epochs", "1")
 LOCAL = ("--scale", "local", "--arch", "resnet10t", "--weights", "net.pth", "--task", "imagefolder:pets")
-LIMIT_S = 200
-
-
-def write_tiny_task(cache: Path, name: str, classes: int) -> None:
-    """Noise under the file name that `load_embedded` looks for, a few images of each class."""
-    random = np.random.default_rng(classes)
-
-    def split(per_class: int) -> ImageSplit:
-        labels = np.repeat(np.arange(classes, dtype=np.int64), per_class)
-        images = random.integers(0, 256, (len(labels), 32, 32, 3), dtype=np.uint8)
-        return ImageSplit(images=images, labels=labels)
-
-    names = tuple(f"class {index}" for index in range(classes))
-    task = ImageTask(name=name, class_names=names, train=split(3), val=split(1), test=split(2), source="noise")
-    embedded._write(cache / "data" / f"{name}-v{embedded.data_version(name)}.npz", task)
 
 
 @pytest.fixture(scope="module")
@@ -62,34 +52,6 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_tiny_task(folder, "glyphs62", 62)
     write_tiny_task(folder, "optdigits", 10)
     return folder
-
-
-def tree(folder: Path) -> dict[str, tuple[bytes, int]]:
-    """Every file below a folder with its bytes and time of change."""
-    files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
-    return {str(path.relative_to(folder)): (path.read_bytes(), path.stat().st_mtime_ns) for path in files}
-
-
-def command(*arguments: object) -> list[str]:
-    return [sys.executable, "-m", "benchmarks", *map(str, arguments)]
-
-
-ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
-
-
-def bench(*arguments: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command(*arguments), cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, timeout=LIMIT_S, check=False
-    )
-
-
-def run_ids(*, arch: str = "resnet18", task: str = "optdigits") -> dict[str, RunSpec]:
-    options = Options(table="table2", arch=(arch,), task=(task,), epochs=1)
-    return {run.run_id: run for run in runs_of(options, open_world(options, PATCHING_TASKS))}
-
-
-def base_spec() -> BaseSpec:
-    return open_world(Options(table="table2", arch=("resnet18",)), PATCHING_TASKS).bases[0]
 
 
 # --- measure, die, go on -----------------------------------------------------------------------------------------
@@ -102,35 +64,6 @@ class Killed:
     results: Path
     records: dict[str, tuple[bytes, int]]
     orphans: list[int]
-
-
-def descendants(pid: int) -> list[int]:
-    parents = {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit() and (parent := alive(int(entry.name))):
-            parents[int(entry.name)] = parent
-    found = [pid]
-    for known in found:
-        found += [child for child, parent in parents.items() if parent == known]
-    return found[1:]
-
-
-def alive(pid: int) -> int:
-    """Parent of a running process; 0 if it is gone or a zombie."""
-    try:
-        state, parent = (Path("/proc") / str(pid) / "stat").read_text().rpartition(")")[2].split()[:2]
-    except OSError:
-        return 0
-    return 0 if state == "Z" else int(parent)
-
-
-def wait_for(condition: Callable[[], object], limit_s: float) -> bool:
-    end = time.monotonic() + limit_s
-    while not condition():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.01)
-    return True
 
 
 @pytest.fixture(scope="module")
@@ -227,17 +160,6 @@ def test_running_again_trains_nothing(
 # --- in this process ---------------------------------------------------------------------------------------------
 
 
-def call(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: object
-) -> tuple[int, str, str]:
-    """Exit code, standard output and standard error of `python -m benchmarks`."""
-    monkeypatch.setattr(sys, "argv", ["python -m benchmarks", *map(str, arguments)])
-    with pytest.raises(SystemExit) as ended:
-        main()
-    captured = capsys.readouterr()
-    return int(ended.value.code or 0), captured.out, captured.err
-
-
 Call = Callable[..., tuple[int, str, str]]
 
 
@@ -311,10 +233,7 @@ def stubs(monkeypatch: pytest.MonkeyPatch) -> list[str]:
             raise RuntimeError(f"{name} is poisoned")
         return [one_row(run_id=job.run_id, method=name)]
 
-    monkeypatch.setattr(grid, "execute", rows_of)
-    monkeypatch.setattr(grid, "pretrain", rows_of)
-    monkeypatch.setattr(grid, "load_embedded", lambda *_, **__: None)
-    monkeypatch.setattr(grid, "_pool", lambda *_, **__: ThreadPoolExecutor(1))
+    measured_here(monkeypatch, rows_of)
     return failing
 
 
@@ -354,14 +273,14 @@ def test_without_its_base_no_run_starts(delta_bench: Call, stubs: list[str], tmp
 def test_bases_are_trained_once_for_all_runs(
     delta_bench: Call, stubs: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    jobs: list[grid.Job] = []
-    work = grid._work
+    jobs: list[work.Job] = []
+    work_on = work.work_on
 
-    def remember(job: grid.Job, env: grid.Env) -> grid.Result:
-        jobs.append(job)
-        return work(job, env)
+    def remember(task: work.Task, env: work.Env) -> work.Result:
+        jobs.append(task.job)
+        return work_on(task, env)
 
-    monkeypatch.setattr(grid, "_work", remember)
+    monkeypatch.setattr(work, "work_on", remember)
     assert stubs == []
     delta_bench("run", "table2", "--task", "optdigits", "--task", "signs", "--arch", "resnet18", "--arch", "resnet50")
     kinds = [type(job).__name__ for job in jobs]

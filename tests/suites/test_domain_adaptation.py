@@ -14,7 +14,7 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from benchmarks.env import Env
-from benchmarks.grid.pool import _work
+from benchmarks.grid.work import Task, work_on
 from benchmarks.nets.slim import PREPROCESSING
 from benchmarks.records.record_files import diagnostics_path
 from benchmarks.records.rows import Row
@@ -355,11 +355,11 @@ def test_a_broken_discriminator_ends_the_run_as_failed_with_a_reason(
     monkeypatch.setattr(runner, "load_domains", lambda *_: domains)
     spec = spec_of(method_of(adda=ADDA))
     env = Env(results=tmp_path / "results", cache=tmp_path / "cache")
-    result = _work(spec, env)
+    result = work_on(Task(job=spec), env)
     assert result.error.startswith("DivergedError")
     assert reason in result.error
     assert "DivergedError" in (tmp_path / "results" / "failed" / f"{spec.run_id}.json").read_text()
-    good = _work(spec_of(method_of()), env)
+    good = work_on(Task(job=spec_of(method_of())), env)
     assert not good.error, "the other rows go on"
 
 

@@ -1,0 +1,219 @@
+"""Processes that do jobs, each with a pipe of its own: one that dies takes its job along, and no other.
+
+A worker imports this file first, so it must stay light: it knows whom to end with before it imports torch for seconds.
+"""
+
+import os
+import signal
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing import get_context, parent_process, resource_tracker
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
+from types import TracebackType
+from typing import Any, Generic, Self, TypeVar
+
+from delta_core.training.errors import MachineError
+from delta_core.training.interrupts import SIGNALS
+from delta_core.training.process import keep_freed_memory
+
+Job = TypeVar("Job")
+Result = TypeVar("Result")
+
+MOST_FALSE_STARTS = 3
+"""Workers of one place that may die one after the other before any is ready."""
+LOOK_S = 1.0
+"""How often it is looked whether a worker lives whose pipe its own children may keep open."""
+LEAVE_S = 5.0
+"""Within which a worker that has nothing to do any more has to end by itself."""
+
+
+@dataclass(frozen=True)
+class Died:
+    """What came of a job whose worker ended in the middle of it."""
+
+    how: str
+    """E.g. "killed by SIGKILL"."""
+
+
+@dataclass(kw_only=True)
+class _Worker(Generic[Job]):
+    process: SpawnProcess
+    pipe: Connection
+    its_end: Connection
+    device: str
+    false_starts: int
+    """Workers that died before this one, in its place, before they were ready."""
+    ready: bool = False
+    job: Job | None = None
+
+
+class Workers(Generic[Job, Result]):
+    """A pool that outlives its workers; leaving it by an exception kills them at once.
+
+    Whoever submits jobs takes what came of them from `ended`, until nothing is `pending`.
+    """
+
+    def __init__(self, start: Callable[[str], Callable[[Job], Result]], devices: list[str]) -> None:
+        """Jobs are done by what `start` returns in a worker, which it calls with the worker's device.
+
+        Args:
+            start: as workers can import it; takes and returns what can be pickled.
+            devices: one for each worker.
+        """
+        self._start_work = start
+        self._devices = devices
+        self._queue: deque[Job] = deque()
+        self._workers: list[_Worker[Job]] = []
+
+    @property
+    def pending(self) -> int:
+        """Jobs that have not ended."""
+        return len(self._queue) + sum(worker.job is not None for worker in self._workers)
+
+    def submit(self, job: Job) -> None:
+        """Have a job done when a worker has time, in order."""
+        self._queue.append(job)
+
+    def ended(self) -> Iterator[tuple[Job, Result | Died]]:
+        """Wait until something happens, and give the jobs that have ended meanwhile, which may be none.
+
+        Raises:
+            MachineError: if workers cannot be started.
+        """
+        self._start_missing()
+        self._hand_out()
+        wait([worker.pipe for worker in self._workers], timeout=LOOK_S)
+        for place, worker in enumerate(self._workers):
+            alive = worker.process.is_alive()  # before its pipe is looked into: of a dead one all is there
+            if not worker.pipe.poll():
+                if alive:
+                    continue
+                message: Any = NOTHING
+            else:
+                message = _received(worker.pipe)
+            if message is NOTHING:
+                died = self._replace(place)
+                if worker.job is not None:
+                    yield worker.job, died
+            elif worker.job is None:  # its first word
+                worker.ready = True
+            else:
+                job, worker.job = worker.job, None
+                self._hand_out()
+                yield job, message
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        started = [worker for worker in self._workers if worker.process.pid is not None]
+        for worker in started:
+            if kind is not None:
+                worker.process.kill()
+            worker.pipe.close()  # those that live take it as the end
+        for worker in started:
+            worker.process.join(LEAVE_S)
+            if worker.process.is_alive():
+                worker.process.kill()
+                worker.process.join()
+
+    def _hand_out(self) -> None:
+        for worker in self._workers:
+            if self._queue and worker.ready and worker.job is None:
+                with suppress(OSError):  # it died while it had nothing to do
+                    worker.pipe.send(self._queue[0])
+                    worker.job = self._queue.popleft()
+
+    def _start_missing(self) -> None:
+        keep_freed_memory()
+        resource_tracker.ensure_running()  # it would let signals through when it starts with the first worker
+        for device in self._devices[len(self._workers) :]:
+            self._workers.append(_new_worker(device))
+            self._start(self._workers[-1])
+
+    def _start(self, worker: _Worker[Job]) -> None:
+        """Start a process with signals held back: none comes in between, and Ctrl-C is the driver's alone."""
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+        try:
+            worker.process.start()
+        except OSError as error:
+            raise MachineError(
+                f"A worker process cannot be started ({error.strerror}); start again with fewer --workers."
+            ) from error
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        worker.its_end.close()
+        with suppress(OSError):  # it died already
+            worker.pipe.send((self._start_work, worker.device))
+
+    def _replace(self, place: int) -> Died:
+        """Start another worker in the place of one that died."""
+        worker = self._workers[place]
+        worker.process.join()
+        worker.pipe.close()
+        died = Died(_how(worker.process.exitcode))
+        false_starts = 0 if worker.ready else worker.false_starts + 1
+        if false_starts == MOST_FALSE_STARTS:
+            raise MachineError(f"Worker processes end before they are ready, the last one {died.how}.")
+        self._workers[place] = _new_worker(worker.device, false_starts)
+        self._start(self._workers[place])
+        return died
+
+
+def _new_worker(device: str, false_starts: int = 0) -> _Worker[Any]:
+    context = get_context("spawn")
+    pipe, its_end = context.Pipe()
+    process = context.Process(target=_serve, args=(its_end,))
+    return _Worker(process=process, pipe=pipe, its_end=its_end, device=device, false_starts=false_starts)
+
+
+NOTHING = object()
+"""Instead of a message that a worker never finished."""
+
+
+def _received(pipe: Connection) -> Any:
+    try:
+        return pipe.recv()
+    except (EOFError, OSError):
+        return NOTHING
+
+
+def _how(exit_code: int | None) -> str:
+    if exit_code is None or exit_code >= 0:
+        return f"ended by itself with exit code {exit_code}"
+    name = signal.Signals(-exit_code).name
+    return f"killed by {name}{' (out of memory?)' if name == 'SIGKILL' else ''}"
+
+
+def _serve(pipe: Connection) -> None:
+    """What a worker does: jobs, until the driver has no more or is gone. The driver ends it by SIGKILL."""
+    _end_with_parent()
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+    start, device = pipe.recv()  # imports torch
+    work = start(device)
+    pipe.send("ready")
+    while True:
+        try:
+            job = pipe.recv()
+        except EOFError:
+            return
+        result = work(job)
+        sys.stdout.flush()
+        pipe.send(result)
+
+
+def _end_with_parent() -> None:
+    """A worker must not outlive a killed driver, whatever it is doing."""
+    parent = parent_process()
+    assert parent is not None
+
+    def end() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=end, daemon=True).start()

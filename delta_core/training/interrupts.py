@@ -1,0 +1,98 @@
+"""Ctrl-C and SIGTERM: one is enough, and no later one disturbs how things are brought to an end."""
+
+import atexit
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+ONE_WISH_S = 1.0
+"""Signals within this time are one wish: wrappers pass a Ctrl-C on to a process that the terminal has told already."""
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C or SIGTERM, raised wherever the main thread is."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.exit_code = exit_code_of(number)
+
+
+def exit_code_of(number: int) -> int:
+    """Exit code of a process that a signal ended, as shells have it."""
+    return 128 + number
+
+
+def end_at_once(prog: str, told: str) -> None:
+    """From now on let Ctrl-C and SIGTERM end this process where it is, with one sentence on stderr.
+
+    For the imports: what they run does not expect an exception from outside, and nothing needs to be put in order.
+
+    Args:
+        prog: what the person typed; stands in front of the sentence.
+        told: what remains to be said.
+    """
+
+    def end(number: int, _: FrameType | None) -> None:
+        os.write(2, f"{prog}: interrupted; {told}\n".encode())
+        os._exit(exit_code_of(number))
+
+    _handle(end)
+    atexit.register(_hear_no_more)
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Raise `Interrupted` inside at the first Ctrl-C or SIGTERM, and leave time to put things in order.
+
+    Until `ONE_WISH_S` later others are not heard; one that comes then ends the process where it is.
+    """
+    heard_at: list[float] = []
+
+    def hear(number: int, _: FrameType | None) -> None:
+        if not heard_at:
+            heard_at.append(time.monotonic())
+            raise Interrupted(number)
+        if time.monotonic() - heard_at[0] > ONE_WISH_S:
+            _show_cursor()
+            os._exit(exit_code_of(number))
+
+    before = _handle(hear)
+    try:
+        yield
+    finally:
+        if not heard_at:  # else the process is about to end
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+Handler = Callable[[int, FrameType | None], object] | int | signal.Handlers | None
+
+
+def _handle(handler: Callable[[int, FrameType | None], None]) -> dict[signal.Signals, Handler]:
+    """Let a function hear the signals that are not to be ignored; returns who heard them before."""
+    if threading.current_thread() is not threading.main_thread():  # there they cannot be heard
+        return {}
+    before: dict[signal.Signals, Handler] = {number: signal.getsignal(number) for number in SIGNALS}
+    heard = {number: by for number, by in before.items() if by != signal.SIG_IGN}  # ignored by nohup, say
+    for number in heard:
+        signal.signal(number, handler)
+    return heard
+
+
+def _hear_no_more() -> None:
+    """While Python takes itself down it gives signals back their defaults: the exit code would be another one."""
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+
+
+def _show_cursor() -> None:
+    """A progress bar hides it."""
+    if sys.stdout.isatty():
+        os.write(sys.stdout.fileno(), b"\x1b[?25h")
