@@ -3,7 +3,7 @@
 from importlib.util import find_spec
 
 NEED_MMENGINE = [
-    "delta_core/openmmlab.py",
+    "delta_core/openmmlab",
     "benchmarks/suites/dense/runner.py",
     "benchmarks/suites/dense/slim_backbone.py",
 ]

@@ -31,7 +31,7 @@ OPENMMLAB_TESTS = (
     "tests/delta_core/test_openmmlab.py",
     "tests/suites/test_dense.py",
     "tests/suites/test_mim.py",
-    "delta_core/openmmlab.py",
+    "delta_core/openmmlab",
 )
 # The install maps delta_core alone, as the wheel does. A line in site-packages lets processes that start elsewhere
 # (`cd detection && mim train`) find benchmarks and reports, too. editable_mode=compat of setuptools would write it as

@@ -64,7 +64,7 @@ if configs.heads_of(data) == "narrow":
     )
 
 default_hooks = dict(checkpoint=dict(max_keep_ckpts=1))
-custom_hooks = [dict(type="CalibrateHook")]  # does nothing where there is no patch
+custom_hooks = [dict(type="DeltaHook")]  # calibrates a patch, proves that what is frozen stayed so
 optim_wrapper = dict(
     paramwise_cfg=dict(bypass_duplicate=True),  # leaves frozen parameters out of the optimizer
     clip_grad=dict(max_norm=35),

@@ -67,7 +67,7 @@ if data.is_drawn:  # SGD at mmseg's rate needs thousands of steps
     default_hooks = dict(checkpoint=dict(interval=100, max_keep_ckpts=1))
     optim_wrapper = dict(optimizer=dict(_delete_=True, type="AdamW", lr=1e-2, weight_decay=0.01))
 optim_wrapper["paramwise_cfg"] = dict(bypass_duplicate=True)  # leaves frozen parameters out of the optimizer
-custom_hooks = [dict(type="CalibrateHook")]  # does nothing where there is no patch
+custom_hooks = [dict(type="DeltaHook")]  # calibrates a patch, proves that what is frozen stayed so
 
 is_drawn = data.is_drawn
 train_images = count_images(data)
