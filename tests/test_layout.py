@@ -21,6 +21,7 @@ WORDS_FOR_REPORTS = (
     "delta_core.nearest",
     "delta_core.training.command_line",
     "delta_core.training.errors",
+    "delta_core.training.whole_files",
     "delta_core.training.gate_figure",
 )
 """What reports may import of the floors below: rows and words, all of it without torch."""
