@@ -101,12 +101,17 @@ def scenes(split: str, counts: dict[str, int] | None = None) -> Iterator[tuple[s
         yield f"{split}_{index:04d}", draw_scene(draw.generator("scenes", VERSION, split, index))
 
 
+def place_of_scenes(cache: Path) -> Path:
+    """Where the scenes lie below a cache folder, drawn or not."""
+    return cache / "data" / f"scenes-v{VERSION}" / "VOCdevkit"
+
+
 def scenes_folder(cache: Path, counts: dict[str, int] | None = None) -> Path:
     """The folder `VOCdevkit` with the scenes below a cache folder, drawn if they are not there yet.
 
     It holds `VOC2007` with Annotations, JPEGImages, SegmentationClass and ImageSets/{Main,Segmentation}.
     """
-    folder = cache / "data" / f"scenes-v{VERSION}" / "VOCdevkit"
+    folder = place_of_scenes(cache)
     if folder.is_dir():
         return folder
     folder.parent.mkdir(parents=True, exist_ok=True)
