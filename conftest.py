@@ -3,8 +3,12 @@
 from importlib.util import find_spec
 
 NEED_MMENGINE = [
-    "delta_core/openmmlab.py",
+    "delta_core/openmmlab",
+    "benchmarks/suites/dense/boxes.py",
+    "benchmarks/suites/dense/dense_runner.py",
+    "benchmarks/suites/dense/masks.py",
     "benchmarks/suites/dense/runner.py",
+    "benchmarks/suites/dense/settled.py",
     "benchmarks/suites/dense/slim_backbone.py",
 ]
 collect_ignore = [] if find_spec("mmengine") else NEED_MMENGINE

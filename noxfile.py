@@ -29,9 +29,10 @@ WHEEL_ENVIRONMENT = Path(os.environ.get("DELTA_WHEEL_ENV", ROOT / ".nox" / "whee
 WHEELS = Path(os.environ.get("DELTA_WHEELS", CACHE_HOME / "delta-patching" / "wheels"))  # all checkouts share it
 OPENMMLAB_TESTS = (
     "tests/delta_core/test_openmmlab.py",
+    "tests/delta_core/test_openmmlab_contract.py",
     "tests/suites/test_dense.py",
     "tests/suites/test_mim.py",
-    "delta_core/openmmlab.py",
+    "delta_core/openmmlab",
 )
 # The install maps delta_core alone, as the wheel does. A line in site-packages lets processes that start elsewhere
 # (`cd detection && mim train`) find benchmarks and reports, too. editable_mode=compat of setuptools would write it as

@@ -6,6 +6,7 @@ its own check here.
 
 import hashlib
 from collections.abc import Mapping
+from itertools import zip_longest
 
 import torch
 from torch import Tensor, nn
@@ -36,13 +37,37 @@ def backbone_fingerprint(backbone: nn.Module) -> str:
 
 
 def state_fingerprint(state: Mapping[str, Tensor]) -> str:
-    """The fingerprint of the backbone whose state dict this is."""
+    """`backbone_fingerprint` of the net that a state dict belongs to."""
     digest = hashlib.sha256()
     for name, tensor in sorted(state.items()):
         digest.update(f"{name}|{tensor.dtype}|{tuple(tensor.shape)}|".encode())
         if not tensor.is_meta:
             digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
+
+
+def backbone_structure(backbone: nn.Module) -> tuple[str, ...]:
+    """What the net computes with its tensors: a line for each module with its name, class and settings.
+
+    >>> backbone_structure(nn.Sequential(nn.ReLU()))
+    (' torch.nn.modules.container.Sequential ', '0 torch.nn.modules.activation.ReLU ')
+    """
+    return tuple(
+        f"{name} {type(module).__module__}.{type(module).__qualname__} {module.extra_repr()}"
+        for name, module in backbone.named_modules()
+    )
+
+
+def assert_same_structure(backbone: nn.Module, structure: tuple[str, ...]) -> None:
+    """Check that no module was exchanged since `backbone_structure` was taken: equal bytes would mean something else.
+
+    Raises:
+        FrozenError: naming the first module that differs.
+    """
+    now = backbone_structure(backbone)
+    if now != structure:
+        was, has = next(pair for pair in zip_longest(structure, now, fillvalue="nothing") if pair[0] != pair[1])
+        raise FrozenError(f"A module of the backbone was exchanged: {has.strip()} now, {was.strip()} before.")
 
 
 def assert_frozen(backbone: nn.Module, fingerprint: str) -> None:

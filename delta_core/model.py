@@ -20,7 +20,7 @@ from delta_core.errors import DeltaError, FrozenError
 from delta_core.families import Block, Stage, feature_size, pool, stages_of
 from delta_core.families.base import submodule
 from delta_core.features import FeatureInfo, feature_info, taps
-from delta_core.freeze import assert_frozen, backbone_fingerprint, freeze
+from delta_core.freeze import assert_frozen, assert_same_structure, backbone_fingerprint, backbone_structure, freeze
 from delta_core.patch import BlockPatch, Patch, check_patch_name, memory_format_of
 from delta_core.patch_io import load_patch, save_patch
 from delta_core.status import DeltaStatus, ParamCounts, PatchStatus
@@ -76,6 +76,7 @@ class DeltaModel(nn.Module):
         """Set it to train with less memory and a second forward pass of every gated block; same steps, same bits."""
         freeze(backbone)
         self.fingerprint = backbone_fingerprint(backbone)
+        self._structure = backbone_structure(backbone)
 
     # --- patches -----------------------------------------------------------------------------------------------
     def add_patch(
@@ -357,6 +358,7 @@ class DeltaModel(nn.Module):
 
     def assert_frozen(self) -> None:
         """Check that the backbone is as it was at construction. Raises FrozenError naming what changed."""
+        assert_same_structure(self.backbone, self._structure)
         assert_frozen(self.backbone, self.fingerprint)
 
     def trainable_parameters(self, name: str | None = None) -> Iterator[nn.Parameter]:

@@ -145,7 +145,7 @@ class BlockPatch(nn.Module):
         In eval mode the layer is then the identity, in train mode nearly so.
         """
         norm = self.norm
-        if isinstance(norm, nn.BatchNorm2d):
+        if not isinstance(norm, nn.Identity):
             norm.running_mean.copy_(mean)  # type: ignore[union-attr]
             norm.running_var.copy_(variance)  # type: ignore[union-attr]
             norm.weight.copy_((variance + norm.eps).sqrt())

@@ -31,6 +31,8 @@ CALL = re.compile(rf"(?P<program>{PROGRAM}) +(?P<words>(?:(?!{PROGRAM})[^\n`'\"(
 OF_OTHERS = {
     *("--help", "--version", "--tyro-print-completion"),  # every program of ours answers these
     *("--no-deps", "--force-reinstall"),  # pip
+    *("--cfg-options", "--resume", "--launcher"),  # mim train, mim test
+    "--nproc-per-node",  # torchrun
     *("--error-unmatch", "--porcelain", "--untracked-files"),  # git
     "--rwrap",  # a directive of pandas for LaTeX
 }

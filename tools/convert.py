@@ -8,17 +8,18 @@ the model starts anew, unless --rest names a checkpoint to take it from.
 """
 
 import argparse
-import sys
 from pathlib import Path
 from typing import Any
 
 import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS
-from mmengine.runner import CheckpointLoader
 
+from benchmarks.suites.dense.settled import settled
 from delta_core import DeltaError
-from delta_core.openmmlab import PATCH, DeltaBackbone
+from delta_core.openmmlab import PATCH, DeltaBackbone, load_checkpoint_file
+from delta_core.training.command_line import told_in_one_sentence
+from delta_core.training.errors import UserError
 
 PREFIX = "backbone."
 
@@ -58,7 +59,14 @@ def to_checkpoint(config: Path, folder: Path, checkpoint: Path, rest: Path | Non
 
 
 def _backbone(config: Path) -> DeltaBackbone:
-    settings = Config.fromfile(config).model.backbone
+    if not config.is_file():
+        raise DeltaError(f"{config} is not a file; give a config of mmengine.")
+    try:
+        settings = settled(Config.fromfile(config)).model.backbone
+    except (SyntaxError, ValueError, KeyError, AttributeError, TypeError, OSError) as error:
+        raise DeltaError(
+            f"{config} cannot be read as a config with model.backbone ({type(error).__name__})."
+        ) from error
     kind = MODELS.get(settings.get("type"))
     if kind is None or not issubclass(kind, DeltaBackbone) or not settings.get("n_modules", 4):
         raise DeltaError(f"{config} has no DeltaBackbone with backbone.n_modules above 0; give the config of a patch.")
@@ -66,8 +74,11 @@ def _backbone(config: Path) -> DeltaBackbone:
 
 
 def _state(checkpoint: Path) -> dict[str, Any]:
-    loaded = CheckpointLoader.load_checkpoint(str(checkpoint), map_location="cpu")
-    return dict(loaded.get("state_dict", loaded))
+    loaded = load_checkpoint_file(str(checkpoint), map_location="cpu")
+    state = loaded.get("state_dict", loaded)
+    if not isinstance(state, dict) or not all(isinstance(tensor, torch.Tensor) for tensor in state.values()):
+        raise DeltaError(f"{checkpoint} holds no named tensors; give a checkpoint of mmengine.")
+    return dict(state)
 
 
 def main() -> None:
@@ -80,14 +91,13 @@ def main() -> None:
             command.add_argument(argument, type=Path)
     commands.choices["to-checkpoint"].add_argument("--rest", type=Path)
     given = parser.parse_args()
-    try:
+    with told_in_one_sentence(
+        "convert", interrupted="nothing was written.", refusals=(UserError, DeltaError, FileNotFoundError)
+    ):
         if given.command == "to-patch":
             print(to_patch(given.config, given.checkpoint, given.folder))
         else:
             print(to_checkpoint(given.config, given.folder, given.checkpoint, given.rest))
-    except (DeltaError, FileNotFoundError) as error:
-        print(f"convert: {error}", file=sys.stderr)
-        sys.exit(2)
 
 
 if __name__ == "__main__":

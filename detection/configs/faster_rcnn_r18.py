@@ -2,12 +2,13 @@
 
 _base_ = ["_base_/faster_rcnn.py"]
 
-from benchmarks.suites.dense import configs
-
-backbone = configs.backbone("resnet18", "timm:tv_in1k", _base_.is_drawn, _base_.project)
-
 model = dict(
-    data_preprocessor=configs.normalisation(backbone),
-    backbone=dict(_delete_=True, **backbone, n_modules=0, out_indices=configs.STAGES),
-    neck=dict(in_channels=configs.channels(backbone)),
+    backbone=dict(
+        _delete_=True,
+        type="DeltaBackbone",
+        architecture="resnet18",
+        weights="timm:tv_in1k",
+        n_modules=0,
+        out_indices=(1, 2, 3, 4),
+    ),
 )

@@ -6,7 +6,6 @@ Deselected by default:
 """
 
 import os
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
@@ -19,7 +18,8 @@ from benchmarks.data.catalogue.check import check
 from benchmarks.data.catalogue.voc import detection, segmentation
 from benchmarks.data.digits import load_digits
 from benchmarks.data.listed_images import load_listed_images
-from benchmarks.suites.dense.data import DenseData, count_images, detection_data, segmentation_data
+from benchmarks.suites.dense.folders.described import Kind
+from benchmarks.suites.dense.folders.read import read_folder
 from delta_core.training.data.folders import load_image_folder
 from delta_core.training.errors import UserError
 from delta_core.weights import Preprocessing
@@ -64,24 +64,18 @@ def test_voc_has_eighteen_classes_and_572_boxes() -> None:
 
 
 @pytest.mark.parametrize(
-    ("read", "name", "classes", "train", "test"),
-    [
-        (detection_data, "voc", 20, 90, 44),
-        (segmentation_data, "voc", 20, 51, 25),
-        (detection_data, "bccd", 3, 292, 72),
-        (segmentation_data, "camvid", 11, 184, 62),
-    ],
-)
-def test_boxes_and_masks_as_table_7_reads_them(
-    read: Callable[[Path], DenseData], name: str, classes: int, train: int, test: int
-) -> None:
-    data = read(root() / name)
-    assert len(data.classes) == classes
-    assert (count_images(data), count_images(replace(data, train=(data.test,)))) == (train, test)
+    ("kind", "name", "classes", "train"),
+    [("detection", "voc", 18, 90), ("segmentation", "voc", 20, 51), ("detection", "bccd", 3, 292),
+     ("segmentation", "camvid", 11, 184)],
+)  # fmt: skip
+def test_boxes_and_masks_as_table_7_reads_them(kind: Kind, name: str, classes: int, train: int) -> None:
+    data = read_folder(root() / name, kind)
+    assert (len(data.classes), data.train_images) == (classes, train)
+    assert not data.is_voc or kind == "segmentation", "a part of VOC's classes does not make it VOC"
 
 
 def test_void_of_camvid_is_its_last_class() -> None:
-    assert segmentation_data(root() / "camvid").ignore_index == 11
+    assert read_folder(root() / "camvid", "segmentation").ignore_index == 11
 
 
 @pytest.mark.parametrize(("name", "train", "test"), [("mnist", 6500, 1000), ("usps", 3646, 1004)])

@@ -1,7 +1,6 @@
 """The backbone for OpenMMLab, with mmengine alone: its features, its contract under Runner, and what it refuses."""
 
 import copy
-import uuid
 from collections.abc import Iterator
 from dataclasses import replace
 from importlib.util import find_spec
@@ -11,122 +10,37 @@ from typing import Any
 import pytest
 import timm
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 if find_spec("mmengine") is None:
     pytest.skip("mmengine is not installed; nox -s openmmlab makes its environment", allow_module_level=True)
 
-from mmengine.model import BaseModel, MMDistributedDataParallel
-from mmengine.optim import OptimWrapper, build_optim_wrapper
+from mmengine.model import MMDistributedDataParallel
+from mmengine.optim import build_optim_wrapper
 from mmengine.registry import MODELS, Registry
 from mmengine.runner import Runner, load_checkpoint
+from mmengine_toy import (
+    SLIM,
+    CpuAmpWrapper,
+    Labelled,
+    Toy,
+    build,
+    equal,
+    images,
+    process_group_of_one,
+    runner_of,
+    slim_config,
+    weights_file,
+)
 
-from delta_core import DeltaConfig, DeltaError, openmmlab
-from delta_core.openmmlab import CalibrateHook, DeltaBackbone
-
-SLIM = {"stem_type": "deep", "stem_width": 4, "channels": (8, 8, 16, 16)}
-STAGES = (1, 2, 3, 4)
-
-
-def weights_file(folder: Path, architecture: str = "resnet18", **options: Any) -> str:
-    """Weights of a net in which no layer is the identity."""
-    with torch.random.fork_rng():
-        torch.manual_seed(1)
-        net = timm.create_model(architecture, **options)
-        for tensor in net.state_dict().values():
-            if tensor.is_floating_point() and tensor.ndim == 1:
-                tensor.uniform_(0.5, 1.5)
-    path = folder / f"{architecture}.pt"
-    torch.save(net.state_dict(), path)
-    return str(path)
+from delta_core import DeltaConfig, DeltaError
+from delta_core.openmmlab import DeltaBackbone, DeltaHook, checkpoints
+from delta_core.openmmlab import backbone as openmmlab
 
 
 @pytest.fixture
 def slim(tmp_path: Path) -> dict[str, Any]:
-    """Config of a small backbone without patch."""
-    return {
-        "type": "DeltaBackbone",
-        "architecture": "resnet18",
-        "weights": weights_file(tmp_path, **SLIM),
-        "options": SLIM,
-        "out_indices": STAGES,
-        "n_modules": 0,
-    }
-
-
-def images(count: int = 4, size: int = 64, seed: int = 0) -> Tensor:
-    return torch.randn(count, 3, size, size, generator=torch.Generator().manual_seed(seed))
-
-
-def build(config: dict[str, Any], /, **changes: Any) -> DeltaBackbone:
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        return MODELS.build(config | changes)
-
-
-class Labelled(torch.utils.data.Dataset[dict[str, Any]]):
-    def __len__(self) -> int:
-        return 8
-
-    def __getitem__(self, index: int) -> dict[str, Any]:
-        return {"inputs": images(1, 32, seed=index)[0], "labels": index % 2}
-
-
-class Toy(BaseModel):
-    """A classifier in the shape of a detector: backbone, neck and head."""
-
-    def __init__(self, backbone: dict[str, Any], init_cfg: dict[str, Any] | None = None) -> None:
-        super().__init__(init_cfg=init_cfg)
-        with torch.random.fork_rng():
-            torch.manual_seed(0)
-            self.backbone = MODELS.build(backbone)
-            self.neck = nn.ModuleList(nn.Conv2d(channels, 4, 1) for channels in self.backbone.out_channels)
-            self.head = nn.Linear(4, 2)
-
-    def forward(self, inputs: Tensor, labels: Tensor | None = None, mode: str = "tensor") -> Any:
-        levels = zip(self.neck, self.backbone(inputs), strict=True)
-        logits = self.head(sum(neck(level).mean((2, 3)) for neck, level in levels))
-        return {"loss": nn.functional.cross_entropy(logits.float(), labels)} if mode == "loss" else logits
-
-
-class CpuAmpWrapper(OptimWrapper):
-    """mmengine's own AmpOptimWrapper wants a GPU."""
-
-    def optim_context(self, model: nn.Module) -> Any:  # noqa: ARG002
-        return torch.autocast("cpu", torch.bfloat16)
-
-
-def runner_of(
-    backbone: dict[str, Any], folder: Path, epochs: int = 1, wrapper: Any = "OptimWrapper", **options: Any
-) -> Runner:
-    return Runner(
-        model=Toy(backbone),
-        work_dir=str(folder),
-        train_dataloader={
-            "batch_size": 4,
-            "num_workers": 0,
-            "dataset": Labelled(),
-            "sampler": {"type": "DefaultSampler", "shuffle": True},
-            "collate_fn": {"type": "default_collate"},
-        },
-        train_cfg={"by_epoch": True, "max_epochs": epochs},
-        optim_wrapper={
-            "type": wrapper,
-            "optimizer": {"type": "SGD", "lr": 0.1, "momentum": 0.9, "weight_decay": 0.1},
-            "paramwise_cfg": {"bypass_duplicate": True},
-        },
-        default_hooks={"checkpoint": {"type": "CheckpointHook", "interval": 1}},
-        custom_hooks=[{"type": "CalibrateHook", "batches": 2}],
-        experiment_name=uuid.uuid4().hex,
-        randomness={"seed": 0},
-        log_level="ERROR",
-        default_scope="mmengine",
-        **options,
-    )
-
-
-def equal(first: dict[str, Tensor], second: dict[str, Tensor]) -> bool:
-    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
+    return slim_config(tmp_path)
 
 
 def refuse(message: str, config: dict[str, Any], /, **changes: Any) -> None:
@@ -246,9 +160,8 @@ def test_a_resumed_run_ends_with_the_same_bits(slim: dict[str, Any], tmp_path: P
 
 @pytest.fixture
 def process_group(tmp_path: Path) -> Iterator[None]:
-    torch.distributed.init_process_group("gloo", init_method=f"file://{tmp_path}/rendezvous", rank=0, world_size=1)
-    yield
-    torch.distributed.destroy_process_group()
+    with process_group_of_one(tmp_path):
+        yield
 
 
 @pytest.mark.usefixtures("process_group")
@@ -269,7 +182,7 @@ def test_the_hook_calibrates_a_new_patch_on_training_images(
     sent: list[int] = []
     monkeypatch.setattr(openmmlab, "broadcast", lambda tensor, src: sent.append(tensor.data_ptr() + src))
     runner = runner_of(slim | {"n_modules": 2}, tmp_path / "run")
-    CalibrateHook(batches=2).before_train(runner)
+    DeltaHook(batches=2).before_train(runner)
     patch = runner.model.backbone.model.patch().state_dict()
     expected = build(slim, n_modules=2)
     expected.model.calibrate([torch.stack([Labelled()[index]["inputs"] for index in range(8)])])
@@ -277,14 +190,14 @@ def test_the_hook_calibrates_a_new_patch_on_training_images(
         assert torch.allclose(patch[name], tensor), name
     assert set(sent) == {tensor.data_ptr() for tensor in patch.values()}, "all ranks get it"
     monkeypatch.setattr(DeltaBackbone, "calibrate", lambda *_: pytest.fail("calibrated twice"))
-    CalibrateHook().before_train(runner)
+    DeltaHook().before_train(runner)
 
 
 def test_the_hook_reads_no_more_batches_than_it_may(slim: dict[str, Any], tmp_path: Path) -> None:
     counts: list[int] = []
     runner = runner_of(slim | {"n_modules": 1}, tmp_path / "run")
     runner.model.backbone.model.calibrate = lambda batches: counts.append(len(list(batches)))
-    CalibrateHook(batches=1).before_train(runner)
+    DeltaHook(batches=1).before_train(runner)
     assert counts == [1]
 
 
@@ -348,10 +261,10 @@ def test_a_checkpoint_of_something_else_is_refused(slim: dict[str, Any], tmp_pat
 
 
 def test_reading_a_checkpoint_gives_nothing_but_methods_of_the_log() -> None:
-    assert openmmlab._history_method(openmmlab.HistoryBuffer, "mean") is openmmlab.HistoryBuffer.mean
-    for owner, name in ((Path, "unlink"), (openmmlab.HistoryBuffer, "__init__")):
+    assert checkpoints.history_method(checkpoints.HistoryBuffer, "mean") is checkpoints.HistoryBuffer.mean
+    for owner, name in ((Path, "unlink"), (checkpoints.HistoryBuffer, "__init__")):
         with pytest.raises(DeltaError, match="no checkpoint of mmengine needs"):
-            openmmlab._history_method(owner, name)
+            checkpoints.history_method(owner, name)
 
 
 # --- the stock reading -------------------------------------------------------------------------------------------

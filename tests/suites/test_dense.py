@@ -1,7 +1,5 @@
 """Table 7 without OpenMMLab: drawn scenes, what a folder holds, runs and their plan, and the report."""
 
-from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -18,16 +16,15 @@ from PIL import Image
 from benchmarks.grid.plan import plan
 from benchmarks.nets.full_size import delta_params
 from benchmarks.records.rows import Row, to_frame
-from benchmarks.suites.dense import configs
 from benchmarks.suites.dense import world as worlds
-from benchmarks.suites.dense.data import VOC_CLASSES, count_images, detection_data, drawn_data, segmentation_data
+from benchmarks.suites.dense.folders.read import read_folder
 from benchmarks.suites.dense.scenes import CLASS_NAMES, SIDE, scenes, scenes_folder
 from benchmarks.suites.dense.spec import DenseRun, arms
 from benchmarks.suites.dense.table import table7
 from benchmarks.suites.dense.world import DENSE_TASKS, open_dense_world
 from benchmarks.worlds.options import Options
 from benchmarks.worlds.world import World
-from delta_core import DeltaConfig, DeltaError
+from delta_core import DeltaConfig
 from delta_core.training.errors import UserError
 from reports.tables.dense import dense_figure, dense_frame, dense_page
 
@@ -112,120 +109,6 @@ def test_damaged_scenes_are_told_in_a_line(tmp_path: Path) -> None:
         scenes_folder(tmp_path, TWO)
 
 
-# --- data --------------------------------------------------------------------------------------------------------
-
-
-def test_names_of_boxes_are_read_and_those_of_voc_keep_their_order(cache: Path, tmp_path: Path) -> None:
-    drawn = detection_data(scenes_folder(cache))
-    assert drawn.classes == tuple(sorted(drawn.classes))
-    assert set(drawn.classes) <= set(CLASS_NAMES)
-    assert not drawn.is_voc
-    assert detection_data(scenes_folder(cache).parent).root == drawn.root, "a folder that holds VOCdevkit does too"
-    _copy_as_voc(scenes_folder(cache), tmp_path)
-    assert detection_data(tmp_path).classes == VOC_CLASSES
-
-
-def _copy_as_voc(source: Path, target: Path) -> None:
-    for path in source.rglob("*"):
-        if path.is_file():
-            at = target / path.relative_to(source)
-            at.parent.mkdir(parents=True, exist_ok=True)
-            data = path.read_bytes()
-            for ours, voc in zip(CLASS_NAMES, VOC_CLASSES[3:], strict=False):
-                data = data.replace(f">{ours}<".encode(), f">{voc}<".encode())
-            at.write_bytes(data)
-
-
-def test_segnets_layout_names_its_classes_and_what_is_not_scored(tmp_path: Path) -> None:
-    for split in ("train", "test"):
-        (tmp_path / split).mkdir()
-        (tmp_path / f"{split}annot").mkdir()
-        Image.new("RGB", (40, 30)).save(tmp_path / split / "a.jpg")
-        Image.new("L", (40, 30)).save(tmp_path / f"{split}annot" / "a.png")
-    (tmp_path / "classes.txt").write_text("0 Sky\n1 Car\n2 Unlabelled (ignore)\n")
-    data = segmentation_data(tmp_path)
-    assert (data.classes, data.ignore_index, data.image_size) == (("Sky", "Car"), 2, (40, 30))
-    assert configs.scored_classes(data) == ("Sky", "Car")
-    assert count_images(data) == 1
-    Image.new("RGB", (40, 30)).save(tmp_path / "train/b.jpg")
-    with pytest.raises(UserError, match=r"'b' of train has no mask, a PNG"):
-        segmentation_data(tmp_path)
-    (tmp_path / "train/b.jpg").rename(tmp_path / "train/b.png")
-    Image.new("L", (40, 30)).save(tmp_path / "trainannot/b.png")
-    with pytest.raises(UserError, match=r"'b' of train has no image, a JPEG"):
-        segmentation_data(tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("read", "missing"),
-    [
-        (detection_data, "ImageSets/Main/test.txt"),
-        (detection_data, "Annotations"),
-        (segmentation_data, "SegmentationClass"),
-    ],
-)  # fmt: skip
-def test_what_is_missing_is_named(read: Callable[[Path], Any], missing: str, cache: Path, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"data_root is '.*/nowhere', which holds no VOC.*DELTA_DATA"):
-        read(tmp_path / "nowhere")
-    source = scenes_folder(cache)
-    for path in source.rglob("*"):
-        if path.is_file() and missing not in path.as_posix():
-            (tmp_path / path.relative_to(source)).parent.mkdir(parents=True, exist_ok=True)
-            (tmp_path / path.relative_to(source)).symlink_to(path)
-    with pytest.raises(UserError, match=f"{missing} is missing; set DELTA_DATA") as caught:
-        read(tmp_path)
-    assert "\n" not in str(caught.value)
-
-
-def test_environment_chooses_data_and_heads(
-    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
-) -> None:
-    for name in ("DELTA_DATA", "DELTA_HEADS"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("DELTA_CACHE", str(cache))
-    assert configs.data_of("detection", tmp_path).is_drawn
-    assert "drawn scenes" in capsys.readouterr().out, "nobody chose them, so it is said"
-    monkeypatch.setenv("DELTA_DATA", "scenes")
-    drawn = configs.data_of("segmentation", tmp_path)
-    assert capsys.readouterr().out == ""
-    assert configs.scored_classes(drawn) == ("background", *CLASS_NAMES)
-    assert configs.heads_of(drawn) == "narrow"
-    monkeypatch.setenv("DELTA_DATA", str(scenes_folder(cache)))
-    assert configs.heads_of(configs.data_of("detection", tmp_path)) == "stock"
-    monkeypatch.setenv("DELTA_HEADS", "wide")
-    with pytest.raises(UserError, match="DELTA_HEADS is 'wide'; choose stock or narrow"):
-        configs.heads_of(drawn)
-    monkeypatch.delenv("DELTA_DATA")
-    _copy_as_voc(scenes_folder(cache), tmp_path / "detection/data/VOCdevkit")
-    assert configs.data_of("detection", tmp_path).is_voc, "the standard place comes before drawn scenes"
-
-
-def test_images_are_never_enlarged_but_those_of_voc(cache: Path) -> None:
-    data = drawn_data(cache, "detection")
-    assert configs.keep_ratio_scale(data, stock=(1000, 600)) == (SIDE, SIDE)
-    assert configs.keep_ratio_scale(replace(data, image_size=(1024, 600)), stock=(1000, 600)) == (1000, 600)
-    assert configs.short_side(data, stock=512) == SIDE
-    voc = replace(data, classes=VOC_CLASSES, image_size=(500, 375))
-    assert configs.keep_ratio_scale(voc, stock=(1000, 600)) == (1000, 600)
-    assert configs.short_side(voc, stock=512) == 512
-
-
-def test_channels_and_normalisation_belong_to_the_net() -> None:
-    lite = configs.backbone("tf_efficientnet_lite0", "pypi:efficientnet-lite0", False, ".")
-    assert configs.channels(lite) == [24, 40, 112, 320]
-    assert configs.normalisation(lite)["mean"] == [127.0] * 3
-    full = configs.backbone("resnet18", "timm:tv_in1k", False, ".")
-    assert configs.channels(full) == [64, 128, 256, 512]
-    assert configs.normalisation(full) == configs.IMAGENET
-    slim = configs.backbone("resnet18", "timm:tv_in1k", True, ".")
-    assert configs.channels(slim) == [16, 32, 64, 128]
-    assert configs.normalisation(slim)["mean"] == [127.5] * 3
-    with pytest.raises(DeltaError, match=r"backbone\.architecture is 'resnet999'"):
-        configs.channels({"architecture": "resnet999"})
-    with pytest.raises(DeltaError, match=r"backbone\.out_indices is \(1, 5\); resnet18 has levels 0 to 4"):
-        configs.channels(full, (1, 5))
-
-
 # --- runs --------------------------------------------------------------------------------------------------------
 
 
@@ -274,9 +157,11 @@ def test_full_scale_reads_what_fetch_leaves(tmp_path: Path, monkeypatch: pytest.
     devkit, sbd = tmp_path / "voc/VOCdevkit", tmp_path / "sbd/benchmark_RELEASE"
     masks = f"SBD's masks as images, run: mim run mmsegmentation voc_aug {devkit} {sbd}"
     assert world.blocked == {"segmentation": masks}
-    assert detection_data(world.env.folders["detection"]).root == devkit
+    assert read_folder(world.env.folders["detection"], "detection").root == devkit
     assert world.tasks["detection"] == f"{entries['voc2007'].identity}+{entries['voc2012'].identity}"
     (devkit / "VOC2012/SegmentationClassAug").mkdir()
+    for name in ("000000", "000001", "000002"):
+        (devkit / f"VOC2012/SegmentationClassAug/{name}.png").touch()
     aug = devkit / "VOC2012/ImageSets/Segmentation/aug.txt"
     aug.write_text("000000\n000001\n")
     assert "lists 44 images to train on, expected 45" in opened().blocked["segmentation"]
@@ -300,7 +185,7 @@ def test_a_folder_of_ones_own_needs_weights_and_a_config(cache: Path) -> None:
         ({"task": ("boxes:x",)}, "--task boxes:x is not of the form detection:DIR"),
         ({"task": ()}, "at least one --task detection:DIR"),
         ({"task": ("detection:x",), "arch": ("resnet50",)}, "--arch resnet50 has no config for detection; choose from"),
-        ({"task": ("detection:x",)}, "data_root is"),
+        ({"task": ("detection:x",)}, "is not a folder"),
     ):
         with pytest.raises(UserError, match=message):
             open_dense_world(options(**own | changes), DENSE_TASKS)

@@ -1,10 +1,7 @@
 """One run of Table 7 by mmengine's Runner, from the same configs that `mim train` takes, and its rows."""
 
 import math
-import os
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +15,14 @@ from torch import Tensor, nn
 from benchmarks.env import Env
 from benchmarks.methods.base import Measurement, Outcome
 from benchmarks.records.rows import Row
+from benchmarks.suites.dense.chosen import SCENES
+from benchmarks.suites.dense.settled import PROJECT, settled
 from benchmarks.suites.dense.spec import DenseRun
 from benchmarks.suites.to_rows import rows_of
 from delta_core import backbone_fingerprint
 from delta_core.training.data.folders import folder_identity
 from delta_core.training.provenance import provenance
 
-PROJECT = Path(__file__).parents[3]
 METRICS = {"detection": ("mAP", "pascal_voc/mAP", 100.0), "segmentation": ("mIoU", "mIoU", 1.0)}
 """Metric of the rows, its name in OpenMMLab, and the factor that makes it per cent (mmseg rounds to two digits)."""
 PICTURES = 4
@@ -91,11 +89,11 @@ def execute(run: DenseRun, env: Env) -> list[Row]:
 
 def config_of(run: DenseRun, env: Env) -> Config:
     """The config of a run, as `mim train` would read it, with seed, schedule, work folder and resumption."""
-    data = env.folders.get(run.task)
-    with environment(
-        DELTA_DATA=str(data) if data else "scenes", DELTA_HEADS=run.heads, DELTA_CACHE=str(env.cache.absolute())
-    ):
-        config = Config.fromfile(PROJECT / run.config)
+    config = Config.fromfile(PROJECT / run.config)
+    config.data.root = str(env.folders.get(run.task, SCENES))
+    config.data.cache = str(env.cache.absolute())
+    config.heads = run.heads
+    config = settled(config, environment={})
     backbone = config.model.backbone
     if run.weights.startswith("file:"):
         backbone.weights = str(env.weights_file)
@@ -124,20 +122,6 @@ def config_of(run: DenseRun, env: Env) -> Config:
 def work_folder(results: Path, run_id: str) -> Path:
     """Checkpoints and logs of a run."""
     return results / "work" / run_id
-
-
-@contextmanager
-def environment(**variables: str) -> Iterator[None]:
-    """Environment variables for a while: configs of mmengine take parameters in no other way."""
-    before = {name: os.environ.get(name) for name in variables}
-    os.environ.update(variables)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            os.environ.pop(name)
-            if value is not None:
-                os.environ[name] = value
 
 
 def _set_epochs(config: Config, epochs: int) -> None:

@@ -104,13 +104,18 @@ def scenes(split: str, counts: dict[str, int] | None = None) -> Iterator[tuple[s
         yield f"{split}_{index:04d}", draw_scene(draw.generator("scenes", VERSION, split, index))
 
 
+def place_of_scenes(cache: Path) -> Path:
+    """Where the scenes lie below a cache folder, drawn or not."""
+    return cache / "data" / f"scenes-v{VERSION}" / "VOCdevkit"
+
+
 def scenes_folder(cache: Path, counts: dict[str, int] | None = None) -> Path:
     """The folder `VOCdevkit` with the scenes below a cache folder, drawn if they are not there yet.
 
     It holds `VOC2007` with Annotations, JPEGImages, SegmentationClass and ImageSets/{Main,Segmentation}, and a SHA-256
     of it all. Where it is damaged a warning says so, and the scenes are drawn again.
     """
-    folder = cache / "data" / f"scenes-v{VERSION}" / "VOCdevkit"
+    folder = place_of_scenes(cache)
     if _is_whole(folder):
         return folder
     with locked(folder.parent.with_suffix(".lock"), waiting_for="the drawing of scenes"):

