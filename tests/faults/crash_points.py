@@ -1,0 +1,98 @@
+"""The end of everything at the N-th file operation: opening for writing, renaming, removing, making of folders.
+
+Operations are counted by an audit hook in the child and in all that it forks. What C++ and Rust write themselves has no
+hook; the renaming after it has.
+"""
+
+import mmap
+import os
+import signal
+import struct
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from random import Random
+
+from tests.faults.commands import Action, run
+from tests.faults.groups import Group, Trial
+from tests.faults.verdict import Verdict, seen_together
+from tests.faults.works import COLLECT, FIT_OVER, FORGET, MERGE, PRETRAINING, RECORD, SAVE_PATCH, STORE, Work, extent
+from tests.faults.world import World
+
+CHANGES = {
+    "os.rename": 1, "os.remove": 0, "os.mkdir": 0, "os.rmdir": 0, "os.truncate": 0, "os.link": 1, "os.symlink": 1,
+    "os.chmod": 0,
+}  # fmt: skip
+"""Audit event -> which of its arguments is the path that changes."""
+WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+
+
+def changed_path(event: str, arguments: tuple[object, ...]) -> str:
+    """The path that an operation is about to change; empty for one that changes none."""
+    if event == "open":
+        flags = arguments[2]
+        return str(_text(arguments[0])) if isinstance(flags, int) and flags & WRITES else ""
+    return _text(arguments[CHANGES[event]]) if event in CHANGES else ""
+
+
+def _text(path: object) -> str:
+    return os.fsdecode(path) if isinstance(path, str | bytes | os.PathLike) else ""
+
+
+def at_operation(below: Path, act: Callable[[int], None]) -> Action:
+    """What puts a hook into a process: `act` is called with the number of each operation below a folder, before it."""
+    count = mmap.mmap(-1, 8)  # shared with forked workers
+
+    def put_in() -> None:
+        root, streams = str(below), str(below / "streams")
+
+        def hook(event: str, arguments: tuple[object, ...]) -> None:
+            path = changed_path(event, arguments)
+            if not path:
+                return
+            path = os.path.abspath(path)  # noqa: PTH100 - Path is slow, and resolves links
+            if path.startswith(root) and not path.startswith(streams):
+                number = struct.unpack("q", count[:8])[0] + 1
+                count[:8] = struct.pack("q", number)
+                act(number)
+
+        sys.addaudithook(hook)
+
+    put_in.count = lambda: struct.unpack("q", count[:8])[0]  # type: ignore[attr-defined]
+    return put_in
+
+
+def operations_of(world: World, work: Work, folder: Path) -> int:
+    """How many file operations the undisturbed work has."""
+
+    def measure(undisturbed: Path) -> dict[str, float]:
+        counting = at_operation(undisturbed, lambda _: None)
+        run(work.action, undisturbed, first=counting)
+        return {"operations": counting.count()}  # type: ignore[attr-defined]
+
+    return int(extent(world, work, folder, measure, "operations")["operations"])
+
+
+def _crashed(work: Work) -> Trial:
+    def trial(world: World, random: Random, folder: Path) -> Verdict:
+        chosen = random.randint(1, operations_of(world, work, folder))
+        work.prepare(world, folder)
+
+        def end_all(number: int) -> None:
+            if number == chosen:
+                os.killpg(0, signal.SIGKILL)
+
+        crashed = run(work.action, folder, first=at_operation(folder, end_all))
+        found = seen_together([crashed.told(), work.done_again(world, folder)])
+        return found if found.clean else seen_together([found, Verdict(notes=(f"crash at file operation {chosen}",))])
+
+    return trial
+
+
+GROUPS = tuple(
+    Group(fault=f"crash at a file operation of {work.name}", trial=_crashed(work), whole=whole, part=part)
+    for work, whole, part in (
+        (COLLECT, 30, 2), (MERGE, 30, 2), (FORGET, 30, 2), (RECORD, 20, 2), (FIT_OVER, 40, 1), (SAVE_PATCH, 30, 3),
+        (STORE, 20, 2), (PRETRAINING, 20, 1),
+    )
+)  # fmt: skip
