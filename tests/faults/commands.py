@@ -22,6 +22,7 @@ LIMIT_S = 60.0
 """After which a command counts as hanging: the longest takes some seconds on an idle core."""
 BEHIND_S = 10.0
 """In which the workers of a command that has ended must be gone, too."""
+ROOT = Path(__file__).parents[2]
 TRACE = "Traceback (most recent call last)"
 
 
@@ -61,6 +62,10 @@ class Running:
         with suppress(ProcessLookupError):
             (os.killpg if group else os.kill)(self.pid, number)
 
+    def has_ended(self) -> bool:
+        """Whether it is over; `wait` says how."""
+        return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+
     def wait(self, limit_s: float = LIMIT_S) -> Ended:
         """How it ends; killed, with all that it started, where it does not."""
         end, hung = time.monotonic() + limit_s, False
@@ -95,9 +100,11 @@ def alive(*, group: int | None = None, session: int | None = None) -> Iterator[i
 
 def start(action: Action, folder: Path, *, first: Action = lambda: None) -> Running:
     """Fork a child that acts in a folder; `first` is called in it before, to put a fault into its process."""
-    (folder / "streams").mkdir(parents=True, exist_ok=True)
-    number = len(list((folder / "streams").iterdir())) // 2
-    streams = folder / "streams" / f"{number}.out", folder / "streams" / f"{number}.err"
+    # Beside the folder: a fault of its disk must not keep a command from being heard.
+    aside = folder.with_name(f"{folder.name}.streams")
+    aside.mkdir(exist_ok=True)
+    number = len(list(aside.iterdir())) // 2
+    streams = aside / f"{number}.out", aside / f"{number}.err"
     for stream in streams:
         stream.touch()
     sys.stdout.flush()
@@ -182,5 +189,15 @@ def delta_patch(*words: object) -> Action:
 
         sys.argv = ["delta-patch", *map(str, words)]
         main()
+
+    return act
+
+
+def process(module: str, *words: object) -> Action:
+    """`python -m MODULE` as a program of its own, which imports everything anew."""
+
+    def act() -> None:
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        os.execve(sys.executable, [sys.executable, "-m", module, *map(str, words)], environment)
 
     return act

@@ -44,14 +44,13 @@ def at_operation(below: Path, act: Callable[[int], None]) -> Action:
     count = mmap.mmap(-1, 8)  # shared with forked workers
 
     def put_in() -> None:
-        root, streams = str(below), str(below / "streams")
+        root = f"{below}{os.sep}"
 
         def hook(event: str, arguments: tuple[object, ...]) -> None:
             path = changed_path(event, arguments)
             if not path:
                 return
-            path = os.path.abspath(path)  # noqa: PTH100 - Path is slow, and resolves links
-            if path.startswith(root) and not path.startswith(streams):
+            if os.path.abspath(path).startswith(root):  # noqa: PTH100 - Path is slow, and resolves links
                 number = struct.unpack("q", count[:8])[0] + 1
                 count[:8] = struct.pack("q", number)
                 act(number)

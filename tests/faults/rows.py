@@ -30,13 +30,13 @@ def rows_below(results: Path) -> tuple[Rows, int]:
     frame = read_gates(results)
     told = [name for name in frame.columns if name not in OF_A_GATE]
     rows |= _keyed(frame, told, ())
-    gates.update(tuple(row) for row in frame[told].astype(str).to_numpy().tolist())
+    gates.update(tuple(row) for row in frame[told].astype("object").map(str).to_numpy().tolist())
     return rows, sum(count - 1 for count in gates.values())
 
 
 def _keyed(frame: pd.DataFrame, key: list[str], of_a_moment: tuple[str, ...]) -> Rows:
     fixed = [name for name in frame.columns if name not in key and name not in of_a_moment]
-    text = frame.astype("object").astype(str)
+    text = frame.astype("object").map(str)  # NaN is equal to itself then
     parts = (text[list(names)].to_numpy().tolist() for names in (key, fixed, of_a_moment))
     return {tuple(name): (tuple(same), tuple(moment)) for name, same, moment in zip(*parts, strict=True)}
 

@@ -33,8 +33,8 @@ def write_page(totals: Mapping[str, Verdict], *, seed: int, seconds: float) -> s
         _line("all", everything),
     ]
     timed = [
-        f"- {fault}: median {median(verdict.seconds):.2f} s, maximum {max(verdict.seconds):.2f} s from the signal to "
-        "the end of the last process."
+        f"- {fault}: median {median(verdict.seconds):.2f} s, maximum {max(verdict.seconds):.2f} s from the first signal to "
+        "the exit."
         for fault, verdict in totals.items()
         if verdict.seconds
     ]

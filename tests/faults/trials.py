@@ -34,11 +34,13 @@ class Series:
     """Trials at the same time."""
     scratch: Path
     """Folders of trials, and what came of those that ended."""
+    sources: str
+    """Digest of the code: what came of trials of other code says nothing."""
 
     @property
     def kept(self) -> Path:
-        """File of finished trials: of this seed and these sources alone, for others say nothing of them."""
-        return self.scratch / f"finished-{self.seed}-{_digest_of_sources()}.jsonl"
+        """File of finished trials."""
+        return self.scratch / f"finished-{self.seed}-{self.sources}.jsonl"
 
     def finished(self) -> dict[Key, Verdict]:
         """Trials that have ended before."""
@@ -79,7 +81,8 @@ class Series:
     def _start(self, world: World, group: Group, number: int) -> "_Trial":
         name = "".join(letter if letter.isalnum() else "-" for letter in group.fault)
         folder = self.scratch / "trials" / f"{name}-{number}"
-        shutil.rmtree(folder, ignore_errors=True)
+        for left in (folder, folder.with_name(f"{folder.name}.streams")):  # of a series that was killed
+            shutil.rmtree(left, ignore_errors=True)
         folder.mkdir(parents=True)
         sys.stdout.flush()
         sys.stderr.flush()
@@ -113,6 +116,7 @@ class _Trial:
         finally:
             path.unlink(missing_ok=True)
             shutil.rmtree(self.folder, ignore_errors=True)
+            shutil.rmtree(self.folder.with_name(f"{self.folder.name}.streams"), ignore_errors=True)
 
     def end(self) -> None:
         """Kill it with all that it started."""
@@ -128,8 +132,10 @@ def _judge(world: World, group: Group, random: Random, folder: Path) -> None:
         os.umask(0o022)
         try:
             verdict = group.trial(world, random, folder)
-        except Exception:  # noqa: BLE001 - a trial that breaks is no clean one
-            verdict = Verdict(unlike=1, notes=(f"the trial itself broke: {traceback.format_exc()[-1500:]}",))
+        except Exception as error:  # noqa: BLE001 - a trial that breaks is no clean one
+            place = traceback.extract_tb(error.__traceback__)[-1]
+            broke = f"the trial itself broke: {type(error).__name__}: {error}, {place.filename}:{place.lineno}"
+            verdict = Verdict(unlike=1, notes=(broke,))
         partial = folder.with_suffix(".partial")
         partial.write_text(json.dumps(asdict(verdict)))
         partial.replace(folder.with_suffix(".json"))
@@ -147,6 +153,7 @@ def _ended(running: dict[int, _Trial]) -> Iterator[_Trial]:
             yield trial
 
 
-def _digest_of_sources() -> str:
+def digest_of_sources() -> str:
+    """Tells one state of the code from another."""
     files = sorted(file for folder in SOURCES for file in (ROOT / folder).rglob("*.py"))
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:12]

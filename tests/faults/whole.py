@@ -3,21 +3,27 @@
 import argparse
 import time
 from collections import defaultdict
+from dataclasses import replace
 
 import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from tests.faults import crash_points, kills
+from tests.faults import bad_input, corruptions, crash_points, disks, drivers, interrupts, kills
 from tests.faults.groups import Group
 from tests.faults.table import write_page
-from tests.faults.trials import Series
+from tests.faults.trials import Series, digest_of_sources
 from tests.faults.verdict import Verdict, total
 from tests.faults.world import open_world
 
 KINDS: dict[str, tuple[Group, ...]] = {
     "kills": kills.GROUPS,
     "crash_points": crash_points.GROUPS,
+    "corruptions": corruptions.GROUPS,
+    "disks": disks.GROUPS,
+    "interrupts": interrupts.GROUPS,
+    "drivers": drivers.GROUPS,
+    "bad_input": bad_input.GROUPS,
 }
 
 
@@ -36,9 +42,10 @@ def show(options: argparse.Namespace) -> int:
     ]
     console.print(f"{len(todo)} trials of seed {options.seed}, {options.jobs} at a time, in {options.scratch}")
     options.scratch.mkdir(parents=True, exist_ok=True)
-    world = open_world(options.scratch.resolve() / "world")
+    sources = digest_of_sources()
+    world = open_world(options.scratch.resolve() / f"world-{sources}")
     console.print(f"the undisturbed world is there after {time.monotonic() - started:.0f} s")
-    series = Series(seed=options.seed, jobs=options.jobs, scratch=options.scratch.resolve())
+    series = Series(seed=options.seed, jobs=options.jobs, scratch=options.scratch.resolve(), sources=sources)
     seen: dict[str, list[Verdict]] = defaultdict(list)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     # Refreshed by hand: a thread of its own would be there when trials are forked.
@@ -46,7 +53,7 @@ def show(options: argparse.Namespace) -> int:
         bar = progress.add_task("trials", total=len(todo))
 
         def on_end(group: Group, number: int, verdict: Verdict) -> None:
-            seen[group.fault].append(verdict)
+            seen[group.fault].append(replace(verdict, notes=()) if verdict.clean else verdict)
             if not verdict.clean:
                 console.print(f"{group.fault}, trial {number}: {'; '.join(verdict.notes)}")
             elif not console.is_terminal and len(seen[group.fault]) % 20 == 0:

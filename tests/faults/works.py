@@ -5,8 +5,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
+from fake_rows import plain_run
+from patch_folders import trained
+from tiny import basic_block_net
 from torch import Tensor
 
+from benchmarks.records.record_files import write_record
+from delta_core import DeltaConfig, save_patch
+from delta_core.training.tensor_store import TensorStore
 from tests.faults.commands import Action, Ended, bench, delta_patch, run
 from tests.faults.rows import Rows, compare, of_runs
 from tests.faults.verdict import Verdict, seen_together
@@ -94,7 +100,7 @@ def _judge_rows(chosen: Callable[[World], Rows], *, measured_anew: bool = False)
     return lambda world, folder: compare(folder / "results" / "embedded", chosen(world), measured_anew=measured_anew)
 
 
-def _of_suites(*suites: str) -> Callable[[World], Rows]:
+def of_suites(*suites: str) -> Callable[[World], Rows]:
     def chosen(world: World) -> Rows:
         runs = {run_id for suite in suites for run_id in world.run_ids[suite]}
         return of_runs(world.rows, lambda key: key["run_id"] in runs)
@@ -102,7 +108,7 @@ def _of_suites(*suites: str) -> Callable[[World], Rows]:
     return chosen
 
 
-def _head_alone(world: World) -> Rows:
+def of_head_alone(world: World) -> Rows:
     """Rows of the base and of the run of method fc_only."""
     runs = {*world.run_ids["base"], world.head_alone}
     return of_runs(world.rows, lambda key: key["run_id"] in runs)
@@ -113,10 +119,6 @@ def _without_head_alone(world: World) -> Rows:
 
 
 def _write_one_record() -> None:
-    from fake_rows import plain_run
-
-    from benchmarks.records.record_files import write_record
-
     write_record(Path("results", "embedded"), [replace(row, run_id="other0") for row in plain_run(patch=60.0)])
 
 
@@ -133,13 +135,13 @@ GRID = Work(
     name="grid",
     prepare=_prepare_grid,
     action=bench(*grid_words()),
-    judge=_judge_rows(_of_suites("base", "patching"), measured_anew=True),
+    judge=_judge_rows(of_suites("base", "patching"), measured_anew=True),
 )
 PRETRAINING = Work(
     name="base pre-training",
     prepare=_prepare_pretraining,
     action=bench(*grid_words("--method", "fc_only")),
-    judge=_judge_rows(_head_alone, measured_anew=True),
+    judge=_judge_rows(of_head_alone, measured_anew=True),
 )
 COLLECT = Work(
     name="collect",
@@ -179,7 +181,7 @@ def _prepare_fit_over(world: World, folder: Path) -> None:
     (folder / "tool" / "kept" / "notes.txt").write_text(NOTES)
 
 
-def _judge_patch(patch: Path, reference: Path, *, with_notes: bool) -> Verdict:
+def judge_patch(patch: Path, reference: Path, *, with_notes: bool = False) -> Verdict:
     """All files of a patch are there, and its tensors are those of the undisturbed fit."""
     missing = [file.name for file in reference.iterdir() if not (patch / file.name).is_file()]
     notes = [f"{patch.name} lacks {', '.join(missing)}"] if missing else []
@@ -194,32 +196,23 @@ FIT = Work(
     name="fit",
     prepare=_prepare_fit,
     action=delta_patch(*fit_words("tool/kept")),
-    judge=lambda world, folder: _judge_patch(folder / "tool" / "kept", world.root / "tool" / "kept", with_notes=False),
+    judge=lambda world, folder: judge_patch(folder / "tool" / "kept", world.root / "tool" / "kept"),
     may_say="holds a patch already",
 )
 FIT_OVER = Work(
     name="fit over an older patch",
     prepare=_prepare_fit_over,
     action=delta_patch(*fit_words("tool/kept", "--force", seed=1)),
-    judge=lambda world, folder: _judge_patch(folder / "tool" / "kept", world.root / "reference", with_notes=True),
+    judge=lambda world, folder: judge_patch(folder / "tool" / "kept", world.root / "reference", with_notes=True),
 )
 
 
 def _save_patch() -> None:
-    from patch_folders import trained
-
-    from delta_core import DeltaConfig, save_patch
-
     save_patch(trained(DeltaConfig(n_modules=1)), Path("patches", "task"))
 
 
 def _prepare_save(_: World, folder: Path) -> None:
     """An older patch of other tensors, with a file of the user's."""
-    from patch_folders import trained
-    from tiny import basic_block_net
-
-    from delta_core import DeltaConfig, save_patch
-
     model = trained(DeltaConfig(n_modules=1), basic_block_net())
     with torch.no_grad():
         next(iter(model.patches.parameters())).zero_()
@@ -232,7 +225,7 @@ SAVE_PATCH = Work(
     name="save_patch",
     prepare=_prepare_save,
     action=_save_patch,
-    judge=lambda _, folder: _judge_patch(
+    judge=lambda _, folder: judge_patch(
         folder / "patches" / "task", folder / "undisturbed-patch" / "task", with_notes=True
     ),
 )
@@ -254,8 +247,6 @@ def _batches() -> Iterator[Tensor]:
 
 
 def _stored(folder: Path) -> Tensor | None:
-    from delta_core.training.tensor_store import TensorStore
-
     return TensorStore(root=folder / "features", limit_gb=1).tensor("set", _Key(), 12, torch.float32, _batches)
 
 

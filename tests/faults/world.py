@@ -18,8 +18,12 @@ from importlib import import_module
 from pathlib import Path
 
 import pandas as pd
+import pytest
 import timm
 import torch
+from drawn_tasks import draw_noise
+from fake_rows import plain_run
+from patch_tool_world import ARCH, write_classes
 
 from benchmarks.records.gates import GateRow, write_gates
 from benchmarks.records.record_files import write_record
@@ -94,7 +98,11 @@ class World:
 
 
 def open_world(root: Path) -> World:
-    """The world below `root`, made if it is not there, with every module imported that its commands need."""
+    """The world below `root`, made if it is not there, with every module imported that its commands need.
+
+    From here on this process and its children draw noise where drawn data is missing from a cache.
+    """
+    draw_noise(pytest.MonkeyPatch(), glyphs62=62, optdigits=10, mnist5k=10)
     with locked(root.with_name(f"{root.name}.lock")):
         if not (root / "modules.json").exists():
             shutil.rmtree(root, ignore_errors=True)
@@ -137,16 +145,11 @@ def _make(world: World) -> None:
     do(delta_patch(*fit_words("reference", seed=1)))
     do(delta_patch("eval", "tool/kept", "tool/pets", "--weights", "tool/net.pt"))
     names = {name for file in modules.iterdir() for name in json.loads(file.read_text())}
-    shutil.rmtree(root / "streams")
+    shutil.rmtree(root.with_name(f"{root.name}.streams"))
     (root / "modules.json").write_text(json.dumps(sorted(names)))
 
 
 def _draw(root: Path) -> None:
-    from drawn_tasks import write_tiny_task
-    from patch_tool_world import ARCH, write_classes
-
-    for name, classes in (("glyphs62", 62), ("optdigits", 10), ("mnist5k", 10)):
-        write_tiny_task(root / "cache", name, classes)
     write_classes(root / "tool" / "pets" / "train", 8)
     write_classes(root / "tool" / "pets" / "test", 4, first=8)
     torch.manual_seed(3)
@@ -154,8 +157,6 @@ def _draw(root: Path) -> None:
 
 
 def _add_gates_and_others(world: World) -> None:
-    from fake_rows import plain_run
-
     gate = GateRow(
         run_id="", scale="embedded", architecture="resnet18", task="optdigits", variant="maps", seed=0, block=1,
         source=0, target=1, existing=True, sample=None, label=None, value=0.5, sd=0.1, n_examples=9,

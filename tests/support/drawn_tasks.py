@@ -1,15 +1,17 @@
-"""Drawn tasks of noise in a cache, where the suite looks for the real ones, with a few images of each class."""
+"""Drawn tasks of noise, a few images of each class, in place of the real ones."""
 
-from pathlib import Path
+from collections.abc import Callable
+from functools import partial
 
 import numpy as np
+import pytest
 
 from benchmarks.data import embedded
 from benchmarks.data.images import ImageSplit, ImageTask
 
 
-def write_tiny_task(cache: Path, name: str, classes: int) -> None:
-    """Noise under the file name that `load_embedded` looks for."""
+def tiny_task(name: str, classes: int) -> ImageTask:
+    """Noise with the name of a drawn task."""
     random = np.random.default_rng(classes)
 
     def split(per_class: int) -> ImageSplit:
@@ -18,5 +20,13 @@ def write_tiny_task(cache: Path, name: str, classes: int) -> None:
         return ImageSplit(images=images, labels=labels)
 
     names = tuple(f"class {index}" for index in range(classes))
-    task = ImageTask(name=name, class_names=names, train=split(3), val=split(1), test=split(2), source="noise")
-    embedded._write(cache / "data" / f"{name}-v{embedded.data_version(name)}.npz", task)
+    return ImageTask(name=name, class_names=names, train=split(3), val=split(1), test=split(2), source="noise")
+
+
+def draw_noise(monkeypatch: pytest.MonkeyPatch, **classes: int) -> None:
+    """Let this process, and all that it forks, draw noise where tasks of these names are not in the cache."""
+    drawn: dict[str, tuple[Callable[[], ImageTask], int]] = {
+        name: (partial(tiny_task, name, count), embedded.data_version(name)) for name, count in classes.items()
+    }
+    for name, task in drawn.items():
+        monkeypatch.setitem(embedded._TASKS, name, task)
