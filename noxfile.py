@@ -286,7 +286,7 @@ def rehearse(session: nox.Session) -> None:
 def faults(session: nox.Session) -> None:
     """Faults put in on purpose, within an hour on two cores; writes docs/robustness.md. Goes on where it was killed.
 
-    Arguments after -- go to tests.faults, e.g. `-- --kinds kills --part`.
+    Arguments after -- go to tests.faults, e.g. `-- --kinds kills --trials 5`.
     """
     page = [] if session.posargs else ["--write", "docs/robustness.md"]
     session.run(str(core(session) / "python"), "-m", "tests.faults", *page, *session.posargs, external=True)

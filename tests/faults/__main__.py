@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -12,7 +13,7 @@ def main() -> int:
     """What `python -m tests.faults` does."""
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
     parser.add_argument("--kinds", nargs="+", metavar="KIND", help="kills, crash_points, ...; default: all")
-    parser.add_argument("--part", action="store_true", help="the few trials that the tests run")
+    parser.add_argument("--trials", type=int, help="at most so many of each fault; the tests take 1 (default: all)")
     parser.add_argument("--seed", type=int, default=0, help="draws every fault (default: 0)")
     parser.add_argument("--fault", help="trials of this line of the table alone")
     parser.add_argument("--number", type=int, help="this trial of --fault alone")
@@ -22,6 +23,7 @@ def main() -> int:
     options = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = "1"  # before numpy and torch are there: trials are forked from this process
     sys.path.insert(0, str(ROOT / "tests" / "support"))
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # trials under way are ended then, too
     from tests.faults.whole import show
 
     return show(options)

@@ -207,4 +207,4 @@ KINDS = (
     _kind("csv of a patch", "tool/kept/*.csv", _patch, EVALUATION, judge=_judge_evaluation),
     _kind("weights file of a patch's net", "tool/net.pt", _patch, EVALUATION, judge=_judge_evaluation),
 )
-GROUPS = tuple(Group(fault=f"damage in {kind.name}", trial=_corrupted(kind), whole=16, part=1) for kind in KINDS)
+GROUPS = tuple(Group(fault=f"damage in {kind.name}", trial=_corrupted(kind), whole=16) for kind in KINDS)

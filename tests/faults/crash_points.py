@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
-from tests.faults.commands import Action, run
+from tests.faults.commands import run
 from tests.faults.groups import Group, Trial
 from tests.faults.verdict import Verdict, seen_together
 from tests.faults.works import COLLECT, FIT_OVER, FORGET, MERGE, PRETRAINING, RECORD, SAVE_PATCH, STORE, Work, extent
@@ -39,35 +39,42 @@ def _text(path: object) -> str:
     return os.fsdecode(path) if isinstance(path, str | bytes | os.PathLike) else ""
 
 
-def at_operation(below: Path, act: Callable[[int], None]) -> Action:
-    """What puts a hook into a process: `act` is called with the number of each operation below a folder, before it."""
-    count = mmap.mmap(-1, 8)  # shared with forked workers
+class Operations:
+    """Called in a process, it puts a hook into it and into all that it forks.
 
-    def put_in() -> None:
-        root = f"{below}{os.sep}"
+    Args:
+        below: folder whose files count.
+        act: called before each operation with its number, from 1.
+    """
 
-        def hook(event: str, arguments: tuple[object, ...]) -> None:
-            path = changed_path(event, arguments)
-            if not path:
-                return
-            if os.path.abspath(path).startswith(root):  # noqa: PTH100 - Path is slow, and resolves links
-                number = struct.unpack("q", count[:8])[0] + 1
-                count[:8] = struct.pack("q", number)
-                act(number)
+    def __init__(self, below: Path, act: Callable[[int], None]) -> None:
+        self._root = f"{below}{os.sep}"
+        self._act = act
+        self._count = mmap.mmap(-1, 8)  # shared by all processes
 
-        sys.addaudithook(hook)
+    @property
+    def count(self) -> int:
+        """Operations so far."""
+        return int(struct.unpack("q", self._count[:8])[0])
 
-    put_in.count = lambda: struct.unpack("q", count[:8])[0]  # type: ignore[attr-defined]
-    return put_in
+    def __call__(self) -> None:
+        sys.addaudithook(self._hear)
+
+    def _hear(self, event: str, arguments: tuple[object, ...]) -> None:
+        path = changed_path(event, arguments)
+        if path and os.path.abspath(path).startswith(self._root):  # noqa: PTH100 - Path is slow, and resolves links
+            number = self.count + 1
+            self._count[:8] = struct.pack("q", number)
+            self._act(number)
 
 
 def operations_of(world: World, work: Work, folder: Path) -> int:
     """How many file operations the undisturbed work has."""
 
     def measure(undisturbed: Path) -> dict[str, float]:
-        counting = at_operation(undisturbed, lambda _: None)
-        run(work.action, undisturbed, first=counting)
-        return {"operations": counting.count()}  # type: ignore[attr-defined]
+        operations = Operations(undisturbed, lambda _: None)
+        run(work.action, undisturbed, first=operations)
+        return {"operations": operations.count}
 
     return int(extent(world, work, folder, measure, "operations")["operations"])
 
@@ -81,7 +88,7 @@ def _crashed(work: Work) -> Trial:
             if number == chosen:
                 os.killpg(0, signal.SIGKILL)
 
-        crashed = run(work.action, folder, first=at_operation(folder, end_all))
+        crashed = run(work.action, folder, first=Operations(folder, end_all))
         found = seen_together([crashed.told(), work.done_again(world, folder)])
         return found if found.clean else seen_together([found, Verdict(notes=(f"crash at file operation {chosen}",))])
 
@@ -89,9 +96,9 @@ def _crashed(work: Work) -> Trial:
 
 
 GROUPS = tuple(
-    Group(fault=f"crash at a file operation of {work.name}", trial=_crashed(work), whole=whole, part=part)
-    for work, whole, part in (
-        (COLLECT, 30, 2), (MERGE, 30, 2), (FORGET, 30, 2), (RECORD, 20, 2), (FIT_OVER, 40, 1), (SAVE_PATCH, 30, 3),
-        (STORE, 20, 2), (PRETRAINING, 20, 1),
+    Group(fault=f"crash at a file operation of {work.name}", trial=_crashed(work), whole=whole)
+    for work, whole in (
+        (COLLECT, 30), (MERGE, 30), (FORGET, 30), (RECORD, 20), (FIT_OVER, 40), (SAVE_PATCH, 30),
+        (STORE, 20), (PRETRAINING, 20),
     )
 )  # fmt: skip

@@ -11,7 +11,7 @@ from pathlib import Path
 from random import Random
 
 from tests.faults.commands import LIMIT_S, Ended, run, start
-from tests.faults.crash_points import at_operation, operations_of
+from tests.faults.crash_points import Operations, operations_of
 from tests.faults.groups import Group, Trial
 from tests.faults.kills import seconds_of
 from tests.faults.namespaces import drop_rights_over_files, make_read_only, mount_small_disk, own_mounts
@@ -68,7 +68,7 @@ def _failing(work: Work, number: int, world: World, random: Random, folder: Path
             raise OSError(number, os.strerror(number))
 
     work.prepare(world, folder)
-    return _judged(work, world, folder, run(work.action, folder, first=at_operation(folder, fail)))
+    return _judged(work, world, folder, run(work.action, folder, first=Operations(folder, fail)))
 
 
 def _read_only(world: World, random: Random, folder: Path) -> Verdict:
@@ -144,7 +144,7 @@ def _at_moment(
 
 
 def _group(fault: str, trial: Trial) -> Group:
-    return Group(fault=fault, trial=trial, whole=20, part=1)
+    return Group(fault=fault, trial=trial, whole=20)
 
 
 GROUPS = (

@@ -84,8 +84,8 @@ def _collects(world: World, random: Random, folder: Path) -> Verdict:
 
 
 GROUPS = (
-    Group(fault=f"{DRIVERS} drivers on one folder", trial=_grids, whole=6, part=1),
-    Group(fault=f"{DRIVERS} drivers, one of them killed", trial=_grids_and_a_kill, whole=6, part=0),
-    Group(fault=f"{FITS} fits to one place", trial=_fits, whole=6, part=1),
-    Group(fault=f"{COLLECTS} collects at once", trial=_collects, whole=5, part=1),
+    Group(fault=f"{DRIVERS} drivers on one folder", trial=_grids, whole=6),
+    Group(fault=f"{DRIVERS} drivers, one of them killed", trial=_grids_and_a_kill, whole=6),
+    Group(fault=f"{FITS} fits to one place", trial=_fits, whole=6),
+    Group(fault=f"{COLLECTS} collects at once", trial=_collects, whole=5),
 )

@@ -21,7 +21,5 @@ class Group:
     trial: Trial
     whole: int
     """Trials of `nox -s faults`."""
-    part: int
-    """Trials of `nox -s tests`."""
     limit_s: float = 300.0
     """For one trial, with the undisturbed work that it may have to measure first."""

@@ -65,12 +65,10 @@ GROUPS = (
         fault="interrupt of a grid",
         trial=_interrupted(GRID, process("benchmarks", *grid_words())),
         whole=36,
-        part=2,
     ),
     Group(
         fault="interrupt of a fit",
         trial=_interrupted(FIT, process("delta_core.tool", *fit_words("tool/kept"))),
         whole=18,
-        part=1,
     ),
 )

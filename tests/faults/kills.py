@@ -36,9 +36,9 @@ def _killed(work: Work, *, with_workers: bool) -> Trial:
 
 
 GROUPS = (
-    Group(fault="SIGKILL of a grid's driver", trial=_killed(GRID, with_workers=False), whole=60, part=1),
-    Group(fault="SIGKILL of a grid, workers and all", trial=_killed(GRID, with_workers=True), whole=40, part=1),
-    Group(fault="SIGKILL of a fit", trial=_killed(FIT, with_workers=False), whole=50, part=1),
-    Group(fault="SIGKILL of a fit over an older patch", trial=_killed(FIT_OVER, with_workers=False), whole=50, part=1),
-    Group(fault="SIGKILL of a collect", trial=_killed(COLLECT, with_workers=False), whole=100, part=4),
+    Group(fault="SIGKILL of a grid's driver", trial=_killed(GRID, with_workers=False), whole=60),
+    Group(fault="SIGKILL of a grid, workers and all", trial=_killed(GRID, with_workers=True), whole=40),
+    Group(fault="SIGKILL of a fit", trial=_killed(FIT, with_workers=False), whole=50),
+    Group(fault="SIGKILL of a fit over an older patch", trial=_killed(FIT_OVER, with_workers=False), whole=50),
+    Group(fault="SIGKILL of a collect", trial=_killed(COLLECT, with_workers=False), whole=100),
 )

@@ -33,15 +33,14 @@ def write_page(totals: Mapping[str, Verdict], *, seed: int, seconds: float) -> s
         _line("all", everything),
     ]
     timed = [
-        f"- {fault}: median {median(verdict.seconds):.2f} s, maximum {max(verdict.seconds):.2f} s from the first signal to "
-        "the exit."
+        f"- {fault}: median {median(verdict.seconds):.2f} s, maximum {max(verdict.seconds):.2f} s until the exit."
         for fault, verdict in totals.items()
         if verdict.seconds
     ]
     damages = [f"- {fault}: {note}" for fault, verdict in totals.items() for note in verdict.notes[:3]]
     parts = [HEAD, "\n".join(lines), f"{everything.trials} trials of seed {seed} in {seconds / 60:.0f} minutes."]
     if timed:
-        parts.append("\n".join(timed))
+        parts.append("From the first signal to the exit:\n\n" + "\n".join(timed))
     if damages:
         parts.append("What was seen, up to three of each:\n\n" + "\n".join(damages))
     return "\n\n".join(parts) + "\n"

@@ -37,7 +37,7 @@ def show(options: argparse.Namespace) -> int:
     todo = [
         (group, number)
         for group in groups
-        for number in range(group.part if options.part else group.whole)
+        for number in range(min(group.whole, options.trials or group.whole))
         if options.number in (None, number)
     ]
     console.print(f"{len(todo)} trials of seed {options.seed}, {options.jobs} at a time, in {options.scratch}")

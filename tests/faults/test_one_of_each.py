@@ -1,4 +1,4 @@
-"""A part of the faults of `nox -s faults`, a few of each: no damage is seen."""
+"""One trial of each fault of `nox -s faults`: no damage is seen."""
 
 import subprocess
 import sys
@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 def test_no_damage_is_seen(kind: str, tmp_path_factory: pytest.TempPathFactory) -> None:
     """In a process of its own, which has one thread and can be forked; all of them share one undisturbed world."""
     scratch = tmp_path_factory.getbasetemp().parent / "faults"
-    words = ("--part", "--kinds", kind, "--scratch", str(scratch), "--jobs", "1")
+    words = ("--trials", "1", "--kinds", kind, "--scratch", str(scratch), "--jobs", "1")
     done = subprocess.run(
         [sys.executable, "-m", "tests.faults", *words], cwd=ROOT, capture_output=True, text=True, check=False
     )
