@@ -309,12 +309,13 @@ def _history_method(owner: type, name: str) -> Callable[..., Any]:
     return getattr(HistoryBuffer, name)  # type: ignore[no-any-return]
 
 
-# mmengine stores its logs as objects in a checkpoint, and torch (2.6 and later) reads none that are not named here.
+# mmengine stores its logs as objects in a checkpoint, and torch (2.6 and later) reads none that are not named here:
+# a log is an array of float64 with an array of int64. No checkpoint of its runner is read with one name fewer.
 torch.serialization.add_safe_globals(
     [
         HistoryBuffer,
         (_history_method, "builtins.getattr"),
-        *(np.ndarray, np.dtype, multiarray._reconstruct, multiarray.scalar, slice),
-        *(np.dtypes.Float64DType, np.dtypes.Float32DType, np.dtypes.Int64DType, np.dtypes.UInt32DType),
+        *(np.ndarray, np.dtype, multiarray._reconstruct, multiarray.scalar),
+        *(np.dtypes.Float64DType, np.dtypes.Int64DType),
     ]
 )

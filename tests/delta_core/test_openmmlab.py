@@ -1,6 +1,7 @@
 """The backbone for OpenMMLab, with mmengine alone: its features, its contract under Runner, and what it refuses."""
 
 import copy
+import pickle
 import uuid
 from collections.abc import Iterator
 from dataclasses import replace
@@ -8,6 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import timm
 import torch
@@ -352,6 +354,18 @@ def test_reading_a_checkpoint_gives_nothing_but_methods_of_the_log() -> None:
     for owner, name in ((Path, "unlink"), (openmmlab.HistoryBuffer, "__init__")):
         with pytest.raises(DeltaError, match="no checkpoint of mmengine needs"):
             openmmlab._history_method(owner, name)
+
+
+@pytest.mark.parametrize("thing", [slice(3), np.ones(3, np.float32), Path("x")], ids=str)
+def test_reading_a_checkpoint_gives_no_object_that_a_log_has_not(thing: object, tmp_path: Path) -> None:
+    log = openmmlab.HistoryBuffer()
+    log.update(0.5)
+    torch.save({"log": log}, tmp_path / "log.pth")
+    read = torch.load(tmp_path / "log.pth", weights_only=True)["log"]
+    assert (read.mean(), read.current()) == (0.5, 0.5)
+    torch.save({"log": thing}, tmp_path / "other.pth")
+    with pytest.raises(pickle.UnpicklingError, match="Weights only load failed"):
+        torch.load(tmp_path / "other.pth", weights_only=True)
 
 
 # --- the stock reading -------------------------------------------------------------------------------------------

@@ -21,5 +21,5 @@ class Group:
     trial: Trial
     whole: int
     """Trials of `nox -s faults`."""
-    limit_s: float = 300.0
+    limit_s: float = 600.0
     """For one trial, with the undisturbed work that it may have to measure first."""
