@@ -287,6 +287,16 @@ def rehearse(session: nox.Session) -> None:
 
 
 @nox.session
+def faults(session: nox.Session) -> None:
+    """Faults put in on purpose, within an hour on two cores; writes docs/robustness.md. Goes on where it was killed.
+
+    Arguments after -- go to tests.faults, e.g. `-- --kinds kills --trials 5`.
+    """
+    page = [] if session.posargs else ["--write", "docs/robustness.md"]
+    session.run(str(core(session) / "python"), "-m", "tests.faults", *page, *session.posargs, external=True)
+
+
+@nox.session
 def perf(session: nox.Session) -> None:
     """Costs against references, side by side; arguments after -- go to benchmarks.perf."""
     programs = core(session)

@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import timm
 import torch
@@ -265,6 +266,18 @@ def test_reading_a_checkpoint_gives_nothing_but_methods_of_the_log() -> None:
     for owner, name in ((Path, "unlink"), (checkpoints.HistoryBuffer, "__init__")):
         with pytest.raises(DeltaError, match="no checkpoint of mmengine needs"):
             checkpoints.history_method(owner, name)
+
+
+@pytest.mark.parametrize("thing", [slice(3), np.ones(3, np.float32), Path("x")], ids=str)
+def test_reading_a_checkpoint_gives_no_object_that_a_log_has_not(thing: object, tmp_path: Path) -> None:
+    log = checkpoints.HistoryBuffer()
+    log.update(0.5)
+    torch.save({"log": log}, tmp_path / "log.pth")
+    read = checkpoints.load_checkpoint_file(str(tmp_path / "log.pth"))["log"]
+    assert (read.mean(), read.current()) == (0.5, 0.5)
+    torch.save({"log": thing}, tmp_path / "other.pth")
+    with pytest.raises(DeltaError, match=r"cannot be read \(Weights only load failed"):
+        checkpoints.load_checkpoint_file(str(tmp_path / "other.pth"))
 
 
 # --- the stock reading -------------------------------------------------------------------------------------------

@@ -1,0 +1,51 @@
+"""The page of what came of all trials."""
+
+from collections.abc import Mapping
+from statistics import median
+
+from tests.faults.verdict import DAMAGES, Verdict, total
+
+HEAD = """# Robustness
+
+Written by `nox -s faults`, which puts faults into the suite on purpose: kills, crashes at chosen file operations,
+damaged files, full and forbidden disks, interrupts, several drivers at once, and bad input. Each number counts trials
+in which such damage was seen; a trial ends with the same command without the fault, and its rows, patches and tensors
+are compared with those of an undisturbed world.
+
+| | |
+|---|---|
+| lost | something measured or written before is gone, or cannot be brought about any more |
+| doubled | a value stands twice, or a run was done twice |
+| silent | a number or tensor differs from the undisturbed one, or is missing after exit code 0, without a word |
+| traceback | a person was shown one |
+| hang | something did not end in its time, or left processes behind |
+| unlike | anything else that was promised: the exit code, one sentence, nothing left lying about |
+"""
+
+
+def write_page(totals: Mapping[str, Verdict], *, seed: int, seconds: float) -> str:
+    """Markdown: fault -> what came of its trials."""
+    everything = total(totals.values())
+    lines = [
+        "| " + " | ".join(("fault", "number", *DAMAGES)) + " |",
+        "|---|" + "---:|" * (1 + len(DAMAGES)),
+        *(_line(fault, verdict) for fault, verdict in totals.items()),
+        _line("all", everything),
+    ]
+    timed = [
+        f"- {fault}: median {median(verdict.seconds):.2f} s, maximum {max(verdict.seconds):.2f} s until the exit."
+        for fault, verdict in totals.items()
+        if verdict.seconds
+    ]
+    damages = [f"- {fault}: {note}" for fault, verdict in totals.items() for note in verdict.notes[:3]]
+    parts = [HEAD, "\n".join(lines), f"{everything.trials} trials of seed {seed} in {seconds / 60:.0f} minutes."]
+    if timed:
+        parts.append("From the first signal to the exit:\n\n" + "\n".join(timed))
+    if damages:
+        parts.append("What was seen, up to three of each:\n\n" + "\n".join(damages))
+    return "\n\n".join(parts) + "\n"
+
+
+def _line(fault: str, verdict: Verdict) -> str:
+    cells = (fault, verdict.trials, *(getattr(verdict, name) for name in DAMAGES))
+    return "| " + " | ".join(map(str, cells)) + " |"
