@@ -252,25 +252,3 @@ def _set_norms_to_eval(module: nn.Module) -> None:
 def _note_loaded(backbone: DeltaBackbone, _: Any) -> None:
     """A checkpoint brings its own frozen net, so the contract is to keep that one."""
     backbone.model.fingerprint = backbone_fingerprint(backbone.model.backbone)
-<<<<<<< HEAD:delta_core/openmmlab/backbone.py
-=======
-
-
-def _history_method(owner: type, name: str) -> Callable[..., Any]:
-    """What stands for `getattr` when a checkpoint of mmengine is read: methods of its HistoryBuffer alone."""
-    if owner is not HistoryBuffer or name.startswith("_"):
-        raise DeltaError(f"The checkpoint asks for {name!r} of {owner!r}, which no checkpoint of mmengine needs.")
-    return getattr(HistoryBuffer, name)  # type: ignore[no-any-return]
-
-
-# mmengine stores its logs as objects in a checkpoint, and torch (2.6 and later) reads none that are not named here:
-# a log is an array of float64 with an array of int64. No checkpoint of its runner is read with one name fewer.
-torch.serialization.add_safe_globals(
-    [
-        HistoryBuffer,
-        (_history_method, "builtins.getattr"),
-        *(np.ndarray, np.dtype, multiarray._reconstruct, multiarray.scalar),
-        *(np.dtypes.Float64DType, np.dtypes.Int64DType),
-    ]
-)
->>>>>>> i23-harness:delta_core/openmmlab.py
