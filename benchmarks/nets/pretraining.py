@@ -77,10 +77,11 @@ def pretrain(spec: BaseSpec, env: Env) -> list[Row]:
     fabric = make_fabric(env.device, env.precision)
     data = load_task(spec.task, env, PREPROCESSING)
     path = checkpoint_path(env.cache, spec.run_id)
-    with locked(path.with_suffix(".lock"), waiting_for=f"the pre-training of {spec.architecture}"):
-        if fault_of(spec, env) is not None or not _training_notes(path):
-            _train(spec, data, fabric, env)
-        state, notes = read_safetensors(path)[0], _training_notes(path)
+    if not _says_all(spec, env):  # one that does needs no lock: the cache may be for reading alone
+        with locked(path.with_suffix(".lock"), waiting_for=f"the pre-training of {spec.architecture}"):
+            if not _says_all(spec, env):  # else another process trained it in the meantime
+                _train(spec, data, fabric, env)
+    state, notes = read_safetensors(path)[0], _training_notes(path)
     net = slim_backbone(spec.architecture, num_classes=data.classes)
     net.load_state_dict(state)
     to_device(net, fabric.device).eval()
@@ -150,6 +151,11 @@ def _train(spec: BaseSpec, data: TaskData, fabric: "Fabric", env: Env) -> None:
     origin = provenance(fabric.device, env.precision)  # one moment for all rows of the run
     notes = json.dumps({"steps": steps, "train_s": train_s, "origin": origin})
     write_sealed(checkpoint_path(env.cache, spec.run_id), net.state_dict(), training=notes)
+
+
+def _says_all(spec: BaseSpec, env: Env) -> bool:
+    """Whether a checkpoint is whole and tells what a record has to say of its training."""
+    return is_whole(spec, env) and bool(_training_notes(checkpoint_path(env.cache, spec.run_id)))
 
 
 def _training_notes(path: Path) -> dict[str, Any]:
