@@ -228,7 +228,7 @@ def net_bytes(architecture: str) -> int | None:
     """Bytes of all tensors of a net, without the memory for them; None where that cannot be told.
 
     >>> net_bytes("resnet10t")
-    21807048
+    21765552
     """
     try:
         with torch.device("meta"):
