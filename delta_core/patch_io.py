@@ -7,9 +7,7 @@ whole or not at all.
 import hashlib
 import os
 import reprlib
-import shutil
 import stat
-import uuid
 import warnings
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
@@ -23,6 +21,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from delta_core.errors import DeltaError
+from delta_core.exchange import interrupted, only_writer, put_in_place, start_new
 from delta_core.families import Block, feature_size
 from delta_core.gates import DeltaModule, ExistingGates, existing_skips
 from delta_core.patch import Patch, check_patch_name, memory_format_of
@@ -31,6 +30,8 @@ from delta_core.version import __version__
 
 JSON_NAME = "delta.json"
 TENSORS_NAME = "patch.safetensors"
+MAX_BESIDE_BYTES = 64 * 2**20
+"""Of a file beside the two of a patch."""
 MAX_HEADER_BYTES = 2**20
 """Of `patch.safetensors`: a patch has some hundred tensors of about 100 header bytes each."""
 
@@ -59,9 +60,9 @@ def save_patch(
 ) -> Path:
     """Write a patch (by name, else the active one) to a folder; returns the folder.
 
-    The folder is written next to its place and renamed, so it holds the old patch or the new one, never parts of
+    The folder is written next to its place and exchanged, so it holds the old patch or the new one, never parts of
     both. Other files in the folder of an older patch (a model card, a figure) are kept. A process that is killed may
-    leave a hidden sibling `.FOLDER.*` behind; between its two renames that sibling is the old patch.
+    leave a hidden sibling `.FOLDER.partial` behind, which the next one to write there puts right.
 
     Args:
         model: the model that carries the patch.
@@ -199,7 +200,8 @@ def _told_of(subject: str) -> Iterator[None]:
 
 def _read_json(folder: Path) -> PatchFile:
     if not folder.is_dir():
-        raise DeltaError(f"{str(folder)!r} is not a folder; give one that save_patch wrote.")
+        found = interrupted(folder)
+        raise DeltaError(f"{str(folder)!r} is not a folder; give one that save_patch wrote.{found}")
     path = folder / JSON_NAME
     data = read_file(path, at_most=MAX_JSON_BYTES)
     with _told_of(str(path)):
@@ -236,6 +238,15 @@ def read_file(path: Path, *, at_most: int) -> bytes:
             return handle.read(size)
     except OSError as error:
         raise DeltaError(f"{path} cannot be read ({error.strerror}); give a folder of save_patch.") from error
+
+
+def read_beside(path: Path) -> bytes | None:
+    """Bytes of a file that may stand beside the two of a patch; None where there is none.
+
+    Raises:
+        DeltaError: as `read_file`.
+    """
+    return read_file(path, at_most=MAX_BESIDE_BYTES) if os.path.lexists(path) else None
 
 
 def _blank(model: PatchHolder, file: PatchFile) -> Patch:
@@ -286,43 +297,37 @@ def _kind(tensors: Mapping[str, Tensor], name: str) -> str:
 # --- writing -----------------------------------------------------------------------------------------------------
 
 
-def write_folder(folder: Path, files: Mapping[str, bytes], *, gone: Collection[str] = ()) -> None:
+def write_folder(
+    folder: Path, files: Mapping[str, bytes], *, gone: Collection[str] = (), may_replace: bool = True
+) -> None:
     """Make or replace a patch folder with these files, as a whole or not at all; other files of an old one are kept.
 
     Args:
         folder: new, empty, or the folder of an older patch.
         files: name -> content; the two files of a patch among them.
         gone: names of files of an old patch that would not be true of the new one, and go.
+        may_replace: whether there may be an older patch.
 
     Raises:
         DeltaError: if the folder holds something else, or it cannot be written.
     """
     try:
         folder = folder.resolve()
-        is_old = folder.exists()
-        if is_old and not (folder / JSON_NAME).is_file() and (not folder.is_dir() or any(folder.iterdir())):
-            raise DeltaError(f"{folder} exists and is not a patch folder; choose a new or an empty one.")
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        new, old = (folder.with_name(f".{folder.name}.{uuid.uuid4().hex}") for _ in range(2))
-        try:
-            if is_old:
-                left = {*files, *gone}
-                shutil.copytree(folder, new, symlinks=True, ignore=lambda at, _: left if at == str(folder) else set())
-            else:
-                new.mkdir()
+        check_place(folder, may_replace=may_replace)
+        with only_writer(folder):
+            check_place(folder, may_replace=may_replace)  # which another writer may have filled meanwhile
+            new = start_new(folder)
             for name, data in files.items():
-                with (new / name).open("xb") as handle:
-                    handle.write(data)
-                    handle.flush()
-                    os.fsync(handle.fileno())
-            if is_old:
-                folder.rename(old)
-            new.rename(folder)
-        except BaseException:
-            if old.exists() and not folder.exists():
-                old.rename(folder)
-            shutil.rmtree(new, ignore_errors=True)
-            raise
-        shutil.rmtree(old, ignore_errors=True)
+                (new / name).write_bytes(data)
+            put_in_place(folder, gone=gone)
     except OSError as error:
         raise DeltaError(f"{folder} cannot be written ({error}); what was there before is untouched.") from error
+
+
+def check_place(folder: Path, *, may_replace: bool) -> None:
+    """Raise DeltaError unless a patch may be written to a folder: it is absent, empty or an older patch."""
+    is_patch = (folder / JSON_NAME).is_file()
+    if is_patch and not may_replace:
+        raise DeltaError(f"{str(folder)!r} holds a patch already; give another place, or --force to replace it.")
+    if not is_patch and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise DeltaError(f"{str(folder)!r} exists and is not a patch folder; choose a new or an empty one.")

@@ -50,12 +50,17 @@ class Preprocessing:
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
 
+    @property
+    def resized_side(self) -> int:
+        """Pixels of the short side of an image before it is cropped."""
+        return round(self.image_size / self.crop_pct)
+
     def resize_and_crop(self) -> v2.Transform:
         """The deterministic view: image -> (3, S, S) uint8."""
         return v2.Compose(
             [
                 v2.ToImage(),
-                v2.Resize(round(self.image_size / self.crop_pct), InterpolationMode(self.interpolation)),
+                v2.Resize(self.resized_side, InterpolationMode(self.interpolation)),
                 v2.CenterCrop(self.image_size),
                 v2.ToDtype(torch.uint8, scale=True),
             ]
@@ -180,6 +185,58 @@ SOURCES = ("timm:", "torchvision:", "pypi:")
 
 FILE = "file:"
 """How a model and a patch name weights that were a file: with the file's name, without its place."""
+
+
+MAX_NET_BYTES = 6 * 2**30
+"""Of the tensors of a net that a patch names: the largest net that can be patched (regnety_2560) has 5.1e9."""
+
+
+def check_named_weights(weights: str, *, by: object, option: str) -> None:
+    """Refuse weights that a patch names unless everybody has them: a stranger does not choose which files are read.
+
+    Args:
+        weights: as the patch says.
+        by: the patch.
+        option: what passes others, such as `weights=`.
+
+    Raises:
+        DeltaError: naming them.
+    """
+    if not weights.startswith(SOURCES):
+        raise DeltaError(
+            f"{by} names the backbone weights {weights!r}, which is no timm:TAG, torchvision:TAG or pypi:NAME; pass "
+            f"{option} with a source or file of your own."
+        )
+
+
+def check_named_architecture(architecture: str, *, by: object) -> None:
+    """Refuse an architecture that a patch names if it is not known or takes too much memory, before any is spent.
+
+    Raises:
+        DeltaError: naming it.
+    """
+    check_architecture(architecture)
+    size = net_bytes(architecture)
+    if size is not None and size > MAX_NET_BYTES:
+        raise DeltaError(
+            f"{by} names the architecture {architecture!r}, whose {size / 1e9:.1f} GB are more than the "
+            f"{MAX_NET_BYTES / 1e9:.1f} GB that a patch may ask for; no net of that size can be patched."
+        )
+
+
+def net_bytes(architecture: str) -> int | None:
+    """Bytes of all tensors of a net, without the memory for them; None where that cannot be told.
+
+    >>> net_bytes("resnet10t")
+    21765552
+    """
+    try:
+        with torch.device("meta"):
+            net = load_backbone(architecture, "none")
+    except (DeltaError, NotImplementedError):  # the latter: torchvision's RegNets look at their first values
+        return None
+    sizes: list[int] = [tensor.nbytes for tensor in net.state_dict().values()]
+    return sum(sizes)
 
 
 def is_file(weights: str) -> bool:

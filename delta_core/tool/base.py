@@ -7,9 +7,10 @@ import torch
 from torch import nn
 
 from delta_core import DeltaModel, PatchFile, load_patch, read_patch
+from delta_core.exchange import interrupted
 from delta_core.patch_io import JSON_NAME
 from delta_core.training.errors import UserError
-from delta_core.weights import FILE, load_backbone, weights_name
+from delta_core.weights import FILE, check_named_architecture, check_named_weights, load_backbone, weights_name
 
 
 def open_net(architecture: str, weights: str) -> nn.Module:
@@ -33,7 +34,9 @@ def find_patches(folders: Sequence[Path]) -> list[Path]:
     for folder in folders:
         if not folder.is_dir():
             wrong = "is a file" if folder.exists() else "does not exist"
-            raise UserError(f"Patch folder {str(folder)!r} {wrong}; give what delta-patch fit wrote.")
+            raise UserError(
+                f"Patch folder {str(folder)!r} {wrong}; give what delta-patch fit wrote.{interrupted(folder)}"
+            )
         inside = (
             [folder] if (folder / JSON_NAME).is_file() else sorted(at.parent for at in folder.glob(f"*/{JSON_NAME}"))
         )
@@ -71,13 +74,18 @@ def open_files(folders: Sequence[Path], architecture: str | None, weights: str |
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise UserError(f"Two of the patches are called {twice!r}; use one of them at a time.")
-    architecture = architecture or files[0].architecture
-    weights = weights or files[0].weights
-    if weights.startswith(FILE) or not weights:
-        raise UserError(
-            f"{folders[0]} belongs to {architecture} with weights from the file {weights.removeprefix(FILE)!r}; "
-            "say where it is with --weights FILE."
-        )
+    if architecture is None:
+        architecture = files[0].architecture
+        check_named_architecture(architecture, by=folders[0])
+    if weights is None:
+        weights = files[0].weights
+        if weights.startswith(FILE) or not weights:
+            raise UserError(
+                f"{folders[0]} belongs to {architecture} with weights from the file {weights.removeprefix(FILE)!r}; "
+                "say where it is with --weights FILE."
+            )
+        if weights != "none":  # random numbers, the same every time
+            check_named_weights(weights, by=folders[0], option="--weights")
     return open_net(architecture, weights), architecture, weights
 
 

@@ -1,7 +1,9 @@
 """The model card of a patch folder: what it is, what it was measured to do, and how to use it."""
 
 import json
+import re
 import shlex
+from collections.abc import Collection
 from pathlib import Path
 
 import timm
@@ -21,10 +23,11 @@ WORST = 10
 
 def write_card(folder: Path, record: TrainingRecord) -> None:
     """Write `README.md` into a patch folder: metadata as the Hub reads it, then text."""
-    (folder / NAME).write_text(_card(read_patch(folder), record), encoding="utf-8")
+    drawn = {path.name for path in folder.iterdir()}
+    (folder / NAME).write_text(_card(read_patch(folder), record, drawn), encoding="utf-8")
 
 
-def _card(file: PatchFile, record: TrainingRecord) -> str:
+def _card(file: PatchFile, record: TrainingRecord, drawn: Collection[str]) -> str:
     percent = 100 * record.test_right / record.test_images
     recipe = record.recipe
     weights = file.weights.removeprefix(FILE)
@@ -34,7 +37,7 @@ def _card(file: PatchFile, record: TrainingRecord) -> str:
     state = " with uncommitted changes" if origin["git_dirty"] else ""
     commit = f" at commit {origin['git_sha']}{state}" if origin["git_sha"] else ""
     worst = "\n".join(
-        f"| {_cell(name)} | {100 * right / images:.1f} | {right} of {images} |"
+        f"| {_escaped(name)} | {100 * right / images:.1f} | {right} of {images} |"
         for name, right, images in record.by_class[:WORST]
     )
     return f"""---
@@ -50,14 +53,14 @@ and changes nothing in the net itself: with the patch off the net answers as bef
 
 | | |
 |---|---|
-| base | `{file.architecture}`, weights `{file.weights}` |
+| base | `{file.architecture}`, weights `{_coded(file.weights)}` |
 | base fingerprint | `{file.fingerprint}` (SHA-256) |
 | input | {file.preprocessing} |
 | size | {file.size_bytes:,} bytes, {_without_head(file):,} of them tensors other than the head |
-| data | `{_cell(record.data)}`, `{record.data_sha}` (hash of file names and sizes) |
+| data | `{_coded(record.data)}`, `{record.data_sha}` (hash of file names and sizes) |
 | images | {record.train_images} to train on, {record.test_images} to measure on |
 
-{record.splits}
+{_escaped(record.splits)}
 
 ## Accuracy by class
 
@@ -67,7 +70,7 @@ and changes nothing in the net itself: with the patch off the net answers as bef
 
 The {min(WORST, len(record.by_class))} worst of {len(record.by_class)} classes. Which class is taken for which:
 
-![Confusion matrix]({confusion.NAME})
+{_picture("Confusion matrix", confusion.NAME, drawn)}
 
 ## Use it
 
@@ -96,7 +99,7 @@ print(patch.class_names[probabilities.argmax()], probabilities.max().item())
 weight decay {recipe.weight_decay:g}, gradients clipped at {recipe.clip_norm:g}, seed {record.seed}. {_how(record)}
 Validation top-1: {record.val_top1:.2f} %.{_trials(record)}
 
-![Loss and validation accuracy by epoch]({curve.NAME})
+{_picture("Loss and validation accuracy by epoch", curve.NAME, drawn)}
 
 ## The base stayed frozen
 
@@ -211,8 +214,21 @@ def _without_head(file: PatchFile) -> int:
     return sum(size for name, size in file.tensor_bytes.items() if not name.startswith("head."))
 
 
-def _cell(text: str) -> str:
-    """Text that cannot break out of a table cell."""
+def _picture(title: str, name: str, drawn: Collection[str]) -> str:
+    return f"![{title}]({name})" if name in drawn else f"{title}: not drawn."
+
+
+def _escaped(text: str) -> str:
+    r"""Text that Markdown and HTML show as it is, also in a table.
+
+    >>> print(_escaped("<b> $x$ [a](b) | *c*"))
+    \<b\> \$x\$ \[a\](b) \| \*c\*
+    """
+    return re.sub(r"([\\`*_{}\[\]<>#+!|$&~@:])", r"\\\1", text)
+
+
+def _coded(text: str) -> str:
+    """Text that cannot break out of code in a table cell."""
     return text.replace("|", "\\|").replace("`", "'")
 
 

@@ -10,6 +10,7 @@ import torch
 import tyro
 
 from delta_core import DeltaError
+from delta_core.plain_text import shown
 from delta_core.tool.base import find_patches, open_files, put_on
 from delta_core.tool.counted import counted
 from delta_core.tool.evaluate import evaluate_patch
@@ -49,6 +50,8 @@ def main() -> None:
     }
     if isinstance(sys.stdout, io.TextIOWrapper):  # names of classes and files may be more than a terminal can show
         sys.stdout.reconfigure(errors="backslashreplace")
+    if isinstance(sys.stdin, io.TextIOWrapper):  # nor are names of files always UTF-8
+        sys.stdin.reconfigure(errors="surrogateescape")
     with (
         told_in_one_sentence(
             PROG,
@@ -118,7 +121,7 @@ def classify(
         sys.stdout.write(piece)
         sys.stdout.flush()
     for each in unread:
-        print(f"{PROG}: {each.reason}", file=sys.stderr)
+        print(f"{PROG}: {shown(each.reason)}", file=sys.stderr)
     if len(unread) > 1:
         print(f"{PROG}: {len(unread)} of {len(files)} images were not read.", file=sys.stderr)
     return 1 if unread else 0
@@ -141,9 +144,9 @@ def evaluate(
         device: auto, cpu, cuda, cuda:1 or mps.
     """
     found = evaluate_patch(patch, folder, architecture=arch, weights=weights, device=device)
-    print(f"{found.accuracy} right, of the {found.which}.")
+    print(shown(f"{found.accuracy} right, of the {found.which}."))
     for note in found.notes:
-        print(note)
+        print(shown(note))
     for each in found.accuracy.by_class():
         print(f"{each.percent:6.1f} %  {each.right:5} of {each.images:5}  {each.name}")
     same = "bit-identical with and without the patch" if found.base_logits_equal else "NOT those without the patch"
@@ -186,11 +189,11 @@ def inspect(
     usual = read_usual_gates(patch)
     found = Inspection(put_on(net, [patch], architecture=architecture, weights=source), image, usual)
     name, probability = found.answer
-    print(f"{image}  {patch.name}: {name} {100 * probability:.1f} %")
+    print(shown(f"{image}  {patch.name}: {name} {100 * probability:.1f} %"))
     for line in found.lines():
         print(line)
     found.draw(f"{image.name}, patch {patch.name} on {architecture}; {found.legend}").savefig(out, dpi=150)
-    print(f"Picture: {out}")
+    print(shown(f"Picture: {out}"))
     return 0
 
 
@@ -208,7 +211,7 @@ def push(
         force: replace the patch that is there already.
         private: make a new repository private.
     """
-    print(f"Patch {patch.resolve().name} is at {push_patch(patch, target, force=force, private=private)}.")
+    print(shown(f"Patch {patch.resolve().name} is at {push_patch(patch, target, force=force, private=private)}."))
     return 0
 
 
@@ -224,7 +227,7 @@ def pull(
         out: patch folder to write.
         force: replace the patch that is there already.
     """
-    print(f"Patch {pull_patch(source, out, force=force)} is here; delta-patch info says what it holds.")
+    print(shown(f"Patch {pull_patch(source, out, force=force)} is here; delta-patch info says what it holds."))
     return 0
 
 

@@ -1,5 +1,6 @@
 """A person's image folder: with splits of its own, or one folder per class from which some images are held out."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -8,6 +9,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from delta_core.patch_file import MAX_CLASSES, MAX_JSON_BYTES
+from delta_core.plain_text import is_line
 from delta_core.tool.seen_images import SeenImage, content_of, seen_as
 from delta_core.tool.split_notes import of_look_alikes, of_near_duplicates, of_single_images, of_twins
 from delta_core.training.data.folders import (
@@ -21,7 +24,7 @@ from delta_core.training.data.folders import (
     held_out,
     open_parts,
 )
-from delta_core.training.data.image_files import ClassFolders, class_folders
+from delta_core.training.data.image_files import ClassFolders, class_folders, is_read
 from delta_core.training.data.labelled import split_folder
 from delta_core.training.data.near_duplicates import groups_of, perceptual_hashes
 from delta_core.training.data.splits import LazySplit, Part, Split, TaskData, in_memory_if_small, seen_in_views
@@ -113,12 +116,40 @@ class Measured:
 
 
 def check_photos(root: Path) -> None:
-    """Raise UserError unless the folder has one of the two layouts, with at least two classes and images in each."""
+    """Raise UserError unless the folder has one of the two layouts, with at least two classes and images in each.
+
+    Names of classes and of the folder become part of the patch, so they must be what a patch can hold.
+    """
     check_folder(root)
+    _check_files(root)
     if has_splits(root):
         check_image_folder(root)
+        check_names(root, class_folders(root / "train"))
     else:
-        check_classes(root)
+        check_names(root, check_classes(root))
+
+
+def check_names(root: Path, classes: Sequence[str]) -> None:
+    """Raise UserError unless the name of a folder and those of its classes can be saved with a patch."""
+    for name in (root.resolve().name, *classes):
+        if not is_line(name):
+            raise UserError(
+                f"The folder name {name[:100]!r} holds control characters, ends of lines or bytes that are no UTF-8; "
+                "rename the folder."
+            )
+    size = len(json.dumps(classes).encode())
+    if size > MAX_JSON_BYTES // 2 or len(classes) > MAX_CLASSES:
+        raise UserError(
+            f"{root} holds {len(classes)} classes whose names have {size} bytes; a patch holds {MAX_CLASSES} classes "
+            f"and {MAX_JSON_BYTES // 2} bytes of names."
+        )
+
+
+def _check_files(root: Path) -> None:
+    """Raise UserError for what is called like an image and is a pipe or a device: reading one may never end."""
+    for path in root.rglob("*"):
+        if is_read(path) and path.exists() and not (path.is_file() or path.is_dir()):
+            raise UserError(f"{path} is a pipe or a device and no image; remove it.")
 
 
 def load_photos(root: Path, preprocessing: Preprocessing, *, views: int = 1, choosing: bool = False) -> Photos:
@@ -221,6 +252,7 @@ def load_evaluation(
         UserError: if the folder holds no images, classes that the patch does not know, or training images alone.
     """
     folder = split_folder(root, "test")
+    _check_files(folder)
     indices = class_indices(folder, check_classes(folder), class_names)
     images = ClassFolders(folder)
     everything = torch.arange(len(images))
@@ -228,13 +260,29 @@ def load_evaluation(
     if seen:
         index, which, notes = _unseen(FolderPart(folder=images, places=everything), folder, seen)
     elif folder == root and folder_identity(root) == trained_on:
-        index, which = _held_out(images, trained_on)[1], f"images of {root} that were held out in training"
+        index, which = _held_out_without_list(images, trained_on), f"images of {root} that were held out in training"
     else:
         index, which = everything, f"images of {folder}"
         notes = ("The patch has no list of the images that it was trained on; some of these may be among them.",)
     part = FolderPart(folder=images, places=index)
     split = in_memory_if_small(_lazy(part, preprocessing, classes=indices))
     return Measured(split=split, which=which, notes=notes)
+
+
+def _held_out_without_list(images: ClassFolders, sha: str) -> Tensor:
+    """Places of the images that were held out, drawn once more.
+
+    Raises:
+        UserError: if they depend on near-duplicates, which the training may have drawn apart or together.
+    """
+    labels = torch.tensor(images.targets)
+    groups = groups_of(perceptual_hashes(Path(file) for file, _ in images.samples), labels)
+    if len(groups.unique()) < len(groups):
+        raise UserError(
+            f"The patch was trained on images of {images.root} and has no list of them any more; give images that it "
+            "has not seen."
+        )
+    return _held_out(images, sha, groups)[1]
 
 
 def _unseen(part: FolderPart, folder: Path, seen: Sequence[SeenImage]) -> tuple[Tensor, str, tuple[str, ...]]:

@@ -8,7 +8,7 @@ import torch
 from delta_core.patch import Patch
 from delta_core.tool.base import open_files, put_on
 from delta_core.tool.data import load_evaluation
-from delta_core.tool.record import read_data_sha
+from delta_core.tool.record import read_identity
 from delta_core.tool.seen_images import read_seen
 from delta_core.training.accuracy import Accuracy, accuracy_of
 from delta_core.training.data.splits import eval_batches
@@ -48,9 +48,9 @@ def evaluate_patch(
     loaded = model.patches[str(model.active_patch)]
     assert isinstance(loaded, Patch)
     names = names_of(loaded)
-    measured = load_evaluation(
-        folder, names, loaded.preprocessing or view, seen=read_seen(patch), trained_on=read_data_sha(patch)
-    )
+    identity = read_identity(patch)
+    seen = read_seen(patch, recorded=identity.seen_sha)
+    measured = load_evaluation(folder, names, loaded.preprocessing or view, seen=seen, trained_on=identity.data_sha)
     split = measured.split
     accuracy = accuracy_of(predict(model, eval_batches(split, on)), split.labels, names)
     with model.disable_patches():

@@ -2,36 +2,33 @@
 
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-import pandas as pd
 import torch
 
-from delta_core import DeltaModel, FrozenError, backbone_fingerprint, save_patch, training
+from delta_core import DeltaModel, FrozenError, backbone_fingerprint, training
+from delta_core.exchange import LOCK, only_writer
 from delta_core.patch import check_patch_name
 from delta_core.patch_io import JSON_NAME
-from delta_core.tool import confusion, curve
+from delta_core.plain_text import is_line
 from delta_core.tool.base import open_net
-from delta_core.tool.card import write_card
 from delta_core.tool.choice import Trial, choose_modules, trial_of
-from delta_core.tool.confusion import draw_confusion
-from delta_core.tool.curve import draw_training
 from delta_core.tool.data import Photos, check_photos, load_photos
+from delta_core.tool.fitted import write_fitted
 from delta_core.tool.options import FitOptions
 from delta_core.tool.record import TrainingRecord
-from delta_core.tool.seen_images import SeenImage, write_seen
+from delta_core.tool.seen_images import seen_identity
 from delta_core.tool.trained import Listener, Trained, train
-from delta_core.tool.usual_gates import usual_gates, write_usual_gates
+from delta_core.tool.usual_gates import usual_gates
 from delta_core.training.accuracy import Accuracy
 from delta_core.training.data.splits import eval_batches, split_in_epoch
 from delta_core.training.engine import predict
 from delta_core.training.errors import UserError, check_precision
 from delta_core.training.fabric import choose_deterministic_kernels, devices_of, to_device
-from delta_core.training.lock import locked
 from delta_core.training.provenance import provenance
 from delta_core.weights import default_weights, preprocessing_of, weights_name
 
@@ -48,13 +45,21 @@ def fit_patch(options: FitOptions, listener: Listener) -> Accuracy:
     """
     options.check()
     out = options.out.resolve()
+    if not is_line(weights_name(options.weights)):
+        raise UserError(f"--weights {options.weights!r} is a file whose name is no line of text; rename it.")
     check_photos(options.folder)
     check_output(out, options.folder.resolve(), force=options.force)
     device = torch.device(devices_of(options.device)[0])
     check_precision(options.precision, device.type)
-    partial = out.with_name(f".{out.name}.partial")
-    with _the_only_fit(partial, out):
-        return _fit(replace(options, out=out), partial, device, listener)
+    with _the_only_fit(out) as partial:
+        check_output(out, options.folder.resolve(), force=options.force)  # another one may just have ended
+        accuracy = _fit(replace(options, out=out), partial, device, listener)
+        for left in partial.iterdir():  # checkpoints and features, of which the patch has come
+            if left.is_dir():
+                shutil.rmtree(left)
+            elif left.name != LOCK:
+                left.unlink()
+    return accuracy
 
 
 def _fit(options: FitOptions, partial: Path, device: torch.device, listener: Listener) -> Accuracy:
@@ -98,6 +103,7 @@ def _fit(options: FitOptions, partial: Path, device: torch.device, listener: Lis
         run_id=spec.run_id,
         data=spec.task,
         data_sha=spec.data,
+        seen_sha=seen_identity(photos.seen),
         splits=photos.splits,
         train_images=train_images,
         val_images=best.accuracy.images,
@@ -120,7 +126,7 @@ def _fit(options: FitOptions, partial: Path, device: torch.device, listener: Lis
         base_logits_equal=True,
         origin=provenance(device, options.precision),
     )
-    _write(model, accuracy, record, gates, photos.seen, options.out, partial)
+    write_fitted(model, accuracy, record, gates, photos.seen, options.out, say=listener.say)
     return accuracy
 
 
@@ -136,26 +142,27 @@ def check_output(out: Path, images: Path, *, force: bool) -> None:
     if images in out.parents:
         raise UserError(f"-o {str(out)!r} lies in the image folder, where it would be taken for a class; give another.")
     is_patch = (out / JSON_NAME).is_file()
+    if out.is_mount():
+        raise UserError(f"{str(out)!r} is a mount and cannot be exchanged as a whole; give -o a folder inside it.")
     if out.exists() and not is_patch and (not out.is_dir() or any(out.iterdir())):
         raise UserError(f"{str(out)!r} exists and is not a patch folder; give -o the name of a new one.")
     if is_patch and not force:
         raise UserError(f"{str(out)!r} holds a patch already; give another -o, or --force to replace it.")
     existing = next(parent for parent in out.parents if parent.exists())
-    if not existing.is_dir() or not os.access(existing, os.W_OK):
+    if not existing.is_dir() or not all(os.access(path, os.W_OK) for path in (existing, out) if path.exists()):
         raise UserError(f"{str(out)!r} cannot be written into {str(existing)!r}; give another -o.")
 
 
 @contextmanager
-def _the_only_fit(partial: Path, out: Path) -> Iterator[None]:
-    """Keep other fits to the same place away. What was refused before it began leaves nothing behind.
+def _the_only_fit(out: Path) -> Iterator[Path]:
+    """Keep other fits to the same place away; gives the folder for what is unfinished.
 
     Raises:
-        UserError: if there is one already.
+        UserError: if there is one already, or nothing can be written there.
     """
-    lock = partial / "lock"
     with ExitStack() as held:
         try:
-            held.enter_context(locked(lock, wait=False))
+            partial = held.enter_context(only_writer(out, wait=False))
         except BlockingIOError as error:
             raise UserError(
                 f"Another fit is writing {str(out)!r} at this moment; wait for it, or give another -o."
@@ -164,36 +171,4 @@ def _the_only_fit(partial: Path, out: Path) -> Iterator[None]:
             raise UserError(
                 f"{str(out)!r} cannot be written into {str(out.parent)!r} ({error.strerror}); give another -o."
             ) from error
-        try:
-            yield
-        finally:
-            if partial.is_dir() and list(partial.iterdir()) == [lock]:
-                shutil.rmtree(partial)
-
-
-def _write(
-    model: DeltaModel,
-    accuracy: Accuracy,
-    record: TrainingRecord,
-    gates: pd.DataFrame,
-    seen: Sequence[SeenImage],
-    out: Path,
-    partial: Path,
-) -> None:
-    """Make the whole folder beside its place and move it there; what else lies in an older one is kept."""
-    new = partial / "new"
-    shutil.rmtree(new, ignore_errors=True)
-    if out.exists():
-        shutil.copytree(out, new, symlinks=True)
-    save_patch(model, new, metrics={"test_top1": accuracy.top1, "val_top1": record.val_top1})
-    record.write(new)
-    write_seen(new, seen)
-    write_usual_gates(new, gates)
-    title = f"{out.name}: {accuracy.top1:.1f} % of {accuracy.images} images right"
-    draw_confusion(accuracy.confusion, accuracy.class_names, new / confusion.NAME, title=title)
-    draw_training(record.history, record.kept_epoch, new / curve.NAME, title=title)
-    write_card(new, record)
-    if out.exists():
-        out.rename(partial / "old")
-    new.rename(out)
-    shutil.rmtree(partial)
+        yield partial

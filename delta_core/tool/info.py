@@ -2,11 +2,8 @@
 
 from pathlib import Path
 
-import torch
-
-from delta_core import DeltaError, PatchFile, read_patch
-from delta_core.tool.base import open_net
-from delta_core.weights import FILE
+from delta_core import PatchFile, read_patch
+from delta_core.weights import FILE, net_bytes
 
 
 def describe(folder: Path) -> list[tuple[str, str]]:
@@ -18,7 +15,7 @@ def describe(folder: Path) -> list[tuple[str, str]]:
     file = read_patch(folder)
     head = sum(size for name, size in file.tensor_bytes.items() if name.startswith("head."))
     body = sum(file.tensor_bytes.values()) - head
-    full = full_size_bytes(file)
+    full = net_bytes(file.architecture)
     share = "" if full is None else f", {100 * file.size_bytes / full:.2f} % of the net's {_mb(full)}"
     if share and file.weights.startswith(FILE):
         share += " with the head that the library makes; that of the file is not known here"
@@ -34,17 +31,6 @@ def describe(folder: Path) -> list[tuple[str, str]]:
         *((name, f"{value:.2f}") for name, value in file.metrics.items()),
         ("made with", f"delta-patching {file.library_version}"),
     ]
-
-
-def full_size_bytes(file: PatchFile) -> int | None:
-    """Bytes of all tensors of the net below a patch; None where its architecture cannot be made here."""
-    try:
-        with torch.device("meta"):
-            net = open_net(file.architecture, "none")
-    except DeltaError:
-        return None
-    sizes: list[int] = [tensor.nbytes for tensor in net.state_dict().values()]
-    return sum(sizes)
 
 
 def _modules(file: PatchFile) -> str:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from delta_core import DeltaModel
 from delta_core.tool.lettering import letter
+from delta_core.tool.predict import check_shape
 from delta_core.training.data.image_files import read_image
 from delta_core.training.data.splits import channels_last
 from delta_core.training.errors import UserError
@@ -28,6 +29,8 @@ def check_picture(path: Path) -> None:
         raise UserError(f"--out {str(path)!r} does not end in {', '.join(PICTURES)}; give a name that does.")
     if not path.absolute().parent.is_dir():
         raise UserError(f"--out {str(path)!r}: the folder {str(path.parent)!r} does not exist; make it first.")
+    if path.exists() and not path.is_file():
+        raise UserError(f"--out {str(path)!r} is there and is no file; give another name.")
 
 
 class Inspection:
@@ -56,7 +59,9 @@ class Inspection:
             )
         self.around = "base" if patch.config.gate_range == "around_base" else None
         view = patch.preprocessing or preprocessing_of(model.backbone)
-        pixels = view.resize_and_crop()(read_image(image))[None]
+        opened = read_image(image)
+        check_shape(image, opened, view)
+        pixels = view.resize_and_crop()(opened)[None]
         with recorded_gates(model) as seen:
             logits = model(channels_last(view.normalise(pixels.to(next(model.backbone.parameters()).device))))
         probability, index = logits[0].float().softmax(0).max(0)

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import tyro
 
 from delta_core import DeltaConfig
+from delta_core.patch_file import MAX_IMAGE_SIZE
 from delta_core.training.class_weights import ClassWeights
 from delta_core.training.errors import UserError, check_counts, check_precision
 from delta_core.training.recipe import GATES_LR, Recipe
@@ -58,6 +59,8 @@ class FitOptions:
     def check(self) -> None:
         """Raise UserError for a number or name that no training can use."""
         check_counts(epochs=self.epochs, image_size=self.image_size, batch_size=self.batch_size, patience=self.patience)
+        if self.image_size is not None and self.image_size > MAX_IMAGE_SIZE:
+            raise UserError(f"image size is {self.image_size}; give at most {MAX_IMAGE_SIZE} pixels.")
         if self.views < 0:
             raise UserError(f"--views is {self.views}; give 0 for fresh views, or the number of fixed ones.")
         check_precision(self.precision)

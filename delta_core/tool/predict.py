@@ -17,6 +17,8 @@ from delta_core.training.evaluation import names_of
 from delta_core.weights import Preprocessing, preprocessing_of
 
 BATCH_SIZE = 32
+MOST_BATCH_PIXELS = BATCH_SIZE * 512**2
+"""What a batch may hold: a ResNet-50 takes 1.8 GB for so many."""
 
 MOST_PIXELS = 2 * (Image.MAX_IMAGE_PIXELS or 0)
 """Width times height above which Pillow itself opens no image: a few bytes may hold as many."""
@@ -89,11 +91,23 @@ def predict_images(
     views: dict[Preprocessing, list[str]] = {}
     for name, patch in _patches(model):
         views.setdefault(patch.preprocessing or preprocessing_of(model.backbone), []).append(name)
+    largest = max(view.image_size for view in views)
+    batch_size = min(batch_size, max(1, MOST_BATCH_PIXELS // largest**2))
     return (
         found
         for start in range(0, len(images), batch_size)
         for found in _predict_batch(model, images[start : start + batch_size], views, topk, max_pixels)
     )
+
+
+def check_shape(path: Path, image: Image.Image, view: Preprocessing) -> None:
+    """Raise UserError for an image so long and thin that it becomes too large when its short side is resized."""
+    pixels = image.width * image.height * (view.resized_side / min(image.size)) ** 2
+    if pixels > MOST_PIXELS:
+        raise UserError(
+            f"Image {str(path)!r} is refused: {image.width} x {image.height} pixels become {pixels:,.0f} where the "
+            f"short side is resized to {view.resized_side}; cut it."
+        )
 
 
 @torch.no_grad()
@@ -106,6 +120,8 @@ def _predict_batch(
     for path in images:
         try:
             image = read_image(path, max_pixels=max_pixels)
+            for view in views:
+                check_shape(path, image, view)
         except UserError as error:
             unread[path] = str(error)
             continue

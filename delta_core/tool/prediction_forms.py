@@ -6,7 +6,11 @@ import json
 from collections.abc import Callable, Iterable, Iterator
 from typing import Literal
 
+from delta_core.plain_text import shown
 from delta_core.tool.predict import Prediction
+
+FORMULA = ("=", "+", "-", "@")
+"""How a cell begins that a spreadsheet takes for a formula; a quotation mark before it makes it a text."""
 
 Form = Literal["text", "csv", "jsonl", "json"]
 
@@ -17,7 +21,7 @@ def pieces_of(predictions: Iterable[Prediction], form: Form, *, topk: int) -> It
     Args:
         predictions: as they come.
         form: `text`, one line each; `csv` with a header, the classes of an image side by side; `jsonl`, one object a
-            line; `json`, one list of them.
+            line; `json`, one list of them. JSON alone holds names as they are, whatever they are.
         topk: number of classes that a line of CSV has room for.
     """
     if form == "csv":
@@ -30,7 +34,7 @@ def pieces_of(predictions: Iterable[Prediction], form: Form, *, topk: int) -> It
 
 def _text(prediction: Prediction) -> str:
     ranked = ", ".join(f"{name} {100 * probability:.1f} %" for name, probability in prediction.classes)
-    return f"{prediction.image}  {prediction.patch}: {ranked}"
+    return shown(f"{prediction.image}  {prediction.patch}: {ranked}")
 
 
 def _object(prediction: Prediction, indent: int | None = None) -> str:
@@ -51,8 +55,17 @@ def _csv(predictions: Iterable[Prediction], topk: int) -> Iterator[str]:
     ranked = (f"{what}_{rank}" for rank in range(1, topk + 1) for what in ("class", "probability"))
     yield _row(["image", "patch", *ranked])
     for each in predictions:
-        cells = [cell for name, probability in each.classes for cell in (name, f"{probability:.6f}")]
-        yield _row([each.image, each.patch, *cells, *[""] * (2 * topk - len(cells))])
+        cells = [cell for name, probability in each.classes for cell in (_cell(name), f"{probability:.6f}")]
+        yield _row([_cell(each.image), _cell(each.patch), *cells, *[""] * (2 * topk - len(cells))])
+
+
+def _cell(text: str) -> str:
+    """A text on one line that a spreadsheet does not run.
+
+    >>> _cell("=1+1"), _cell("a=1")
+    ("'=1+1", 'a=1')
+    """
+    return f"'{shown(text)}" if text.startswith(FORMULA) else shown(text)
 
 
 def _row(cells: list[str]) -> str:

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from delta_core.patch_io import read_beside
 from delta_core.tool.choice import Trial
 from delta_core.training.class_weights import ClassWeights
 from delta_core.training.history import Epoch
@@ -24,6 +25,8 @@ class TrainingRecord:
     """Name of the image folder."""
     data_sha: str
     """Hash of the names and sizes of its files."""
+    seen_sha: str
+    """`seen_identity` of the list of images."""
     splits: str
     train_images: int
     val_images: int
@@ -58,10 +61,27 @@ class TrainingRecord:
         (folder / NAME).write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
 
 
-def read_data_sha(folder: Path) -> str:
-    """`folder_identity` of the images that the patch of a folder was trained on; empty where it does not say."""
+@dataclass(frozen=True, kw_only=True)
+class DataIdentity:
+    """What the record of a patch says of the images; empty where it does not say."""
+
+    data_sha: str = ""
+    """`folder_identity` of the images that it was trained on."""
+    seen_sha: str = ""
+    """`seen_identity` of their list."""
+
+
+def read_identity(folder: Path) -> DataIdentity:
+    """What the record in a patch folder says of the images; nothing where there is none, or none that can be read.
+
+    Raises:
+        DeltaError: if it is a link, a pipe or too long.
+    """
+    data = read_beside(folder / NAME) or b""
     try:
-        raw = json.loads((folder / NAME).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return ""
-    return str(raw.get("data_sha", "")) if isinstance(raw, dict) else ""
+        raw = json.loads(data)
+    except (ValueError, RecursionError):
+        return DataIdentity()
+    if not isinstance(raw, dict):
+        return DataIdentity()
+    return DataIdentity(data_sha=str(raw.get("data_sha", "")), seen_sha=str(raw.get("seen_sha", "")))

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
+from delta_core.patch_io import read_beside
 from delta_core.training.data.splits import Part
+from delta_core.training.errors import UserError
 
 NAME = "images.csv"
 COLUMNS = ("part", "content", "file")
@@ -56,14 +58,35 @@ def write_seen(folder: Path, images: Iterable[SeenImage]) -> None:
     (folder / NAME).write_bytes(seen_as_csv(images))
 
 
-def read_seen(folder: Path) -> list[SeenImage]:
-    """What `write_seen` wrote; empty where an earlier version made the patch, or the list cannot be read."""
+def read_seen(folder: Path, *, recorded: str = "") -> list[SeenImage]:
+    """What `write_seen` wrote; empty where there is no list, as in patches of an earlier version.
+
+    Args:
+        folder: of the patch.
+        recorded: its `seen_identity` as the record of the training says; empty where it does not say.
+
+    Raises:
+        UserError: if it is not the list of the training: images that were trained on might count as new.
+        DeltaError: if it is a link, a pipe or too long.
+    """
+    data = read_beside(folder / NAME)
+    if data is None:
+        return []
+    text = io.StringIO(data.decode("utf-8", errors="surrogateescape"), newline="")
     try:
-        with (folder / NAME).open(encoding="utf-8", errors="surrogateescape", newline="") as stream:
-            head, *lines = [tuple(line) for line in csv.reader(stream)] or [()]
-    except (OSError, csv.Error):
-        return []
+        head, *lines = [tuple(line) for line in csv.reader(text)] or [()]
+    except csv.Error:
+        head, lines = (), []
     parts: dict[str, Part] = {part: part for part in get_args(Part)}
-    if head != COLUMNS or any(len(line) != len(COLUMNS) or line[0] not in parts for line in lines):
-        return []
-    return [SeenImage(part=parts[part], content=content, file=file) for part, content, file in lines]
+    is_list = head == COLUMNS and all(len(line) == len(COLUMNS) and line[0] in parts for line in lines)
+    seen = [SeenImage(part=parts[line[0]], content=line[1], file=line[2]) for line in lines] if is_list else []
+    if not is_list or (recorded and recorded != seen_identity(seen)):
+        raise UserError(
+            f"{str(folder / NAME)!r} is damaged, and says which images were trained on; copy the patch folder again."
+        )
+    return seen
+
+
+def seen_identity(images: Iterable[SeenImage]) -> str:
+    """SHA-256 of what a list says of contents; names have no part in it, for lists are shared without them."""
+    return hashlib.sha256("".join(f"{image.part},{image.content}\n" for image in images).encode()).hexdigest()

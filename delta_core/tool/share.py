@@ -11,15 +11,13 @@ from pathlib import Path
 
 from delta_core import download_patch, read_patch
 from delta_core.hub import upload_folder
-from delta_core.patch_io import JSON_NAME, TENSORS_NAME, read_file, write_folder
+from delta_core.patch_file import MAX_TENSOR_FILE_BYTES
+from delta_core.patch_io import JSON_NAME, MAX_BESIDE_BYTES, TENSORS_NAME, check_place, read_file, write_folder
 from delta_core.tool import card, confusion, curve, record, seen_images, usual_gates
 from delta_core.training.errors import UserError
 
 BESIDE = (card.NAME, confusion.NAME, curve.NAME, record.NAME, seen_images.NAME, usual_gates.NAME)
 """What may stand beside the two files of a patch."""
-
-MOST_BYTES = 64 * 2**20
-"""Of a file beside the patch."""
 
 
 def push_patch(folder: Path, target: str, *, force: bool, private: bool) -> str:
@@ -60,7 +58,7 @@ def pull_patch(source: str, out: Path, *, force: bool) -> str:
     Raises:
         UserError, DeltaError: if there is no patch, something else is in its place, or the Hub is not reached.
     """
-    _check_place(out, force=force)
+    check_place(out, may_replace=force)
     folder = Path(source).expanduser()
     if folder.is_dir():
         if folder.resolve() == out.resolve():
@@ -85,19 +83,20 @@ def _files_to_share(folder: Path) -> dict[str, bytes]:
     """What is shared of a patch folder, the list of images without their names."""
     files = _files_of(folder)
     if seen_images.NAME in files:
-        nameless = [replace(image, file="") for image in seen_images.read_seen(folder)]
+        seen = seen_images.read_seen(folder, recorded=record.read_identity(folder).seen_sha)
+        nameless = [replace(image, file="") for image in seen]
         files[seen_images.NAME] = seen_images.seen_as_csv(nameless)
     return files
 
 
 def _files_of(folder: Path) -> dict[str, bytes]:
     """Name -> content of the files that belong to a patch; links are left out, for they could point anywhere."""
-    file = read_patch(folder)
-    files = {name: read_file(folder / name, at_most=file.size_bytes + MOST_BYTES) for name in (JSON_NAME, TENSORS_NAME)}
+    read_patch(folder)
+    files = {name: read_file(folder / name, at_most=MAX_TENSOR_FILE_BYTES) for name in (JSON_NAME, TENSORS_NAME)}
     for name in BESIDE:
         path = folder / name
         if path.is_file() and not path.is_symlink():
-            files[name] = read_file(path, at_most=MOST_BYTES)
+            files[name] = read_file(path, at_most=MAX_BESIDE_BYTES)
     return files
 
 
@@ -105,12 +104,6 @@ def _absent(files: dict[str, bytes]) -> set[str]:
     return {*BESIDE} - {*files}
 
 
-def _check_place(folder: Path, *, force: bool) -> None:
-    if (folder / JSON_NAME).is_file() and not force:
-        raise UserError(f"{str(folder)!r} holds a patch already; give another place, or --force to replace it.")
-
-
 def _put(files: dict[str, bytes], folder: Path, *, force: bool) -> str:
-    _check_place(folder, force=force)
-    write_folder(folder, files, gone=_absent(files))
+    write_folder(folder, files, gone=_absent(files), may_replace=force)
     return str(folder)

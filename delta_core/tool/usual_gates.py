@@ -1,11 +1,13 @@
 """Gates that a patch usually gives: mean and spread over images that it was trained on, `gates.csv` in its folder."""
 
+import io
 from pathlib import Path
 
 import pandas as pd
 import torch
 
 from delta_core import DeltaModel
+from delta_core.patch_io import read_beside
 from delta_core.training.data.splits import EVAL_BATCH, Split, batch_size_for
 from delta_core.training.gate_values import gates_of, skip_gates
 
@@ -39,17 +41,23 @@ def usual_gates(model: DeltaModel, train: Split, device: torch.device) -> pd.Dat
 
 
 def write_usual_gates(folder: Path, gates: pd.DataFrame) -> None:
-    """Write `gates.csv` into a folder; a head alone has none, and that of an older patch goes."""
-    (folder / NAME).unlink(missing_ok=True)
+    """Write `gates.csv` into a folder; a head alone has none."""
     if len(gates):
         gates.to_csv(folder / NAME, index=False, lineterminator="\n", float_format="%.6g")
 
 
 def read_usual_gates(folder: Path) -> pd.DataFrame | None:
-    """What `write_usual_gates` wrote; None where an earlier version made the patch, or the file cannot be read."""
+    """What `write_usual_gates` wrote; None where an earlier version made the patch, or it is no such table.
+
+    Raises:
+        DeltaError: if it is a link, a pipe or too long.
+    """
+    data = read_beside(folder / NAME)
+    if data is None:
+        return None
     try:
-        found = pd.read_csv(folder / NAME)
-    except (OSError, ValueError):
+        found = pd.read_csv(io.BytesIO(data))
+    except ValueError:
         return None
     is_whole = tuple(found.columns) == COLUMNS and bool(found.dtypes.map(pd.api.types.is_numeric_dtype).all())
     if not is_whole or found.isna().any(axis=None) or found.duplicated(["block", "source", "target"]).any():

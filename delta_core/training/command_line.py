@@ -10,6 +10,7 @@ from typing import Annotated, Any, Union
 
 from delta_core.errors import DeltaError
 from delta_core.nearest import unknown
+from delta_core.plain_text import shown
 from delta_core.training.errors import UserError, missing_package, trouble_of_the_machine
 from delta_core.training.interrupts import interruptible
 
@@ -39,7 +40,7 @@ def told_in_one_sentence(
         finally:
             _flush()
     except refusals as error:
-        print(f"{prog}: {error}", file=sys.stderr)
+        print(f"{prog}: {shown(str(error))}", file=sys.stderr)
         sys.exit(2)
     except ModuleNotFoundError as error:
         missing = missing_package(error)
@@ -108,7 +109,7 @@ def version_line(prog: str) -> str:
 def warnings_in_one_line(prog: str) -> Iterator[None]:
     """Print warnings without the place in the code that they come from."""
     with warnings.catch_warnings():
-        warnings.showwarning = lambda message, *_, **__: print(f"{prog}: {message}", file=sys.stderr)
+        warnings.showwarning = lambda message, *_, **__: print(f"{prog}: {shown(str(message))}", file=sys.stderr)
         yield
 
 

@@ -4,7 +4,7 @@ import fcntl
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from io import TextIOWrapper
 from pathlib import Path
 
@@ -20,8 +20,7 @@ def locked(path: Path, *, wait: bool = True, waiting_for: str = "") -> Iterator[
             with the process that has to end first.
     """
     while True:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a+", encoding="utf-8") as stream:
+        with _opened(path) as stream:
             try:
                 fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -45,6 +44,16 @@ def holder(path: Path) -> str:
         return path.read_text(encoding="utf-8", errors="replace").strip() or "another process"
     except OSError:
         return "another process"
+
+
+def _opened(path: Path) -> TextIOWrapper:
+    for _ in range(100):
+        # Its folder may be removed by another one in this moment; where it never can be made, that is told below.
+        with suppress(FileNotFoundError, FileExistsError):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            return path.open("a+", encoding="utf-8")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path.open("a+", encoding="utf-8")
 
 
 def _is_at(stream: TextIOWrapper, path: Path) -> bool:

@@ -6,6 +6,7 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from delta_core.plain_text import shown
 from delta_core.training.history import Epoch
 
 
@@ -40,4 +41,4 @@ class RichProgress:
 
     def say(self, line: str) -> None:
         """Print one line as it is: no colour, no markup, no faces, and no wrapping, so that it can be piped."""
-        self.console.print(line, markup=False, emoji=False, highlight=False, soft_wrap=True)
+        self.console.print(shown(line), markup=False, emoji=False, highlight=False, soft_wrap=True)

@@ -4,6 +4,7 @@ import shutil
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -65,3 +66,33 @@ def test_a_lock_whose_folder_was_removed_keeps_nobody_away_and_is_taken_anew(tmp
         shutil.rmtree(folder)
     assert entered.wait(5)
     assert inside == [True]
+
+
+def test_many_take_a_lock_whose_folder_comes_and_goes(tmp_path: Path):
+    """As folders of what is unfinished do, which go with their last file."""
+    lock, failed = tmp_path / "partial" / "lock", []
+
+    def take() -> None:
+        try:
+            for _ in range(100):
+                with locked(lock):
+                    lock.unlink()
+                    with suppress(OSError):
+                        lock.parent.rmdir()
+        except OSError as error:
+            failed.append(error)
+
+    threads = [threading.Thread(target=take) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failed == []
+
+
+@pytest.mark.timeout(20)
+def test_a_lock_that_cannot_be_made_is_told_of(tmp_path: Path):
+    (tmp_path / "file").touch()
+    for folder in (tmp_path / "file", tmp_path / "file" / "below", Path("/proc/nowhere")):
+        with pytest.raises(OSError), locked(folder / "lock"):
+            pass

@@ -18,7 +18,6 @@ from patch_folders import FILES, edit, refuse, retensor, rewrite, trained, write
 from tiny import NETS, PREPROCESSING, basic_block_net, bottleneck_net, images
 from torch import nn
 
-import delta_core.patch_io
 from delta_core import DeltaConfig, DeltaError, DeltaModel, FrozenError, read_patch
 from delta_core.patch_io import MAX_HEADER_BYTES
 
@@ -507,53 +506,3 @@ def test_saving_again_replaces_the_patch_and_keeps_other_files(saved: Path, tmp_
 def test_a_saved_folder_has_the_rights_of_any_new_folder(saved: Path, tmp_path: Path) -> None:
     (tmp_path / "any").mkdir()
     assert stat.S_IMODE(saved.stat().st_mode) == stat.S_IMODE((tmp_path / "any").stat().st_mode)
-
-
-@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()], ids=["disk", "user"])
-@pytest.mark.parametrize("is_new", [False, True], ids=["over an old one", "new"])
-@pytest.mark.parametrize("at", range(4))
-def test_a_failed_save_leaves_what_was_there(
-    error: BaseException, is_new: bool, at: int, saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Break the first or second write, the first or second rename."""
-    model, folder = trained(None), tmp_path / "new" if is_new else saved
-    before, calls = contents(tmp_path), [0]
-
-    def breaking(function: Callable[..., Any], wanted: int) -> Callable[..., Any]:
-        def call(*args: Any) -> Any:
-            calls[0] += 1
-            if calls[0] == wanted:
-                raise error
-            return function(*args)
-
-        return call
-
-    if at < 2:
-        monkeypatch.setattr(delta_core.patch_io.os, "fsync", breaking(os.fsync, at + 1))
-    else:
-        monkeypatch.setattr(Path, "rename", breaking(Path.rename, at - 1))
-    if is_new and at == 3:  # a new folder takes one rename
-        model.save_patch(folder)
-        assert read_patch(folder).config is None
-        return
-    expected = DeltaError if isinstance(error, OSError) else KeyboardInterrupt
-    with pytest.raises(expected):
-        model.save_patch(folder)
-    assert contents(tmp_path) == before
-    assert [path.name for path in tmp_path.iterdir()] == ["patch"], "no hidden rest"
-
-
-@pytest.mark.parametrize("at", range(2))
-def test_a_process_killed_while_writing_leaves_the_old_patch(at: int, saved: Path, tmp_path: Path) -> None:
-    """What a kill leaves: the write stops and nothing is cleaned up."""
-    before, model = contents(saved), trained(None)
-    with pytest.MonkeyPatch.context() as patch:
-        done = iter([None] * at)
-        patch.setattr(delta_core.patch_io.os, "fsync", lambda _: next(done))
-        patch.setattr(delta_core.patch_io.shutil, "rmtree", lambda *_, **__: None)
-        with pytest.raises(StopIteration):
-            model.save_patch(saved)
-    assert contents(saved) == before
-    assert len(list(tmp_path.glob(".patch.*"))) == 1
-    model.save_patch(saved)
-    assert read_patch(saved).config is None

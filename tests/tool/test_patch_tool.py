@@ -23,7 +23,7 @@ from delta_core.tool.data import load_evaluation, load_photos
 from delta_core.tool.fit import Listener
 from delta_core.tool.inspect import Inspection
 from delta_core.tool.lettering import Lettering
-from delta_core.tool.record import read_data_sha
+from delta_core.tool.record import DataIdentity, read_identity
 from delta_core.tool.seen_images import SeenImage, read_seen, write_seen
 from delta_core.training.accuracy import Accuracy, accuracy_of
 from delta_core.training.data.folders import folder_identity
@@ -310,7 +310,8 @@ def test_the_list_of_images_reads_back(tmp_path: Path) -> None:
     assert read_seen(tmp_path) == images
     for text in ("", "part,content,file\nyes,0,a\n", "part,content\ntrain,0\n", "part,content,file\ntrain\n"):
         (tmp_path / "images.csv").write_text(text)
-        assert read_seen(tmp_path) == []
+        with pytest.raises(UserError, match="is damaged, and says which images were trained on"):
+            read_seen(tmp_path)
     assert read_seen(tmp_path / "absent") == []
 
 
@@ -447,10 +448,10 @@ def test_names_of_any_script_are_written_or_numbered(count: int, tmp_path: Path)
 
 
 def test_an_unreadable_record_says_nothing(tmp_path: Path) -> None:
-    assert read_data_sha(tmp_path) == ""
+    assert read_identity(tmp_path) == DataIdentity()
     for text in ("{", "[]", "7"):
         (tmp_path / "training.json").write_text(text)
-        assert read_data_sha(tmp_path) == ""
+        assert read_identity(tmp_path) == DataIdentity()
 
 
 # --- inspect -----------------------------------------------------------------------------------------------------

@@ -31,6 +31,8 @@ def read_image(path: str | Path, *, upright: bool = True, max_pixels: int | None
     Raises:
         UserError: if the file is missing, cut off, too large or no image, or does not say what is white.
     """
+    if Path(path).exists() and not Path(path).is_file():  # reading a pipe or a device may never end
+        raise UserError(f"Image {str(path)!r} cannot be read: it is no file; give a JPEG, PNG or another image.")
     try:
         with Image.open(path) as image:
             if max_pixels is not None and image.width * image.height > max_pixels:
