@@ -12,7 +12,7 @@ from benchmarks.nets.pretraining import is_whole
 from benchmarks.records.collected import rows_so_far
 from benchmarks.records.look_alikes import is_rehearsal
 from benchmarks.records.names import LOOK_ALIKE, UNLABELLED
-from benchmarks.records.record_files import record_path
+from benchmarks.records.record_files import is_whole, record_path
 from benchmarks.records.rows import SCRATCH
 from benchmarks.spec import Run
 from benchmarks.worlds.world import World
@@ -30,10 +30,13 @@ class Planned:
 
 
 def plan(world: World, runs: list[Run], on_record: Collection[str] = ()) -> list[Planned]:
-    """State of every run, without starting anything; runs `on_record` (ids) are done without a record of their own."""
+    """State of every run, without starting anything; runs `on_record` (ids) are done without a record of their own.
+
+    A run whose record is damaged is not done, and a line on stderr says so.
+    """
 
     def planned(run: Run) -> Planned:
-        if run.run_id in on_record or record_path(world.env.results, run.run_id).exists():
+        if run.run_id in on_record or is_whole(record_path(world.env.results, run.run_id), told=True):
             return Planned(run=run, state="done")
         reasons = [world.blocked[name] for name in run.data_names if name in world.blocked]
         return Planned(run=run, state="blocked" if reasons else "todo", reason="; ".join(reasons))

@@ -158,9 +158,9 @@ def _measured(run: Run, column: str, **where: object) -> Measurement:
         *where.values(),
     )
     value = 40 + zlib.crc32(repr(place).encode()) % 5000 / 100
-    return Measurement(**{"column": column, "split": "test", "value": value, "n_examples": 1000} | where)  # type: ignore[arg-type]
+    return Measurement(**{"column": column, "split": "test", "value": value, "n_examples": 10_000} | where)  # type: ignore[arg-type]
 
 
 def _on_base(run: RunSpec | SequenceSpec, value: float, **where: object) -> Measurement:
-    at = {"column": run.base_task, "split": "test", "value": value, "n_examples": 1000}
+    at = {"column": run.base_task, "split": "test", "value": value, "n_examples": 10_000}
     return Measurement(**at | where)  # type: ignore[arg-type]

@@ -1,28 +1,40 @@
 """The rows of one scale as two tidy tables: runs.csv, one line a run, and values.csv, one line a measured value."""
 
 import shutil
+from collections.abc import Callable, Iterable
 from io import BytesIO
 from pathlib import Path
 
 import pandas as pd
 import pandera.pandas as pa
 
+from benchmarks.records.digests import has_digests, verified, with_digests
 from benchmarks.records.files import read_pair, write_pair
+from benchmarks.records.lock import locked_results
 from benchmarks.records.look_alikes import check_of_one_kind
-from benchmarks.records.record_files import read_record, record_paths, stamp_of, stamps_of
+from benchmarks.records.older_versions import WITHOUT_DIGESTS, check_version, frame_of_version_1
+from benchmarks.records.record_files import (
+    is_whole,
+    read_record,
+    record_path,
+    record_paths,
+    set_aside_if_damaged,
+    stamp_of,
+    stamps_of,
+)
 from benchmarks.records.rows import (
     DTYPES,
     ROW_ORDER,
     RUN_COLUMNS,
+    SCHEMA_VERSION,
     VALUE_COLUMNS,
     join_rows,
     row_schema,
     split_rows,
     to_frame,
 )
-from benchmarks.records.version1 import check_version, frame_of_version_1
 from delta_core.training.errors import UserError
-from delta_core.training.lock import locked
+from delta_core.training.whole_files import whole_file
 
 
 def runs_path(results: Path) -> Path:
@@ -41,35 +53,65 @@ def old_path(results: Path) -> Path:
 
 
 def read_rows(results: Path) -> pd.DataFrame:
-    """Rows that were collected below `results` (the folder of one scale), validated; none if there are none.
+    """Rows that were collected below `results` (the folder of one scale), verified; none if there are none.
 
     A table of schema version 1 gets no rows any more, so there the records beside it are read too.
 
     Raises:
-        UserError: if the files are of no known schema version, do not belong together, or hold a value out of range.
+        UserError: if the files are of no known schema version, do not belong together, or hold what their digests do
+            not say or a value out of range.
     """
+    return _read_tables(results, replaceable=lambda _: False)
+
+
+def _read_tables(results: Path, *, replaceable: Callable[[str], bool]) -> pd.DataFrame:
+    """As `read_rows`, without those damaged runs that can be taken from elsewhere."""
     path = runs_path(results)
     if not path.exists():
         return to_frame([])
     try:
         runs, values = read_pair(path, values_path(results))
         # Before anything else: tables of a later version may have other columns.
-        versions = pd.read_csv(BytesIO(runs), usecols=["schema_version"], dtype="Int64")["schema_version"]
-        check_version(versions.dropna(), path)
+        versions = pd.read_csv(BytesIO(runs), usecols=["schema_version"], dtype="Int64")["schema_version"].dropna()
+        check_version(versions, path)
         if _is_one_table(runs.partition(b"\n")[0]):
             table = frame_of_version_1(_read(runs, tuple(DTYPES)))
-            rows = _with_records(results, row_schema().validate(table))
+            rows = _with_records(row_schema().validate(table), _whole_records(results))
             return rows.sort_values(list(ROW_ORDER), ignore_index=True)
         if values is None:
             raise FileNotFoundError(f"{values_path(results).name} is not there")
-        rows = join_rows(_read(runs, RUN_COLUMNS), _read(values, VALUE_COLUMNS))
-    except (OSError, ValueError, KeyError, pa.errors.SchemaError, pa.errors.SchemaErrors) as error:
+        if has_digests(runs):
+            runs, values = verified((path, values_path(results)), (runs, values), replaceable=replaceable)
+        elif not versions.isin(WITHOUT_DIGESTS).all():
+            raise ValueError("there is no column of digests")
+        table = _read(runs, RUN_COLUMNS).assign(schema_version=SCHEMA_VERSION).astype({"schema_version": "Int64"})
+        rows = join_rows(table, _read(values, VALUE_COLUMNS))
+    except pa.errors.SchemaError as error:
+        raise UserError(f"{_not_results(results)} ({_place_of(error)}); {AS_WRITTEN}") from error
+    except (OSError, ValueError, KeyError) as error:
         detail = " ".join(str(error).split())[:200]
-        raise UserError(
-            f"{path} and {values_path(results).name} are not result files ({detail}); move them away and run collect."
-        ) from error
+        raise UserError(f"{_not_results(results)} ({detail}); {AS_WRITTEN}") from error
     check_of_one_kind(rows)
     return rows
+
+
+AS_WRITTEN = "restore them, e.g. from git, or move them away and run collect."
+
+
+def _not_results(results: Path) -> str:
+    return f"{runs_path(results)} and {values_path(results).name} are not result files"
+
+
+def _place_of(error: pa.errors.SchemaError) -> str:
+    """Run, file and line of what the schema refuses, as far as it is of one line."""
+    cases = error.failure_cases
+    if not isinstance(cases, pd.DataFrame) or "index" not in cases or cases["index"].isna().any():
+        return " ".join(str(error).split())[:200]
+    line = int(cases["index"].max())
+    row = error.data.loc[line]
+    name = "runs.csv" if "measured_at" in row else "values.csv"
+    field = error.schema.name or ("value" if "value" in row else "run_id")
+    return f"{name} line {line + 2}, run {row['run_id']}: {field} {row[field]}, {error.check}"
 
 
 def _read(text: bytes, columns: tuple[str, ...]) -> pd.DataFrame:
@@ -104,23 +146,32 @@ def write_rows(results: Path, rows: pd.DataFrame) -> pd.DataFrame:
         UserError: if there is another runs.v1.csv already.
     """
     check_of_one_kind(rows)
+    with locked_results(results):
+        return replace_rows(results, rows)
+
+
+def replace_rows(results: Path, rows: pd.DataFrame) -> pd.DataFrame:
+    """As `write_rows`, by whoever holds the lock."""
+    check_of_one_kind(rows)
     runs, values = split_rows(rows)
-    with locked(results / ".lock"):
-        if is_of_version_1(results):
-            _keep(runs_path(results), old_path(results))
-        write_pair(runs_path(results), values_path(results), (_csv(runs), _csv(values)))
+    if is_of_version_1(results):
+        _keep(runs_path(results), old_path(results))
+    texts = with_digests(_csv(runs), _csv(values)), _csv(values)
+    write_pair(runs_path(results), values_path(results), texts)
     return join_rows(runs, values)
 
 
 def _csv(frame: pd.DataFrame) -> str:
-    return frame.to_csv(index=False, lineterminator="\n")
+    text = frame.to_csv(index=False, lineterminator="\n")
+    if text.count("\n") != len(frame) + 1:
+        raise UserError("A cell of the rows holds a line break, and a table has one line a row; measure its run again.")
+    return text
 
 
 def _keep(old: Path, kept: Path) -> None:
     if not kept.exists():
-        partial = kept.with_name(f".{kept.name}.tmp")
-        shutil.copyfile(old, partial)
-        partial.replace(kept)
+        with whole_file(kept) as partial:
+            shutil.copyfile(old, partial)
     elif kept.read_bytes() != old.read_bytes():
         raise UserError(f"{kept} is there already and is not {old.name}; move it away and run collect again.")
 
@@ -129,28 +180,49 @@ def collect(results: Path) -> pd.DataFrame:
     """Gather all records below `results` (the folder of one scale) into the two tables, and return all rows.
 
     Rows whose record is not here (committed results, another machine) are kept; a run that has both is taken from its
-    record. Tables that lack no record are left as they are, and so is one of schema version 1, which `merge` converts.
+    record. Damaged records are set aside; damaged lines of the tables whose record is here are taken from it. Tables
+    that lack no record are left as they are, and so is one of schema version 1, which `merge` converts.
     """
-    known = read_rows(results)
+    if not results.is_dir():
+        return to_frame([])
+    with locked_results(results):
+        return collect_locked(results)
+
+
+def collect_locked(results: Path) -> pd.DataFrame:
+    """As `collect`, by whoever holds the lock."""
+    records = [path for path in record_paths(results) if not set_aside_if_damaged(path)]
+    known = _read_tables(results, replaceable=_has_record(results))
     if is_of_version_1(results):
         return known
-    rows = _with_records(results, known)
-    return known if rows is known else write_rows(results, rows)
+    rows = _with_records(known, records)
+    return known if rows is known else replace_rows(results, rows)
 
 
 def rows_so_far(results: Path) -> pd.DataFrame:
     """All rows below `results` (the folder of one scale), those of records that nobody has collected yet among them.
 
+    Damaged records count for nothing.
+
     Raises:
-        UserError: as `read_rows` and `read_record` do.
+        UserError: as `read_rows` does.
     """
-    return _with_records(results, read_rows(results))
+    known = _read_tables(results, replaceable=_has_record(results))
+    return _with_records(known, _whole_records(results))
 
 
-def _with_records(results: Path, known: pd.DataFrame) -> pd.DataFrame:
-    """What is known, with the records that hold something else."""
+def _has_record(results: Path) -> Callable[[str], bool]:
+    return lambda run_id: is_whole(record_path(results, run_id))
+
+
+def _whole_records(results: Path) -> list[Path]:
+    return [path for path in record_paths(results) if is_whole(path)]
+
+
+def _with_records(known: pd.DataFrame, records: Iterable[Path]) -> pd.DataFrame:
+    """What is known, with those of the records that hold something else."""
     taken = stamps_of(known)
-    new = [path for path in record_paths(results) if stamp_of(path) != taken.get(path.stem)]
+    new = [path for path in records if stamp_of(path) != taken.get(path.stem)]
     if not new:
         return known
     frame = to_frame(row for path in new for row in read_record(path))

@@ -3,8 +3,9 @@
 from collections.abc import Collection
 from pathlib import Path
 
-from benchmarks.records.collected import is_of_version_1, read_rows, runs_path, write_rows
-from benchmarks.records.gates import forget_gates, gates_path
+from benchmarks.records.collected import is_of_version_1, read_rows, replace_rows, runs_path
+from benchmarks.records.gates import gates_path, read_gates, replace_gates
+from benchmarks.records.lock import locked_results
 from benchmarks.records.record_files import diagnostics_path, record_path
 from delta_core.training.errors import UserError
 
@@ -23,10 +24,12 @@ def forget(results: Path, run_ids: Collection[str]) -> None:
             f"{runs_path(results)} is of schema version 1; put it into two tables first: "
             f"python -m benchmarks collect --scale {results.name} --results {results.parent}"
         )
-    for run_id in run_ids:
-        for path_of in (record_path, gates_path, diagnostics_path):
-            path_of(results, run_id).unlink(missing_ok=True)
-    rows = read_rows(results)
-    if rows["run_id"].isin(run_ids).any():
-        write_rows(results, rows[~rows["run_id"].isin(run_ids)])
-    forget_gates(results, run_ids)
+    with locked_results(results):
+        rows, gates = read_rows(results), read_gates(results)  # before anything goes: they may be refused
+        for run_id in run_ids:
+            for path_of in (record_path, gates_path, diagnostics_path):
+                path_of(results, run_id).unlink(missing_ok=True)
+        if rows["run_id"].isin(run_ids).any():
+            replace_rows(results, rows[~rows["run_id"].isin(run_ids)])
+        if gates["run_id"].isin(run_ids).any():
+            replace_gates(results, gates[~gates["run_id"].isin(run_ids)])

@@ -1,14 +1,23 @@
 """What the gates of trained patches were: one CSV per run, gathered into one tidy `gates.csv` per scale.
 
+Beside it lies `gate_digests.csv`, one line a run; beside the record of a run a file of its gates, with a closing line.
+Those without either are as schema version 2 had them: they begin with another column, and are read as they are.
+
 This module does not import torch, so that reports can read gates without it.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, fields
+from io import BytesIO
 from pathlib import Path
 
 import pandas as pd
 
+from benchmarks.records.closing_line import above_closing_line, closed
+from benchmarks.records.digests import verified, with_digests
+from benchmarks.records.files import read_pair, write_pair
+from benchmarks.records.lock import locked_results
+from benchmarks.records.record_files import record_path, set_aside
 from benchmarks.records.rows import Scale
 from delta_core.training.errors import UserError
 from delta_core.training.skip_gate import SkipGate
@@ -30,7 +39,8 @@ class GateRow(SkipGate):
     """Says in each line that it was measured on look-alikes; files of results have no such column."""
 
 
-COLUMNS = [field.name for field in fields(GateRow)]
+COLUMNS = ["run_id", *(field.name for field in fields(GateRow) if field.name != "run_id")]
+ORDER = ["architecture", "task", "variant", "seed", "run_id", "sample", "block", "target", "source"]
 DTYPES = {
     "sample": "Int64",
     "label": "Int64",
@@ -47,30 +57,47 @@ def gates_path(results: Path, run_id: str) -> Path:
     return results / "records" / f"{run_id}.gates.csv"
 
 
+def collected_gates_path(results: Path) -> Path:
+    """Gates of all runs below the results folder of a scale."""
+    return results / "gates.csv"
+
+
+def gate_digests_path(results: Path) -> Path:
+    """Digests of the runs in `gates.csv`."""
+    return results / "gate_digests.csv"
+
+
 def write_gates(results: Path, rows: Iterable[GateRow]) -> None:
     """Write the gates of one run."""
     rows = list(rows)
-    _write(gates_path(results, rows[0].run_id), _frame(rows))
+    text = closed(_csv(_frame(rows)).splitlines())
+    with whole_text(gates_path(results, rows[0].run_id)) as stream:
+        stream.write(text)
 
 
 def collect_gates(results: Path) -> pd.DataFrame:
     """Gather the gates of all runs below `results` into `gates.csv`; gates of runs that are not here are kept.
 
+    A damaged file of a run is set aside with the record of that run, which is measured again.
+
     Raises:
         UserError: if some were measured on look-alikes and others were not.
     """
-    frames = [_read(path) for path in sorted((results / "records").glob("*.gates.csv"))]
-    if not frames:
-        return read_gates(results)
-    frame = pd.concat(frames, ignore_index=True)
-    known = read_gates(results)
-    kept = known[~known["run_id"].isin(frame["run_id"])]
-    frame = pd.concat([frame, kept], ignore_index=True) if len(kept) else frame
-    order = ["architecture", "task", "variant", "seed", "run_id", "sample", "block", "target", "source"]
-    frame = frame.sort_values(order, ignore_index=True)
-    if of_rehearsal(frame) and (frame["rehearsal"] == "").any():
-        raise UserError(f"{results} holds gates of a rehearsal and others; keep a rehearsal apart with --results.")
-    _write(results / "gates.csv", frame)
+    if not results.is_dir():
+        return _frame([])
+    with locked_results(results):
+        frames = [_of_run(path) for path in sorted((results / "records").glob("*.gates.csv"))]
+        here = pd.concat([frame for frame in frames if frame is not None] or [_frame([])], ignore_index=True)
+        ids = set(here["run_id"])
+        known = _read_collected(results, replaceable=ids.__contains__)
+        kept = known[~known["run_id"].isin(ids)]
+        parts = [part for part in (here, kept) if len(part)]
+        if not parts:
+            return known
+        frame = pd.concat(parts, ignore_index=True).sort_values(ORDER, ignore_index=True)
+        if of_rehearsal(frame) and (frame["rehearsal"] == "").any():
+            raise UserError(f"{results} holds gates of a rehearsal and others; keep a rehearsal apart with --results.")
+        replace_gates(results, frame)
     return frame
 
 
@@ -79,21 +106,38 @@ def of_rehearsal(gates: pd.DataFrame) -> bool:
     return bool((gates["rehearsal"] != "").any())
 
 
-def forget_gates(results: Path, run_ids: Collection[str]) -> None:
-    """Take the gates of these runs out of `gates.csv`; a file that has none of them is left as it is."""
-    gates = read_gates(results)
-    if gates["run_id"].isin(run_ids).any():
-        _write(results / "gates.csv", gates[~gates["run_id"].isin(run_ids)])
+def replace_gates(results: Path, gates: pd.DataFrame) -> None:
+    """Write `gates.csv` and its digests as one change, by whoever holds the lock."""
+    text = _csv(gates)
+    runs = "".join(f"{run_id}\n" for run_id in ("run_id", *sorted(set(gates["run_id"]))))
+    write_pair(gate_digests_path(results), collected_gates_path(results), (with_digests(runs, text), text))
 
 
 def read_gates(results: Path) -> pd.DataFrame:
-    """`gates.csv` of a scale, columns `COLUMNS`; empty if it is not there.
+    """`gates.csv` of a scale, verified, columns `COLUMNS`; empty if it is not there.
 
     Raises:
-        UserError: if it cannot be read.
+        UserError: if it cannot be read, or is not what its digests say.
     """
-    path = results / "gates.csv"
-    return _read(path) if path.exists() else _frame([])
+    return _read_collected(results, replaceable=lambda _: False)
+
+
+def _read_collected(results: Path, *, replaceable: Callable[[str], bool]) -> pd.DataFrame:
+    """As `read_gates`, without those damaged runs that can be taken from elsewhere."""
+    path, digests = collected_gates_path(results), gate_digests_path(results)
+    older = path.read_bytes() if path.exists() else None  # before the look for digests, which a writer lays down first
+    try:
+        if not digests.exists():
+            return _frame([]) if older is None else _older(older)
+        runs, gates = read_pair(digests, path)
+        if gates is None:
+            raise ValueError("it is not there, and its digests are")
+        return _parsed(verified((digests, path), (runs, gates), replaceable=replaceable)[1])
+    except (ValueError, KeyError) as error:
+        raise UserError(
+            f"{path} is not a file of gates ({type(error).__name__}: {' '.join(str(error).split())[:200]}); restore it "
+            f"and {digests.name}, e.g. from git, or move both away and run again."
+        ) from error
 
 
 def runs_with_gates(results: Path) -> frozenset[str]:
@@ -101,19 +145,36 @@ def runs_with_gates(results: Path) -> frozenset[str]:
     return frozenset(read_gates(results)["run_id"])
 
 
+def _of_run(path: Path) -> pd.DataFrame | None:
+    """Gates from the file of one run; None if it is damaged, and then it is set aside with the run's record."""
+    content = path.read_bytes()
+    try:
+        above = above_closing_line(content)
+        return _older(content) if above is None else _parsed(above)
+    except (ValueError, KeyError) as error:
+        set_aside(path, " ".join(str(error).split())[:200])
+        record = record_path(path.parents[1], path.name.removesuffix(".gates.csv"))
+        if record.exists():
+            set_aside(record, "its gates are")
+        return None
+
+
+def _older(content: bytes) -> pd.DataFrame:
+    """Gates as schema version 2 wrote them."""
+    if not content.startswith(b"block,"):
+        raise ValueError("its digests are missing")
+    return _parsed(content)
+
+
+def _parsed(content: bytes) -> pd.DataFrame:
+    frame = pd.read_csv(BytesIO(content), dtype=DTYPES)
+    return frame.assign(rehearsal=frame.get("rehearsal", ""))[COLUMNS]
+
+
 def _frame(rows: list[GateRow]) -> pd.DataFrame:
     return pd.DataFrame([asdict(row) for row in rows], columns=COLUMNS).astype(DTYPES)
 
 
-def _read(path: Path) -> pd.DataFrame:
-    try:
-        frame = pd.read_csv(path, dtype=DTYPES)
-        return frame.assign(rehearsal=frame.get("rehearsal", ""))[COLUMNS]
-    except (OSError, ValueError, KeyError) as error:
-        raise UserError(f"{path} is not a file of gates ({type(error).__name__}); delete it and run again.") from error
-
-
-def _write(path: Path, frame: pd.DataFrame) -> None:
+def _csv(frame: pd.DataFrame) -> str:
     frame = frame if of_rehearsal(frame) else frame.drop(columns="rehearsal")
-    with whole_text(path) as stream:
-        frame.to_csv(stream, index=False, lineterminator="\n", float_format="%.6g")
+    return frame.to_csv(index=False, lineterminator="\n", float_format="%.6g")

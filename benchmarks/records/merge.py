@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from benchmarks.records.collected import collect, read_rows, write_rows
+from benchmarks.records.collected import collect_locked, read_rows, replace_rows
+from benchmarks.records.lock import locked_results
 from benchmarks.records.record_files import read_records
-from benchmarks.records.rows import KEY, Scale
+from benchmarks.records.rows import KEY, Scale, to_frame
 from delta_core.training.errors import UserError
 
 
@@ -26,14 +27,21 @@ def merge(results: Path, scale: Scale, sources: Sequence[Path]) -> pd.DataFrame:
         UserError: if a folder holds no rows or rows of another scale, or two of them measured one value differently;
             nothing is taken over then.
     """
-    known = {str(results): collect(results)}
+    if not sources and not results.is_dir():
+        return to_frame([])
+    with locked_results(results):
+        return _merge(results, scale, sources)
+
+
+def _merge(results: Path, scale: Scale, sources: Sequence[Path]) -> pd.DataFrame:
+    known = {str(results): collect_locked(results)}
     for source in sources:
         rows = _rows_below(source, scale)
         for name, others in known.items():
             _check_agreement(others, name, rows, str(source))
         known[str(source)] = rows[~rows["run_id"].isin([run for part in known.values() for run in part["run_id"]])]
     frame = pd.concat([part for part in known.values() if len(part)] or [known[str(results)]], ignore_index=True)
-    return write_rows(results, frame) if len(frame) else frame
+    return replace_rows(results, frame) if len(frame) else frame
 
 
 def _rows_below(source: Path, scale: Scale) -> pd.DataFrame:

@@ -43,6 +43,7 @@ FROZEN_STAGES = "frozen_stages"
 
 # What a value is (`Row.metric`), where reports tell it from others.
 TOP1 = "top1"
+TOP5 = "top5"
 BASE_AGREEMENT = "base_agreement"
 """Share of unlabelled images on which the base head still gives the top-1 of the untouched net: no accuracy."""
 UNLABELLED = "unlabelled:"

@@ -1,12 +1,15 @@
-"""Records: one file a run, written once when everything in it was measured. A record that exists is complete.
+"""Records: one file a run, written once when everything in it was measured. A record that can be read is complete.
 
-    records/<run_id>.jsonl    the run on the first line (`RUN_COLUMNS`), a value on each other (`VALUE_COLUMNS`)
+    records/<run_id>.jsonl    the run on the first line (`RUN_COLUMNS`), a value on each other (`VALUE_COLUMNS`),
+                              and the closing line
 
-Those of schema version 1 have a whole row on every line; they are read as they are.
+Those of schema version 2 have no closing line, and those of version 1 a whole row on every line; both are read as they
+are. A damaged record is never taken for a measurement, and never deleted: it is moved to records/damaged/.
 """
 
 import json
 import re
+import sys
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
@@ -14,10 +17,16 @@ from typing import Any
 
 import pandas as pd
 
+from benchmarks.records.closing_line import above_closing_line, closed
+from benchmarks.records.lock import locked_results
+from benchmarks.records.older_versions import WITHOUT_DIGESTS, check_version, rows_of_version_1
+from benchmarks.records.row_checks import check_rows
 from benchmarks.records.rows import RUN_COLUMNS, SCHEMA_VERSION, VALUE_COLUMNS, Row, to_frame
-from benchmarks.records.version1 import check_version, rows_of_version_1
 from delta_core.training.errors import UserError
-from delta_core.training.whole_files import whole_text
+from delta_core.training.whole_files import sync_folder, whole_text
+
+DAMAGED = (ValueError, TypeError, KeyError, IndexError, AttributeError)
+"""What reading the lines of a damaged record raises."""
 
 
 def record_path(results: Path, run_id: str) -> Path:
@@ -36,22 +45,24 @@ def record_paths(results: Path) -> list[Path]:
 
 
 def write_record(results: Path, rows: Iterable[Row]) -> Path:
-    """Write all rows of one run at once. Rows of several runs, or none, are refused.
+    """Write all rows of one run at once, in place of an older record; a damaged one is set aside.
 
     Raises:
-        ValueError: if the rows do not belong to exactly one run, or say two things of it.
+        ValueError: if the rows do not belong to exactly one run, say two things of it, or hold what no measurement
+            gives.
     """
+    rows = list(rows)
+    check_rows(rows)
     lines = [asdict(row) for row in rows]
-    ids = sorted({line["run_id"] for line in lines})
-    if len(ids) != 1:
-        raise ValueError(f"A record holds the rows of exactly one run, got {ids}.")
-    runs = {json.dumps({name: line[name] for name in RUN_COLUMNS}) for line in lines}
-    if len(runs) != 1:
-        raise ValueError(f"Rows of run {ids[0]} differ in what is said of the run itself.")
-    path = record_path(results, ids[0])
+    run = json.dumps({name: lines[0][name] for name in RUN_COLUMNS})
+    text = closed([run, *(json.dumps({name: line[name] for name in VALUE_COLUMNS[1:]}) for line in lines)])
+    path = record_path(results, rows[0].run_id)
+    if path.exists() and not is_whole(path):
+        with locked_results(results):
+            if path.exists():  # nobody has set it aside meanwhile
+                set_aside_if_damaged(path)
     with whole_text(path) as stream:
-        for text in (*runs, *(json.dumps({name: line[name] for name in VALUE_COLUMNS[1:]}) for line in lines)):
-            stream.write(text + "\n")
+        stream.write(text)
     return path
 
 
@@ -67,18 +78,80 @@ def read_record(path: Path) -> list[Row]:
         UserError: if it is damaged, or of a version that this checkout does not know.
     """
     try:
-        lines: list[dict[str, Any]] = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-        check_version([lines[0]["schema_version"]], path)
-        if lines[0]["schema_version"] != SCHEMA_VERSION:
-            return rows_of_version_1(lines)
-        run, *values = lines
-        if not values:
-            raise ValueError("no values")
-        return [Row(**run, **value) for value in values]
-    except (ValueError, TypeError, KeyError, IndexError) as error:
+        content = path.read_bytes()
+        return _rows(content, above_closing_line(content), path)
+    except DAMAGED as error:
         raise UserError(
-            f"Record {str(path)!r} cannot be read ({type(error).__name__}); delete it and its run will be repeated."
+            f"Record {str(path)!r} cannot be read ({_in_one_line(error)}); delete it and its run will be repeated."
         ) from error
+
+
+def damage_of(path: Path) -> str | None:
+    """What is wrong with a record; None if it can be read. Nothing is parsed where a closing line vouches for it.
+
+    Raises:
+        UserError: if it is of a version that this checkout does not know.
+    """
+    content = path.read_bytes()
+    try:
+        if above_closing_line(content) is None:
+            _rows(content, None, path)
+    except DAMAGED as error:
+        return _in_one_line(error)
+    return None
+
+
+def is_whole(path: Path, *, told: bool = False) -> bool:
+    """Whether a record is there and can be read: then its run is done. A damaged one is `told` of on stderr."""
+    try:
+        damage = damage_of(path)
+    except FileNotFoundError:
+        return False
+    if damage is not None and told:
+        print(f"{path} is damaged ({damage}); its run is not done.", file=sys.stderr)
+    return damage is None
+
+
+def set_aside_if_damaged(path: Path) -> bool:
+    """Move a record that cannot be read to records/damaged/, and say so on stderr; by whoever holds the lock."""
+    damage = damage_of(path)
+    if damage is not None:
+        set_aside(path, damage)
+    return damage is not None
+
+
+def set_aside(path: Path, damage: str) -> None:
+    """Move a file of records/ to records/damaged/, and say so on stderr; by whoever holds the lock."""
+    folder = path.parent / "damaged"
+    folder.mkdir(exist_ok=True)
+    place, number = folder / path.name, 1
+    while place.exists():
+        number += 1
+        place = folder / f"{path.stem}.{number}{path.suffix}"
+    path.replace(place)
+    for changed in (folder, path.parent):
+        sync_folder(changed)
+    print(f"{path} is damaged ({damage}), so its run is not done; it lies in {folder} now.", file=sys.stderr)
+
+
+def _rows(content: bytes, above: bytes | None, path: Path) -> list[Row]:
+    """Rows of a record of `path`, `above` what stands above its closing line."""
+    lines: list[dict[str, Any]] = [json.loads(line) for line in (content if above is None else above).splitlines()]
+    version = lines[0]["schema_version"]
+    check_version([version], path)
+    if above is None and version not in WITHOUT_DIGESTS:
+        raise ValueError("it has no closing line")
+    if version == 1:
+        rows = rows_of_version_1(lines)
+    else:
+        run, *values = lines
+        rows = [Row(**{**run, "schema_version": SCHEMA_VERSION}, **value) for value in values]
+    check_rows(rows)
+    return rows
+
+
+def _in_one_line(error: Exception) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())[:200]
 
 
 Stamp = tuple[int, str]

@@ -3,6 +3,7 @@
 This package does not import torch, so that reports can read rows without it.
 """
 
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from typing import Literal, get_args
@@ -10,7 +11,9 @@ from typing import Literal, get_args
 import pandas as pd
 import pandera.pandas as pa
 
-SCHEMA_VERSION = 2
+from benchmarks.records.names import BASE_AGREEMENT, TOP1, TOP5
+
+SCHEMA_VERSION = 3
 
 SCRATCH = "scratch"
 """Weights of a run that starts from no pre-trained net: they are drawn by the run's seed."""
@@ -125,22 +128,46 @@ DTYPES: dict[str, str] = {field.name: _dtype(field.type) for field in fields(Row
 """Column -> pandas dtype; the nullable ones keep a blank cell apart from 0 and False."""
 
 
-CHECKS = {
-    "scale": pa.Check.isin(SCALES),
-    "value": pa.Check.in_range(0, 100),
-    "alpha": pa.Check.in_range(0, 1),
-    "train_s": pa.Check.ge(0),
-    "eval_s": pa.Check.ge(0),
-    "peak_mem_mb": pa.Check.ge(0),
-    "schema_version": pa.Check.eq(SCHEMA_VERSION),
+RANGES: dict[str, tuple[float, float]] = {
+    "value": (0, 100),
+    "alpha": (0, 1),
+    **dict.fromkeys(("train_s", "eval_s", "peak_mem_mb"), (0, sys.float_info.max)),
 }
+"""Column -> least and largest value."""
+
+CHOICES = {"scale": SCALES, "schema_version": (SCHEMA_VERSION,)}
 NULLABLE = {field.name for field in fields(Row) if type(None) in get_args(field.type)}
+
+COUNTED = {TOP1: 0.0, BASE_AGREEMENT: 0.0, TOP5: 2.0**-22}
+"""Metric that is a share of the examples -> relative error that it was computed with: top-5 in single precision."""
+
+
+def off_whole(metric: str, value: float, n_examples: int) -> bool:
+    """Whether a share is of no whole number of examples, so that it cannot have been measured.
+
+    >>> off_whole("top1", 91.8, 500), off_whole("top1", 91.9, 500), off_whole("mIoU", 91.9, 500)
+    (False, True, False)
+    """
+    examples = value * n_examples / 100
+    return metric in COUNTED and abs(examples - round(examples)) > 1e-6 + COUNTED[metric] * examples
+
+
+def _whole(rows: pd.DataFrame) -> "pd.Series[bool]":
+    """Where `off_whole` does not hold, for all rows at once."""
+    examples = rows["value"] * rows["n_examples"].astype("float64") / 100
+    off = (examples - examples.round()).abs() > 1e-6 + rows["metric"].map(COUNTED) * examples
+    return ~off
 
 
 def schema_of(names: Iterable[str], unique: Iterable[str]) -> pa.DataFrameSchema:
     """What a frame of these columns must satisfy: types, value ranges, one line per key."""
-    columns = {name: pa.Column(DTYPES[name], CHECKS.get(name), nullable=name in NULLABLE) for name in names}
-    return pa.DataFrameSchema(columns, unique=list(unique), strict=True, ordered=True)
+    checks = {
+        **{name: pa.Check.in_range(*bounds) for name, bounds in RANGES.items()},
+        **{name: pa.Check.isin(choices) for name, choices in CHOICES.items()},
+    }
+    columns = {name: pa.Column(DTYPES[name], checks.get(name), nullable=name in NULLABLE) for name in names}
+    whole = pa.Check(_whole, name="a whole number of examples") if "value" in columns else None
+    return pa.DataFrameSchema(columns, whole, unique=list(unique), strict=True, ordered=True)
 
 
 def row_schema() -> pa.DataFrameSchema:

@@ -7,6 +7,7 @@ from benchmarks.data.groups import Grouping, check_group, grouped, members
 from benchmarks.data.packaged.listing import PREFIX, packaged_task
 from benchmarks.data.unlabelled import image_files
 from benchmarks.records.names import UNLABELLED
+from benchmarks.records.row_checks import check_name
 from benchmarks.worlds.options import Options
 from benchmarks.worlds.recipes import LOCAL_EPOCHS, asked, local_recipes
 from benchmarks.worlds.world import World, env_of
@@ -92,6 +93,7 @@ def _base(options: Options) -> tuple[str, str, Path | None]:
         )
     if options.base_images is not None:
         root = _below(options.data_root, str(options.base_images))
+        check_name(UNLABELLED + root.name)
         image_files(root)
         return UNLABELLED + root.name, folder_identity(root), root
     if options.base is None:
@@ -99,6 +101,7 @@ def _base(options: Options) -> tuple[str, str, Path | None]:
     root = _below(options.data_root, options.base)
     if not root.is_dir():
         raise UserError(f"Base data {str(root)!r} does not exist; give --base DIR with labels.csv or train/ and val/.")
+    check_name(root.name)
     return root.name, folder_identity(root), root
 
 
@@ -127,6 +130,7 @@ def _packaged(name: str) -> LocalTask:
 
 
 def _image_folder(root: Path) -> LocalTask:
+    check_name(root.name)
     check_image_folder(root)
     twins = twins_in_training(root)
     return LocalTask(

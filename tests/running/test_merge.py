@@ -1,13 +1,17 @@
 """Rows of several machines in one table: taken over, kept apart, refused."""
 
+import re
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from fake_rows import one_row
 
+from benchmarks.records.closing_line import closed
 from benchmarks.records.collected import collect, read_rows
+from benchmarks.records.forget import forget
 from benchmarks.records.merge import merge
-from benchmarks.records.record_files import write_record
+from benchmarks.records.record_files import record_path, write_record
 from benchmarks.records.rows import Row
 from delta_core.training.errors import UserError
 
@@ -39,6 +43,29 @@ def test_the_same_run_from_two_machines_counts_once(tmp_path: Path) -> None:
     assert frame["device"].tolist() == ["first"], "a run is taken whole, from where it is known first"
 
 
+def test_merges_at_once_lose_no_rows(tmp_path: Path) -> None:
+    here = tmp_path / "here"
+    sources = [folder(tmp_path / f"source{n}", [one_row(run_id=f"run{n}", seed=n)]) for n in range(20)]
+    with ThreadPoolExecutor(len(sources)) as pool:
+        list(pool.map(lambda source: merge(here, "embedded", [source]), sources))
+    assert set(read_rows(here)["run_id"]) == {f"run{n}" for n in range(20)}
+
+
+def test_collecting_forgetting_and_merging_at_once_keep_what_each_did(tmp_path: Path) -> None:
+    here = folder(tmp_path / "here", *([one_row(run_id=f"old{n}", seed=n)] for n in range(6)))
+    collect(here)
+    sources = [folder(tmp_path / f"source{n}", [one_row(run_id=f"new{n}", seed=n)]) for n in range(6)]
+
+    def change(n: int) -> None:
+        forget(here, [f"old{n}"])
+        merge(here, "embedded", [sources[n]])
+        collect(here)
+
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(change, range(6)))
+    assert set(read_rows(here)["run_id"]) == {f"new{n}" for n in range(6)}
+
+
 def test_contradictions_are_refused_with_both_sources(tmp_path: Path) -> None:
     here = folder(tmp_path / "here", [one_row(run_id="x")])
     one = folder(tmp_path / "one", [one_row(run_id="a", value=50.0)])
@@ -57,14 +84,17 @@ def test_other_scales_and_empty_folders_are_refused(tmp_path: Path) -> None:
 
 
 def test_rows_of_a_later_schema_version_are_refused_in_records_and_tables(tmp_path: Path) -> None:
-    said = r"rows of schema version 3, and this checkout reads those up to 2; read it with the checkout that wrote it"
-    newer = folder(tmp_path / "newer", [one_row(run_id="a", schema_version=3)])
+    said = r"rows of schema version 4, and this checkout reads those up to 3; read it with the checkout that wrote it"
+    newer = folder(tmp_path / "newer", [one_row(run_id="a")])
+    record = record_path(newer, "a")
+    run, *values, _ = record.read_text().splitlines()
+    record.write_text(closed([run.replace('"schema_version": 3', '"schema_version": 4'), *values]))
     with pytest.raises(UserError, match=said):
         merge(tmp_path / "here", "embedded", [newer])
     here = folder(tmp_path / "here", [one_row(run_id="x")])
     collect(here)
     path = here / "runs.csv"
-    path.write_text(path.read_text().removesuffix(",2\n") + ",3\n")
+    path.write_text(re.sub(r",3,(\w+)\n$", r",4,\1\n", path.read_text()))
     with pytest.raises(UserError, match=said):
         read_rows(here)
     header, line, _ = path.read_text().split("\n")

@@ -40,7 +40,8 @@ def test_a_record_holds_the_rows_of_one_run(tmp_path: Path) -> None:
     path = write_record(tmp_path, rows)
     assert path == record_path(tmp_path, "a")
     assert read_record(path) == rows
-    run, *values = (json.loads(line) for line in path.read_text().splitlines())
+    run, *values, closing = (json.loads(line) for line in path.read_text().splitlines())
+    assert closing["values"] == 2
     assert set(run) == set(RUN_COLUMNS)
     assert len(values) == 2 and not set(run) & set(values[0]), "nothing is said twice"
 
@@ -63,7 +64,7 @@ def test_an_exception_while_writing_leaves_no_file(tmp_path: Path, monkeypatch: 
 
     def dumps(row: dict[str, object]) -> str:
         asked.append(row)
-        if len(asked) > 3:
+        if len(asked) > 2:
             raise KeyboardInterrupt
         return "{}"
 
@@ -116,24 +117,17 @@ def test_a_table_that_lacks_nothing_is_left_as_it_is(tmp_path: Path) -> None:
     assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
 
 
-def test_a_record_that_is_not_text_is_told(tmp_path: Path) -> None:
-    write_record(tmp_path, [one_row()])
-    collect(tmp_path)
-    record_path(tmp_path, one_row().run_id).write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(UserError, match="cannot be read"):
-        collect(tmp_path)
-
-
 def test_collect_of_nothing_writes_nothing(tmp_path: Path) -> None:
     assert len(collect(tmp_path / "new")) == 0
     assert files(tmp_path) == []
 
 
 def test_two_rows_of_one_key_are_refused(tmp_path: Path) -> None:
-    write_record(tmp_path, [one_row(value=1.0), one_row(value=2.0)])
+    with pytest.raises(ValueError, match=r"Run run, top1 of 'signs' .* two values of one key"):
+        write_record(tmp_path, [one_row(value=1.0), one_row(value=2.0)])
     with pytest.raises(pandera.errors.SchemaError, match="not unique"):
-        collect(tmp_path)
-    assert "runs.csv" not in files(tmp_path)
+        split_rows(to_frame([one_row(value=1.0), one_row(value=2.0)]))
+    assert files(tmp_path) == []
 
 
 @pytest.mark.parametrize("field", KEY)
@@ -146,15 +140,18 @@ def test_rows_that_differ_in_any_part_of_the_key_stand_side_by_side(field: str) 
     "changes",
     [
         {"value": -0.1}, {"value": 100.1}, {"value": math.nan}, {"alpha": 1.1}, {"scale": "huge"},
-        {"train_s": -1.0},
+        {"train_s": -1.0}, {"eval_s": math.inf}, {"value": 50.5, "n_examples": 100},
     ],
     ids=str,
 )  # fmt: skip
-def test_values_out_of_range_are_refused(changes: dict[str, object], tmp_path: Path) -> None:
-    write_record(tmp_path, [one_row(**changes)])
+def test_what_no_measurement_gives_is_refused_with_run_and_field(changes: dict[str, object], tmp_path: Path) -> None:
+    with pytest.raises(
+        ValueError, match=rf"^Run run, top1 of 'signs' \(after, test\): .*{next(iter(changes.values()))}"
+    ):
+        write_record(tmp_path, [one_row(**changes)])
     with pytest.raises(pandera.errors.SchemaError):
-        collect(tmp_path)
-    assert "runs.csv" not in files(tmp_path)
+        split_rows(to_frame([one_row(**changes)]))
+    assert files(tmp_path) == []
 
 
 def damage(text: str) -> dict[str, str]:
@@ -171,15 +168,19 @@ def damage(text: str) -> dict[str, str]:
     }
 
 
+REFUSED = r"(runs\.csv and values\.csv are not result files|Run \S* is not what its digest says: \S*runs\.csv line \d)"
+
+
 @pytest.mark.parametrize("name", TABLES)
 @pytest.mark.parametrize("kind", damage("x\n"))
 def test_damaged_tables_are_told_in_one_line(kind: str, name: str, tmp_path: Path) -> None:
     write_record(tmp_path, [one_row()])
     collect(tmp_path)
+    record_path(tmp_path, "run").unlink()
     path = tmp_path / name
     path.write_text(damage(path.read_text())[kind])
     before = path.read_bytes()
-    with pytest.raises(UserError, match=r"runs\.csv and values\.csv are not result files") as caught:
+    with pytest.raises(UserError, match=REFUSED) as caught:
         read_rows(tmp_path)
     assert "\n" not in str(caught.value)
     with pytest.raises(UserError):
@@ -192,7 +193,7 @@ def test_a_table_that_is_not_text_is_told_in_one_line(name: str, tmp_path: Path)
     write_record(tmp_path, [one_row()])
     collect(tmp_path)
     (tmp_path / name).write_bytes(b"\xff\xfe\x00" * 50)
-    with pytest.raises(UserError, match="are not result files"):
+    with pytest.raises(UserError, match=REFUSED):
         read_rows(tmp_path)
 
 
@@ -225,7 +226,7 @@ def test_blank_cells_stay_blank(tmp_path: Path) -> None:
 @given(st.lists(st.tuples(percent, st.floats(0, 1e6), st.one_of(st.none(), st.floats(0, 1))), min_size=50))
 def test_floats_survive_the_round_trip_exactly(numbers: list[tuple[float, float, float | None]]) -> None:
     rows = [
-        one_row(run_id=f"{index:04}", variant=f"{index:04}", value=value, train_s=seconds, alpha=alpha)
+        one_row(run_id=f"{index:04}", metric="mIoU", value=value, train_s=seconds, alpha=alpha)
         for index, (value, seconds, alpha) in enumerate(numbers)
     ]
     with TemporaryDirectory() as folder:
@@ -243,7 +244,9 @@ def test_floats_survive_the_round_trip_exactly(numbers: list[tuple[float, float,
 
 def test_accuracies_survive_the_round_trip_exactly(tmp_path: Path) -> None:
     values = [100 * right / 997 for right in range(998)]
-    write_record(tmp_path, [one_row(variant=f"{index:04}", value=value) for index, value in enumerate(values)])
+    write_record(
+        tmp_path, [one_row(variant=f"{index:04}", value=value, n_examples=997) for index, value in enumerate(values)]
+    )
     collect(tmp_path)
     assert read_rows(tmp_path)["value"].tolist() == values
 
@@ -286,7 +289,7 @@ Described = list[tuple[dict[str, object], list[tuple[tuple[str, float | None, st
 )
 def test_rows_become_two_tables_and_rows_again(described: Described) -> None:
     rows = to_frame(
-        one_row(run_id=f"{index}e{index}", variant=variant, alpha=alpha, split=split, value=value, **run)
+        one_row(run_id=f"{index}e{index}", metric="mIoU", variant=variant, alpha=alpha, split=split, value=value, **run)
         for index, (run, found) in enumerate(described)
         for (variant, alpha, split), value in found
     )

@@ -37,7 +37,7 @@ from benchmarks.data.catalogue import CATALOGUE
 from benchmarks.grid import work
 from benchmarks.nets.pretraining import BaseSpec
 from benchmarks.records.collected import read_rows
-from benchmarks.records.record_files import record_path
+from benchmarks.records.record_files import write_record
 from benchmarks.records.rows import KEY, Row
 from benchmarks.suites.patching.spec import RunSpec
 from benchmarks.tables import TABLES, tables_at
@@ -593,9 +593,13 @@ def test_bad_input_exits_with_2_from_the_shell(tmp_path: Path) -> None:
 
 def test_a_record_appears_in_the_plan_as_done(delta_bench: Call, tmp_path: Path) -> None:
     run_id = next(iter(run_ids()))
-    path = record_path(tmp_path / "results" / "embedded", run_id)
-    path.parent.mkdir(parents=True)
-    path.touch()
-    out = delta_bench("plan", *ONE_CELL)[1]
+    path = write_record(tmp_path / "results" / "embedded", [one_row(run_id=run_id)])
+    _, out, err = delta_bench("plan", *ONE_CELL)
     assert f"done    {run_id}" in out
-    assert "1 done, 8 todo" in out
+    assert "1 done, 8 todo" in out and err == ""
+    for damaged in ("", path.read_text()[:-10], "".join(path.read_text().splitlines(keepends=True)[1:])):
+        path.write_text(damaged)
+        _, out, err = delta_bench("plan", *ONE_CELL)
+        assert f"todo    {run_id}" in out and "0 done, 9 todo" in out
+        assert f"{run_id}.jsonl is damaged" in err and err.count("\n") == 1
+        assert path.read_text() == damaged, "a plan moves nothing"

@@ -33,7 +33,7 @@ def one_row(**changes: object) -> Row:
         alpha=None,
         metric="top1",
         value=50.0,
-        n_examples=1000,
+        n_examples=100_000,
         selection="last",
         params_delta=0,
         params_head=130,

@@ -1,6 +1,7 @@
-"""Rows as schema version 1 had them: every value on a line with all that is said of its run, in records and runs.csv.
+"""Rows as earlier schema versions had them. They are read wherever rows are read, as rows of today.
 
-They are read wherever rows are read, as rows of today; their files stay as they are until `collect` is asked for.
+Version 1 had every value on a line with all that is said of its run, in records and runs.csv; version 2 had the two
+tables, without digests. Their files stay as they are until `collect` is asked for.
 """
 
 from collections.abc import Iterable
@@ -13,12 +14,14 @@ import pandas as pd
 from benchmarks.records.rows import DTYPES, SCHEMA_VERSION, Row
 from delta_core.training.errors import UserError
 
-VERSION = 1
+OLDEST = 1
+WITHOUT_DIGESTS = (1, 2)
+"""Versions whose records have no closing line, and whose tables no digests."""
 
 
 def check_version(versions: Iterable[int], source: Path) -> None:
     """Raise UserError unless all rows of `source` are of a schema version that there has been."""
-    other = sorted(set(versions) - set(range(VERSION, SCHEMA_VERSION + 1)))
+    other = sorted(set(versions) - set(range(OLDEST, SCHEMA_VERSION + 1)))
     if other:
         raise UserError(
             f"{str(source)!r} holds rows of schema version {', '.join(map(str, other))}, and this checkout reads "
