@@ -1,4 +1,4 @@
-"""Run trials of faults, all or a part, and say what came of them; exit code 1 if any damage was seen."""
+"""Run trials of faults, all or some, and say what came of them; exit code 1 if any damage was seen."""
 
 import argparse
 import os
@@ -24,8 +24,10 @@ def main() -> int:
     os.environ["OMP_NUM_THREADS"] = "1"  # before numpy and torch are there: trials are forked from this process
     sys.path.insert(0, str(ROOT / "tests" / "support"))
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # trials under way are ended then, too
-    from tests.faults.whole import show
+    from tests.faults.whole import KINDS, show
 
+    if unknown := sorted({*(options.kinds or ())} - KINDS.keys()):
+        parser.error(f"--kinds {unknown[0]} is not known; there are {', '.join(KINDS)}.")
     return show(options)
 
 

@@ -170,7 +170,10 @@ def _bound_memory() -> None:
 
 
 def _listing(folder: Path) -> list[tuple[str, int, int]]:
-    found = (path for path in folder.rglob("*") if path.name != ".lock")
+    """All files but hidden ones, such as locks."""
+    found = (
+        path for path in folder.rglob("*") if not any(part.startswith(".") for part in path.relative_to(folder).parts)
+    )
     return sorted((str(path), path.lstat().st_size, path.lstat().st_mtime_ns) for path in found if not path.is_dir())
 
 

@@ -23,7 +23,7 @@ are compared with those of an undisturbed world.
 """
 
 
-def write_page(totals: Mapping[str, Verdict], *, seed: int, seconds: float) -> str:
+def write_page(totals: Mapping[str, Verdict], *, seed: int, jobs: int) -> str:
     """Markdown: fault -> what came of its trials."""
     everything = total(totals.values())
     lines = [
@@ -37,8 +37,12 @@ def write_page(totals: Mapping[str, Verdict], *, seed: int, seconds: float) -> s
         for fault, verdict in totals.items()
         if verdict.seconds
     ]
-    damages = [f"- {fault}: {note}" for fault, verdict in totals.items() for note in verdict.notes[:3]]
-    parts = [HEAD, "\n".join(lines), f"{everything.trials} trials of seed {seed} in {seconds / 60:.0f} minutes."]
+    damages = [f"- {note}" for verdict in totals.values() for note in verdict.notes[:3]]
+    parts = [
+        HEAD,
+        "\n".join(lines),
+        f"{everything.trials} trials of seed {seed} in {everything.took_s / jobs / 60:.0f} minutes, {jobs} at a time.",
+    ]
     if timed:
         parts.append("From the first signal to the exit:\n\n" + "\n".join(timed))
     if damages:

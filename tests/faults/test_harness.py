@@ -90,15 +90,15 @@ def test_a_trial_counts_once_whatever_was_seen_of_it_and_trials_add_up() -> None
 
 def test_the_page_has_a_line_for_each_fault_and_the_median_of_times() -> None:
     totals = {
-        "kill": total([Verdict(), Verdict(lost=1, notes=("gone",))]),
-        "interrupt": total(Verdict(seconds=(second,)) for second in (1.0, 2.0, 6.0)),
+        "kill": total([Verdict(), Verdict(lost=1, notes=("kill, trial 1: gone",))]),
+        "interrupt": total(Verdict(seconds=(second,), took_s=80.0) for second in (1.0, 2.0, 6.0)),
     }
-    page = write_page(totals, seed=3, seconds=120)
+    page = write_page(totals, seed=3, jobs=2)
     assert "| kill | 2 | 1 | 0 | 0 | 0 | 0 | 0 |" in page
     assert "| all | 5 | 1 | 0 | 0 | 0 | 0 | 0 |" in page
     assert "interrupt: median 2.00 s, maximum 6.00 s" in page
-    assert "- kill: gone" in page
-    assert "5 trials of seed 3 in 2 minutes" in page
+    assert "- kill, trial 1: gone" in page
+    assert "5 trials of seed 3 in 2 minutes, 2 at a time" in page
 
 
 def test_a_series_that_was_killed_while_it_wrote_forgets_that_trial_alone(tmp_path: Path) -> None:

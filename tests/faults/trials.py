@@ -10,7 +10,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from random import Random
 
@@ -70,7 +70,7 @@ class Series:
                     running[trial.pid] = trial
                 for trial in _ended(running):
                     del running[trial.pid]
-                    verdict = trial.verdict()
+                    verdict = replace(trial.verdict(), took_s=round(time.monotonic() - trial.started, 2))
                     self._keep(trial, verdict)
                     on_end(trial.group, trial.number, verdict)
                 time.sleep(0.01)
@@ -89,7 +89,7 @@ class Series:
         pid = os.fork()
         if pid == 0:
             _judge(world, group, Random(f"{self.seed} {group.fault} {number}"), folder)
-        return _Trial(pid=pid, group=group, number=number, folder=folder, end_at=time.monotonic() + group.limit_s)
+        return _Trial(pid=pid, group=group, number=number, folder=folder, started=time.monotonic())
 
     def _keep(self, trial: "_Trial", verdict: Verdict) -> None:
         with self.kept.open("a") as stream:
@@ -103,7 +103,7 @@ class _Trial:
     group: Group
     number: int
     folder: Path
-    end_at: float
+    started: float
 
     def verdict(self) -> Verdict:
         """What it wrote down at its end."""
@@ -112,7 +112,7 @@ class _Trial:
             raw = json.loads(path.read_text())
             return Verdict(**{name: tuple(value) if isinstance(value, list) else value for name, value in raw.items()})
         except FileNotFoundError:
-            return Verdict(hang=1, notes=("the trial did not end in its time",))
+            return Verdict(hang=1, notes=("the trial ended without a verdict, or had to be ended",))
         finally:
             path.unlink(missing_ok=True)
             shutil.rmtree(self.folder, ignore_errors=True)
@@ -136,6 +136,7 @@ def _judge(world: World, group: Group, random: Random, folder: Path) -> None:
             place = traceback.extract_tb(error.__traceback__)[-1]
             broke = f"the trial itself broke: {type(error).__name__}: {error}, {place.filename}:{place.lineno}"
             verdict = Verdict(unlike=1, notes=(broke,))
+        verdict = replace(verdict, notes=tuple(_without_places(note, folder) for note in verdict.notes))
         partial = folder.with_suffix(".partial")
         partial.write_text(json.dumps(asdict(verdict)))
         partial.replace(folder.with_suffix(".json"))
@@ -143,10 +144,17 @@ def _judge(world: World, group: Group, random: Random, folder: Path) -> None:
         os._exit(0)
 
 
+def _without_places(note: str, folder: Path) -> str:
+    """Without the paths of this machine, which say nothing on a page."""
+    for place in (folder, *folder.parents[:2], ROOT):
+        note = note.replace(f"{place}/", "").replace(str(place), "its folder")
+    return note
+
+
 def _ended(running: dict[int, _Trial]) -> Iterator[_Trial]:
     """Trials that have ended, or had to."""
     for trial in list(running.values()):
-        if time.monotonic() > trial.end_at:
+        if time.monotonic() > trial.started + trial.group.limit_s:
             trial.end()
         if os.waitpid(trial.pid, os.WNOHANG)[0]:
             trial.end()

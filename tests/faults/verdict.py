@@ -25,6 +25,8 @@ class Verdict:
     """What was seen, a line each."""
     seconds: tuple[float, ...] = ()
     """Measured in the trials, where their kind measures a time."""
+    took_s: float = 0.0
+    """Of the trials themselves, one after the other."""
 
     def __add__(self, other: "Verdict") -> "Verdict":
         """Both trials."""

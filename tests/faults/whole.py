@@ -53,17 +53,17 @@ def show(options: argparse.Namespace) -> int:
         bar = progress.add_task("trials", total=len(todo))
 
         def on_end(group: Group, number: int, verdict: Verdict) -> None:
-            seen[group.fault].append(replace(verdict, notes=()) if verdict.clean else verdict)
-            if not verdict.clean:
-                console.print(f"{group.fault}, trial {number}: {'; '.join(verdict.notes)}")
+            told = () if verdict.clean else (f"{group.fault}, trial {number}: {'; '.join(verdict.notes)}",)
+            seen[group.fault].append(replace(verdict, notes=told))
+            if told:
+                console.print(*told)
             elif not console.is_terminal and len(seen[group.fault]) % 20 == 0:
                 console.print(f"{group.fault}: {len(seen[group.fault])} trials")
             progress.update(bar, advance=1, description=group.fault, refresh=True)
 
         series.run(world, todo, on_end)
     totals = {group.fault: total(seen[group.fault]) for group in groups}
-    seconds = time.monotonic() - started
-    page = write_page(totals, seed=options.seed, seconds=seconds)
+    page = write_page(totals, seed=options.seed, jobs=options.jobs)
     console.print(page)
     if options.write:
         options.write.write_text(page, encoding="utf-8")

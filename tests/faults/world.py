@@ -17,7 +17,6 @@ from functools import cached_property
 from importlib import import_module
 from pathlib import Path
 
-import pandas as pd
 import pytest
 import timm
 import torch
@@ -25,6 +24,7 @@ from drawn_tasks import draw_noise
 from fake_rows import plain_run
 from patch_tool_world import ARCH, write_classes
 
+from benchmarks.records.collected import read_rows
 from benchmarks.records.gates import GateRow, write_gates
 from benchmarks.records.record_files import write_record
 from delta_core.training.lock import locked
@@ -70,14 +70,15 @@ class World:
     @cached_property
     def run_ids(self) -> dict[str, list[str]]:
         """Run ids by suite: `patching`, `base`, `domain_adaptation`."""
-        runs = pd.read_csv(self.root / "results" / "embedded" / "runs.csv", dtype="str", comment="#")
-        return {str(suite): sorted(part["run_id"]) for suite, part in runs.groupby("suite")}
+        by_suite = read_rows(self.root / "results" / "embedded").groupby("suite")["run_id"]
+        return {str(suite): sorted(set(run_ids)) for suite, run_ids in by_suite}
 
     @cached_property
     def head_alone(self) -> str:
         """Id of the run of method fc_only."""
-        runs = pd.read_csv(self.root / "results" / "embedded" / "runs.csv", dtype="str", comment="#")
-        return str(runs.loc[runs["method"] == "fc_only", "run_id"].item())
+        rows = read_rows(self.root / "results" / "embedded")
+        (run_id,) = set(rows.loc[rows["method"] == "fc_only", "run_id"])
+        return str(run_id)
 
     def copy(self, folder: Path, *parts: str) -> None:
         """Copies of parts of it, e.g. "cache" or "tool/pets", below the folder of a trial."""
