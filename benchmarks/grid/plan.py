@@ -8,7 +8,7 @@ from typing import Literal
 
 from benchmarks.nets.base_labels import check_base_labels
 from benchmarks.nets.open import open_backbone
-from benchmarks.nets.pretraining import is_whole
+from benchmarks.nets.pretraining import is_whole_base
 from benchmarks.records.collected import rows_so_far
 from benchmarks.records.look_alikes import is_rehearsal
 from benchmarks.records.names import LOOK_ALIKE, UNLABELLED
@@ -67,7 +67,7 @@ def check_inputs(world: World, runs: list[Run]) -> None:
         for run in {run.weights: run for run in runs if run.weights.startswith("timm:")}.values():
             weights_file(world.env.weights_root, run.weights.removeprefix("timm:"))
     needed = {run.weights for run in runs}
-    trains = any(base.weights in needed and not is_whole(base, world.env) for base in world.bases)
+    trains = any(base.weights in needed and not is_whole_base(base, world.env) for base in world.bases)
     _check_folder(world.env.results, written=bool(runs))
     _check_folder(world.env.cache, written=trains)
     _check_kind(world)

@@ -16,7 +16,7 @@ from benchmarks.data.load import load_task
 from benchmarks.env import Env
 from benchmarks.nets.slim import PREPROCESSING, slim_backbone
 from benchmarks.records.names import BASE
-from benchmarks.records.record_files import read_record, record_path
+from benchmarks.records.record_files import is_whole, read_record, record_path
 from benchmarks.records.rows import Row
 from delta_core import backbone_fingerprint
 from delta_core.errors import DeltaError
@@ -66,7 +66,7 @@ def checkpoint_path(cache: Path, run_id: str) -> Path:
 
 def is_trained(base: BaseSpec, env: Env) -> bool:
     """Whether a base is there and whole, with the record of what it came to."""
-    return record_path(env.results, base.run_id).exists() and is_whole(base, env)
+    return is_whole(record_path(env.results, base.run_id)) and is_whole_base(base, env)
 
 
 def pretrain(spec: BaseSpec, env: Env) -> list[Row]:
@@ -155,7 +155,7 @@ def _train(spec: BaseSpec, data: TaskData, fabric: "Fabric", env: Env) -> None:
 
 def _says_all(spec: BaseSpec, env: Env) -> bool:
     """Whether a checkpoint is whole and tells what a record has to say of its training."""
-    return is_whole(spec, env) and bool(_training_notes(checkpoint_path(env.cache, spec.run_id)))
+    return is_whole_base(spec, env) and bool(_training_notes(checkpoint_path(env.cache, spec.run_id)))
 
 
 def _training_notes(path: Path) -> dict[str, Any]:
@@ -175,7 +175,7 @@ def fault_of(spec: BaseSpec, env: Env) -> str | None:
     return None
 
 
-def is_whole(spec: BaseSpec, env: Env) -> bool:
+def is_whole_base(spec: BaseSpec, env: Env) -> bool:
     """Whether the checkpoint of a base is there and is what was trained; a warning says so where it is another."""
     fault = fault_of(spec, env)
     if fault:
@@ -224,4 +224,4 @@ def _checked_state(run_id: str, env: Env) -> State:
 
 def _recorded_fingerprint(run_id: str, env: Env) -> str | None:
     record = record_path(env.results, run_id)
-    return read_record(record)[0].backbone_sha_after if record.exists() else None
+    return read_record(record)[0].backbone_sha_after if is_whole(record) else None

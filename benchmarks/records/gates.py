@@ -46,9 +46,8 @@ DTYPES = {
     "label": "Int64",
     "sd": "float64",
     "existing": "bool",
-    **dict.fromkeys(
-        ("run_id", "scale", "architecture", "task", "variant", "rehearsal"), "str"
-    ),  # a run id may look like 12e345
+    # A run id may look like 12e345.
+    **dict.fromkeys(("run_id", "scale", "architecture", "task", "variant", "rehearsal"), "str"),
 }
 
 
@@ -168,7 +167,8 @@ def _older(content: bytes) -> pd.DataFrame:
 
 def _parsed(content: bytes) -> pd.DataFrame:
     frame = pd.read_csv(BytesIO(content), dtype=DTYPES)
-    return frame.assign(rehearsal=frame.get("rehearsal", ""))[COLUMNS]
+    marks = frame["rehearsal"].fillna("") if "rehearsal" in frame else ""
+    return frame.assign(rehearsal=marks)[COLUMNS]
 
 
 def _frame(rows: list[GateRow]) -> pd.DataFrame:

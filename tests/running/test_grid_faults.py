@@ -100,7 +100,9 @@ def leave(_: Job) -> list[Row]:
 BAD_RUNS: dict[str, tuple[Callable[[Job], list[Row]], str]] = {
     "sys.exit": (leave, "SystemExit: 3"),
     "no rows": (lambda _: [], "A record holds the rows of exactly one run, got []"),
-    "unserialisable": (lambda job: rows_of(job, value=object()), "TypeError: "),
+    "unserialisable": (lambda job: rows_of(job, value=object()), "not of type float64"),
+    "not a number": (lambda job: rows_of(job, value=float("nan")), "nan"),
+    "more than all": (lambda job: rows_of(job, value=101.0), "101"),
     "another's rows": (lambda job: [*rows_of(job), one_row(run_id="0123456789ab")], "the rows of exactly one run"),
 }
 
@@ -320,7 +322,7 @@ def test_a_cache_that_holds_all_may_be_read_only(
     refused = delta_bench("run", *ONE_CELL)
     assert refused[0] == 2
     assert "Folder '.cache' cannot be written" in refused[2]
-    monkeypatch.setattr("benchmarks.grid.plan.is_whole", lambda *_: True)
+    monkeypatch.setattr("benchmarks.grid.plan.is_whole_base", lambda *_: True)
     monkeypatch.setattr("benchmarks.grid.pool.is_trained", lambda *_: True)
     assert delta_bench("run", *ONE_CELL)[0] == 0
 

@@ -89,16 +89,16 @@ def test_a_damaged_base_is_told_in_one_line_and_pre_trained_anew(env: Env) -> No
     content[-2] ^= 64
     path_in(env).write_bytes(content)
     with pytest.warns(UserWarning, match=r"is damaged: .* The slim resnet18 is pre-trained anew\.$") as told:
-        assert not pretraining.is_whole(SPEC, env)
+        assert not pretraining.is_whole_base(SPEC, env)
     assert "\n" not in str(told[0].message)
     pretraining.pretrain(SPEC, env)
     assert fingerprint(env) == expected
-    assert pretraining.is_whole(SPEC, env)
+    assert pretraining.is_whole_base(SPEC, env)
 
 
 def test_a_base_is_compared_with_its_record(env: Env) -> None:
     without_checksum(path_in(env))
-    assert pretraining.is_whole(SPEC, env), "an older version's, which is as its record says"
+    assert pretraining.is_whole_base(SPEC, env), "an older version's, which is as its record says"
     other = {name: tensor + 1 for name, tensor in load_file(path_in(env)).items()}
     write_sealed(path_in(env), other)
     with pytest.raises(UserError, match="is not the one that its record was measured on"):
@@ -120,7 +120,7 @@ def test_a_base_without_checksum_and_record_is_pre_trained_anew(env: Env) -> Non
     shutil.rmtree(env.results / "records")
     without_checksum(path_in(env))
     with pytest.warns(UserWarning, match="of an older version, without a checksum"):
-        assert not pretraining.is_whole(SPEC, env)
+        assert not pretraining.is_whole_base(SPEC, env)
 
 
 def test_a_base_that_is_there_is_measured_and_not_trained_again(env: Env, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ from mmengine.registry import MODELS
 
 from benchmarks.env import Env
 from benchmarks.nets.open import EMBEDDED_BASE_CLASSES
-from benchmarks.nets.pretraining import checkpoint_path, is_whole, pretrain
+from benchmarks.nets.pretraining import checkpoint_path, is_whole_base, pretrain
 from benchmarks.nets.slim import SLIM
 from benchmarks.worlds.embedded import embedded_base
 from delta_core.openmmlab import DeltaBackbone
@@ -34,7 +34,7 @@ def _slim_weights(architecture: str, cache: Path) -> Path:
     spec = embedded_base(architecture)
     path = checkpoint_path(cache, spec.run_id)
     env = Env(results=cache, cache=cache)
-    if not is_whole(spec, env):
+    if not is_whole_base(spec, env):
         print(f"Pre-training the slim {architecture} on drawn glyphs, once; it is kept in {path.parent}.")
         pretrain(spec, env)
     return path
