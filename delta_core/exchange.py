@@ -110,7 +110,7 @@ def _recover(folder: Path) -> None:
                 f"{str(folder)!r} is there, but so is {str(old)!r}, which it was before; remove one of them."
             )
         old.rename(folder)
-    for left in (new, old, _beside(new)):
+    for left in (new, old):
         if left.is_dir():
             _remove(left)
 
