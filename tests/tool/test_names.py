@@ -28,9 +28,10 @@ from delta_core.training.errors import UserError
 from delta_core.training.progress import RichProgress
 
 ODD = (
-    "$\\frac{1}{0}$", "<script>alert(1)</script>", "![x](http://a.b/c.png)", "a|b`c`", "**bold** _it_ ~~no~~",
-    "[red]rich[/red]", "=HYPERLINK(1)", "&lt;", "---", "# head", "- item", ":smile:", "null", "@someone", "\\",
-    "{'a': 1}", "naïve Ωμέγα 花", "  ", "%", "'", '"', "\u200f\u200d", "\U0001f468\u200d\U0001f33e", "]](x)",
+    "![x](http://a.b/c.png)", "$\\frac{1}{0}$", "---", "a|b`c`", "**bold** _it_ ~~no~~",
+    "[red]rich[/red]", "=HYPERLINK(1)", "&lt;", "<script>alert(1)</script>", "# head", "- item", ":smile:", "null",
+    "@someone", "\\", "{'a': 1}", "naïve Ωμέγα 花", "  ", "%", "'", '"', "\u200f\u200d", "\U0001f468\u200d\U0001f33e",
+    "]](x)",
 )  # fmt: skip
 REFUSED = ("tab\t", "two\nlines", "\x1b[31mred", "\udce9", "\x85", "\u2028", "\x00")
 
