@@ -191,6 +191,8 @@ def collect_rows(
         scale: scale of the rows.
         results: where rows go.
     """
+    if results.exists() and not results.is_dir():
+        raise UserError(f"--results {str(results)!r} is a file; give the folder that holds those of each scale.")
     frame = merge(results / scale, scale, sources)
     collect_gates(results / scale)
     _console().print(_collected(frame, results / scale), highlight=False)

@@ -15,6 +15,10 @@ from delta_core.training.tensor_store import CACHE_GB
 Names = tyro.conf.UseAppendAction[tuple[str, ...]]
 
 
+MOST_SEEDS = 1000
+"""The paper has three; a typing error is not to be planned for hours."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Options:
     """Which runs of a table, at which scale, on what."""
@@ -97,6 +101,8 @@ class Options:
             workers=self.workers,
             micro_batch=self.micro_batch,
         )
+        if self.seeds > MOST_SEEDS:
+            raise UserError(f"seeds is {self.seeds}; give at most {MOST_SEEDS}: each of a table's runs is listed.")
         check_precision(self.precision)
         if self.loader_workers is not None and self.loader_workers < 0:
             raise UserError(f"--loader-workers is {self.loader_workers}; give 0 (the run decodes itself) or more.")

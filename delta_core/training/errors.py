@@ -17,10 +17,12 @@ class MachineError(Exception):
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
+CROWDED = (errno.EMFILE, errno.ENFILE)
+GONE = (errno.ENOENT, errno.ENOTDIR, errno.ENOTEMPTY, errno.EIO, errno.ESTALE)
 
 
 def trouble_of_the_machine(error: BaseException) -> str | None:
-    """What an exception of a full memory, a full disk or a forbidden file means, in one sentence; None for any other.
+    """What an exception of memory, disk or files means, in one sentence; None for any other.
 
     >>> trouble_of_the_machine(OSError(errno.ENOSPC, "No space left on device", "a.png"))
     'The disk is full (a.png); make room, then start again: what was finished is kept.'
@@ -37,6 +39,10 @@ def trouble_of_the_machine(error: BaseException) -> str | None:
         return f"The disk is full{where}; make room, then start again: what was finished is kept."
     if code in FORBIDDEN:
         return f"A file or folder may not be read or written{where}; see who owns it, or name another."
+    if code in CROWDED:
+        return f"Too many files are open at once{where}; run `ulimit -n 1024` first, then start again."
+    if code in GONE and where:
+        return f"A file or folder has gone or changed meanwhile{where}; see what else is at it, then start again."
     return None
 
 
