@@ -9,7 +9,7 @@ STEPS = 2
 """Optimiser steps of a training; eight from scratch, which trains four times as long."""
 SHORTER: dict[str, tuple[str, ...]] = {
     # DELTA's attention takes a pass for each of 3,840 filters of ResNet-50: an hour and a half on two cores at 224.
-    "table5": ("--steps", str(STEPS), "--image-size", "32"),
+    "table5": ("--steps", str(STEPS), "--image-size", "64"),
     # Its configs count epochs: two steps of detection, one of segmentation.
     "table7": ("--epochs", str(STEPS)),
 }
