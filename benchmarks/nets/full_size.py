@@ -59,6 +59,13 @@ def added_gmac(architecture: str, config: DeltaConfig) -> float:
         model = _full_size(architecture)
         # What a BatchNorm starts from changes no count, and only the identity would need images.
         model.add_patch("counted", num_classes=None, config=replace(config, norm_start="fresh"))
+    try:
+        return _added_by("counted", model)
+    finally:
+        model.delete_patch("counted")
+
+
+def _added_by(name: str, model: DeltaModel) -> float:
     in_sums = 0
 
     def count_sums(part: BlockPatch, _: object, out: Tensor) -> None:
@@ -70,9 +77,11 @@ def added_gmac(architecture: str, config: DeltaConfig) -> float:
         part = model.patch().of(block)
         if part is not None:
             part.register_forward_hook(count_sums)
+    # torch's counter asks gates that are parameters for the graph they come from, and there is none here.
+    model.patch(name).requires_grad_(False)
     patched = _flops(model)
-    model.delete_patch("counted")
-    return ((patched - _flops(model)) / 2 + in_sums) / 1e9
+    with model.disable_patches():
+        return ((patched - _flops(model)) / 2 + in_sums) / 1e9
 
 
 @cache

@@ -11,6 +11,7 @@ from tiny_cell import tiny_cell
 from benchmarks.grid.plan import plan
 from benchmarks.methods.scratch import Scratch, ScratchDelta, top5
 from benchmarks.methods.skips import DeltaGates, table8_policies
+from benchmarks.nets import full_size
 from benchmarks.nets.full_size import added_gmac
 from benchmarks.records.gates import GateRow, collect_gates, read_gates, write_gates
 from benchmarks.records.look_alikes import BANNER
@@ -226,6 +227,18 @@ def test_added_operations_of_one_module_by_hand() -> None:
     light = 7 * 7 * (256 * 16 + 16 * 16) + 16 * 3
     maps = 2 * (2 * 16 * 512 * 7 * 7)
     assert added_gmac("resnet18", DeltaConfig(n_modules=1)) * 1e9 == pytest.approx(light + maps + 512 * 7 * 7)
+
+
+def test_operations_of_every_arm_are_counted_and_a_failure_leaves_nothing_behind(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Gates that are parameters once ended the count, and then that of every arm after it."""
+    learned = replace(DeltaConfig(n_modules=1), gating="learnable")
+    monkeypatch.setattr(full_size, "_flops", lambda _: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        added_gmac.__wrapped__("resnet18", learned)
+    monkeypatch.undo()
+    assert 0 < added_gmac("resnet18", learned) < added_gmac("resnet18", DeltaConfig(n_modules=1))
 
 
 # --- records -----------------------------------------------------------------------------------------------------
