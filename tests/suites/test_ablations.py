@@ -229,7 +229,7 @@ def test_added_operations_of_one_module_by_hand() -> None:
     assert added_gmac("resnet18", DeltaConfig(n_modules=1)) * 1e9 == pytest.approx(light + maps + 512 * 7 * 7)
 
 
-def test_operations_of_every_arm_are_counted_and_a_failure_leaves_nothing_behind(
+def test_operations_of_every_arm_are_counted_and_a_failure_leaves_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Gates that are parameters once ended the count, and then that of every arm after it."""
