@@ -4,6 +4,7 @@ from importlib.util import find_spec
 
 NEED_MMENGINE = [
     "delta_core/openmmlab",
+    "tests/support/mmengine_toy.py",
     "benchmarks/suites/dense/boxes.py",
     "benchmarks/suites/dense/dense_runner.py",
     "benchmarks/suites/dense/masks.py",

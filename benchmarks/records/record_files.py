@@ -105,7 +105,7 @@ def is_whole(path: Path, *, told: bool = False) -> bool:
     """Whether a record is there and can be read: then its run is done. A damaged one is `told` of on stderr."""
     try:
         damage = damage_of(path)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return False
     if damage is not None and told:
         print(f"{path} is damaged ({damage}); its run is not done.", file=sys.stderr)

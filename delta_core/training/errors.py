@@ -42,7 +42,8 @@ def trouble_of_the_machine(error: BaseException) -> str | None:
     if code in CROWDED:
         return f"Too many files are open at once{where}; run `ulimit -n 1024` first, then start again."
     if code in GONE and where:
-        return f"A file or folder has gone or changed meanwhile{where}; see what else is at it, then start again."
+        told = f"{error.strerror}{where}: it has gone or changed meanwhile; see what else is at it"
+        return f"{told}, then start again: what was finished is kept."
     return None
 
 

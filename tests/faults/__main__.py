@@ -23,6 +23,8 @@ def main() -> int:
     options = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = "1"  # before numpy and torch are there: trials are forked from this process
     sys.path.insert(0, str(ROOT / "tests" / "support"))
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # started in the background: what is tested must hear it
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # trials under way are ended then, too
     from tests.faults.whole import KINDS, show
 

@@ -1,7 +1,6 @@
 """The whole adapter study at a tiny size: search, final runs, the best for longer, the report."""
 
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,9 +8,12 @@ import pytest
 import timm
 import torch
 from image_folders import write_folder
+from inline_workers import InlineWorkers
 
 from benchmarks.cli import main as benchmarks
+from benchmarks.env import Env
 from benchmarks.grid import pool
+from benchmarks.grid.work import start_work
 from benchmarks.records.collected import read_rows
 from benchmarks.suites.patching import adapters, adapters_search
 from benchmarks.suites.patching.searched import Searched
@@ -31,6 +33,11 @@ def some(recipes: Recipes) -> list[Searched]:
     return [replace(each, configurations=each.configurations[:2]) for each in chosen]
 
 
+def inline(env: Env, devices: list[str]) -> InlineWorkers:
+    """Processes take seconds to start."""
+    return InlineWorkers(start_work(env, devices[0]))
+
+
 @pytest.fixture
 def local(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Options of a study of a few methods on two folders of images, in an empty folder."""
@@ -40,7 +47,7 @@ def local(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(adapters_search, "searched", some)
     monkeypatch.setattr(adapters, "searched", some)
-    monkeypatch.setattr(pool, "_pool", lambda *_, **__: ThreadPoolExecutor(1))  # processes take seconds to start
+    monkeypatch.setattr(pool, "_pool", inline)
     return [
         "--scale", "local", "--arch", "resnet10t", "--weights", "net.pth", "--data-root", "data",
         *(word for task in TASKS for word in ("--task", f"imagefolder:{task}")),
