@@ -50,6 +50,7 @@ class DeltaBackbone(BaseModule):  # type: ignore[misc]
         DeltaError: naming the field of the config that cannot be met.
 
     Example:
+        >>> import torch
         >>> backbone = DeltaBackbone("resnet10t", weights="none", n_modules=2, out_indices=(1, 2, 3, 4))
         >>> backbone.out_channels
         (64, 128, 256, 512)

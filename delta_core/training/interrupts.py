@@ -76,13 +76,25 @@ Handler = Callable[[int, FrameType | None], object] | int | signal.Handlers | No
 
 
 def _handle(handler: Callable[[int, FrameType | None], None]) -> dict[signal.Signals, Handler]:
-    """Let a function hear the signals that are not to be ignored; returns who heard them before."""
+    """Let a function hear the signals that are not to be ignored; returns who heard them before.
+
+    Processes that are forked off meanwhile, for a pool say, end by them as any process does.
+    """
     if threading.current_thread() is not threading.main_thread():  # there they cannot be heard
         return {}
     before: dict[signal.Signals, Handler] = {number: signal.getsignal(number) for number in SIGNALS}
     heard = {number: by for number, by in before.items() if by != signal.SIG_IGN}  # ignored by nohup, say
+    owner = os.getpid()
+
+    def hear(number: int, frame: FrameType | None) -> None:
+        if os.getpid() == owner:
+            handler(number, frame)
+        else:
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
+
     for number in heard:
-        signal.signal(number, handler)
+        signal.signal(number, hear)
     return heard
 
 

@@ -1,9 +1,12 @@
 """Ctrl-C and SIGTERM: one sentence and the shell's exit code, whatever a process is at, however often they come."""
 
+import os
 import signal
 import subprocess
 import sys
 import textwrap
+import time
+from contextlib import suppress
 
 import pytest
 
@@ -113,3 +116,18 @@ def test_who_heard_signals_before_hears_them_again() -> None:
     with interruptible():
         assert [signal.getsignal(number) for number in SIGNALS] != before
     assert [signal.getsignal(number) for number in SIGNALS] == before
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_forked_process_ends_by_a_signal_as_any_does(number: signal.Signals) -> None:
+    """A pool that ends its processes must not find them in the middle of an exception, holding its lock."""
+    with interruptible():
+        child = os.fork()
+        if child == 0:
+            with suppress(BaseException):
+                while True:
+                    time.sleep(0.01)
+            os._exit(7)
+        time.sleep(0.1)
+        os.kill(child, number)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -number
