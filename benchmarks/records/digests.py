@@ -39,6 +39,7 @@ def verified(
 
     Raises:
         UserError: naming run, files and lines of a run that is not what its digest says.
+        ValueError: for lines of a run that has none in the first table.
     """
     header, *sealed = _lines(tables[0])
     parts = [line.rpartition(b",") for line in sealed]
@@ -52,7 +53,11 @@ def verified(
     for run_id, place in damaged.items():
         if not replaceable(run_id.decode(errors="replace")):
             raise UserError(_told(paths, run_id, place + 2, values))
-    return _joined(runs, damaged), _joined(values, damaged)
+    known = {_run_id(line) for line in runs}  # the header's "run_id" among them
+    lone = next((_run_id(line) for line in values if _run_id(line) not in known), None)
+    if lone is not None and not damaged:  # else it is a line of what is damaged
+        raise ValueError(f"run {lone.decode(errors='replace')} stands in {paths[1].name} alone")
+    return _joined(runs, known - damaged.keys()), _joined(values, known - damaged.keys())
 
 
 def _told(paths: tuple[Path, Path], run_id: bytes, line: int, values: list[bytes]) -> str:
@@ -77,9 +82,8 @@ def _digests(runs: list[bytes], values: list[bytes]) -> Iterator[str]:
         yield digest.hexdigest()
 
 
-def _joined(lines: list[bytes], damaged: Collection[bytes]) -> bytes:
-    kept = [line for line in lines if _run_id(line) not in damaged] if damaged else lines
-    return b"\n".join((*kept, b""))
+def _joined(lines: list[bytes], whole: Collection[bytes]) -> bytes:
+    return b"\n".join((*(line for line in lines if _run_id(line) in whole), b""))
 
 
 def _lines(table: bytes) -> list[bytes]:

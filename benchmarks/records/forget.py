@@ -13,8 +13,8 @@ from delta_core.training.errors import UserError
 def forget(results: Path, run_ids: Collection[str]) -> None:
     """Remove the records of these runs below `results` (the folder of one scale), their rows and their gates.
 
-    Records go first: killed in between, the rows are still there to be chosen again, and nothing brings them back once
-    they are gone.
+    Records go first and rows last: killed in between, the rows are still there to be chosen again, and nothing brings
+    anything back once they are gone.
 
     Raises:
         UserError: if the rows lie in one table of schema version 1.
@@ -29,7 +29,7 @@ def forget(results: Path, run_ids: Collection[str]) -> None:
         for run_id in run_ids:
             for path_of in (record_path, gates_path, diagnostics_path):
                 path_of(results, run_id).unlink(missing_ok=True)
-        if rows["run_id"].isin(run_ids).any():
-            replace_rows(results, rows[~rows["run_id"].isin(run_ids)])
         if gates["run_id"].isin(run_ids).any():
             replace_gates(results, gates[~gates["run_id"].isin(run_ids)])
+        if rows["run_id"].isin(run_ids).any():
+            replace_rows(results, rows[~rows["run_id"].isin(run_ids)])

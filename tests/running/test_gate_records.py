@@ -53,6 +53,18 @@ def test_a_changed_digit_is_refused_by_run_and_line_and_taken_from_the_run_where
     assert read_gates(results).equals(before)
 
 
+def test_a_line_that_names_another_run_is_refused_or_goes_with_the_run_it_is_of(results: Path) -> None:
+    before, path = read_gates(results), results / "gates.csv"
+    text = path.read_text()
+    path.write_text(text.replace("\nother,", "\n0ther,", 1))
+    with pytest.raises(UserError, match="Run other is not what its digest says"):
+        read_gates(results)
+    assert collect_gates(results).equals(before)
+    path.write_text(f"{text}{text.splitlines()[1].replace('other,', '0ther,')}\n")
+    with pytest.raises(UserError, match=r"run 0ther stands in gates\.csv alone"):
+        read_gates(results)
+
+
 @pytest.mark.parametrize("lost", ["gates.csv", "gate_digests.csv"])
 def test_a_lost_file_is_told(lost: str, results: Path) -> None:
     (results / lost).unlink()
