@@ -41,7 +41,7 @@ def trouble_of_the_machine(error: BaseException) -> str | None:
         return f"A file or folder may not be read or written{where}; see who owns it, or name another."
     if code in CROWDED:
         return f"Too many files are open at once{where}; run `ulimit -n 1024` first, then start again."
-    if code in GONE and where:
+    if isinstance(error, OSError) and code in GONE and where:
         told = f"{error.strerror}{where}: it has gone or changed meanwhile; see what else is at it"
         return f"{told}, then start again: what was finished is kept."
     return None
