@@ -28,9 +28,7 @@ from torch import Tensor
 
 from delta_core.training.identity import content_id, plain
 from delta_core.training.lock import locked
-from delta_core.training.whole_files import sync_folder, whole_text
-
-UNFINISHED = ".tmp"
+from delta_core.training.whole_files import UNFINISHED, sync_folder, whole_text
 
 CACHE_GB = 20.0
 """Room for all tensors if nothing is said, in 10^9 bytes."""

@@ -15,6 +15,7 @@ from benchmarks.records.names import LITERAL, REAL_ARCHITECTURES
 from benchmarks.records.rows import Scale
 from benchmarks.records.variance import read_variances
 from delta_core.training.errors import UserError
+from delta_core.training.whole_files import whole_file
 from reports.figures.block import draw_block
 from reports.figures.gate_claims import GateClaim, gate_claims
 from reports.figures.gates import SHOWN_READINGS, figure_mean_gates, figure_sample_gates, mean_gates, sample_gates
@@ -128,11 +129,8 @@ def write_figures(drawn: Iterable[Drawn], out: Path) -> list[Path]:
 
 
 def _replace(path: Path, content: bytes) -> None:
-    """Write a file as a whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.tmp")
-    partial.write_bytes(content)
-    partial.replace(path)
+    with whole_file(path) as partial:
+        partial.write_bytes(content)
 
 
 def _nets(gates: pd.DataFrame, wanted: tuple[str, ...], scale: Scale) -> list[str]:

@@ -25,7 +25,7 @@ class PairedMasks(BaseSegDataset):  # type: ignore[misc]
             found = [picture(images, name) for name in names]
         else:
             found = pictures_in(images)
-        shared = {"label_map": self.label_map, "reduce_zero_label": self.reduce_zero_label, "seg_fields": []}
+        shared = {"label_map": self.label_map, "reduce_zero_label": self.reduce_zero_label}
         return [
             {"img_path": str(path), "seg_map_path": str(masks / f"{path.stem}.png"), **shared, "seg_fields": []}
             for path in found
