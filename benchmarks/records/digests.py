@@ -91,4 +91,5 @@ def _lines(table: bytes) -> list[bytes]:
 
 
 def _run_id(line: bytes) -> bytes:
-    return line.partition(b'",' if line.startswith(b'"') else b",")[0]
+    """The first cell, with its opening quote alone where it has quotes; a line may be that cell and no other."""
+    return line.partition(b'",' if line.startswith(b'"') else b",")[0].removesuffix(b'"')

@@ -108,7 +108,7 @@ def of_rehearsal(gates: pd.DataFrame) -> bool:
 def replace_gates(results: Path, gates: pd.DataFrame) -> None:
     """Write `gates.csv` and its digests as one change, by whoever holds the lock."""
     text = _csv(gates)
-    runs = "".join(f"{run_id}\n" for run_id in ("run_id", *sorted(set(gates["run_id"]))))
+    runs = pd.DataFrame({"run_id": sorted(set(gates["run_id"]))}).to_csv(index=False, lineterminator="\n")
     write_pair(gate_digests_path(results), collected_gates_path(results), (with_digests(runs, text), text))
 
 
