@@ -236,6 +236,15 @@ def test_adda_starts_from_the_bits_of_the_zero_shot_row(tmp_path: Path, monkeypa
     assert (from_cache.value, from_cache.steps) == (alone.value, vanilla.steps + 6)
 
 
+def test_a_start_that_lies_in_the_cache_is_not_written_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So a cache that holds everything may be for reading alone; the row says what its own training did."""
+    first = execute(method_of(), tmp_path, monkeypatch)[0]
+    monkeypatch.delattr(start, "save_start")
+    monkeypatch.delattr(start, "locked")
+    again = execute(method_of(), tmp_path, monkeypatch)[0]
+    assert (again.value, again.steps, again.backbone_sha_after) == (first.value, first.steps, first.backbone_sha_after)
+
+
 def test_the_cost_of_a_start_that_was_there_counts_as_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     spec = spec_of(method_of(adda=ADDA)).start
     net = new_classifier(spec, 10).eval()

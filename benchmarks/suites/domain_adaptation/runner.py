@@ -18,15 +18,7 @@ from benchmarks.suites.domain_adaptation.data import Domains, Seen, load_domains
 from benchmarks.suites.domain_adaptation.diagnostics import Monitor, diagnostics_of, target_top1, write_arrays
 from benchmarks.suites.domain_adaptation.encoder import Classifier, Embedding
 from benchmarks.suites.domain_adaptation.spec import DomainSpec
-from benchmarks.suites.domain_adaptation.start import (
-    TrainedNet,
-    being_trained,
-    checkpoint_path,
-    new_net,
-    save_start,
-    start_of,
-    train_start,
-)
+from benchmarks.suites.domain_adaptation.start import TrainedNet, new_net, start_of, train_kept_start
 from benchmarks.suites.domain_adaptation.validators import VALIDATORS
 from benchmarks.suites.to_rows import rows_of
 from delta_core import assert_frozen, backbone_fingerprint
@@ -94,9 +86,7 @@ def _on_labels(spec: DomainSpec, env: Env, domains: Domains, seen: Seen, fabric:
     net = new_net(spec.start, domains.source.classes, fabric)
     sha_before = backbone_fingerprint(net)
     monitor = _monitor(net, spec, domains, seen, fabric)
-    with being_trained(spec.start, env.cache):  # runs that adapt this net wait for it
-        trained = train_start(net, spec.start, seen.train, fabric, monitor)
-        save_start(checkpoint_path(env.cache, spec.start), trained)
+    trained = train_kept_start(net, spec.start, seen.train, fabric, env.cache, monitor)
     return _Found(trained=trained, source_net=trained.net, sha_before=sha_before, monitor=monitor)
 
 

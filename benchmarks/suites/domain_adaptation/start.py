@@ -105,6 +105,24 @@ def load_start(path: Path, net: Classifier) -> TrainedNet | None:
     return TrainedNet(net=net.eval(), steps=int(notes["steps"]), train_s=train_s, borrowed_s=train_s)
 
 
+def train_kept_start(
+    net: Classifier, spec: StartSpec, train: Split, fabric: "Fabric", cache: Path, monitor: Monitor
+) -> TrainedNet:
+    """As `train_start`, and runs that adapt this net find it in the cache.
+
+    Where it lies there already nothing is written, as its bits are the same: the cache may be for reading alone.
+    """
+    path = checkpoint_path(cache, spec)
+    with torch.random.fork_rng(devices=[]):
+        lies_there = load_start(path, new_net(spec, net.head.out_features, fabric)) is not None
+    if lies_there:
+        return train_start(net, spec, train, fabric, monitor)
+    with being_trained(spec, cache):
+        trained = train_start(net, spec, train, fabric, monitor)
+        save_start(path, trained)
+    return trained
+
+
 def start_of(spec: StartSpec, classes: int, train: Split, fabric: "Fabric", cache: Path) -> TrainedNet:
     """The trained net of a spec: from the cache, else trained now and left there."""
     path = checkpoint_path(cache, spec)
