@@ -27,6 +27,7 @@ from benchmarks.records.collected import collect, is_of_version_1, read_rows, ru
 from benchmarks.records.gates import collect_gates
 from benchmarks.records.merge import merge
 from benchmarks.records.names import BASE, BASE_AGREEMENT
+from benchmarks.records.record_files import files_of_runs
 from benchmarks.records.rows import Row, Scale
 from benchmarks.rehearsal.command import rehearse
 from benchmarks.spec import Run, describe
@@ -160,7 +161,7 @@ def status(options: tyro.conf.OmitArgPrefixes[Options]) -> int:
     console.print(
         *_by_origin(planned, collected, runs_path(world.env.results)), sep="\n", highlight=False, soft_wrap=True
     )
-    for path in sorted((world.env.results / "failed").glob("*.json")):
+    for path in files_of_runs(world.env.results, ".json", "failed"):
         console.print(f"failed  {path}", highlight=False)
     return 0
 

@@ -17,7 +17,7 @@ from benchmarks.records.closing_line import above_closing_line, closed
 from benchmarks.records.digests import verified, with_digests
 from benchmarks.records.files import read_pair, write_pair
 from benchmarks.records.lock import locked_results
-from benchmarks.records.record_files import record_path, set_aside
+from benchmarks.records.record_files import files_of_runs, record_path, set_aside
 from benchmarks.records.rows import Scale
 from delta_core.training.errors import UserError
 from delta_core.training.skip_gate import SkipGate
@@ -85,7 +85,7 @@ def collect_gates(results: Path) -> pd.DataFrame:
     if not results.is_dir():
         return _frame([])
     with locked_results(results):
-        frames = [_of_run(path) for path in sorted((results / "records").glob("*.gates.csv"))]
+        frames = [_of_run(path) for path in files_of_runs(results, ".gates.csv")]
         here = pd.concat([frame for frame in frames if frame is not None] or [_frame([])], ignore_index=True)
         ids = set(here["run_id"])
         known = _read_collected(results, replaceable=ids.__contains__)

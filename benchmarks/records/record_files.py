@@ -41,7 +41,19 @@ def diagnostics_path(results: Path, run_id: str) -> Path:
 
 def record_paths(results: Path) -> list[Path]:
     """All records below the results folder of a scale."""
-    return sorted((results / "records").glob("*.jsonl"))
+    return files_of_runs(results, ".jsonl")
+
+
+def files_of_runs(results: Path, ending: str, folder: str = "records") -> list[Path]:
+    """Files of that ending in a folder of a scale's results, sorted; none where there is no folder.
+
+    Raises:
+        OSError: for a folder that may not be read, which `Path.glob` takes for an empty one.
+    """
+    try:
+        return sorted(path for path in (results / folder).iterdir() if path.name.endswith(ending))
+    except FileNotFoundError:
+        return []
 
 
 def write_record(results: Path, rows: Iterable[Row]) -> Path:

@@ -1,5 +1,6 @@
 """Records and result tables that something changed: refused by name or set aside, never read as measured."""
 
+import errno
 import re
 from collections.abc import Iterator
 from dataclasses import replace
@@ -13,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.records.collected import collect, read_rows, rows_so_far, write_rows
+from benchmarks.records.gates import collect_gates
 from benchmarks.records.merge import merge
 from benchmarks.records.record_files import damage_of, is_whole, read_record, record_path, write_record
 from benchmarks.records.rows import Row, to_frame
@@ -84,6 +86,18 @@ def test_collect_sets_damaged_records_aside_and_goes_on(results: Path, capsys: p
     assert sorted(item.name for item in (results / "records" / "damaged").iterdir()) == ["run.2.jsonl", "run.jsonl"]
     after = read_rows(results)
     assert after[after["run_id"] != "new"].reset_index(drop=True).equals(before)
+
+
+def test_records_that_may_not_be_listed_are_not_taken_for_none(results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder that can be entered and written but not listed (mode 300) looks empty to `Path.glob`."""
+
+    def forbidden(folder: Path) -> Iterator[Path]:
+        raise PermissionError(errno.EACCES, "Permission denied", str(folder))
+
+    monkeypatch.setattr(Path, "iterdir", forbidden)
+    for read in (collect, collect_gates, rows_so_far):
+        with pytest.raises(PermissionError):
+            read(results)
 
 
 def test_records_of_version_2_are_read_and_checked(tmp_path: Path) -> None:
