@@ -39,6 +39,7 @@ from delta_core.openmmlab import load_checkpoint_file
 from delta_core.training.errors import UserError
 
 ROOT = Path(__file__).parents[2]
+OF_TABLE_7 = ("faster_rcnn_lite0", "faster_rcnn_r18", "faster_rcnn_r34", "deeplabv3_lite0", "deeplabv3_r50")
 CONFIGS = sorted(path for path in ROOT.glob("*/configs/*.py") if not path.stem.endswith("_delta"))
 
 
@@ -72,9 +73,9 @@ def env_of(folder: Path, cache: Path) -> Env:
 # --- configs -----------------------------------------------------------------------------------------------------
 
 
-def test_every_table_7_config_is_here() -> None:
+def test_every_config_is_here() -> None:
     assert [path.stem for path in CONFIGS] == [
-        "faster_rcnn_lite0", "faster_rcnn_r18", "faster_rcnn_r34", "deeplabv3_lite0", "deeplabv3_r50"
+        *OF_TABLE_7[:3], "fcos_r18", "retinanet_r18", *OF_TABLE_7[3:], "fcn_r50", "upernet_r50"
     ]  # fmt: skip
 
 
@@ -250,6 +251,21 @@ def test_a_folder_of_each_layout_is_trained_on_and_tested(
     other.load_from = str(next(tmp_path.glob("*_*.pth")))
     with pytest.raises(UserError, match=r"The checkpoint was trained for \d classes .* and the data have \d"):
         Runner.from_cfg(other).test()
+
+
+@pytest.mark.parametrize("path", [path for path in CONFIGS if path.stem not in OF_TABLE_7], ids=lambda path: path.stem)
+def test_every_other_detector_and_segmentor_is_trained_and_tested_with_its_patch(path: Path, tmp_path: Path) -> None:
+    given = Config.fromfile(path.with_name(f"{path.stem}_delta.py"))
+    long = "train_cfg.max_epochs" if given.data.task == "detection" else "train_cfg.max_iters"
+    given.merge_from_dict({long: 1, "work_dir": str(tmp_path)})
+    given.val_cfg = given.val_dataloader = given.val_evaluator = None
+    runner = Runner.from_cfg(settled(given))
+    runner.train()
+    (score,) = (value for name, value in runner.test().items() if name in ("pascal_voc/mAP", "mIoU"))
+    assert 0 <= score <= 100
+    backbone = runner.model.backbone
+    assert backbone.calibrated
+    backbone.assert_frozen()
 
 
 # --- converter ---------------------------------------------------------------------------------------------------

