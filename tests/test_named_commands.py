@@ -21,7 +21,8 @@ import reports.cli
 from reports.registry import REPORTS
 
 ROOT = Path(__file__).parents[1]
-PAGES = sorted([ROOT / "README.md", ROOT / "REPRODUCING.md", *(ROOT / "docs").glob("*.md")])
+READMES = [ROOT / folder / "README.md" for folder in (".", "detection", "segmentation")]
+PAGES = sorted([*READMES, ROOT / "REPRODUCING.md", *(ROOT / "docs").glob("*.md")])
 SOURCES = sorted(path for package in ("delta_core", "benchmarks", "reports") for path in (ROOT / package).rglob("*.py"))
 FLAG = re.compile(r"(?<![\w-])--[a-z][a-z0-9-]*")
 PROGRAM = (
@@ -31,7 +32,7 @@ CALL = re.compile(rf"(?P<program>{PROGRAM}) +(?P<words>(?:(?!{PROGRAM})[^\n`'\"(
 OF_OTHERS = {
     *("--help", "--version", "--tyro-print-completion"),  # every program of ours answers these
     *("--no-deps", "--force-reinstall"),  # pip
-    *("--cfg-options", "--resume", "--launcher"),  # mim train, mim test
+    *("--cfg-options", "--resume", "--launcher", "--checkpoint", "--show-dir"),  # mim train, mim test
     "--nproc-per-node",  # torchrun
     *("--error-unmatch", "--porcelain", "--untracked-files"),  # git
     "--rwrap",  # a directive of pandas for LaTeX

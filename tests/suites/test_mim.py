@@ -17,10 +17,14 @@ from dense_world import COUNTS, as_coco, as_segnet, as_voc_with_png, tiny_cache
 if find_spec("mmdet") is None or find_spec("mmcv") is None:
     pytest.skip("OpenMMLab is not installed; nox -s openmmlab makes its environment", allow_module_level=True)
 
+import mmdet.registry
+import mmseg.registry
+from mmdet.apis import DetInferencer
 from mmengine.config import Config
 from mmengine.hooks import Hook
-from mmengine.registry import MODELS
+from mmengine.registry import MODELS, Registry
 from mmengine.runner import Runner
+from mmseg.apis import MMSegInferencer
 
 sys.path.append(str(Path(__file__).parents[2] / "tools"))
 from convert import to_checkpoint, to_patch
@@ -28,8 +32,8 @@ from convert import to_checkpoint, to_patch
 from benchmarks.env import Env
 from benchmarks.records.collected import collect
 from benchmarks.records.record_files import write_record
+from benchmarks.suites.dense import boxes, masks, slim_backbone  # noqa: F401 - register what configs name
 from benchmarks.suites.dense import runner as train
-from benchmarks.suites.dense import slim_backbone
 from benchmarks.suites.dense.runner import config_of, pictures_path, work_folder
 from benchmarks.suites.dense.scenes import scenes_folder
 from benchmarks.suites.dense.settled import settled
@@ -96,6 +100,17 @@ def without_scopes(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: without_scopes(part) for name, part in value.items() if name != "_scope_"}
     return [without_scopes(part) for part in value] if isinstance(value, list | tuple) else value
+
+
+def test_the_config_of_your_own_in_the_readme_is_one(tmp_path: Path) -> None:
+    readme = (ROOT / "detection/README.md").read_text(encoding="utf-8")
+    (text,) = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
+    path = tmp_path / "mine.py"
+    path.write_text(text.replace("_base_/boxes.py", str(ROOT / "detection/configs/_base_/boxes.py")))
+    found = settled(Config.fromfile(path))
+    model = MODELS.build(found.model)
+    assert model.bbox_head.num_classes == len(found.classes)
+    assert model.backbone.model.patches
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
@@ -246,11 +261,39 @@ def test_a_folder_of_each_layout_is_trained_on_and_tested(
     (score,) = (value for name, value in runner.test().items() if name in ("pascal_voc/mAP", "mIoU"))
     assert 0 <= score <= 100
     assert len(runner.train_dataloader.dataset) == 8
+    check_that_the_inferencer_predicts(runner, tmp_path / "seen")
     other = settled(given, environment={})
     other.classes = [*other.classes[:-1], "moon"]
     other.load_from = str(next(tmp_path.glob("*_*.pth")))
     with pytest.raises(UserError, match=r"The checkpoint was trained for \d classes .* and the data have \d"):
         Runner.from_cfg(other).test()
+
+
+@pytest.mark.parametrize("registry", [mmdet.registry.TRANSFORMS, mmseg.registry.TRANSFORMS], ids=["mmdet", "mmseg"])
+@pytest.mark.parametrize("content", [b"", b"\xff\xd8\xff\xe0 cut off", None], ids=["empty", "cut off", "not there"])
+def test_an_image_that_cannot_be_read_is_named(registry: Registry, content: bytes | None, tmp_path: Path) -> None:
+    image = tmp_path / "street.jpg"
+    if content is not None:
+        image.write_bytes(content)
+    load = registry.build({"type": "LoadImageFromFile"})
+    with pytest.raises(UserError, match=r"^Image '.*street\.jpg' cannot be read \(\w+\); replace it or take it out\.$"):
+        load({"img_path": str(image)})
+
+
+def check_that_the_inferencer_predicts(runner: Runner, out: Path) -> None:
+    """On an image, from the config that a training saved and its checkpoint, with a picture of what was found."""
+    (saved,) = Path(runner.work_dir).glob("*.py")
+    (checkpoint,) = Path(runner.work_dir).glob("*_*.pth")
+    image = runner.test_dataloader.dataset.get_data_info(0)["img_path"]
+    for name in ("DELTA_DATA", "DELTA_CACHE"):
+        assert name not in saved.read_text()
+    if runner.cfg.data.task == "detection":
+        found = DetInferencer(str(saved), str(checkpoint), device="cpu")(image, out_dir=str(out))["predictions"][0]
+        assert set(found["labels"]) <= set(range(len(runner.cfg.classes)))
+    else:
+        found = MMSegInferencer(str(saved), str(checkpoint), device="cpu")(image, out_dir=str(out))["predictions"]
+        assert set(np.unique(found)) <= set(range(len(runner.cfg.classes)))
+    assert list(out.rglob("*.png")) or list(out.rglob("*.jpg"))
 
 
 @pytest.mark.parametrize("path", [path for path in CONFIGS if path.stem not in OF_TABLE_7], ids=lambda path: path.stem)

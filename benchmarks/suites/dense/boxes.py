@@ -4,9 +4,12 @@ from pathlib import Path
 from typing import Any
 
 from mmdet.datasets import XMLDataset
-from mmdet.registry import DATASETS
+from mmdet.registry import DATASETS, TRANSFORMS
 
 from benchmarks.suites.dense.folders.described import picture
+from benchmarks.suites.dense.pictures import LOADER, LoadPicture
+
+TRANSFORMS.register_module(name=LOADER, module=LoadPicture)
 
 
 @DATASETS.register_module()

@@ -1,4 +1,4 @@
-"""What the configs here ask of mmengine beside a Runner: settled values, one data set a checkpoint, images by name.
+"""What the configs here ask of mmengine beside a Runner: settled values, and one data set a checkpoint.
 
 `runner_type = "DenseRunner"` in a config makes `mim train` and `mim test` take this one.
 """
@@ -9,11 +9,10 @@ from contextlib import contextmanager
 from typing import Any, Self
 
 import torch
-from mmcv.transforms import LoadImageFromFile
 from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
-from mmengine.registry import HOOKS, RUNNERS, TRANSFORMS
+from mmengine.registry import HOOKS, RUNNERS
 from mmengine.runner import Runner
 
 from benchmarks.suites.dense.settled import settled
@@ -88,21 +87,3 @@ class SameDataHook(Hook):  # type: ignore[misc]
 
 def _some(names: tuple[str, ...]) -> str:
     return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
-
-
-@TRANSFORMS.register_module()
-class LoadPicture(LoadImageFromFile):  # type: ignore[misc]
-    """mmcv's transform; an image that cannot be read is named."""
-
-    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
-        """Add the image (H, W, 3) uint8 in BGR.
-
-        Raises:
-            UserError: if there is no such file or it is damaged.
-        """
-        try:
-            return super().transform(results)  # type: ignore[no-any-return]
-        except (OSError, AssertionError, AttributeError, ValueError) as error:
-            raise UserError(
-                f"Image {results['img_path']!r} cannot be read ({type(error).__name__}); replace it or take it out."
-            ) from error

@@ -11,6 +11,9 @@ from pycocotools import mask as outlines
 from pycocotools.coco import COCO
 
 from benchmarks.suites.dense.folders.described import picture, pictures_in
+from benchmarks.suites.dense.pictures import LOADER, LoadPicture
+
+TRANSFORMS.register_module(name=LOADER, module=LoadPicture)
 
 
 @DATASETS.register_module()
@@ -67,7 +70,9 @@ class LoadCocoMasks(BaseTransform):  # type: ignore[misc]
     """Outlines -> a mask (H, W) uint8: 0 = ground, else 1 + class; small objects lie on top of large ones."""
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
-        """Add `gt_seg_map`."""
+        """Add `gt_seg_map`; an image that comes without outlines, as those of an inferencer do, gets none."""
+        if "outlines" not in results:
+            return results
         height, width = results["size"]
         mask = np.zeros((height, width), np.uint8)
         for number, outline in results["outlines"]:

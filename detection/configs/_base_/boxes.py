@@ -20,14 +20,14 @@ data = dict(task="detection", root="", format="auto", classes="auto")
 heads = "auto"  # stock, or narrow: a quarter of the channels, for CPUs and drawn scenes
 
 train_pipeline = [
-    dict(type="LoadPicture"),
+    dict(type="LoadImageFromFile"),
     dict(type="LoadAnnotations", with_bbox=True),
     dict(type="Resize", scale=of("keep_ratio_scale", stock=(1000, 600)), keep_ratio=True),
     dict(type="RandomFlip", prob=0.5),
     dict(type="PackDetInputs"),
 ]
 test_pipeline = [
-    dict(type="LoadPicture"),
+    dict(type="LoadImageFromFile"),
     dict(type="Resize", scale=of("keep_ratio_scale", stock=(1000, 600)), keep_ratio=True),
     dict(type="LoadAnnotations", with_bbox=True),  # after the resize: boxes are scored in the image's own pixels
     dict(type="PackDetInputs", meta_keys=("img_id", "img_path", "ori_shape", "img_shape", "scale_factor")),

@@ -24,7 +24,7 @@ data = dict(task="segmentation", root="", format="auto", classes="auto")
 heads = "auto"  # stock, or narrow: fewer channels, and dilations that stay inside small images
 
 train_pipeline = [
-    dict(type="LoadPicture"),
+    dict(type="LoadImageFromFile"),
     of("load_masks"),
     dict(
         type="RandomResize",
@@ -39,7 +39,7 @@ train_pipeline = [
     dict(type="PackSegInputs"),
 ]
 test_pipeline = [
-    dict(type="LoadPicture"),
+    dict(type="LoadImageFromFile"),
     dict(type="Resize", scale=of("scale_to_short_side", stock=512), keep_ratio=True),
     of("load_masks"),  # after the resize: masks are scored in the image's own pixels
     dict(type="PackSegInputs"),
