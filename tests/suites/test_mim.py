@@ -1,9 +1,11 @@
 """Detector and segmentor of OpenMMLab on the backbone: build, train, resume, test, convert. Needs mmcv's ops."""
 
+import itertools
 import os
 import re
 import subprocess
 import sys
+import types
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -32,7 +34,7 @@ from convert import to_checkpoint, to_patch
 from benchmarks.env import Env
 from benchmarks.records.collected import collect
 from benchmarks.records.record_files import write_record
-from benchmarks.suites.dense import boxes, masks, slim_backbone  # noqa: F401 - register what configs name
+from benchmarks.suites.dense import boxes, masks, progress, slim_backbone  # noqa: F401 - register what configs name
 from benchmarks.suites.dense import runner as train
 from benchmarks.suites.dense.runner import config_of, pictures_path, work_folder
 from benchmarks.suites.dense.scenes import scenes_folder
@@ -193,6 +195,19 @@ def test_a_run_trains_tests_and_leaves_the_base_alone(kind: str, arm: int, cache
     pictures = np.load(pictures_path(tmp_path, spec.run_id))
     assert pictures["image_0"].shape == (128, 128, 3)
     assert f"{'boxes' if kind == 'detection' else 'mask'}_0" in pictures
+
+
+def test_a_training_tells_how_far_it_is(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(progress, "time", types.SimpleNamespace(monotonic=itertools.count(0, 20).__next__))
+    train.execute(run("detection", epochs=2), env_of(tmp_path, cache))
+    lines = re.findall(r"^resnet18 detection .* seed 0: step (\d+) of (\d+), loss \S+, (\S+ (?:s|min)) to go$",
+                       capfd.readouterr().err, re.MULTILINE)  # fmt: skip
+    steps = [int(done) for done, _, _ in lines]
+    assert len(steps) > 1 and steps == sorted(set(steps))
+    assert len({total for _, total, _ in lines}) == 1
+    assert lines[-1] == (str(steps[-1]), lines[0][1], f"{20 * (int(lines[0][1]) - steps[-1])} s")
 
 
 @pytest.mark.parametrize("kind", ["detection", "segmentation"])

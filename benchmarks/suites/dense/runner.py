@@ -16,6 +16,7 @@ from benchmarks.env import Env
 from benchmarks.methods.base import Measurement, Outcome
 from benchmarks.records.rows import Row
 from benchmarks.suites.dense.chosen import SCENES
+from benchmarks.suites.dense.progress import ProgressHook
 from benchmarks.suites.dense.settled import PROJECT, settled
 from benchmarks.suites.dense.spec import DenseRun
 from benchmarks.suites.to_rows import rows_of
@@ -45,6 +46,7 @@ def execute(run: DenseRun, env: Env) -> list[Row]:
         torch.cuda.set_device(env.device)
     config = config_of(run, env)
     runner = Runner.from_cfg(config)
+    runner.register_hook(ProgressHook(f"{run.architecture} {run.task} {run.method.name} seed {run.seed}"))
     backbone = runner.model.backbone
     sha_before = backbone_fingerprint(backbone.model.backbone)
     levels_before = _levels(backbone)
