@@ -34,6 +34,7 @@ OF_OTHERS = {
     *("--no-deps", "--force-reinstall"),  # pip
     *("--cfg-options", "--resume", "--launcher", "--checkpoint", "--show-dir"),  # mim train, mim test
     "--nproc-per-node",  # torchrun
+    "--out",  # tools/predict.py
     *("--error-unmatch", "--porcelain", "--untracked-files"),  # git
     "--rwrap",  # a directive of pandas for LaTeX
 }

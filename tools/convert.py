@@ -1,13 +1,15 @@
 """Checkpoints of OpenMMLab <-> patch folders, in the environment of `nox -s openmmlab`.
 
-    python tools/convert.py to-patch CONFIG CHECKPOINT FOLDER        # the patch alone, as delta-patch info shows it
+    python tools/convert.py to-patch CONFIG CHECKPOINT FOLDER        # a patch folder, as delta-patch info shows it
     python tools/convert.py to-checkpoint CONFIG FOLDER CHECKPOINT   # `load_from` for a detector or segmentor
 
-Neck and heads are no part of a patch: a checkpoint made from a folder holds the backbone and its patch, and the rest of
-the model starts anew, unless --rest names a checkpoint to take it from.
+Neck and heads are no part of a patch, so they lie beside it in the folder, in a file of their own. A checkpoint made
+from a folder without them holds the backbone and its patch, and the rest of the model starts anew; --rest names a
+checkpoint to take it from instead.
 """
 
 import argparse
+import json
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +22,11 @@ from delta_core import DeltaError
 from delta_core.openmmlab import PATCH, DeltaBackbone, load_checkpoint_file
 from delta_core.training.command_line import told_in_one_sentence
 from delta_core.training.errors import UserError
+from delta_core.training.sealed_state import read_sealed, write_sealed
 
 PREFIX = "backbone."
+HEADS = "heads.safetensors"
+"""Beside a patch: what else a detector or segmentor has learnt, and the names and colours of its classes."""
 
 
 def to_patch(config: Path, checkpoint: Path, folder: Path) -> Path:
@@ -36,7 +41,10 @@ def to_patch(config: Path, checkpoint: Path, folder: Path) -> Path:
     if not any(name.startswith("model.patches.") for name in own):
         raise DeltaError(f"{checkpoint} holds no patch; give one that was trained with backbone.n_modules above 0.")
     backbone.load_state_dict(own)
-    return backbone.model.save_patch(folder, PATCH)
+    saved = backbone.model.save_patch(folder, PATCH)
+    rest = {name: tensor for name, tensor in state.items() if not name.startswith(PREFIX)}
+    write_sealed(saved / HEADS, rest, dataset_meta=json.dumps(_dataset_meta(checkpoint)))
+    return saved
 
 
 def to_checkpoint(config: Path, folder: Path, checkpoint: Path, rest: Path | None = None) -> Path:
@@ -51,10 +59,15 @@ def to_checkpoint(config: Path, folder: Path, checkpoint: Path, rest: Path | Non
     shapes, wanted = ({name: tensor.shape for name, tensor in state.items()} for state in (loaded, expected))
     if shapes != wanted:
         raise DeltaError(f"{folder} does not fit backbone.n_modules or backbone.config of {config}.")
-    state = _state(rest) if rest else {}
+    kept = read_sealed(folder / HEADS) if rest is None else None
+    state, notes = kept or ({}, {})
+    meta = json.loads(notes.get("dataset_meta", "{}"))
+    if rest is not None:
+        state, meta = _state(rest), _dataset_meta(rest)
     own = {name: tensor for name, tensor in backbone.state_dict().items() if f"patches.{PATCH}" not in name}
     own |= {f"model.patches.{PATCH}.{name}": tensor for name, tensor in loaded.items()}
-    torch.save({"state_dict": state | {PREFIX + name: tensor for name, tensor in own.items()}}, checkpoint)
+    whole = state | {PREFIX + name: tensor for name, tensor in own.items()}
+    torch.save({"state_dict": whole, "meta": {"dataset_meta": meta}}, checkpoint)
     return checkpoint
 
 
@@ -71,6 +84,13 @@ def _backbone(config: Path) -> DeltaBackbone:
     if kind is None or not issubclass(kind, DeltaBackbone) or not settings.get("n_modules", 4):
         raise DeltaError(f"{config} has no DeltaBackbone with backbone.n_modules above 0; give the config of a patch.")
     return MODELS.build(settings)
+
+
+def _dataset_meta(checkpoint: Path) -> dict[str, Any]:
+    """Names and colours of the classes that a checkpoint was trained on, as plain lists; empty if it says nothing."""
+    meta = (load_checkpoint_file(str(checkpoint), map_location="cpu").get("meta") or {}).get("dataset_meta") or {}
+    kept = {name: meta[name] for name in ("classes", "palette") if meta.get(name) is not None}
+    return {name: [list(each) if isinstance(each, tuple) else each for each in value] for name, value in kept.items()}
 
 
 def _state(checkpoint: Path) -> dict[str, Any]:

@@ -29,7 +29,8 @@ from mmengine.runner import Runner
 from mmseg.apis import MMSegInferencer
 
 sys.path.append(str(Path(__file__).parents[2] / "tools"))
-from convert import to_checkpoint, to_patch
+from convert import HEADS, to_checkpoint, to_patch
+from predict import predict
 
 from benchmarks.env import Env
 from benchmarks.records.collected import collect
@@ -37,7 +38,7 @@ from benchmarks.records.record_files import write_record
 from benchmarks.suites.dense import boxes, masks, progress, slim_backbone  # noqa: F401 - register what configs name
 from benchmarks.suites.dense import runner as train
 from benchmarks.suites.dense.runner import config_of, pictures_path, work_folder
-from benchmarks.suites.dense.scenes import scenes_folder
+from benchmarks.suites.dense.scenes import CLASS_NAMES, scenes_folder
 from benchmarks.suites.dense.settled import settled
 from benchmarks.suites.dense.spec import DenseRun, arms
 from delta_core import DeltaError
@@ -277,6 +278,7 @@ def test_a_folder_of_each_layout_is_trained_on_and_tested(
     assert 0 <= score <= 100
     assert len(runner.train_dataloader.dataset) == 8
     check_that_the_inferencer_predicts(runner, tmp_path / "seen")
+    check_that_a_patch_folder_predicts(runner, tmp_path)
     other = settled(given, environment={})
     other.classes = [*other.classes[:-1], "moon"]
     other.load_from = str(next(tmp_path.glob("*_*.pth")))
@@ -311,6 +313,20 @@ def check_that_the_inferencer_predicts(runner: Runner, out: Path) -> None:
     assert list(out.rglob("*.png")) or list(out.rglob("*.jpg"))
 
 
+def check_that_a_patch_folder_predicts(runner: Runner, folder: Path) -> None:
+    (saved,) = Path(runner.work_dir).glob("*.py")
+    (checkpoint,) = Path(runner.work_dir).glob("*_*.pth")
+    image = Path(runner.test_dataloader.dataset.get_data_info(0)["img_path"])
+    patch = to_patch(saved, checkpoint, folder / "patch")
+    predict(saved, patch, [image], folder / "drawn", device="cpu")
+    assert image.stem in {path.stem for path in (folder / "drawn").rglob("*.*g")}, "mmseg leaves its mask beside"
+    with pytest.raises(UserError, match=r"nowhere\.png is not a file"):
+        predict(saved, patch, [Path("nowhere.png")], folder / "drawn")
+    (patch / HEADS).unlink()
+    with pytest.raises(UserError, match=r"holds no heads\.safetensors; make the folder with tools/convert.py"):
+        predict(saved, patch, [image], folder / "drawn")
+
+
 @pytest.mark.parametrize("path", [path for path in CONFIGS if path.stem not in OF_TABLE_7], ids=lambda path: path.stem)
 def test_every_other_detector_and_segmentor_is_trained_and_tested_with_its_patch(path: Path, tmp_path: Path) -> None:
     given = Config.fromfile(path.with_name(f"{path.stem}_delta.py"))
@@ -336,10 +352,12 @@ def test_a_patch_folder_and_back_gives_the_same_detector(cache: Path, tmp_path: 
     checkpoint = next(work.glob("epoch_*.pth"))
     config = ROOT / spec.config
     folder = to_patch(config, checkpoint, tmp_path / "patch")
-    again = to_checkpoint(config, folder, tmp_path / "again.pth", rest=checkpoint)
-    first, second = (load_checkpoint_file(str(path))["state_dict"] for path in (checkpoint, again))
-    assert first.keys() == second.keys()
-    assert all(torch.equal(first[name], second[name]) for name in first)
+    for rest in (None, checkpoint):
+        again = to_checkpoint(config, folder, tmp_path / "again.pth", rest=rest)
+        first, second = (load_checkpoint_file(str(path)) for path in (checkpoint, again))
+        assert first["state_dict"].keys() == second["state_dict"].keys()
+        assert all(torch.equal(first["state_dict"][name], second["state_dict"][name]) for name in first["state_dict"])
+        assert second["meta"]["dataset_meta"]["classes"] == list(CLASS_NAMES)
     baseline = ROOT / "detection/configs/faster_rcnn_r18.py"
     with pytest.raises(DeltaError, match=r"has no DeltaBackbone with backbone\.n_modules above 0"):
         to_patch(baseline, checkpoint, tmp_path / "other")
