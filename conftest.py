@@ -8,6 +8,8 @@ NEED_MMENGINE = [
     "benchmarks/suites/dense/boxes.py",
     "benchmarks/suites/dense/dense_runner.py",
     "benchmarks/suites/dense/masks.py",
+    "benchmarks/suites/dense/pictures.py",
+    "benchmarks/suites/dense/progress.py",
     "benchmarks/suites/dense/runner.py",
     "benchmarks/suites/dense/settled.py",
     "benchmarks/suites/dense/slim_backbone.py",

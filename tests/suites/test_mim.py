@@ -212,11 +212,15 @@ def test_a_training_tells_how_far_it_is(
 
 
 @pytest.mark.parametrize("kind", ["detection", "segmentation"])
-def test_only_patch_neck_and_heads_reach_the_optimizer(kind: str, cache: Path, tmp_path: Path) -> None:
+def test_only_patch_neck_and_heads_reach_the_optimizer(
+    kind: str, cache: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     runner = Runner.from_cfg(config_of(run(kind), env_of(tmp_path, cache)))
     wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
     held = {id(parameter) for group in wrapper.optimizer.param_groups for parameter in group["params"]}
     names = [name for name, parameter in runner.model.named_parameters() if id(parameter) in held]
+    assert names == [name for name, parameter in runner.model.named_parameters() if parameter.requires_grad]
+    assert "skipped" not in "".join(capfd.readouterr()), "mmengine's own says so once for each frozen tensor"
     inside = [name for name in names if name.startswith("backbone.")]
     assert len(names) == len(held)
     assert inside

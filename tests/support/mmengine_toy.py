@@ -128,7 +128,7 @@ def runner_of(
             "type": wrapper,
             "accumulative_counts": accumulative_counts,
             "optimizer": {"type": "SGD", "lr": 0.1, "momentum": 0.9, "weight_decay": 0.1},
-            "paramwise_cfg": {"bypass_duplicate": True},
+            "constructor": "TrainableOptimWrapperConstructor",
         },
         default_hooks={"checkpoint": {"type": "CheckpointHook", "interval": 1}},
         custom_hooks=options.pop("custom_hooks", [{"type": "DeltaHook", "batches": 2}]),

@@ -63,7 +63,7 @@ auto_scale_lr = dict(enable=False, base_batch_size=16)
 optim_wrapper = dict(
     type="OptimWrapper",
     optimizer=dict(type="SGD", lr=0.01, momentum=0.9, weight_decay=0.0001),
-    paramwise_cfg=dict(bypass_duplicate=True),  # leaves frozen parameters out of the optimizer
+    constructor="TrainableOptimWrapperConstructor",  # leaves out what is frozen
     clip_grad=dict(max_norm=35),
 )
 

@@ -78,6 +78,6 @@ optim_wrapper = dict(
         drawn=dict(type="AdamW", lr=1e-2, weight_decay=0.01),
         folder=dict(type="SGD", lr=0.01, momentum=0.9, weight_decay=0.0005),
     ),
-    paramwise_cfg=dict(bypass_duplicate=True),  # leaves frozen parameters out of the optimizer
+    constructor="TrainableOptimWrapperConstructor",  # leaves out what is frozen
 )
 custom_hooks = [dict(type="DeltaHook"), dict(type="SameDataHook")]
