@@ -62,6 +62,7 @@ def test_a_folder_is_drawn_once_and_holds_what_the_scenes_hold(cache: Path) -> N
     root = scenes_folder(cache)
     before = {path: path.stat().st_mtime_ns for path in root.rglob("*")}
     assert scenes_folder(cache) == root
+    assert [path.name for path in root.iterdir()] == ["VOC2007"], "rows carry the identity of all that lies in it"
     assert before == {path: path.stat().st_mtime_ns for path in root.rglob("*")}
     assert not list(root.parent.glob(".*")), "no partial folder stays"
     name, scene = next(scenes("test", COUNTS))

@@ -23,7 +23,6 @@ COUNTS = {"train": 240, "val": 60, "test": 100}
 VERSION = 1
 """Raise it whenever a change alters the pixels."""
 YEAR = "VOC2007"
-DIGEST = ".sha256"
 _SUPER = 4  # objects are drawn larger and shrunk, which smooths edges
 _PALETTE = [(0, 0, 0), (200, 60, 60), (60, 160, 60), (70, 90, 210), (220, 180, 40), (160, 70, 190), (50, 180, 190)]
 
@@ -113,7 +112,7 @@ def scenes_folder(cache: Path, counts: dict[str, int] | None = None) -> Path:
     """The folder `VOCdevkit` with the scenes below a cache folder, drawn if they are not there yet.
 
     It holds `VOC2007` with Annotations, JPEGImages, SegmentationClass and ImageSets/{Main,Segmentation}, and a SHA-256
-    of it all. Where it is damaged a warning says so, and the scenes are drawn again.
+    of it all lies beside. Where it is damaged a warning says so, and the scenes are drawn again.
     """
     folder = place_of_scenes(cache)
     if _is_whole(folder):
@@ -128,7 +127,7 @@ def scenes_folder(cache: Path, counts: dict[str, int] | None = None) -> Path:
             shutil.rmtree(left, ignore_errors=True)
         try:
             _write(partial / YEAR, counts or COUNTS)
-            (partial / DIGEST).write_text(_digest(partial), encoding="utf-8")
+            _digest_path(folder).write_text(_digest(partial), encoding="utf-8")
             partial.rename(folder)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
@@ -137,15 +136,20 @@ def scenes_folder(cache: Path, counts: dict[str, int] | None = None) -> Path:
 
 def _is_whole(folder: Path) -> bool:
     try:
-        return (folder / DIGEST).read_text(encoding="utf-8") == _digest(folder)
+        return _digest_path(folder).read_text(encoding="utf-8") == _digest(folder)
     except (FileNotFoundError, UnicodeDecodeError):
         return False
 
 
+def _digest_path(folder: Path) -> Path:
+    """Beside the folder: whatever lies in it is a part of the data, whose identity stands in rows."""
+    return folder.with_name(f"{folder.name}.sha256")
+
+
 def _digest(folder: Path) -> str:
-    """SHA-256 over names and contents of all files below a folder but the one that holds it."""
+    """SHA-256 over names and contents of all files below a folder."""
     digest = hashlib.sha256()
-    for path in sorted(path for path in folder.rglob("*") if path.is_file() and path.name != DIGEST):
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         content = path.read_bytes()
         digest.update(f"{path.relative_to(folder).as_posix()}|{len(content)}|".encode() + content)
     return digest.hexdigest()
