@@ -36,14 +36,14 @@ def to_patch(config: Path, checkpoint: Path, folder: Path) -> Path:
         DeltaError: if the checkpoint holds no patch, or is of another backbone than the config.
     """
     backbone = _backbone(config)
-    state = _state(checkpoint)
+    state, meta = _read(checkpoint)
     own = {name.removeprefix(PREFIX): tensor for name, tensor in state.items() if name.startswith(PREFIX)}
     if not any(name.startswith("model.patches.") for name in own):
         raise DeltaError(f"{checkpoint} holds no patch; give one that was trained with backbone.n_modules above 0.")
     backbone.load_state_dict(own)
     saved = backbone.model.save_patch(folder, PATCH)
     rest = {name: tensor for name, tensor in state.items() if not name.startswith(PREFIX)}
-    write_sealed(saved / HEADS, rest, dataset_meta=json.dumps(_dataset_meta(checkpoint)))
+    write_sealed(saved / HEADS, rest, dataset_meta=json.dumps(meta))
     return saved
 
 
@@ -59,11 +59,7 @@ def to_checkpoint(config: Path, folder: Path, checkpoint: Path, rest: Path | Non
     shapes, wanted = ({name: tensor.shape for name, tensor in state.items()} for state in (loaded, expected))
     if shapes != wanted:
         raise DeltaError(f"{folder} does not fit backbone.n_modules or backbone.config of {config}.")
-    kept = read_sealed(folder / HEADS) if rest is None else None
-    state, notes = kept or ({}, {})
-    meta = json.loads(notes.get("dataset_meta", "{}"))
-    if rest is not None:
-        state, meta = _state(rest), _dataset_meta(rest)
+    state, meta = _read(rest) if rest else _read_heads(folder)
     own = {name: tensor for name, tensor in backbone.state_dict().items() if f"patches.{PATCH}" not in name}
     own |= {f"model.patches.{PATCH}.{name}": tensor for name, tensor in loaded.items()}
     whole = state | {PREFIX + name: tensor for name, tensor in own.items()}
@@ -86,19 +82,22 @@ def _backbone(config: Path) -> DeltaBackbone:
     return MODELS.build(settings)
 
 
-def _dataset_meta(checkpoint: Path) -> dict[str, Any]:
-    """Names and colours of the classes that a checkpoint was trained on, as plain lists; empty if it says nothing."""
-    meta = (load_checkpoint_file(str(checkpoint), map_location="cpu").get("meta") or {}).get("dataset_meta") or {}
-    kept = {name: meta[name] for name in ("classes", "palette") if meta.get(name) is not None}
-    return {name: [list(each) if isinstance(each, tuple) else each for each in value] for name, value in kept.items()}
+def _read_heads(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """As `_read`, of what lies beside a patch; nothing where there is no such file."""
+    state, notes = read_sealed(folder / HEADS) or ({}, {"dataset_meta": "{}"})
+    return dict(state), json.loads(notes["dataset_meta"])
 
 
-def _state(checkpoint: Path) -> dict[str, Any]:
+def _read(checkpoint: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Tensors of a checkpoint by name, and names and colours of the classes it was trained on, as plain lists."""
     loaded = load_checkpoint_file(str(checkpoint), map_location="cpu")
     state = loaded.get("state_dict", loaded)
     if not isinstance(state, dict) or not all(isinstance(tensor, torch.Tensor) for tensor in state.values()):
         raise DeltaError(f"{checkpoint} holds no named tensors; give a checkpoint of mmengine.")
-    return dict(state)
+    meta = (loaded.get("meta") or {}).get("dataset_meta") or {}
+    kept = {name: meta[name] for name in ("classes", "palette") if meta.get(name) is not None}
+    lists = {name: [list(each) if isinstance(each, tuple) else each for each in value] for name, value in kept.items()}
+    return dict(state), lists
 
 
 def main() -> None:
