@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, Subset
 from torchvision.datasets.folder import IMG_EXTENSIONS
 
-from delta_core.training.data.image_files import read_image
+from delta_core.training.data.image_files import paths_below, read_image
 from delta_core.training.data.splits import LazySplit, Split, TaskData, in_memory_if_small
 from delta_core.training.errors import UserError
 from delta_core.weights import Preprocessing
@@ -39,7 +39,7 @@ def image_files(root: Path) -> list[Path]:
     """
     if not root.is_dir():
         raise UserError(f"Folder {str(root)!r} of unlabelled images does not exist; give --base-images DIR.")
-    files = sorted(path for path in root.rglob("*") if path.is_file() and path.suffix.lower() in IMG_EXTENSIONS)
+    files = sorted(path for path in paths_below(root) if path.is_file() and path.suffix.lower() in IMG_EXTENSIONS)
     if len(files) < 2:
         raise UserError(
             f"Folder {str(root)!r} holds {len(files)} images (JPEG, PNG, ...); --base-images needs at least two, one "

@@ -24,7 +24,7 @@ from delta_core.training.data.folders import (
     held_out,
     open_parts,
 )
-from delta_core.training.data.image_files import ClassFolders, class_folders, is_read
+from delta_core.training.data.image_files import ClassFolders, class_folders, is_read, paths_below
 from delta_core.training.data.labelled import split_folder
 from delta_core.training.data.near_duplicates import groups_of, perceptual_hashes
 from delta_core.training.data.splits import LazySplit, Part, Split, TaskData, in_memory_if_small, seen_in_views
@@ -147,7 +147,7 @@ def check_names(root: Path, classes: Sequence[str]) -> None:
 
 def _check_files(root: Path) -> None:
     """Raise UserError for what is called like an image and is a pipe or a device: reading one may never end."""
-    for path in root.rglob("*"):
+    for path in paths_below(root):
         if is_read(path) and path.exists() and not (path.is_file() or path.is_dir()):
             raise UserError(f"{path} is a pipe or a device and no image; remove it.")
 

@@ -10,7 +10,7 @@ from PIL import Image
 
 from delta_core import DeltaModel
 from delta_core.patch import Patch
-from delta_core.training.data.image_files import is_left_out, is_read, read_image
+from delta_core.training.data.image_files import is_left_out, is_read, paths_below, read_image
 from delta_core.training.data.splits import channels_last
 from delta_core.training.errors import UserError, check_counts
 from delta_core.training.evaluation import names_of
@@ -57,7 +57,7 @@ def find_images(given: Sequence[Path], stdin: TextIO) -> list[Path]:
         if path == STDIN:
             found += [Path(line.rstrip("\r\n")) for line in stdin if line.strip()]
         elif path.is_dir():
-            inside = sorted(each for each in path.rglob("*") if is_read(each) or is_left_out(each))
+            inside = sorted(each for each in paths_below(path) if is_read(each) or is_left_out(each))
             if not inside:
                 raise UserError(f"{str(path)!r} holds no images; name images, or a folder with some in it or below.")
             found += inside

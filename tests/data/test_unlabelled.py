@@ -1,5 +1,9 @@
 """Images without labels: which files they are, how they are split, and what is said of those that cannot be read."""
 
+import errno
+import io
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +18,8 @@ from benchmarks.data.packaged.photographs import PHOTOGRAPHS, VIEWS, Photographs
 from benchmarks.data.unlabelled import NO_LABEL, UnlabelledImages, image_files, load_unlabelled
 from benchmarks.env import Env
 from benchmarks.records.names import UNLABELLED
+from delta_core.tool.predict import find_images
+from delta_core.training.data.folders import folder_identity
 from delta_core.training.errors import UserError
 from delta_core.weights import Preprocessing
 
@@ -95,3 +101,21 @@ def test_a_package_that_lost_its_photograph_is_named(monkeypatch: pytest.MonkeyP
     monkeypatch.setitem(photographs.PHOTOGRAPHS, "cat", ("skimage", "data/no_cat.png"))
     with pytest.raises(UserError, match=r"no_cat\.png is missing; run: pip install --force-reinstall scikit-image"):
         photographs_identity()
+
+
+@pytest.mark.parametrize("listed", [image_files, folder_identity, lambda root: find_images([root], io.StringIO())])
+def test_a_folder_that_may_not_be_listed_is_not_an_empty_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, listed: Callable[[Path], object]
+) -> None:
+    write_folder(tmp_path / "pets")
+    forbidden = next(path for path in sorted((tmp_path / "pets").rglob("*")) if path.is_dir())
+    scandir = os.scandir
+
+    def forbid(folder: str | Path) -> object:
+        if Path(folder) == forbidden:
+            raise PermissionError(errno.EACCES, "Permission denied", str(folder))
+        return scandir(folder)
+
+    monkeypatch.setattr(os, "scandir", forbid)  # root may list every folder
+    with pytest.raises(UserError, match=rf"{forbidden}.* cannot be listed \(PermissionError\).*allow it to be read"):
+        listed(tmp_path)

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, Subset
 from torchvision.datasets.folder import IMG_EXTENSIONS
 
-from delta_core.training.data.image_files import ClassFolders, class_folders, is_left_out, is_read
+from delta_core.training.data.image_files import ClassFolders, class_folders, is_left_out, is_read, paths_below
 from delta_core.training.data.pixels import PixelStore
 from delta_core.training.data.splits import LazySplit, Part, Split, TaskData, in_memory_if_small, seen_in_views
 from delta_core.training.errors import UserError
@@ -32,7 +32,7 @@ SPLITS: tuple[Part, ...] = ("train", "val", "test")
 def folder_identity(root: Path) -> str:
     """Hash of all relative file paths and sizes below a folder: the same data give the same hash anywhere."""
     digest = hashlib.sha256()
-    for path in sorted(path for path in root.rglob("*") if path.is_file()):
+    for path in sorted(path for path in paths_below(root) if path.is_file()):
         digest.update(f"{path.relative_to(root).as_posix()}|{path.stat().st_size}\n".encode())
     return digest.hexdigest()[:12]
 
@@ -104,7 +104,7 @@ def check_classes(folder: Path) -> list[str]:
     """
     _check_links(folder, ())
     found = class_folders(folder)
-    left_out = [path for entry in found for path in (folder / entry).rglob("*") if is_left_out(path)]
+    left_out = [path for entry in found for path in paths_below(folder / entry) if is_left_out(path)]
     if left_out:
         raise UserError(
             f"{min(left_out)} is one of {len(left_out)} images below {folder} that would not be read; convert them to "
@@ -156,7 +156,7 @@ def class_indices(folder: Path, found: Sequence[str], known: Sequence[str]) -> l
 
 
 def _holds_images(folder: Path) -> bool:
-    return any(is_read(path) for path in folder.rglob("*"))
+    return any(is_read(path) for path in paths_below(folder))
 
 
 def load_image_folder(

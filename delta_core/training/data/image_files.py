@@ -1,7 +1,10 @@
 """Image files on disk: how one is read, and how a folder of class folders lists them."""
 
+import os
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
+from typing import NoReturn
 
 from PIL import Image, ImageOps
 from torchvision.datasets import ImageFolder
@@ -71,6 +74,23 @@ def is_left_out(path: Path) -> bool:
     """Whether a file is an image by its name, of a kind that folders of images are not read from."""
     kind = path.suffix.lower()
     return (kind in UNREAD or Image.registered_extensions().get(kind) in Image.OPEN) and not is_read(path)
+
+
+def paths_below(folder: Path) -> Iterator[Path]:
+    """Every file and folder below a folder, as `folder.rglob("*")`, which takes a forbidden folder for an empty one.
+
+    Raises:
+        UserError: for a folder whose files may not be listed.
+    """
+    for parent, folders, files in os.walk(folder, onerror=_refuse):
+        yield from (Path(parent, name) for name in (*folders, *files))
+
+
+def _refuse(error: OSError) -> NoReturn:
+    raise UserError(
+        f"Folder {error.filename!r} cannot be listed ({type(error).__name__}), so its images would be left out without "
+        "a word; allow it to be read, or move it elsewhere."
+    ) from error
 
 
 def class_folders(folder: Path) -> list[str]:
