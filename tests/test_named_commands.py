@@ -21,8 +21,9 @@ import reports.cli
 from reports.registry import REPORTS
 
 ROOT = Path(__file__).parents[1]
-READMES = [ROOT / folder / "README.md" for folder in (".", "detection", "segmentation")]
-PAGES = sorted([*READMES, ROOT / "REPRODUCING.md", *(ROOT / "docs").glob("*.md")])
+READMES = [ROOT / folder / "README.md" for folder in ("detection", "segmentation")]
+HABITS = [*(ROOT / ".github").rglob("*.yml"), *(ROOT / ".github").rglob("*.md")]
+PAGES = sorted([*READMES, *ROOT.glob("[A-Z]*.md"), *(ROOT / "docs").glob("*.md"), *HABITS])
 SOURCES = sorted(path for package in ("delta_core", "benchmarks", "reports") for path in (ROOT / package).rglob("*.py"))
 FLAG = re.compile(r"(?<![\w-])--[a-z][a-z0-9-]*")
 PROGRAM = (
