@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
+from forked import Action, run
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 from odd_commands import is_one_sentence
 
-from tests.faults.commands import Action, bench, delta_patch, render, run
+from tests.faults.commands import bench, delta_patch, render, troubles
 from tests.faults.groups import Group
 from tests.faults.verdict import Verdict, seen_together, total
 from tests.faults.world import GRID, PLACES, World
@@ -160,7 +161,7 @@ def _refused(case: BadInput, folder: Path) -> Verdict:
         unlike.append(f"more than a sentence: {ended.err[:200]!r}")
     if changed:
         unlike.append("files were changed")
-    found = seen_together([ended.told(), Verdict(unlike=int(bool(unlike)), notes=tuple(unlike))])
+    found = seen_together([troubles(ended), Verdict(unlike=int(bool(unlike)), notes=tuple(unlike))])
     return found if found.clean else seen_together([Verdict(notes=(str(case),)), found])
 
 

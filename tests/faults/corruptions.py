@@ -8,9 +8,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 
+from forked import Action, Ended, run, start
+
 from delta_core.training.errors import UserError
 from delta_core.training.lock import locked
-from tests.faults.commands import Action, Ended, bench, delta_patch, render, run, start
+from tests.faults.commands import bench, delta_patch, render, troubles
 from tests.faults.damage import damage_one
 from tests.faults.groups import Group, Trial
 from tests.faults.rows import compare, rows_below
@@ -52,7 +54,7 @@ def _corrupted(kind: Kind) -> Trial:
         found = kind.judge(world, folder, ended)
         # A reader that says so has done what it can; one that says nothing has taken damage for data.
         found = Verdict() if told else replace(found, lost=0, silent=max(found.silent, found.lost))
-        found = seen_together([ended.told(), found])
+        found = seen_together([troubles(ended), found])
         where = path.relative_to(folder)
         return found if found.clean else replace(found, notes=(f"{where}, {how}: {'; '.join(found.notes)}",))
 

@@ -13,7 +13,9 @@ from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
-from tests.faults.commands import run
+from forked import run
+
+from tests.faults.commands import troubles
 from tests.faults.groups import Group, Trial
 from tests.faults.verdict import Verdict, seen_together
 from tests.faults.works import COLLECT, FIT_OVER, FORGET, MERGE, PRETRAINING, RECORD, SAVE_PATCH, STORE, Work, extent
@@ -89,7 +91,7 @@ def _crashed(work: Work) -> Trial:
                 os.killpg(0, signal.SIGKILL)
 
         crashed = run(work.action, folder, first=Operations(folder, end_all))
-        found = seen_together([crashed.told(), work.done_again(world, folder)])
+        found = seen_together([troubles(crashed), work.done_again(world, folder)])
         return found if found.clean else seen_together([found, Verdict(notes=(f"crash at file operation {chosen}",))])
 
     return trial

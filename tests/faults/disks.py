@@ -10,7 +10,9 @@ from contextlib import suppress
 from pathlib import Path
 from random import Random
 
-from tests.faults.commands import LIMIT_S, Ended, run, start
+from forked import LIMIT_S, Ended, run, start
+
+from tests.faults.commands import troubles
 from tests.faults.crash_points import Operations, operations_of
 from tests.faults.groups import Group, Trial
 from tests.faults.kills import seconds_of
@@ -31,7 +33,7 @@ def _judged(work: Work, world: World, folder: Path, ended: Ended) -> Verdict:
     unlike = bool(ended.code) and not ended.hung and not lines and "FAILED" not in ended.out
     said = Verdict(unlike=int(unlike), notes=(f"exit code {ended.code} without a word",) if unlike else ())
     kept = work.kept_its_promise(world, folder, ended)
-    return seen_together([ended.told(), said, kept, work.done_again(world, folder)])
+    return seen_together([troubles(ended), said, kept, work.done_again(world, folder)])
 
 
 def _full(world: World, random: Random, folder: Path) -> Verdict:
@@ -115,7 +117,7 @@ def _removed(world: World, random: Random, folder: Path) -> Verdict:
     kept = work.kept_its_promise(world, folder, ended) if made_anew else Verdict()
     shutil.rmtree(place, ignore_errors=True)
     work.prepare(world, folder)
-    return seen_together([ended.told(), kept, work.done_again(world, folder)])
+    return seen_together([troubles(ended), kept, work.done_again(world, folder)])
 
 
 def _few_files(world: World, random: Random, folder: Path) -> Verdict:

@@ -10,9 +10,10 @@ from pathlib import Path
 from random import Random
 
 from fake_rows import plain_run
+from forked import Action, Ended, run, start
 
 from benchmarks.records.record_files import write_record
-from tests.faults.commands import Action, Ended, bench, run, start
+from tests.faults.commands import bench, troubles
 from tests.faults.groups import Group
 from tests.faults.kills import seconds_of
 from tests.faults.rows import compare, rows_below
@@ -47,7 +48,7 @@ def _grids(world: World, random: Random, folder: Path) -> Verdict:  # noqa: ARG0
     measured = sum(len(re.findall(r"base\s+bit-identical(?!,\s+measured\s+by)", each.out)) for each in ended)
     note = (f"{measured} runs done for {NEEDED} needed",) if measured != NEEDED else ()
     twice = Verdict(doubled=int(measured > NEEDED), notes=note)
-    return seen_together([*(each.told() for each in ended), _codes(ended), twice, GRID.judge(world, folder)])
+    return seen_together([*(troubles(each) for each in ended), _codes(ended), twice, GRID.judge(world, folder)])
 
 
 def _grids_and_a_kill(world: World, random: Random, folder: Path) -> Verdict:
@@ -55,7 +56,7 @@ def _grids_and_a_kill(world: World, random: Random, folder: Path) -> Verdict:
     GRID.prepare(world, folder)
     moment = random.uniform(0, seconds_of(world, GRID, folder))
     ended = _all_of([GRID.action] * DRIVERS, folder, kill_first_after=moment)
-    return seen_together([*(each.told() for each in ended), _codes(ended[1:]), GRID.judge(world, folder)])
+    return seen_together([*(troubles(each) for each in ended), _codes(ended[1:]), GRID.judge(world, folder)])
 
 
 def _fits(world: World, random: Random, folder: Path) -> Verdict:  # noqa: ARG001
@@ -64,7 +65,7 @@ def _fits(world: World, random: Random, folder: Path) -> Verdict:  # noqa: ARG00
     ended = _all_of([FIT.action] * FITS, folder)
     nobody = not any(each.code == 0 for each in ended)
     said = Verdict(lost=int(nobody), notes=("no fit came through",) if nobody else ())
-    return seen_together([*(each.told() for each in ended), _codes(ended, (0, 2)), said, FIT.judge(world, folder)])
+    return seen_together([*(troubles(each) for each in ended), _codes(ended, (0, 2)), said, FIT.judge(world, folder)])
 
 
 def _collects(world: World, random: Random, folder: Path) -> Verdict:
@@ -80,7 +81,7 @@ def _collects(world: World, random: Random, folder: Path) -> Verdict:
     ended = _all_of([bench("collect", source, *into, "results") for source in sources], folder)
     expected = rows_below(folder / "one-by-one" / "embedded")[0]
     found = compare(folder / "results" / "embedded", expected, measured_anew=False)
-    return seen_together([*(each.told() for each in ended), _codes(ended), found])
+    return seen_together([*(troubles(each) for each in ended), _codes(ended), found])
 
 
 GROUPS = (

@@ -5,7 +5,9 @@ import time
 from pathlib import Path
 from random import Random
 
-from tests.faults.commands import Action, process, run, start
+from forked import Action, run, start
+
+from tests.faults.commands import process, troubles
 from tests.faults.groups import Group, Trial
 from tests.faults.verdict import Verdict, seen_together
 from tests.faults.works import FIT, GRID, Work
@@ -33,7 +35,7 @@ def _interrupted(work: Work, program: Action) -> Trial:
         running = start(program, folder)
         time.sleep(moment)
         if running.has_ended():
-            return running.wait().told()
+            return troubles(running.wait())
         sent = time.monotonic()
         running.signal(number, group=group)
         if twice:
@@ -51,7 +53,7 @@ def _interrupted(work: Work, program: Action) -> Trial:
             unlike.append(f"{len(lines)} lines on stderr after {number.name}")
         described = f"{number.name} to {'the group' if group else 'the driver'} after {moment:.1f} s of {whole:.1f} s"
         found = seen_together([
-            ended.told(),
+            troubles(ended),
             Verdict(unlike=int(bool(unlike)), notes=tuple(unlike), seconds=(took,)),
             work.done_again(world, folder),
         ])  # fmt: skip

@@ -5,7 +5,9 @@ import time
 from pathlib import Path
 from random import Random
 
-from tests.faults.commands import run, start
+from forked import run, start
+
+from tests.faults.commands import troubles
 from tests.faults.groups import Group, Trial
 from tests.faults.verdict import Verdict, seen_together
 from tests.faults.works import COLLECT, FIT, FIT_OVER, GRID, Work, extent
@@ -30,7 +32,7 @@ def _killed(work: Work, *, with_workers: bool) -> Trial:
         running.signal(signal.SIGKILL, group=with_workers)
         killed = running.wait()
         kept = work.kept_its_promise(world, folder, killed)
-        return seen_together([killed.told(), kept, work.done_again(world, folder)])
+        return seen_together([troubles(killed), kept, work.done_again(world, folder)])
 
     return trial
 

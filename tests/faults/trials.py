@@ -14,7 +14,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from random import Random
 
-from tests.faults.commands import alive
+from forked import alive
+
 from tests.faults.groups import Group
 from tests.faults.verdict import Verdict
 from tests.faults.world import World

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 from fake_rows import plain_run
+from forked import Action, Ended, run
 from patch_folders import trained
 from tiny import basic_block_net
 from torch import Tensor
@@ -13,7 +14,7 @@ from torch import Tensor
 from benchmarks.records.record_files import write_record
 from delta_core import DeltaConfig, save_patch
 from delta_core.training.tensor_store import TensorStore
-from tests.faults.commands import Action, Ended, bench, delta_patch, run
+from tests.faults.commands import bench, delta_patch, troubles
 from tests.faults.rows import Rows, compare, of_runs
 from tests.faults.verdict import Verdict, seen_together
 from tests.faults.world import World, fit_words, grid_words
@@ -44,7 +45,7 @@ class Work:
         again = Verdict(
             lost=int(refused), notes=(f"done again: code {ended.code}, {said[0][:200]}",) if refused else ()
         )
-        return seen_together([ended.told(), again, self.judge(world, folder)])
+        return seen_together([troubles(ended), again, self.judge(world, folder)])
 
     def kept_its_promise(self, world: World, folder: Path, ended: Ended) -> Verdict:
         """Exit code 0 under a fault promises that everything is there."""
@@ -128,7 +129,7 @@ def _judge_one_record(world: World, folder: Path) -> Verdict:
     only_theirs = {key for key in world.merged_rows if {"other1", "other2"} & set(key)}
     expected = {key: row for key, row in world.merged_rows.items() if key not in only_theirs}
     found = compare(folder / "results" / "embedded", expected, measured_anew=False)
-    return seen_together([collected.told(), found])
+    return seen_together([troubles(collected), found])
 
 
 GRID = Work(

@@ -22,13 +22,14 @@ import timm
 import torch
 from drawn_tasks import draw_noise
 from fake_rows import plain_run
+from forked import TRACE, Action, Ended, run
 from patch_tool_world import ARCH, write_classes
 
 from benchmarks.records.collected import read_rows
 from benchmarks.records.gates import GateRow, write_gates
 from benchmarks.records.record_files import write_record
 from delta_core.training.lock import locked
-from tests.faults.commands import TRACE, Action, Ended, bench, delta_patch, run
+from tests.faults.commands import bench, delta_patch
 from tests.faults.rows import Rows, rows_below
 
 GRID = ("table2", "--arch", "resnet18", "--task", "optdigits", "--epochs", 1)

@@ -64,6 +64,8 @@ def choose(data: Mapping[str, Any], heads: str, project: Path, environment: Mapp
     layout = _one_of("data.format", data.get("format") or AUTO, (AUTO, *FORMATS))
     classes = _classes(data.get("classes") or AUTO)
     cache = Path(environment.get("DELTA_CACHE") or data.get("cache") or project / ".cache").absolute()
+    if cache.exists() and not cache.is_dir():
+        raise UserError(f"The cache {str(cache)!r} (DELTA_CACHE or data.cache) is a file; name a folder.")
     root = environment.get("DELTA_DATA") or data.get("root") or ""
     standard = project / kind / "data" / "VOCdevkit"
     if not root and standard.is_dir():

@@ -1,5 +1,6 @@
 """PASCAL VOC's layout: VOC2007, and VOC2012 if it is there, with ImageSets, JPEGImages and annotations."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -33,6 +34,10 @@ def voc_boxes(root: Path, classes: tuple[str, ...] | None = None) -> DenseData:
     if classes is None:
         # Reading all of VOC07+12 for names that are known would take a minute.
         classes = VOC_CLASSES if len(years) == 2 else _classes_of_boxes(root, splits, test)
+    elif not any(name in classes for split in splits for name in _names_in(root, split)):  # ends at the first
+        raise UserError(
+            f"No image to train on in {str(root)!r} has a box of {', '.join(classes[:3])}; name classes that it has."
+        )
     return DenseData(
         root=root,
         format="voc",
@@ -106,15 +111,18 @@ def names_of_boxes(file: Path) -> list[str]:
 
 
 def _classes_of_boxes(root: Path, train: tuple[DenseSplit, ...], test: DenseSplit) -> tuple[str, ...]:
-    found = [
-        {name for image in names_of(root, split) for name in names_of_boxes(root / split.annotations / f"{image}.xml")}
-        for split in (*train, test)
-    ]
+    found = [set(_names_in(root, split)) for split in (*train, test)]
     trained = set[str]().union(*found[:-1])
     if not trained:
         raise UserError(f"{str(root)!r} has no object in the images to train on; draw boxes around some.")
     same_classes(root, trained, found[-1])
     return VOC_CLASSES if trained == set(VOC_CLASSES) else tuple(sorted(trained))
+
+
+def _names_in(root: Path, split: DenseSplit) -> Iterator[str]:
+    """Classes of all boxes of a split, one a box."""
+    for image in names_of(root, split):
+        yield from names_of_boxes(root / split.annotations / f"{image}.xml")
 
 
 def _devkit(root: Path, *years: str) -> Path:
