@@ -7,6 +7,7 @@ NEED_MMENGINE = [
     "tests/support/mmengine_toy.py",
     "benchmarks/suites/dense/boxes.py",
     "benchmarks/suites/dense/dense_runner.py",
+    "benchmarks/suites/dense/log_hook.py",
     "benchmarks/suites/dense/masks.py",
     "benchmarks/suites/dense/pictures.py",
     "benchmarks/suites/dense/progress.py",

@@ -26,3 +26,5 @@ class Env:
     """Processes that decode images."""
     cache_gb: float = CACHE_GB
     """Room for features of frozen nets, in 10^9 bytes; 0 keeps none."""
+    log_dir: Path | None = None
+    """Folder for TensorBoard, with one of each run inside; None = nothing is logged."""

@@ -17,13 +17,15 @@ PROMISED = {
     "new_block_type.py": "torch.Size([2, 5])",
     "patch_a_timm_model.py": "base logits bit-identical: True",
     "ten_tasks_one_backbone.py": "10 tasks in one pass",
+    "watch_a_training.py": "losses of 21 steps, as many as were taken: True",
 }
 
 
-def test_the_script_of_the_docs_is_the_example() -> None:
+@pytest.mark.parametrize(("number", "name"), [(1, "fit_a_patch.py"), (2, "watch_a_training.py")])
+def test_the_script_of_the_docs_is_the_example(number: int, name: str) -> None:
     page = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
-    lines = page.split("```python\n")[1].split("```")[0].strip().splitlines()
-    example = (ROOT / "docs" / "examples" / "fit_a_patch.py").read_text(encoding="utf-8")
+    lines = page.split("```python\n")[number].split("```")[0].strip().splitlines()
+    example = (ROOT / "docs" / "examples" / name).read_text(encoding="utf-8")
     assert len(lines) <= 15
     assert [line for line in lines if line and line.strip() not in example] == []
 

@@ -36,6 +36,7 @@ OF_OTHERS = {
     *("--cfg-options", "--resume", "--launcher", "--checkpoint", "--show-dir"),  # mim train, mim test
     "--nproc-per-node",  # torchrun
     "--out",  # tools/predict.py
+    "--logdir",  # tensorboard
     *("--error-unmatch", "--porcelain", "--untracked-files"),  # git
     "--rwrap",  # a directive of pandas for LaTeX
 }

@@ -26,6 +26,7 @@ BASE = "dependencies"
 SERVES = {
     BASE: ("delta_core",),
     "train": ("delta_core/training", "delta_core/tool"),
+    "log": ("delta_core/training/tensorboard_log.py",),
     "openmmlab": ("delta_core/openmmlab",),
     "deploy": ("tests/suites/test_onnx.py",),
     "real": ("benchmarks/data/packaged", "delta_core/weights.py"),
@@ -47,6 +48,7 @@ CALLED = {
     "scikit-image": ("benchmarks/data/embedded/photos.py", '"skimage"'),
     "setuptools": ("tools/build.py", "setuptools"),
     "tabulate": ("reports/pages/render.py", "to_markdown"),
+    "tensorboard": ("delta_core/training/tensorboard_log.py", "torch.utils.tensorboard"),
 }
 """Requirements that nothing imports by name, and where they are called."""
 

@@ -16,6 +16,7 @@ from benchmarks.env import Env
 from benchmarks.nets.pretraining import BaseSpec, is_trained, pretrain
 from benchmarks.records.record_files import read_record, record_path, write_record
 from benchmarks.records.rows import Row
+from benchmarks.run_log import log_rows
 from benchmarks.spec import Run
 from benchmarks.suites.execute import execute
 from delta_core.training.errors import FULL, MachineError, UserError, missing_package, trouble_of_the_machine
@@ -152,7 +153,11 @@ def _measured(job: BaseSpec | Run, env: Env) -> Result:
         found = _rows_on_record(job, env)
         if found:
             return Result(job=job, rows=found, elsewhere=True)
-        rows = pretrain(job, env) if isinstance(job, BaseSpec) else execute(job, env)
+        if isinstance(job, BaseSpec):
+            rows = pretrain(job, env)
+        else:
+            rows = execute(job, env)
+            log_rows(job, env, rows)
         _record(rows, env)
     except MachineError:
         raise
@@ -176,7 +181,7 @@ def _record(rows: list[Row], env: Env) -> None:
 def _is_everybodys(error: OSError, env: Env) -> bool:
     """Whether no other job would fare better: disks that are full, and the folders that all of them write to."""
     place = Path(error.filename).absolute() if isinstance(error.filename, str) else None
-    shared = (env.results.absolute(), env.cache.absolute())
+    shared = [folder.absolute() for folder in (env.results, env.cache, env.log_dir) if folder is not None]
     return error.errno in FULL or (place is not None and any(place.is_relative_to(folder) for folder in shared))
 
 

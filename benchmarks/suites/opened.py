@@ -14,6 +14,7 @@ from benchmarks.nets.base_transforms import BaseTransform
 from benchmarks.nets.open import open_backbone
 from benchmarks.nets.untouched import Untouched
 from benchmarks.records.rows import Row
+from benchmarks.run_log import callbacks_of
 from benchmarks.spec import Run
 from benchmarks.suites.to_rows import rows_of
 from delta_core import Preprocessing, backbone_fingerprint
@@ -86,7 +87,7 @@ def open_run(run: Run, env: Env) -> Opened:
         UserError, DeltaError: if its weights cannot be loaded or the device is not there.
     """
     started = time.perf_counter()
-    fabric = make_fabric(env.device, env.precision)
+    fabric = make_fabric(env.device, env.precision, callbacks_of(run, env))
     backbone = to_device(open_backbone(run, env), fabric.device).eval()
     return Opened(
         run=run,

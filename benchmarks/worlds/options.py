@@ -11,6 +11,7 @@ from benchmarks.records.rows import Scale
 from delta_core.training.errors import UserError, check_counts, check_precision
 from delta_core.training.recipe import FeatureDtype
 from delta_core.training.tensor_store import CACHE_GB
+from delta_core.training.tensorboard_log import check_log_dir
 
 Names = tyro.conf.UseAppendAction[tuple[str, ...]]
 
@@ -88,6 +89,9 @@ class Options:
     loader_workers: int | None = None
     """Processes that decode images, per run; no number depends on how many. Default: beside a GPU the cores that the
     runs leave free, on CPU none."""
+    log_dir: Path | None = None
+    """Folder for TensorBoard: loss, rate and gates of each run as it trains, and what it measured. No number depends on
+    it. Default: nothing is logged."""
     dry_run: bool = False
     """Print the plan and stop."""
 
@@ -116,5 +120,7 @@ class Options:
             if given and self.scale != "paper":
                 why = "has a base only where --base gives one." if self.scale == "local" else "brings its own."
                 raise UserError(f"{flag} belongs to --scale paper; --scale {self.scale} {why}")
+        if self.log_dir is not None:
+            check_log_dir(self.log_dir)
         if not 0 <= self.cache_gb < math.inf:
             raise UserError(f"--cache-gb is {self.cache_gb:g}; give a number of at least 0.")

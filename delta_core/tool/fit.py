@@ -49,6 +49,8 @@ def fit_patch(options: FitOptions, listener: Listener) -> Accuracy:
         raise UserError(f"--weights {options.weights!r} is a file whose name is no line of text; rename it.")
     check_photos(options.folder)
     check_output(out, options.folder.resolve(), force=options.force)
+    if options.log_dir is not None:
+        _check_apart(options.log_dir, options.folder.resolve(), out)
     device = torch.device(devices_of(options.device)[0])
     check_precision(options.precision, device.type)
     with _the_only_fit(out) as partial:
@@ -151,6 +153,14 @@ def check_output(out: Path, images: Path, *, force: bool) -> None:
     existing = next(parent for parent in out.parents if parent.exists())
     if not existing.is_dir() or not all(os.access(path, os.W_OK) for path in (existing, out) if path.exists()):
         raise UserError(f"{str(out)!r} cannot be written into {str(existing)!r}; give another -o.")
+
+
+def _check_apart(log_dir: Path, images: Path, out: Path) -> None:
+    """Raise UserError unless logs lie outside the images, of which they would be a class, and of the patch folder."""
+    resolved = log_dir.resolve()
+    for folder, what in ((images, "the image folder"), (out, "the patch folder")):
+        if folder in (resolved, *resolved.parents):
+            raise UserError(f"--log-dir {str(log_dir)!r} lies in {what}; give a folder beside it.")
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from delta_core.patch_file import MAX_IMAGE_SIZE
 from delta_core.training.class_weights import ClassWeights
 from delta_core.training.errors import UserError, check_counts, check_precision
 from delta_core.training.recipe import GATES_LR, Recipe
+from delta_core.training.tensorboard_log import check_log_dir
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +56,9 @@ class FitOptions:
     """auto, cpu, cuda, cuda:1 or mps."""
     precision: str = "32-true"
     """Arithmetic of training, as Lightning Fabric names it: 32-true, bf16-mixed or 16-mixed."""
+    log_dir: Path | None = None
+    """Folder for TensorBoard: loss, rate, validation accuracy and gates as training goes. Default: nothing is
+    logged."""
 
     def check(self) -> None:
         """Raise UserError for a number or name that no training can use."""
@@ -70,6 +74,8 @@ class FitOptions:
             )
         if self.lr is not None and not (math.isfinite(self.lr) and self.lr > 0):
             raise UserError(f"--lr is {self.lr:g}; give a number above 0.")
+        if self.log_dir is not None:
+            check_log_dir(self.log_dir)
         if self.paper and self.modules == 0:
             raise UserError("--paper says how modules start, but --modules is 0; leave one of them out.")
 

@@ -17,6 +17,7 @@ from delta_core.training.fitting import FitResult
 from delta_core.training.history import Epoch
 from delta_core.training.identity import NEW_SINCE_RECORDED, content_id, derive_seed, weights_identity
 from delta_core.training.recipe import Recipe
+from delta_core.training.tensorboard_log import TensorBoardLog
 from delta_core.weights import is_file
 
 
@@ -42,6 +43,11 @@ class FitSpec:
     def run_id(self) -> str:
         """Twelve hexadecimal digits."""
         return content_id(self)
+
+    def log_folder(self, name: str) -> str:
+        """Where the log of this training lies, of a patch of that name: `flowers/modules-2-0123456789ab`."""
+        kind = "trial-modules" if self.is_trial else "modules"
+        return f"{name}/{kind}-{self.config.n_modules if self.config else 0}-{self.run_id}"
 
     @property
     def init_seed(self) -> int:
@@ -147,6 +153,7 @@ def train(
         precision=options.precision,
         seed=spec.order_seed,
         on_epoch=listener.on_epoch,
+        callbacks=[] if options.log_dir is None else [TensorBoardLog(options.log_dir / spec.log_folder(name))],
         checkpoint=checkpoint,
     )
     patch = model.patch()

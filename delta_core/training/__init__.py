@@ -7,6 +7,7 @@ from delta_core.training.process import missing_extra
 
 if TYPE_CHECKING:
     from delta_core.training.accuracy import Accuracy
+    from delta_core.training.callback import Callback
     from delta_core.training.engine import DivergedError
     from delta_core.training.errors import UserError
     from delta_core.training.evaluation import evaluate
@@ -14,14 +15,17 @@ if TYPE_CHECKING:
     from delta_core.training.history import Epoch
     from delta_core.training.progress import RichProgress
     from delta_core.training.recipe import Recipe
+    from delta_core.training.tensorboard_log import TensorBoardLog
 
 __all__ = [
     "Accuracy",
+    "Callback",
     "DivergedError",
     "Epoch",
     "FitResult",
     "Recipe",
     "RichProgress",
+    "TensorBoardLog",
     "UserError",
     "evaluate",
     "fit",
@@ -29,11 +33,13 @@ __all__ = [
 
 _HOME = {
     "Accuracy": "accuracy",
+    "Callback": "callback",
     "DivergedError": "engine",
     "Epoch": "history",
     "FitResult": "fitting",
     "Recipe": "recipe",
     "RichProgress": "progress",
+    "TensorBoardLog": "tensorboard_log",
     "UserError": "errors",
     "evaluate": "evaluation",
     "fit": "fitting",

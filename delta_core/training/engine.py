@@ -5,7 +5,8 @@ Device and precision come from Lightning Fabric; the loop is ours.
 
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,7 @@ from delta_core.patch import BlockPatch
 from delta_core.training.checkpoint import LoopState
 from delta_core.training.data.splits import Split, split_in_epoch
 from delta_core.training.errors import UserError
-from delta_core.training.history import History
+from delta_core.training.history import Epoch, History
 from delta_core.training.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ def train_module(
         head: the part of `module` that learns at `recipe.head_lr`.
         split: images or cached features with labels.
         recipe: optimiser and schedule.
-        fabric: device and precision.
+        fabric: device and precision; its callbacks hear how the training goes.
         seed: of batch order and random views.
         objective: what is minimised; cross-entropy if not given.
         history: hears of each epoch, and may end the training before the last one of the recipe; the rate then stays
@@ -143,40 +144,58 @@ def train_module(
         identity=identity,
     )
     done = 0 if checkpoint is None else state.load(checkpoint)
-    module, optimizer = fabric.setup(module, optimizer)
-    module.train()
-    for epoch in range(done + 1, recipe.epochs + 1):
-        if history is not None and history.is_over:
-            break
-        started = time.perf_counter()
-        total = torch.zeros((), device=fabric.device)
-        order = _order(len(split.labels), batch_size, recipe.steps_per_epoch, shuffle)
-        batches = split_in_epoch(split, epoch - 1, seed).batches(batch_size, device=fabric.device, order=order)
-        for inputs, index in zip(batches, order.split(batch_size), strict=True):
-            loss = _backward(objective, module, (inputs, split.labels[index].to(fabric.device), index), recipe, fabric)
-            # Without a limit the norm is still needed: it shows a gradient that is not finite.
-            norm = _clip(fabric, module, optimizer, math.inf if recipe.clip_norm is None else recipe.clip_norm)
-            total += loss * len(index)
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
-            schedule.step()
-            objective.after_step()
-        # Once NaN always NaN, so one look an epoch is enough and does not stall a GPU at every step.
-        if not (torch.isfinite(loss) and torch.isfinite(norm)):
-            raise DivergedError(
-                f"Loss {loss.item():g} and gradient norm {norm.item():g} must be finite; "
-                f"lower the learning rate ({recipe.lr:g})."
-            )
-        done, mean_loss, train_s = epoch, total.item() / len(order), time.perf_counter() - started
-        if history is not None:
-            with torch.random.fork_rng(devices=[]):
-                history.add(epoch, mean_loss, train_s)
-        if checkpoint is not None:
-            state.save(checkpoint, epoch=epoch)
-        if on_epoch is not None:
-            with torch.random.fork_rng(devices=[]):
-                on_epoch(epoch, mean_loss)
+    wrapped, optimizer = fabric.setup(module, optimizer)
+    wrapped.train()
+    with _heard(fabric, module, steps_per_epoch * done):
+        for epoch in range(done + 1, recipe.epochs + 1):
+            if history is not None and history.is_over:
+                break
+            started = time.perf_counter()
+            total = torch.zeros((), device=fabric.device)
+            order = _order(len(split.labels), batch_size, recipe.steps_per_epoch, shuffle)
+            batches = split_in_epoch(split, epoch - 1, seed).batches(batch_size, device=fabric.device, order=order)
+            for inputs, index in zip(batches, order.split(batch_size), strict=True):
+                loss = _backward(
+                    objective, wrapped, (inputs, split.labels[index].to(fabric.device), index), recipe, fabric
+                )
+                # Without a limit the norm is still needed: it shows a gradient that is not finite.
+                norm = _clip(fabric, wrapped, optimizer, math.inf if recipe.clip_norm is None else recipe.clip_norm)
+                total += loss * len(index)
+                optimizer.step()
+                optimizer.zero_grad(set_to_none=True)
+                lr = max(schedule.get_last_lr())
+                schedule.step()
+                objective.after_step()
+                fabric.call("on_step", loss, lr)
+            # Once NaN always NaN, so one look an epoch is enough and does not stall a GPU at every step.
+            if not (torch.isfinite(loss) and torch.isfinite(norm)):
+                raise DivergedError(
+                    f"Loss {loss.item():g} and gradient norm {norm.item():g} must be finite; "
+                    f"lower the learning rate ({recipe.lr:g})."
+                )
+            done, mean_loss, train_s = epoch, total.item() / len(order), time.perf_counter() - started
+            if history is None:
+                heard = Epoch(number=epoch, epochs=recipe.epochs, train_loss=mean_loss, val_top1=None, train_s=train_s)
+            else:
+                with torch.random.fork_rng(devices=[]):
+                    heard = history.add(epoch, mean_loss, train_s)
+            fabric.call("on_epoch", heard)  # before the state is kept: else a kill in between would leave it out
+            if checkpoint is not None:
+                state.save(checkpoint, epoch=epoch)
+            if on_epoch is not None:
+                with torch.random.fork_rng(devices=[]):
+                    on_epoch(epoch, mean_loss)
     return steps_per_epoch * done
+
+
+@contextmanager
+def _heard(fabric: "Fabric", module: nn.Module, steps: int) -> Iterator[None]:
+    """Tell callbacks that training begins after so many steps, and that it has ended, however it did."""
+    fabric.call("on_start", module, steps)
+    try:
+        yield
+    finally:
+        fabric.call("on_end")
 
 
 def _backward(

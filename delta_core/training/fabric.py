@@ -1,13 +1,14 @@
 """Which device there is, and one Lightning Fabric per run: device, precision and deterministic kernels."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 
+from delta_core.training.callback import Apart, Callback
 from delta_core.training.errors import UserError
 
 if TYPE_CHECKING:
@@ -31,14 +32,17 @@ def devices_of(device: str) -> list[str]:
     return [device]
 
 
-def make_fabric(device: str, precision: str) -> "Fabric":
-    """Fabric on one device (`cpu`, `cuda:1`, `mps`). Runs are independent, so each process uses one device."""
+def make_fabric(device: str, precision: str, callbacks: Iterable[Callback] = ()) -> "Fabric":
+    """Fabric on one device (`cpu`, `cuda:1`, `mps`). Runs are independent, so each process uses one device.
+
+    What `engine.train_module` trains on it the callbacks hear of.
+    """
     from lightning_fabric import Fabric  # takes seconds to import, which a table that is all there need not wait for
 
     kind, _, index = device.partition(":")
     choose_deterministic_kernels(kind)
     devices = [int(index or 0)] if kind == "cuda" else 1
-    return Fabric(accelerator=kind, devices=devices, precision=precision)  # type: ignore[arg-type]
+    return Fabric(accelerator=kind, devices=devices, precision=precision, callbacks=[Apart(each) for each in callbacks])  # type: ignore[arg-type]
 
 
 def choose_deterministic_kernels(kind: str) -> None:

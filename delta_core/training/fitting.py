@@ -2,7 +2,7 @@
 
 import hashlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from delta_core import DeltaConfig, DeltaModel
 from delta_core.patch import memory_format_of
 from delta_core.training.accuracy import Accuracy, accuracy_of, calibrated_losses
+from delta_core.training.callback import Callback
 from delta_core.training.class_weights import ClassWeights, WeightedCrossEntropy, balanced_weights
 from delta_core.training.data.labelled import Data, class_names_in, has_validation
 from delta_core.training.data.splits import NamedSplit, Split, eval_batches
@@ -66,6 +67,7 @@ def fit(
     seed: int = 0,
     workers: int = 0,
     on_epoch: Callable[[Epoch], None] | None = None,
+    callbacks: Iterable[Callback] = (),
     checkpoint: str | Path | None = None,
 ) -> FitResult:
     """Train the active patch of a model; the backbone stays as it is, to the bit, which is checked at the end.
@@ -93,6 +95,7 @@ def fit(
         seed: of the order of the images and of fresh views.
         workers: processes that decode images.
         on_epoch: called after each epoch, e.g. `RichProgress()`.
+        callbacks: hear of steps too, e.g. `TensorBoardLog("logs")`.
         checkpoint: file for the state after each epoch. The same call goes on from it; it is left to you to remove.
 
     Raises:
@@ -130,7 +133,7 @@ def fit(
             seed=seed,
         )
         with _on_device(model, place):
-            fabric = make_fabric(str(place), precision)
+            fabric = make_fabric(str(place), precision, callbacks)
             store = MemoryStore() if cache is None else TensorStore(root=Path(cache), limit_gb=CACHE_GB)
             features = PrefixFeatures(model=model, store=store, device=place, dtype=recipe.feature_dtype)
             _, suffix = model.split_at_first_patch()

@@ -62,14 +62,14 @@ class History:
         first_best = max(self.epochs, key=_val_top1)
         return len(self.epochs) - first_best.number >= self._patience
 
-    def add(self, number: int, train_loss: float, train_s: float) -> None:
+    def add(self, number: int, train_loss: float, train_s: float) -> Epoch:
         """Measure and note the epoch that has just ended."""
         val_top1 = None if self._measure is None else self._measure()
-        self.epochs.append(
-            Epoch(number=number, epochs=self._planned, train_loss=train_loss, val_top1=val_top1, train_s=train_s)
-        )
+        epoch = Epoch(number=number, epochs=self._planned, train_loss=train_loss, val_top1=val_top1, train_s=train_s)
+        self.epochs.append(epoch)
         if self._patience is not None and self.kept == number:
             self._best = {name: tensor.clone() for name, tensor in trained_state(self._module).items()}
+        return epoch
 
     def restore_best(self) -> None:
         """Give the module the weights of the epoch that is kept."""

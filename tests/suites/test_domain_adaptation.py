@@ -10,6 +10,7 @@ from typing import Literal
 import numpy as np
 import pytest
 import torch
+from event_files import scalars_in
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
@@ -18,6 +19,7 @@ from benchmarks.grid.work import Task, work_on
 from benchmarks.nets.slim import PREPROCESSING
 from benchmarks.records.record_files import diagnostics_path
 from benchmarks.records.rows import Row
+from benchmarks.run_log import log_folder
 from benchmarks.suites.domain_adaptation import runner, start
 from benchmarks.suites.domain_adaptation.adda import AddaObjective, target_encoder
 from benchmarks.suites.domain_adaptation.data import Domains
@@ -379,6 +381,23 @@ def test_a_loss_that_is_not_finite_ends_the_training() -> None:
 
 
 # --- rows -----------------------------------------------------------------------------------------------------------
+def test_a_log_of_an_adaptation_is_of_itself_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether its start lay in the cache or not: that training is logged by the row of its own."""
+    domains = Domains(source=domain("here", 1), target=domain("there", 50))
+    monkeypatch.setattr(runner, "load_domains", lambda *_: domains)
+    spec = spec_of(method_of(adda=ADDA, delta=DELTA))
+    silent = runner.execute(spec, Env(results=tmp_path / "results", cache=tmp_path / "other"))
+    for name in ("fresh", "again"):
+        env = Env(results=tmp_path / "results", cache=tmp_path / "cache", log_dir=tmp_path / name)
+        rows = runner.execute(spec, env)
+        assert [row.value for row in rows] == [row.value for row in silent]
+    fresh, again = (scalars_in(log_folder(spec, tmp_path / name)) for name in ("fresh", "again"))
+    assert fresh == again
+    steps = ADDA.schedule.recipe(40).epochs * math.ceil(40 / 16)
+    assert [step for step, _ in fresh["loss/step"]] == list(range(1, steps + 1))
+    assert sum(tag.startswith("gates/mean/") for tag in fresh) == DELTA.n_modules
+
+
 def test_a_run_measures_both_domains_and_leaves_its_arrays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rows = execute(method_of(adda=ADDA, prior=PriorConfig(), delta=DELTA), tmp_path, monkeypatch)
     assert [(row.column, row.variant, row.selection) for row in rows] == [

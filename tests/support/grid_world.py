@@ -62,8 +62,8 @@ def bench(*arguments: object) -> subprocess.CompletedProcess[str]:
     )
 
 
-def run_ids(*, arch: str = "resnet18", task: str = "optdigits") -> dict[str, RunSpec]:
-    options = Options(table="table2", arch=(arch,), task=(task,), epochs=1)
+def run_ids(*, arch: str = "resnet18", task: str = "optdigits", epochs: int = 1) -> dict[str, RunSpec]:
+    options = Options(table="table2", arch=(arch,), task=(task,), epochs=epochs)
     return {run.run_id: run for run in runs_of(options, open_world(options, PATCHING_TASKS))}
 
 

@@ -15,7 +15,9 @@ from torch import Tensor, nn
 from benchmarks.env import Env
 from benchmarks.methods.base import Measurement, Outcome
 from benchmarks.records.rows import Row
+from benchmarks.run_log import callbacks_of
 from benchmarks.suites.dense.chosen import SCENES
+from benchmarks.suites.dense.log_hook import LogHook
 from benchmarks.suites.dense.progress import ProgressHook
 from benchmarks.suites.dense.settled import PROJECT, settled
 from benchmarks.suites.dense.spec import DenseRun
@@ -47,6 +49,8 @@ def execute(run: DenseRun, env: Env) -> list[Row]:
     config = config_of(run, env)
     runner = Runner.from_cfg(config)
     runner.register_hook(ProgressHook(f"{run.architecture} {run.task} {run.method.name} seed {run.seed}"))
+    for callback in callbacks_of(run, env):
+        runner.register_hook(LogHook(callback))
     backbone = runner.model.backbone
     sha_before = backbone_fingerprint(backbone.model.backbone)
     levels_before = _levels(backbone)

@@ -13,6 +13,7 @@ from benchmarks.nets.slim import PREPROCESSING
 from benchmarks.records.names import VALIDATED
 from benchmarks.records.record_files import diagnostics_path
 from benchmarks.records.rows import Row
+from benchmarks.run_log import callbacks_of
 from benchmarks.suites.domain_adaptation.adda import AddaObjective, target_encoder
 from benchmarks.suites.domain_adaptation.data import Domains, Seen, load_domains
 from benchmarks.suites.domain_adaptation.diagnostics import Monitor, diagnostics_of, target_top1, write_arrays
@@ -52,7 +53,7 @@ def execute(spec: DomainSpec, env: Env) -> list[Row]:
         FrozenError: if the source encoder changed during adaptation.
     """
     started = time.perf_counter()
-    fabric = make_fabric(env.device, env.precision)
+    fabric = make_fabric(env.device, env.precision, callbacks_of(spec, env))
     domains = load_domains(spec, env)
     seen = domains.seen(spec.method.setting)
     learn = _on_labels if spec.method.adda is None else _by_adda
@@ -94,7 +95,8 @@ def _by_adda(spec: DomainSpec, env: Env, domains: Domains, seen: Seen, fabric: "
     """Start from the net of the zero-shot row of the same seed and adapt a copy to unlabelled target images."""
     adda, images = spec.method.adda, seen.unlabelled
     assert adda is not None and images is not None
-    start = start_of(spec.start, domains.source.classes, seen.train, fabric, env.cache)
+    unheard = make_fabric(env.device, env.precision)  # the zero-shot row logs this training
+    start = start_of(spec.start, domains.source.classes, seen.train, unheard, env.cache)
     source_net = start.net
     freeze(source_net)
     sha_before = backbone_fingerprint(source_net)
