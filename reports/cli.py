@@ -21,7 +21,7 @@ from reports.measured import read_measured
 from reports.one_protocol import check_protocol, of_one_protocol
 from reports.pages.rehearsal import banner
 from reports.pages.render import to_latex, to_markdown, to_terminal
-from reports.registry import REPORTS, Question
+from reports.registry import REPORTS, Question, overview_of
 from reports.reproducing import reproducing
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ def figures(
     protocol: str | None = None,
     out: Path | None = None,
 ) -> None:
-    """Draw Figures 1 to 6 of the paper and the variance of features as png, pdf and csv, and judge claims on gates.
+    """Draw the overview, Figures 1 to 6 and the variance of features as png, pdf and csv, and judge claims on gates.
 
     Args:
         scale: whose runs to show.
@@ -147,14 +147,17 @@ def figures(
         out: where the files go; <results>/<scale>/figures if not given.
     """
     from reports.figures.index import all_figures, rows_with_gates, write_figures  # a table needs no figures
+    from reports.overview.files import write_overview
 
-    rows = rows_with_gates(results / scale, _measured(results, scale))
-    check_protocol(rows, protocol, of=" of the figures")
+    measured = _measured(results, scale)
+    rows = rows_with_gates(results / scale, measured)
+    check_protocol(measured, protocol, of=" of the figures")
+    found = overview_of(measured, scale, protocol)
     shown = of_one_protocol(rows, protocol)
     drawn, claims = all_figures(results / scale, scale, shown.left_out)
     out = out or results / scale / "figures"
     try:
-        paths = write_figures(drawn, out)
+        paths = [*(write_overview(found, out) if found else []), *write_figures(drawn, out)]
     except OSError as error:
         raise UserError(f"Cannot write {out}: {error.strerror}; choose another folder with --out.") from error
     mark = banner(rows) if claims else ""

@@ -16,9 +16,10 @@ from benchmarks.records.rows import Scale
 from reports import paper
 from reports.html.cost import cost_blocks, provenance_blocks
 from reports.html.grid import html_table
+from reports.html.overview import OverviewHtml, chart_script, overview_caption, overview_html
 from reports.pages.page import Page, PageBlock
 from reports.pages.rehearsal import banner
-from reports.registry import REPORTS, Answer, Question, Report
+from reports.registry import REPORTS, Answer, Question, Report, overview_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -51,6 +52,7 @@ class Section:
     short: str
     title: str
     caption: str = ""
+    overview: OverviewHtml | None = None
     blocks: tuple[HtmlBlock, ...] = ()
     pictures: tuple[Picture, ...] = ()
     notes: tuple[str, ...] = ()
@@ -109,7 +111,9 @@ def index_html(parts: Sequence[OfScale]) -> str:
         parts: one or more scales, in the order in which they are shown. A table that one of them measured does not
             stand empty at another; what needs no rows, and the paper's own numbers, stand once.
     """
-    sections = [section for place, part in enumerate(parts) for section in _sections(part, parts, first=not place)]
+    overviews = [section for part in parts for section in _overview_section(part, parts)]
+    tables = [section for place, part in enumerate(parts) for section in _sections(part, parts, first=not place)]
+    sections = [*overviews, *tables]
     sections.append(
         Section(
             name="errata",
@@ -133,8 +137,31 @@ def index_html(parts: Sequence[OfScale]) -> str:
         sections=sections,
         footer="Made by python -m reports html from rows; every number is what a run measured or the paper printed.",
         css=Markup(assets.joinpath("style.css").read_text(encoding="utf-8")),
-        script=Markup(assets.joinpath("script.js").read_text(encoding="utf-8")),
+        scripts=[
+            Markup(script)
+            for script in (
+                *((chart_script(), assets.joinpath("charts.js").read_text(encoding="utf-8")) if overviews else ()),
+                assets.joinpath("script.js").read_text(encoding="utf-8"),
+            )
+        ],
     )
+
+
+def _overview_section(part: OfScale, parts: Sequence[OfScale]) -> list[Section]:
+    """The overview of a scale, where there is something to compare."""
+    found = overview_of(part.rows, part.scale, part.protocol)
+    if found is None:
+        return []
+    prefix = "" if part is parts[0] else f"{part.scale}-"
+    return [
+        Section(
+            name=f"{prefix}overview",
+            short="Overview" + (f" ({part.scale})" if len(parts) > 1 else ""),
+            title=f"What wins, by how much, at what cost (scale {part.scale})",
+            caption=banner(part.rows) + overview_caption(found),
+            overview=overview_html(found, f"{prefix}overview-"),
+        )
+    ]
 
 
 def _sections(part: OfScale, parts: Sequence[OfScale], *, first: bool) -> list[Section]:

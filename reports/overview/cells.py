@@ -12,6 +12,7 @@ from benchmarks.records.names import LITERAL, MAPS
 from benchmarks.records.rows import Scale
 from reports.base_metric import BaseMetric, base_metric_of
 from reports.findings.claims import claims_frame
+from reports.pages.rehearsal import banner
 from reports.tables.ablation import pareto
 from reports.tables.patching_frame import competing
 from reports.tables.patching_lines import TableRow
@@ -25,7 +26,7 @@ LEAST_METHODS, LEAST_CELLS = 3, 2
 SIGNIFICANCE = 0.05
 
 CELLS = ["scope", "net", "task", "label", "family", "value", "sd", "n", "head", "difference"]
-MEANS = ["scope", "label", "family", "mean", "sd", "n_seeds", "n_cells", "gain", "params", "train_s"]
+MEANS = ["scope", "label", "method", "family", "mean", "sd", "n_seeds", "n_cells", "gain", "params", "train_s"]
 RANKS = ["scope", "label", "family", "rank", "n_cells", "n_methods", "critical_difference"]
 
 
@@ -47,6 +48,8 @@ class Overview:
     left_out: dict[str, tuple[str, ...]]
     """Scope -> methods that were measured there on some cells, and on too few to share in means and ranks."""
     base: BaseMetric
+    mark: str
+    """What a title begins with if the rows are of a rehearsal, else empty."""
 
     @property
     def scopes(self) -> list[str]:
@@ -80,7 +83,7 @@ def overview(rows: pd.DataFrame, scale: Scale) -> Overview | None:
     seeds = seeds[headed.astype(bool)]
     if seeds.empty:
         return None
-    families = {row.label: family_of(row) for row in map(_row, seeds.to_dict("records"))}
+    rows_of = {row.label: row for row in map(_row, seeds.drop_duplicates("label").to_dict("records"))}
     parts = {str(net): _part(part) for net, part in seeds.groupby("net", sort=False)}
     if len(parts) > 1:
         parts = {ALL_NETS: _part(seeds)} | parts
@@ -89,7 +92,12 @@ def overview(rows: pd.DataFrame, scale: Scale) -> Overview | None:
         for name in ("cells", "means", "ranks")
     }
     frames = {
-        name: frame.assign(family=frame["label"].map(families)).reindex(columns=columns).reset_index(drop=True)
+        name: frame.assign(
+            method=frame["label"].map({label: row.method for label, row in rows_of.items()}),
+            family=frame["label"].map({label: family_of(row) for label, row in rows_of.items()}),
+        )
+        .reindex(columns=columns)
+        .reset_index(drop=True)
         for (name, frame), columns in zip(found.items(), (CELLS, MEANS, RANKS), strict=True)
     }
     return Overview(
@@ -97,6 +105,7 @@ def overview(rows: pd.DataFrame, scale: Scale) -> Overview | None:
         claims=claims.assign(net=claims["case"].str.partition(" ")[0]),
         left_out={scope: part.left_out() for scope, part in parts.items()},
         base=base_metric_of(rows),
+        mark=f"{banner(rows).partition(':')[0]}: " if banner(rows) else "",
     )
 
 
