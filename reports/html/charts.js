@@ -6,7 +6,7 @@ const PANEL = 300;
 const AXIS = 50;
 
 const fitted = (spec, room) => {
-  if (!spec.facet) return { ...spec, width: "container", autosize: { type: "fit-x", contains: "padding" } };
+  if (!spec.facet) return { ...spec, width: "container" };
   const columns = Math.max(1, Math.min(spec.columns, Math.floor(room / PANEL)));
   return { ...spec, columns, spec: { ...spec.spec, width: Math.floor(room / columns) - AXIS } };
 };

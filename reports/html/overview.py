@@ -4,12 +4,11 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import altair as alt
 import pandas as pd
 import vl_convert
 
 from reports.overview.cells import HEAD, Overview
-from reports.overview.charts import COSTS, charts, choices
+from reports.overview.charts import COSTS, Chart, charts, choices
 from reports.overview.files import as_svg
 
 CAPTIONS = {
@@ -175,6 +174,6 @@ def _inline(svg: str) -> str:
     return re.sub(r"^<svg", '<svg role="img"', svg[svg.index("<svg") :])
 
 
-def _in_script(chart: alt.TopLevelMixin) -> str:
+def _in_script(chart: Chart) -> str:
     """JSON that cannot end the element it stands in."""
     return chart.to_json(indent=None).replace("<", "\\u003c")

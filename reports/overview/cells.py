@@ -156,8 +156,9 @@ class _Part:
 
     def means(self) -> pd.DataFrame:
         taken = self.seeds[self.seeds["label"].isin(self.shared.columns)].merge(self._places())
-        wide = taken.pivot(index=["net", "task", "seed"], columns="label", values="harmonic_mean").unstack("seed")
-        by_seed = wide.mean(skipna=False).unstack("seed")  # blank for a seed that lacks a cell
+        wide = taken.pivot(index=["net", "task"], columns=["label", "seed"], values="harmonic_mean")
+        means: pd.Series[float] = wide.sum() / len(wide)
+        by_seed = means.where(wide.notna().all()).unstack("seed")  # blank for a seed that lacks a cell
         mean = self.shared.mean()
         found = pd.DataFrame({"mean": mean, "sd": by_seed.std(axis=1), "n_seeds": by_seed.count(axis=1)})
         found = found.assign(n_cells=len(self.shared), gain=mean - mean[HEAD])

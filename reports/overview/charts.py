@@ -6,6 +6,7 @@ light and on dark paper. Its parameters `net`, `method` and `cost` follow the pa
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import altair as alt
 import pandas as pd
@@ -14,6 +15,7 @@ from reports.figures.style import BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMIL
 from reports.findings.claims import JUDGED_READINGS
 from reports.overview.cells import ALL_NETS, FAMILIES, HEAD, Overview, on_the_front
 
+Chart = alt.LayerChart | alt.FacetChart
 ALL_METHODS = "all methods"
 COSTS = {"params": "trained parameters, head included", "train_s": "seconds of training"}
 DEPTH_OF_FLOOR = 4
@@ -49,7 +51,7 @@ def choices(found: Overview) -> Choices:
     return Choices(net=tuple(found.scopes), method=(ALL_METHODS, *families, *(m for m in methods if m not in families)))
 
 
-def charts(found: Overview, prefix: str = "") -> dict[str, alt.TopLevelMixin]:
+def charts(found: Overview, prefix: str = "") -> dict[str, Chart]:
     """Every picture by name, first what answers most.
 
     Args:
@@ -57,17 +59,17 @@ def charts(found: Overview, prefix: str = "") -> dict[str, alt.TopLevelMixin]:
         prefix: with which the ids of the page's controls begin (`<prefix>net`, `<prefix>method`, `<prefix>cost`); with
             none the chart stands alone, as in a paper.
     """
-    made = {"pareto": pareto_chart(found), "ranks": rank_chart(found), "heatmap": heat_map(found)}
+    made: dict[str, Chart] = {"pareto": pareto_chart(found), "ranks": rank_chart(found), "heatmap": heat_map(found)}
     if len(found.claims):
         made["claims"] = claims_strip(found)
     chosen = {name: values[0] for name, values in vars(choices(found)).items()}
     return {name: _finished(chart, chosen, prefix) for name, chart in made.items()}
 
 
-def pareto_chart(found: Overview) -> alt.FacetChart:
+def pareto_chart(found: Overview) -> Chart:
     """Mean harmonic mean against cost, a panel per net; a line joins what none beats at the same or a lower cost."""
     nets = found.means[found.means["scope"] != ALL_NETS]
-    floors = {scope: _floor(part) for scope, part in nets.groupby("scope", sort=False)}
+    floors = {str(scope): _floor(part) for scope, part in nets.groupby("scope", sort=False)}
     floor = nets["scope"].map(floors)
     lines = nets.assign(shown=nets["mean"].clip(lower=floor), below=nets["mean"] < floor)
     for cost in COSTS:
@@ -115,7 +117,7 @@ def pareto_chart(found: Overview) -> alt.FacetChart:
         x=x.title(None), y=y.title(None), text="label:N"
     )
     alone = len(floors) == 1
-    return (
+    facets: Chart = (
         alt.layer(line, points, names, heads)
         .properties(width=WIDTH if alone else PANEL_WIDTH, height=PANEL_HEIGHT)
         .facet(
@@ -125,9 +127,10 @@ def pareto_chart(found: Overview) -> alt.FacetChart:
         .resolve_scale(x="independent", y="independent")
         .properties(title=alt.Title(text={"expr": f"'{found.mark}Mean (%) against ' + {_words_of_cost()}"}))
     )
+    return facets
 
 
-def rank_chart(found: Overview) -> alt.LayerChart:
+def rank_chart(found: Overview) -> Chart:
     """Mean rank over cells, with half a critical difference to either side: what does not overlap is parted."""
     half = found.ranks["critical_difference"] / 2
     lines = found.ranks.assign(low=found.ranks["rank"] - half, high=found.ranks["rank"] + half)
@@ -138,7 +141,10 @@ def rank_chart(found: Overview) -> alt.LayerChart:
         .transform_filter(_of_method())
     )
     y = alt.Y("label:N", sort=alt.SortField("rank"), title=None)
-    across = {"title": "mean rank over cells, 1 is best", "scale": alt.Scale(nice=False, zero=False, padding=8)}
+    across: dict[str, Any] = {
+        "title": "mean rank over cells, 1 is best",
+        "scale": alt.Scale(nice=False, zero=False, padding=8),
+    }
     x = alt.X("rank:Q", **across)
     whole = [
         alt.Tooltip("label:N", title="method"),
@@ -158,13 +164,13 @@ def rank_chart(found: Overview) -> alt.LayerChart:
     )
 
 
-def heat_map(found: Overview) -> alt.LayerChart:
+def heat_map(found: Overview) -> Chart:
     """Method by task: points above or below a new head; the deeper the colour, the more. Blank: not measured."""
     order = found.means.groupby("scope", sort=False)["label"].apply(lambda labels: {v: k for k, v in enumerate(labels)})
     lines = found.cells[found.cells["label"] != HEAD]
     places = [order.get((scope, label)) for scope, label in zip(lines["scope"], lines["label"], strict=True)]
     base = (
-        alt.Chart(lines.assign(place=places).round(DIGITS))
+        alt.Chart(lines.assign(place=pd.Series(places, index=lines.index)).round(DIGITS))
         .transform_filter("datum.scope == net")
         .transform_filter(_of_method())
         .transform_calculate(depth=f"min(1, abs(datum.difference) / {FULL_COLOUR_POINTS:g}) * 0.62 + 0.04")
@@ -196,7 +202,7 @@ def heat_map(found: Overview) -> alt.LayerChart:
     )
 
 
-def claims_strip(found: Overview) -> alt.LayerChart:
+def claims_strip(found: Overview) -> Chart:
     """A strip per claim and reading, one tile per case: those where it holds to the left, then those where not."""
     lines = found.claims.assign(
         name=found.claims["claim"] + ", " + found.claims["reading"].map(JUDGED_READINGS),
@@ -290,16 +296,22 @@ def _mean_and_spread() -> list[alt.Tooltip]:
     ]
 
 
-def _finished(chart: alt.TopLevelMixin, chosen: Mapping[str, str], prefix: str) -> alt.TopLevelMixin:
+def _finished(chart: Chart, chosen: Mapping[str, str], prefix: str) -> Chart:
     """With its parameters, and in the colours of the paper it stands on."""
     for name, value in chosen.items():
-        bind = {"bind": alt.BindDirect(element=f"#{prefix}{name}", event="change")} if prefix else {}
-        chart = chart.add_params(alt.param(name=name, value=value, **bind))
-    axis = {"labelColor": INK, "titleColor": INK, "domainColor": INK, "tickColor": INK, "gridColor": INK}
-    return chart.configure(
+        control = alt.BindDirect(element=f"#{prefix}{name}", event="change") if prefix else alt.Undefined
+        chart = chart.add_params(alt.param(name=name, value=value, bind=control))
+    axis: dict[str, Any] = {
+        "labelColor": INK,
+        "titleColor": INK,
+        "domainColor": INK,
+        "tickColor": INK,
+        "gridColor": INK,
+    }
+    finished: Chart = chart.configure(
         aria=False,
         background="transparent" if prefix else "white",
-        font="sans-serif",
+        font="Arial, Liberation Sans, sans-serif",
         axis=alt.AxisConfig(
             **axis, gridOpacity=0.12, domainOpacity=0.4, tickOpacity=0.4, labelLimit=190, titleFontWeight="normal"
         ),
@@ -308,3 +320,4 @@ def _finished(chart: alt.TopLevelMixin, chosen: Mapping[str, str], prefix: str) 
         header=alt.HeaderConfig(labelColor=INK, titleColor=INK, labelFontSize=12),
         view=alt.ViewConfig(stroke=None),
     )
+    return finished

@@ -2,19 +2,19 @@
 
 from pathlib import Path
 
-import altair as alt
 import vl_convert
 
 from delta_core.training.whole_files import whole_file
 from reports.overview.cells import Overview
-from reports.overview.charts import charts
+from reports.overview.charts import Chart, charts
 
 PIXELS_PER_POINT = 2.5
+STILL_PADDING = {"left": 24, "right": 16, "top": 5, "bottom": 5}
 
 
-def as_svg(chart: alt.TopLevelMixin) -> str:
-    """The chart as it is before anything is chosen."""
-    return vl_convert.vegalite_to_svg(chart.to_json(indent=None))
+def as_svg(chart: Chart) -> str:
+    """The chart as it is before anything is chosen, with room for a wider font than the one it was laid out in."""
+    return vl_convert.vegalite_to_svg(chart.properties(padding=STILL_PADDING).to_json(indent=None))
 
 
 def write_overview(found: Overview, out: Path) -> list[Path]:
