@@ -14,6 +14,7 @@ from markupsafe import Markup
 
 from benchmarks.records.rows import Scale
 from reports import paper
+from reports.html.cells import Opened, opened_page, runs_json
 from reports.html.cost import cost_blocks, provenance_blocks
 from reports.html.grid import html_table
 from reports.html.overview import OverviewHtml, chart_script, overview_caption, overview_html
@@ -34,6 +35,8 @@ class HtmlBlock:
     title: str
     source: str
     table: str
+    is_open: bool
+    """Whether it is shown unasked: the first of its section."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +57,8 @@ class Section:
     caption: str = ""
     overview: OverviewHtml | None = None
     blocks: tuple[HtmlBlock, ...] = ()
+    explained: str = ""
+    """JSON of what cells of the blocks open."""
     pictures: tuple[Picture, ...] = ()
     notes: tuple[str, ...] = ()
     commands: tuple[str, ...] = ()
@@ -135,6 +140,7 @@ def index_html(parts: Sequence[OfScale]) -> str:
         subtitle=banner(*(part.rows for part in parts)) + " ".join(counts),
         views=VIEWS,
         sections=sections,
+        runs=Markup(runs_json(part.rows for part in parts)),
         footer="Made by python -m reports html from rows; every number is what a run measured or the paper printed.",
         css=Markup(assets.joinpath("style.css").read_text(encoding="utf-8")),
         scripts=[
@@ -201,12 +207,14 @@ def _of_page(page: Page, answer: Answer, part: OfScale, prefix: str) -> Section:
     anchor = prefix + page.name
     figures = {"": answer.figure} if answer.figure is not None else {}
     figures |= answer.more_figures
+    opened = opened_page(page.name, report, answer, report.shown(part.rows, part.protocol).rows, part.scale)
     return Section(
         name=anchor,
         short=_short(page),
         title=page.title,
         caption=page.caption,
-        blocks=_html_blocks(anchor, page.blocks),
+        blocks=_html_blocks(anchor, opened.blocks),
+        explained=opened.explained,
         pictures=tuple(
             Picture(svg=_own_ids(inline_svg(figure), f"{anchor}-{place}"), caption=f"{_short(page)} {name}".rstrip())
             for place, (name, figure) in enumerate(figures.items())
@@ -230,13 +238,19 @@ def _figure_section(figures: Mapping[str, "Figure"], findings: Sequence[str], pr
 
 
 def _of_blocks(name: str, short: str, title: str, blocks: Iterable[PageBlock]) -> Section:
-    return Section(name=name, short=short, title=title, blocks=_html_blocks(name, blocks))
+    opened = [Opened(block=block, places=block.cells.map(lambda _: pd.NA)) for block in blocks]
+    return Section(name=name, short=short, title=title, blocks=_html_blocks(name, opened))
 
 
-def _html_blocks(name: str, blocks: Iterable[PageBlock]) -> tuple[HtmlBlock, ...]:
+def _html_blocks(name: str, opened: Iterable[Opened]) -> tuple[HtmlBlock, ...]:
     return tuple(
-        HtmlBlock(title=block.title, source=block.source, table=html_table(block, name=f"{name}-{place}"))
-        for place, block in enumerate(blocks)
+        HtmlBlock(
+            title=one.block.title,
+            source=one.block.source,
+            table=html_table(one.block, name=f"{name}-{place}", places=one.places),
+            is_open=not place,
+        )
+        for place, one in enumerate(opened)
     )
 
 
