@@ -10,6 +10,7 @@ import pandas as pd
 import tyro
 from rich.console import Console
 
+from benchmarks.data.shown import ShownImages, shown_images
 from benchmarks.records.rows import SCALES, Scale
 from delta_core.nearest import unknown
 from delta_core.training.command_line import dispatch, told_in_one_sentence
@@ -32,6 +33,8 @@ IN_ONE_REPORT: tuple[Scale, ...] = ("real", "embedded")
 """Scales whose data everybody has, in the order in which the HTML report shows them."""
 
 RESULTS = Path("results")
+DRAWN = Path(".cache") / "data"
+"""Where `python -m benchmarks` keeps drawn images, and figures that show some look for them."""
 
 Names = tyro.conf.UseAppendAction[tuple[str, ...]]
 
@@ -115,7 +118,7 @@ def html(
     for name in [name for name in rows if len(rows[name])] or list(rows)[-1:]:
         _check_scale(rows[name], results / name, name)
         shown = of_one_protocol(rows_with_gates(results / name, rows[name]), protocol)
-        drawn, claims = all_figures(results / name, name, shown.left_out)
+        drawn, claims = all_figures(results / name, name, shown.left_out, _images)
         there = {caption for part in parts for caption in part.figures}  # those that need no runs stand once
         part = OfScale(
             scale=name,
@@ -154,7 +157,7 @@ def figures(
     check_protocol(measured, protocol, of=" of the figures")
     found = overview_of(measured, scale, protocol)
     shown = of_one_protocol(rows, protocol)
-    drawn, claims = all_figures(results / scale, scale, shown.left_out)
+    drawn, claims = all_figures(results / scale, scale, shown.left_out, _images)
     out = out or results / scale / "figures"
     try:
         paths = [*(write_overview(found, out) if found else []), *write_figures(drawn, out)]
@@ -239,6 +242,10 @@ def main() -> None:
     with told_in_one_sentence(PROG, interrupted="start again; rows are only read."):
         shows = {name: report.shows for name, report in REPORTS.items()}
         dispatch(COMMANDS, prog=PROG, description=__doc__, shows=shows)
+
+
+def _images(task: str, places: list[int]) -> ShownImages | None:
+    return shown_images(task, places, cache=DRAWN)
 
 
 def _write(path: Path, text: str) -> None:

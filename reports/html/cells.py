@@ -127,7 +127,8 @@ class _Cells:
         return self.told[row_id, task]
 
     def _added(self, found: Explanation) -> int:
-        departures = "; ".join(f"{name} {ours} (paper: {value})" for name, ours, value in found.departures.to_numpy())
+        lines = zip(*(found.departures[name] for name in ("setting", "ours", "paper")), strict=True)
+        departures = "; ".join(f"{name} {ours} (paper: {value})" for name, ours, value in lines)
         text = (departures or "none") if found.knows_protocol else "the paper's settings are not on record"
         if text not in self.departures:
             self.departures.append(text)

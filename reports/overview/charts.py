@@ -18,6 +18,7 @@ from reports.overview.cells import ALL_NETS, FAMILIES, HEAD, Overview, on_the_fr
 Chart = alt.LayerChart | alt.FacetChart
 ALL_METHODS = "all methods"
 COSTS = {"params": "trained parameters, head included", "train_s": "seconds of training"}
+LABEL_OF_COST = "format(datum.value, cost == 'params' ? '~s' : '~g')"
 DEPTH_OF_FLOOR = 4
 """How many of the best gains the axis of means reaches below a new head; what is lower stands on its edge."""
 LEAST_GAP = 1 / 14
@@ -75,16 +76,13 @@ def pareto_chart(found: Overview) -> Chart:
     for cost in COSTS:
         lines[f"front_{cost}"] = on_the_front(nets, cost)
         lines[f"named_{cost}"] = _named(lines, f"front_{cost}")
-    both = (
-        alt.Chart(lines.round(DIGITS))
-        .transform_filter(f"net == '{ALL_NETS}' || datum.scope == net")
-        .transform_filter(_of_method())
-        .transform_calculate(cost="datum[cost]", front="datum['front_' + cost]", named="datum['named_' + cost]")
+    both = alt.Chart(lines.round(DIGITS)).transform_calculate(
+        cost="datum[cost]", front="datum['front_' + cost]", named="datum['named_' + cost]"
     )
     x = alt.X(
         "cost:Q",
         scale=alt.Scale(type="log", nice=False, padding=14),
-        axis=alt.Axis(format="~s", tickCount=4, grid=False),
+        axis=alt.Axis(labelExpr=LABEL_OF_COST, tickCount=4, grid=False),
     )
     y = alt.Y("shown:Q", scale=alt.Scale(zero=False, padding=12), axis=alt.Axis(tickCount=5))
     front = both.transform_filter("datum.front")
@@ -125,6 +123,8 @@ def pareto_chart(found: Overview) -> Chart:
             columns=1 if alone else 2,
         )
         .resolve_scale(x="independent", y="independent")
+        .transform_filter(f"net == '{ALL_NETS}' || datum.scope == net")
+        .transform_filter(_of_method())
         .properties(title=alt.Title(text={"expr": f"'{found.mark}Mean (%) against ' + {_words_of_cost()}"}))
     )
     return facets
