@@ -101,7 +101,7 @@ def html(
     protocol: str | None = None,
     out: Path | None = None,
 ) -> None:
-    """Write every table and figure into one HTML file.
+    """Write an overview in pictures, every table and every figure into one HTML file.
 
     Args:
         scale: which runs to show. If not given those of scale real, then those of scale embedded.
@@ -145,8 +145,9 @@ def figures(
 
     Args:
         scale: whose runs to show.
-        results: folder that holds <scale>/gates.csv and <scale>/variance.csv.
-        protocol: show gates of the runs of this protocol; the scale's own if not given, or else that with most runs.
+        results: folder that holds <scale>/runs.csv, values.csv, gates.csv and variance.csv.
+        protocol: show the runs of this protocol where there are some; the scale's own if not given, or else that with
+            most runs.
         out: where the files go; <results>/<scale>/figures if not given.
     """
     from reports.figures.index import all_figures, rows_with_gates, write_figures  # a table needs no figures

@@ -4,7 +4,6 @@ document.documentElement.classList.add("scripted");
 
 const PANEL = 300;
 const AXIS = 50;
-const ERRORS = 1;
 
 const fitted = (spec, room) => {
   if (!spec.facet) return { ...spec, width: "container" };
@@ -17,7 +16,7 @@ const draw = (figure) => {
   const drawn = document.createElement("div");
   still.before(drawn);
   const theme = matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";
-  const options = { renderer: "svg", actions: false, tooltip: { theme }, logLevel: ERRORS };
+  const options = { renderer: "svg", actions: false, tooltip: { theme } };
   window
     .vegaEmbed(drawn, fitted(JSON.parse(data.textContent), figure.clientWidth), options)
     .then(() => still.remove())

@@ -285,7 +285,7 @@ def test_choices_above_the_pictures_reach_all_of_them(page: object) -> None:
     net = nets[-1]
 
     def named() -> list[str]:
-        return page.locator("figure.ranks svg .mark-text.role-axis-label text").all_inner_texts()
+        return page.locator("figure.ranks svg .mark-text.role-axis-label text").all_text_contents()
 
     page.locator("#overview-method").select_option("Delta")
     page.wait_for_function("document.querySelectorAll('figure.ranks .mark-symbol.role-mark path').length == 4")
