@@ -1,1 +1,4 @@
-"""Reports: from result rows to the paper's tables. Reads rows and printed values only; never imports torch."""
+"""Reports: from result rows to the paper's tables.
+
+Reads rows, printed values and the images that figures show; imports no torch but to open these.
+"""

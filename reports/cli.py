@@ -10,6 +10,7 @@ import pandas as pd
 import tyro
 from rich.console import Console
 
+from benchmarks.data.shown import ShownImages, shown_images
 from benchmarks.records.rows import SCALES, Scale
 from delta_core.nearest import unknown
 from delta_core.training.command_line import dispatch, told_in_one_sentence
@@ -21,7 +22,7 @@ from reports.measured import read_measured
 from reports.one_protocol import check_protocol, of_one_protocol
 from reports.pages.rehearsal import banner
 from reports.pages.render import to_latex, to_markdown, to_terminal
-from reports.registry import REPORTS, Question
+from reports.registry import REPORTS, Question, overview_of
 from reports.reproducing import reproducing
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ IN_ONE_REPORT: tuple[Scale, ...] = ("real", "embedded")
 """Scales whose data everybody has, in the order in which the HTML report shows them."""
 
 RESULTS = Path("results")
+DRAWN = Path(".cache") / "data"
+"""Where `python -m benchmarks` keeps drawn images, and figures that show some look for them."""
 
 Names = tyro.conf.UseAppendAction[tuple[str, ...]]
 
@@ -98,7 +101,7 @@ def html(
     protocol: str | None = None,
     out: Path | None = None,
 ) -> None:
-    """Write every table and figure into one HTML file.
+    """Write an overview in pictures, every table and every figure into one HTML file.
 
     Args:
         scale: which runs to show. If not given those of scale real, then those of scale embedded.
@@ -115,7 +118,7 @@ def html(
     for name in [name for name in rows if len(rows[name])] or list(rows)[-1:]:
         _check_scale(rows[name], results / name, name)
         shown = of_one_protocol(rows_with_gates(results / name, rows[name]), protocol)
-        drawn, claims = all_figures(results / name, name, shown.left_out)
+        drawn, claims = all_figures(results / name, name, shown.left_out, _images)
         there = {caption for part in parts for caption in part.figures}  # those that need no runs stand once
         part = OfScale(
             scale=name,
@@ -138,23 +141,27 @@ def figures(
     protocol: str | None = None,
     out: Path | None = None,
 ) -> None:
-    """Draw Figures 1 to 6 of the paper and the variance of features as png, pdf and csv, and judge claims on gates.
+    """Draw the overview, Figures 1 to 6 and the variance of features as png, pdf and csv, and judge claims on gates.
 
     Args:
         scale: whose runs to show.
-        results: folder that holds <scale>/gates.csv and <scale>/variance.csv.
-        protocol: show gates of the runs of this protocol; the scale's own if not given, or else that with most runs.
+        results: folder that holds <scale>/runs.csv, values.csv, gates.csv and variance.csv.
+        protocol: show the runs of this protocol where there are some; the scale's own if not given, or else that with
+            most runs.
         out: where the files go; <results>/<scale>/figures if not given.
     """
     from reports.figures.index import all_figures, rows_with_gates, write_figures  # a table needs no figures
+    from reports.overview.files import write_overview
 
-    rows = rows_with_gates(results / scale, _measured(results, scale))
-    check_protocol(rows, protocol, of=" of the figures")
+    measured = _measured(results, scale)
+    rows = rows_with_gates(results / scale, measured)
+    check_protocol(measured, protocol, of=" of the figures")
+    found = overview_of(measured, scale, protocol)
     shown = of_one_protocol(rows, protocol)
-    drawn, claims = all_figures(results / scale, scale, shown.left_out)
+    drawn, claims = all_figures(results / scale, scale, shown.left_out, _images)
     out = out or results / scale / "figures"
     try:
-        paths = write_figures(drawn, out)
+        paths = [*(write_overview(found, out) if found else []), *write_figures(drawn, out)]
     except OSError as error:
         raise UserError(f"Cannot write {out}: {error.strerror}; choose another folder with --out.") from error
     mark = banner(rows) if claims else ""
@@ -236,6 +243,10 @@ def main() -> None:
     with told_in_one_sentence(PROG, interrupted="start again; rows are only read."):
         shows = {name: report.shows for name, report in REPORTS.items()}
         dispatch(COMMANDS, prog=PROG, description=__doc__, shows=shows)
+
+
+def _images(task: str, places: list[int]) -> ShownImages | None:
+    return shown_images(task, places, cache=DRAWN)
 
 
 def _write(path: Path, text: str) -> None:

@@ -15,6 +15,7 @@ from reports.figures import adapters as adapter_figures
 from reports.figures import domain_adaptation as domain_figures
 from reports.findings import claims, lint
 from reports.one_protocol import Per, Shown, of_one_protocol
+from reports.overview.cells import Overview, overview
 from reports.pages.page import Page
 from reports.pages.paint import paint_notes
 from reports.pages.rehearsal import banner, marked_frame, marked_page, stamp
@@ -310,3 +311,8 @@ REPORTS: dict[str, Report] = {
     ),
 }
 """In the paper's order, then our own."""
+
+
+def overview_of(rows: pd.DataFrame, scale: Scale, protocol: str | None = None) -> Overview | None:
+    """The overview of the rows that the claims are judged on, among all rows of a scale."""
+    return overview(REPORTS["claims"].shown(rows, protocol).rows, scale)

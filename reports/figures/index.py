@@ -1,6 +1,6 @@
 """All figures of one scale, from what lies in its results folder."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 import pandas as pd
 
+from benchmarks.data.shown import ShownImages
 from benchmarks.records.collected import read_rows
 from benchmarks.records.gates import of_rehearsal, read_gates, runs_with_gates
 from benchmarks.records.look_alikes import is_rehearsal
@@ -58,12 +59,18 @@ def rows_with_gates(folder: Path, rows: pd.DataFrame) -> pd.DataFrame:
     return rows[rows["run_id"].isin(runs_with_gates(folder))]
 
 
-def all_figures(folder: Path, scale: Scale, left_out: Collection[str] = ()) -> tuple[list[Drawn], list[GateClaim]]:
+OpenImages = Callable[[str, list[int]], ShownImages | None]
+"""Task and places in its test split -> these images, or None where they are not to be had."""
+
+
+def all_figures(
+    folder: Path, scale: Scale, left_out: Collection[str] = (), images: OpenImages | None = None
+) -> tuple[list[Drawn], list[GateClaim]]:
     """What can be drawn from `folder` (the results of one scale), and the claims of Figure 3.
 
     Figures 1 and 2 need no runs; the others are left out where their data are missing. At scale local gates of the
     user's own net are shown. Gates of the runs `left_out` are not:
-    those of two protocols would be averaged.
+    those of two protocols would be averaged. Figures 4 to 6 show those of `images` that are of the data of the run.
 
     Raises:
         UserError: if the gates are of a rehearsal and the rows beside them are not.
@@ -91,13 +98,20 @@ def all_figures(folder: Path, scale: Scale, left_out: Collection[str] = ()) -> t
                 part = sample_gates(gates, net, task, reading)
                 if len(part):
                     caption = f"Figure {name[-1]}. Gates{of} of single images of {task}, {net}"
-                    figure = figure_sample_gates(part, net, task, reading)
+                    figure = figure_sample_gates(part, net, task, reading, _images_of(part, task, rows, images))
                     drawn.append(Drawn(name=name + arm, caption=caption, figure=figure, data=part))
     measured = read_variances(folder)
     if measured is not None:
         figure = figure_variance(*measured)
         drawn.append(Drawn(name="variance", caption="Variance by depth (Appendix 6)", figure=figure, data=measured[0]))
     return [_marked(one, rows) for one in drawn], claims
+
+
+def _images_of(part: pd.DataFrame, task: str, rows: pd.DataFrame, images: OpenImages | None) -> ShownImages | None:
+    """The sample images behind gates of one run, if they are of the data that the run recorded."""
+    used = rows.loc[(rows["run_id"] == part["run_id"].iloc[0]) & (rows["column"] == task), "data_sha"]
+    shown = images(task, [int(sample) for sample in part["sample"].unique()]) if images else None
+    return shown if shown and (used == shown.sha).any() else None
 
 
 def _marked(one: Drawn, rows: pd.DataFrame) -> Drawn:

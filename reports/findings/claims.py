@@ -10,13 +10,12 @@ from dataclasses import dataclass
 import pandas as pd
 
 from benchmarks.methods.listing import DELTA
-from benchmarks.records.names import LITERAL, MAPS, PATCHING
+from benchmarks.records.names import LITERAL, MAPS
 from benchmarks.records.rows import Scale
 from reports.base_metric import ACCURACY, base_metric_of, base_named
 from reports.checks import check_suites
 from reports.pages.page import Page, plain_block
-from reports.tables.patching_frame import per_seed, rows_of_table
-from reports.tables.patching_lines import TABLES
+from reports.tables.patching_frame import competing
 from reports.tables.sequence_frame import chosen_ends, sequence_curves, single_task_means
 
 MIN_SEEDS = 3
@@ -39,7 +38,7 @@ class Claim:
     where: str
     """Section or table of the paper."""
     pairs: Callable[[pd.DataFrame, pd.DataFrame, str], Pairs]
-    """Rows, what `_cells` makes of them, and a reading of Delta-Networks -> pairs."""
+    """Rows, what `competing` makes of them, and a reading of Delta-Networks -> pairs."""
     equal: bool = False
     """Whether it says equal instead of greater."""
 
@@ -114,7 +113,7 @@ def claims_frame(rows: pd.DataFrame, scale: Scale) -> pd.DataFrame:
     """
     check_suites(rows)
     base = base_metric_of(rows)
-    seeds = _cells(rows, scale)
+    seeds = competing(rows, scale)
     lines = [
         {"reading": reading} | line
         for claim in CLAIMS
@@ -154,15 +153,6 @@ def claims_page(frame: pd.DataFrame, scale: Scale) -> Page:
         notes=(*notes, *filter(None, [base.note])),
         commands=(),
     )
-
-
-def _cells(rows: pd.DataFrame, scale: Scale) -> pd.DataFrame:
-    """Numbers that compete in Tables 1, 2 and 3, one line per cell and seed; each run once."""
-    patching = rows[rows["suite"] == PATCHING]
-    found = [per_seed(rows_of_table(patching, table, scale)) for table in TABLES if table.number in (1, 2, 3)]
-    seeds = pd.concat([part for part in found if len(part)] or found)
-    keys = [*CELL, "weights", "method", "variant", "n_delta_modules", "seed", "role"]
-    return seeds[seeds["role"] == "method"].drop_duplicates(keys).dropna(subset="harmonic_mean")
 
 
 def _deltas(lines: pd.DataFrame, reading: str) -> pd.DataFrame:

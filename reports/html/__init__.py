@@ -1,1 +1,1 @@
-"""One HTML file with every table and figure: works from disk, without network."""
+"""One HTML file with an overview, every table and every figure: works from disk, without network."""

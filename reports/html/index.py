@@ -14,11 +14,13 @@ from markupsafe import Markup
 
 from benchmarks.records.rows import Scale
 from reports import paper
+from reports.html.cells import Opened, opened_page, runs_json
 from reports.html.cost import cost_blocks, provenance_blocks
 from reports.html.grid import html_table
+from reports.html.overview import OverviewHtml, chart_script, overview_caption, overview_html
 from reports.pages.page import Page, PageBlock
 from reports.pages.rehearsal import banner
-from reports.registry import REPORTS, Answer, Question, Report
+from reports.registry import REPORTS, Answer, Question, Report, overview_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -33,6 +35,8 @@ class HtmlBlock:
     title: str
     source: str
     table: str
+    is_open: bool
+    """Whether it is shown unasked: the first of its section."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +55,10 @@ class Section:
     short: str
     title: str
     caption: str = ""
+    overview: OverviewHtml | None = None
     blocks: tuple[HtmlBlock, ...] = ()
+    explained: str = ""
+    """JSON of what cells of the blocks open."""
     pictures: tuple[Picture, ...] = ()
     notes: tuple[str, ...] = ()
     commands: tuple[str, ...] = ()
@@ -109,7 +116,9 @@ def index_html(parts: Sequence[OfScale]) -> str:
         parts: one or more scales, in the order in which they are shown. A table that one of them measured does not
             stand empty at another; what needs no rows, and the paper's own numbers, stand once.
     """
-    sections = [section for place, part in enumerate(parts) for section in _sections(part, parts, first=not place)]
+    overviews = [section for part in parts for section in _overview_section(part, parts)]
+    tables = [section for place, part in enumerate(parts) for section in _sections(part, parts, first=not place)]
+    sections = [*overviews, *tables]
     sections.append(
         Section(
             name="errata",
@@ -131,10 +140,34 @@ def index_html(parts: Sequence[OfScale]) -> str:
         subtitle=banner(*(part.rows for part in parts)) + " ".join(counts),
         views=VIEWS,
         sections=sections,
+        runs=Markup(runs_json(part.rows for part in parts)),
         footer="Made by python -m reports html from rows; every number is what a run measured or the paper printed.",
         css=Markup(assets.joinpath("style.css").read_text(encoding="utf-8")),
-        script=Markup(assets.joinpath("script.js").read_text(encoding="utf-8")),
+        scripts=[
+            Markup(script)
+            for script in (
+                *((chart_script(), assets.joinpath("charts.js").read_text(encoding="utf-8")) if overviews else ()),
+                assets.joinpath("script.js").read_text(encoding="utf-8"),
+            )
+        ],
     )
+
+
+def _overview_section(part: OfScale, parts: Sequence[OfScale]) -> list[Section]:
+    """The overview of a scale, where there is something to compare."""
+    found = overview_of(part.rows, part.scale, part.protocol)
+    if found is None:
+        return []
+    prefix = "" if part is parts[0] else f"{part.scale}-"
+    return [
+        Section(
+            name=f"{prefix}overview",
+            short="Overview" + (f" ({part.scale})" if len(parts) > 1 else ""),
+            title=f"What wins, by how much, at what cost (scale {part.scale})",
+            caption=banner(part.rows) + overview_caption(found),
+            overview=overview_html(found, f"{prefix}overview-"),
+        )
+    ]
 
 
 def _sections(part: OfScale, parts: Sequence[OfScale], *, first: bool) -> list[Section]:
@@ -174,12 +207,14 @@ def _of_page(page: Page, answer: Answer, part: OfScale, prefix: str) -> Section:
     anchor = prefix + page.name
     figures = {"": answer.figure} if answer.figure is not None else {}
     figures |= answer.more_figures
+    opened = opened_page(page.name, report, answer, report.shown(part.rows, part.protocol).rows, part.scale)
     return Section(
         name=anchor,
         short=_short(page),
         title=page.title,
         caption=page.caption,
-        blocks=_html_blocks(anchor, page.blocks),
+        blocks=_html_blocks(anchor, opened.blocks),
+        explained=opened.explained,
         pictures=tuple(
             Picture(svg=_own_ids(inline_svg(figure), f"{anchor}-{place}"), caption=f"{_short(page)} {name}".rstrip())
             for place, (name, figure) in enumerate(figures.items())
@@ -203,13 +238,19 @@ def _figure_section(figures: Mapping[str, "Figure"], findings: Sequence[str], pr
 
 
 def _of_blocks(name: str, short: str, title: str, blocks: Iterable[PageBlock]) -> Section:
-    return Section(name=name, short=short, title=title, blocks=_html_blocks(name, blocks))
+    opened = [Opened(block=block, places=block.cells.map(lambda _: pd.NA)) for block in blocks]
+    return Section(name=name, short=short, title=title, blocks=_html_blocks(name, opened))
 
 
-def _html_blocks(name: str, blocks: Iterable[PageBlock]) -> tuple[HtmlBlock, ...]:
+def _html_blocks(name: str, opened: Iterable[Opened]) -> tuple[HtmlBlock, ...]:
     return tuple(
-        HtmlBlock(title=block.title, source=block.source, table=html_table(block, name=f"{name}-{place}"))
-        for place, block in enumerate(blocks)
+        HtmlBlock(
+            title=one.block.title,
+            source=one.block.source,
+            table=html_table(one.block, name=f"{name}-{place}", places=one.places),
+            is_open=not place,
+        )
+        for place, one in enumerate(opened)
     )
 
 

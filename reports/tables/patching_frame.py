@@ -8,12 +8,12 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from benchmarks.records.names import BASE_AGREEMENT, TABLE1_WEIGHTS, TOP1
+from benchmarks.records.names import BASE_AGREEMENT, PATCHING, TABLE1_WEIGHTS, TOP1
 from benchmarks.records.rows import WITH_NETS_OF_THE_PAPER, Scale
 from reports import paper
 from reports.base_metric import BaseMetric, base_metric_of
 from reports.checks import RUN_CELL, check_comparable, check_one_run_per_seed
-from reports.tables.patching_lines import PaperTable, TableRow
+from reports.tables.patching_lines import TABLES, PaperTable, TableRow
 from reports.verdicts import PRINTED, with_verdicts
 
 RUN = [*RUN_CELL, "seed", "run_id"]
@@ -216,6 +216,15 @@ def rows_of_table(
         rows = rows[(rows["weights"] == TABLE1_WEIGHTS) == (table.number == 1)]
         rows = rows[rows["task"].isin([*paper.printed(table.number)["task"], *tasks])]
     return rows[rows["architecture"].isin([*table.architectures, *architectures])] if table.architectures else rows
+
+
+def competing(rows: pd.DataFrame, scale: Scale) -> pd.DataFrame:
+    """Numbers that compete in Tables 1, 2 and 3, as of `per_seed`: one line per cell and seed, each run once."""
+    patching = rows[rows["suite"] == PATCHING]
+    found = [per_seed(rows_of_table(patching, table, scale)) for table in TABLES if table.number in (1, 2, 3)]
+    seeds = pd.concat([part for part in found if len(part)] or found)
+    keys = ["architecture", "task", "weights", "method", "variant", "n_delta_modules", "seed", "role"]
+    return seeds[seeds["role"] == "method"].drop_duplicates(keys).dropna(subset="harmonic_mean")
 
 
 def _one_line_per(rows: pd.DataFrame, keys: list[str]) -> pd.DataFrame:

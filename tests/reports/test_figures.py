@@ -4,15 +4,19 @@ from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from fake_rows import plain_run
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 from matplotlib.text import Text
 
+from benchmarks.data.shown import ShownImages
 from benchmarks.perf.synthetic_rows import synthetic_rows
+from benchmarks.records.collected import write_rows
 from benchmarks.records.gates import GateRow, write_gates
 from benchmarks.records.gates import collect_gates as collect
 from benchmarks.records.rows import Row, to_frame
@@ -27,7 +31,7 @@ from benchmarks.variance.derived import net_variances
 from delta_core.training.gate_figure import draw_gates
 from reports import paper
 from reports.figures.gate_claims import gate_claims
-from reports.figures.gates import figure_mean_gates, mean_gates, sample_gates
+from reports.figures.gates import difference_of_means, figure_mean_gates, mean_gates, sample_gates
 from reports.figures.index import all_figures, write_figures
 from reports.figures.settings import SETTINGS, figure_settings
 from reports.figures.variance import figure_variance
@@ -154,6 +158,52 @@ def test_gates_around_the_base_are_coloured_by_their_distance_from_it() -> None:
     assert mesh.get_clim() == (-1, 1)
     shown = [text.get_text() for text in figure.findobj(Text) if text.get_text() in ("1.40", "-0.30", "1.00")]
     assert sorted(shown) == ["-0.30", "1.00", "1.40"]
+
+
+def test_figure_3_ends_with_what_differs_between_two_tasks(tmp_path: Path) -> None:
+    rows = gates_of("resnet18", "signs", 0.5) + gates_of("resnet18", "photos", 0.6)
+    means = mean_gates(frame_of(rows, tmp_path), "resnet18")
+    first = means["task"].iloc[0]
+    expected = 0.1 if first == "photos" else -0.1
+    assert difference_of_means(means)["value"].tolist() == pytest.approx([expected] * 12)
+    assert difference_of_means(means[means["task"] == "signs"]).empty
+    figure = figure_mean_gates(means, "resnet18")
+    panels = [axes for axes in figure.findobj(Axes) if axes.get_xlabel() == "from node"]
+    assert len(panels) == 3 * 4
+    last = panels[-1].collections[0]
+    assert last.get_array().compressed().tolist() == pytest.approx([expected] * 3)
+    assert last.get_clim() == (-0.25, 0.25)
+    assert overlapping(figure) == []
+
+
+def shown(*places: int, sha: str = "d1") -> ShownImages:
+    images = {place: np.full((32, 32, 3), place, dtype=np.uint8) for place in places}
+    return ShownImages(images=images, class_names=tuple("abcdefgh"), sha=sha)
+
+
+@pytest.mark.parametrize(("sha", "is_shown"), [("d1", True), ("other data", False)])
+def test_figures_4_to_6_show_the_image_and_its_class_where_they_are_those_of_the_run(
+    sha: str, is_shown: bool, tmp_path: Path
+) -> None:
+    write_world(tmp_path)
+    rows = [replace(plain_run(patch=80.0, task="signs", column="signs")[0], run_id="resnet18-signs-0")]
+    write_rows(tmp_path, to_frame(rows))
+    asked: list[tuple[str, list[int]]] = []
+
+    def images(task: str, places: list[int]) -> ShownImages:
+        asked.append((task, places))
+        return shown(*places, sha=sha)
+
+    drawn, _ = all_figures(tmp_path, "embedded", images=images)
+    figure = next(one.figure for one in drawn if one.name == "figure4")
+    assert ("signs", [0, 7]) in asked
+    pixels = [image.get_array()[0, 0, 0] for image in figure.findobj(AxesImage)]
+    headings = {text.get_text() for text in figure.findobj(Text)}
+    assert pixels == ([0, 7] if is_shown else [])
+    assert ("test image 7, class 7: h" in headings) == is_shown
+    assert ("test image 7, class 7" in headings) != is_shown
+    assert any("not on this machine" in heading for heading in headings) != is_shown
+    assert overlapping(figure) == []
 
 
 # --- claims ------------------------------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """The HTML report: valid ids and links, what is escaped, and how it behaves in a real browser."""
 
+import json
 import re
 import shutil
 import sys
@@ -21,7 +22,7 @@ from reports.cli import main
 from reports.figures.index import all_figures
 from reports.html.grid import html_table
 from reports.html.index import OfScale, index_html
-from reports.registry import REPORTS
+from reports.registry import REPORTS, overview_of
 from reports.tables.patching_page import PageBlock
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome") or shutil.which("chromium-browser")
@@ -52,6 +53,54 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> str:
     rows = synthetic_rows(len(synthetic_rows(1)) + 1)
     figures = {one.caption: one.figure for one in drawn}
     return index_html([OfScale(scale="embedded", rows=to_frame(rows), results=folder, figures=figures)])
+
+
+MOST_BYTES = 5_000_000
+
+
+def test_the_overview_stands_before_any_table_and_the_page_stays_small(report: str) -> None:
+    assert report.index('<section id="overview"') < report.index("<table")
+    assert re.findall(r'<figure class="chart (\w+)">', report) == ["pareto", "ranks", "heatmap", "claims"]
+    assert len(report.encode()) < MOST_BYTES
+    assert report.count("vegaEmbed=") == 1, "the renderer stands there once"
+
+
+def test_overviews_of_all_scales_come_first_and_none_where_nothing_is_compared() -> None:
+    rows = to_frame(fake_table2(architectures=["resnet18"], tasks=["signs"]))
+    both = [replace(NOTHING, scale="real", rows=rows.assign(scale="real")), replace(NOTHING, rows=rows)]
+    text = index_html(both)
+    assert re.findall(r'<section id="([^"]+)"', text)[:2] == ["overview", "embedded-overview"]
+    nothing = index_html([NOTHING])
+    assert 'figure class="chart' not in nothing and "vegaEmbed" not in nothing
+
+
+def test_three_questions_are_answered_in_words_from_the_rows(report: str) -> None:
+    section = report[report.index('<section id="overview"') :]
+    section = section[: section.index("</section>")]
+    found = overview_of(to_frame(synthetic_rows(len(synthetic_rows(1)) + 1)), "embedded")
+    best = found.means.iloc[0]
+    answers = re.findall(r"<dt>([^<]+)</dt><dd><strong>([^<]+)</strong>", section)
+    assert answers[0] == ("What wins?", best["label"])
+    assert answers[1] == ("By how much?", f"{best['gain']:+.1f} points")
+    assert answers[2][0] == "At what cost?" and answers[2][1].endswith("parameters")
+
+
+def test_a_cell_opens_the_runs_that_it_is_the_mean_of() -> None:
+    rows = to_frame(fake_table2(architectures=["resnet18"], tasks=["signs", "photos"]))
+    text = index_html([replace(NOTHING, rows=rows)])
+    section = text[text.index('<section id="table2"') :]
+    section = section[: section.index("</section>")]
+    line = next(part for part in section.split("<tr>") if ">Delta (4)</th>" in part)
+    number = int(re.findall(r"opens-(\d+)", line)[0])
+    explained = json.loads(re.search(r'class="explained">(.*?)</script>', section, re.DOTALL).group(1))
+    runs, _, command = explained["cells"][number]
+    task = next(name for name in ("signs", "photos") if f"--task {name} " in command)
+    shown = rows[(rows["variant"] == "maps") & (rows["n_delta_modules"] == 4) & (rows["task"] == task)]
+    assert set(runs) == set(shown["run_id"]) and len(runs) == 3
+    assert command.startswith("nox -s table2 -- --scale embedded --arch resnet18")
+    known = json.loads(re.search(r'id="runs">(.*?)</script>', text, re.DOTALL).group(1))
+    assert [known["runs"][run][0] for run in runs] == [0, 1, 2], "seeds"
+    assert "opens-" not in text[text.index('<section id="cost"') :].split("</section>")[0]
 
 
 def test_what_the_figures_show_stands_below_them() -> None:
@@ -140,6 +189,10 @@ def test_the_command_writes_one_file(
 # --- in a browser ------------------------------------------------------------------------------------------------
 
 
+def is_elsewhere(url: str) -> bool:
+    return not url.startswith(("file:", "data:"))
+
+
 @pytest.fixture(scope="module")
 def page(report: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:
     if CHROMIUM is None:
@@ -155,14 +208,18 @@ def page(report: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[obje
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
         page.on("requestfailed", lambda request: errors.append(request.url))
+        elsewhere: list[str] = []
+        page.on("request", lambda request: elsewhere.append(request.url) if is_elsewhere(request.url) else None)
         page.goto(file.as_uri())
-        page.errors = errors
+        page.errors, page.elsewhere, page.file = errors, elsewhere, file
         yield page
         browser.close()
 
 
 def test_the_browser_reports_no_error_and_no_overflow(page: object) -> None:
+    page.wait_for_function("!document.querySelector('figure.chart .drawn')")
     assert page.errors == []
+    assert page.elsewhere == [], "nothing is loaded from anywhere"
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), (
         "tables scroll, the page does not"
     )
@@ -210,6 +267,7 @@ def test_the_switch_shows_one_kind_of_numbers(page: object) -> None:
     [("screen", 1400), ("print", 1047)],  # A4 across, less the margins: 277 mm, in pixels of 1/96 inch
 )
 def test_every_table_fits_on_a_desktop_and_on_a_printed_page(page: object, media: str, width: int) -> None:
+    page.evaluate("document.querySelectorAll('details.block').forEach(block => { block.open = true; })")
     page.emulate_media(media=media)
     page.set_viewport_size({"width": width, "height": 718})
     wide = page.evaluate(
@@ -219,6 +277,57 @@ def test_every_table_fits_on_a_desktop_and_on_a_printed_page(page: object, media
     page.emulate_media(media="screen")
     page.set_viewport_size({"width": 390, "height": 844})
     assert wide == []
+
+
+def test_choices_above_the_pictures_reach_all_of_them(page: object) -> None:
+    page.wait_for_function("!document.querySelector('figure.chart .drawn')")
+    nets = page.locator("#overview-net option").all_inner_texts()
+    net = nets[-1]
+
+    def named() -> list[str]:
+        return page.locator("figure.ranks svg .mark-text.role-axis-label text").all_text_contents()
+
+    page.locator("#overview-method").select_option("Delta")
+    page.wait_for_function("document.querySelectorAll('figure.ranks .mark-symbol.role-mark path').length == 4")
+    assert {"FC-only", "Delta (1)", "Delta (2)", "Delta (4)"} <= set(named())
+    page.locator("#overview-net").select_option(net)
+    headers = "[...document.querySelectorAll('figure.pareto .role-column-title text, figure.pareto .role-title text')]"
+    page.wait_for_function(f"{headers}.map(text => text.textContent).filter(text => {nets}.includes(text)) == '{net}'")
+    page.locator("#overview-net").select_option(nets[0])
+    page.locator("#overview-method").select_option("all methods")
+
+
+def test_pictures_are_there_without_script(page: object) -> None:
+    context = page.context.browser.new_context(java_script_enabled=False, viewport={"width": 390, "height": 844})
+    plain = context.new_page()
+    plain.goto(page.file.as_uri())
+    pictures = plain.locator("figure.chart svg")
+    assert [picture.is_visible() for picture in pictures.all()] == [True] * 4
+    assert not plain.locator(".choosers").is_visible()
+    context.close()
+
+
+def test_a_click_on_a_cell_opens_its_runs_and_the_command(page: object) -> None:
+    table = page.locator("section#table2 table").first
+    table.locator("td button").first.click()
+    dialog = page.locator("dialog")
+    assert dialog.is_visible()
+    assert dialog.locator("thead th").all_inner_texts()[:3] == ["run", "seed", "weights"]
+    assert dialog.locator("tbody tr").count() >= 1
+    assert dialog.locator("pre").inner_text().startswith("nox -s table2 -- ")
+    dialog.locator("button").click()
+    assert not dialog.is_visible()
+
+
+def test_columns_can_be_chosen(page: object) -> None:
+    block = page.locator("section#table2 details.block").first
+    heading = block.locator("thead th", has_text="params M")
+    block.locator("details.columns summary").click()
+    box = block.locator("details.columns label", has_text="params M").locator("input")
+    box.uncheck()
+    assert not heading.is_visible()
+    box.check()
+    assert heading.is_visible()
 
 
 def test_dark_is_dark(page: object) -> None:
