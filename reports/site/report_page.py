@@ -91,9 +91,12 @@ def what_it_shows(name: str) -> str:
 
 
 def linked_errata(text: str) -> str:
-    """The text with a link behind every footnote sign of an erratum."""
-    signs = sorted(set(ERRATUM.findall(text)))
-    return "\n".join([text, "", *(f"{sign}: errata.md#{sign[1:-1].lower()}" for sign in signs)])
+    """The text with every footnote sign of an erratum as a link to it.
+
+    >>> linked_errata("55.41[E1]")
+    '55.41<sup>[E1](errata.md#e1)</sup>'
+    """
+    return ERRATUM.sub(lambda match: f"<sup>{match[0]}(errata.md#{match[0][1:-1].lower()})</sup>", text)
 
 
 def _paper(name: str, printed: Page) -> Iterator[str]:
