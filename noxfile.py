@@ -2,7 +2,8 @@
 
 The environment lies in .nox/core and is rebuilt only when pyproject.toml or constraints/core.txt change. OpenMMLab's
 packages need Python 3.11, an older setuptools and a compiler for mmcv, so `openmmlab` and `table7` have an environment
-of their own beside it: the same versions, and those packages. `wheel` has one that knows nothing of the checkout.
+of their own beside it: the same versions, and those packages. `wheel` has one that knows nothing of the checkout,
+`docs` a small one without torch.
 """
 
 import hashlib
@@ -26,6 +27,8 @@ OPENMMLAB_NO_DEPS = ROOT / "constraints" / "openmmlab_no_deps.txt"
 OPENMMLAB_ENVIRONMENT = Path(os.environ.get("DELTA_OPENMMLAB_ENV", ROOT / ".nox" / "openmmlab"))
 CACHE_HOME = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
 WHEEL_ENVIRONMENT = Path(os.environ.get("DELTA_WHEEL_ENV", ROOT / ".nox" / "wheel"))
+DOCS = ROOT / "constraints" / "docs.txt"
+DOCS_ENVIRONMENT = Path(os.environ.get("DELTA_DOCS_ENV", ROOT / ".nox" / "docs"))
 WHEELS = Path(os.environ.get("DELTA_WHEELS", CACHE_HOME / "delta-patching" / "wheels"))  # all checkouts share it
 OPENMMLAB_TESTS = (
     "tests/delta_core/test_openmmlab.py",
@@ -63,6 +66,15 @@ def openmmlab_environment(session: nox.Session) -> Path:
     programs = _environment(session, OPENMMLAB_ENVIRONMENT, sources, [everything, no_deps], SEE_CHECKOUT)
     session.run(str(programs / "python"), str(INSTALL_MMCV), str(WHEELS), external=True)
     return programs
+
+
+def docs_environment(session: nox.Session) -> Path:
+    """Make the environment of the site if it is missing or out of date; returns its folder of programs.
+
+    What the site is made of needs no torch: reports read rows, and the reference reads sources.
+    """
+    packages = ["--constraint", str(CONSTRAINTS), "--requirement", str(DOCS)]
+    return _environment(session, DOCS_ENVIRONMENT, [CONSTRAINTS, DOCS], [packages])
 
 
 def _environment(
@@ -133,6 +145,19 @@ def wheel(session: nox.Session) -> None:
                 str(python), "-m", "pytest", "-n", "auto", "tests/delta_core", "tests/tool", *session.posargs,
                 env={"OMP_NUM_THREADS": "1", "PYTHONPATH": ""}, external=True,
             )  # fmt: skip
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """The documentation site in site/, built strictly, checked, and opened in Chromium; `-- FOLDER` for screenshots."""
+    python = str(docs_environment(session) / "python")
+    tables, site = ROOT / "docs" / "tables", ROOT / "site"
+    shutil.rmtree(tables, ignore_errors=True)
+    session.run(python, "-m", "reports", "site", "--out", str(tables), external=True)
+    quiet = {"NO_MKDOCS_2_WARNING": "1"}
+    session.run(python, "-m", "mkdocs", "build", "--strict", "--clean", env=quiet, external=True)
+    session.run(python, "tools/site/browse.py", str(site), *session.posargs, external=True)
+    session.run(python, "tools/site/check.py", str(site), external=True)
 
 
 @nox.session

@@ -2,7 +2,7 @@
 
 What stands in `__all__` here is what most people need. Modules and names without a leading underscore are public, too:
 each has a docstring. `delta_core.training` and `delta_core.tool` need the extra `train`, `delta_core.openmmlab` needs
-`openmmlab`, and the Hub needs `hub`.
+`openmmlab`.
 """
 
 from importlib import import_module

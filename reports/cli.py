@@ -134,6 +134,25 @@ def html(
     print(path)
 
 
+def site(*, results: Path = RESULTS, out: Path = Path("docs/tables")) -> None:
+    """Write pages of the documentation site: one a table, in Markdown, figures and errata.
+
+    Args:
+        results: folder that holds <scale>/runs.csv and values.csv.
+        out: the folder; pages that it holds already are replaced.
+    """
+    from reports.html.index import OfScale
+    from reports.site.index import site_files
+
+    rows: dict[Scale, pd.DataFrame] = {scale: _measured(results, scale) for scale in SCALES}
+    parts = {
+        scale: OfScale(scale=scale, rows=found, results=results / scale) for scale, found in rows.items() if len(found)
+    }
+    for name, content in site_files(parts).items():
+        _write(out / name, content.decode())
+    print(out)
+
+
 def figures(
     *,
     scale: Scale = "embedded",
@@ -223,7 +242,7 @@ def write_reproducing(
         protocol: count the runs of this protocol where there are some.
         out: the file.
     """
-    rows: dict[str, pd.DataFrame] = {scale: _measured(results, scale) for scale in SCALES}
+    rows: dict[Scale, pd.DataFrame] = {scale: _measured(results, scale) for scale in SCALES}
     check_protocol(pd.concat(list(rows.values())), protocol)
     _write(out, reproducing(rows, protocol))
     print(out)
@@ -235,6 +254,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "figures": figures,
     "html": html,
     "reproducing": write_reproducing,
+    "site": site,
 }
 
 

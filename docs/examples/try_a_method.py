@@ -1,5 +1,6 @@
 """Three steps of a method of one's own on every net of Table 2, with random weights: base untouched?"""
 
+# %%
 import timm
 import torch
 from new_method import LastStageScale
@@ -10,6 +11,10 @@ from benchmarks.records.names import TABLE2_ARCHITECTURES
 from benchmarks.worlds.recipes import local_recipes
 from delta_core import backbone_fingerprint
 
+# %% [markdown]
+# Three steps on random images, a net at a time, with the fingerprint of the backbone before and after.
+
+# %%
 if __name__ == "__main__":
     method = LastStageScale(recipe=local_recipes().tuning)
     torch.manual_seed(0)

@@ -28,15 +28,20 @@ def to_markdown(page: Page) -> str:
     """GitHub-flavoured markdown; best cells bold."""
     parts = [f"# {page.title}", page.caption]
     for block in _shown(page):
-        text = block.cells.map(lambda cell: cell.replace("|", r"\|"))
-        bold = text.where(~block.best, "**" + text + "**")
-        align = ["left" if name in NAME_COLUMNS else "right" for name in bold.columns]
-        parts += [f"## {block.title}", bold.to_markdown(index=False, disable_numparse=True, colalign=align)]
+        parts += [f"## {block.title}", markdown_grid(block)]
     if page.notes:
         parts.append("\n".join(f"- {note}" for note in page.notes))
     if page.commands:
         parts.append("Blank cells are filled by\n\n```\n" + "\n".join(page.commands) + "\n```")
     return "\n\n".join(parts) + "\n"
+
+
+def markdown_grid(block: PageBlock) -> str:
+    """The grid of a block without its title."""
+    text = block.cells.map(lambda cell: cell.replace("|", r"\|"))
+    bold = text.where(~block.best, "**" + text + "**")
+    align = ["left" if name in NAME_COLUMNS else "right" for name in bold.columns]
+    return bold.to_markdown(index=False, disable_numparse=True, colalign=align)
 
 
 def to_latex(page: Page) -> str:

@@ -82,7 +82,7 @@ def test_an_exported_program_gives_the_same_bits_at_any_batch_size(
 
 
 class AllTasks(nn.Module):
-    """Every patch of a model in one graph, as docs/guide.md shows it."""
+    """Every patch of a model in one graph, as docs/deployment.md shows it."""
 
     def __init__(self, model: DeltaModel) -> None:
         super().__init__()
