@@ -34,6 +34,7 @@ OPENMMLAB_TESTS = (
     "tests/delta_core/test_openmmlab.py",
     "tests/delta_core/test_openmmlab_contract.py",
     "tests/suites/test_dense.py",
+    "tests/suites/test_dense_bad_inputs.py",
     "tests/suites/test_mim.py",
     "delta_core/openmmlab",
 )

@@ -31,7 +31,7 @@ class ProgressHook(Hook):  # type: ignore[misc]
         self.told = now
         done = runner.iter + 1
         left_s = (now - self.started) / (done - self.first_step) * (runner.max_iters - done)
-        loss = f", loss {float(outputs['loss']):.3g}" if outputs and "loss" in outputs else ""
+        loss = f", loss {outputs['loss'].item():.3g}" if outputs and "loss" in outputs else ""
         print(
             f"{self.name}: step {done} of {runner.max_iters}{loss}, {_duration(left_s)} to go",
             file=sys.stderr,
