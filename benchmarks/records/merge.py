@@ -45,6 +45,8 @@ def _merge(results: Path, scale: Scale, sources: Sequence[Path]) -> pd.DataFrame
 
 
 def _rows_below(source: Path, scale: Scale) -> pd.DataFrame:
+    if source.exists() and not source.is_dir():
+        raise UserError(f"{str(source)!r} is a file; give a results folder of one scale.")
     records = read_records(source)
     table = read_rows(source)
     rows = pd.concat(

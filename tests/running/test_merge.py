@@ -101,3 +101,10 @@ def test_rows_of_a_later_schema_version_are_refused_in_records_and_tables(tmp_pa
     path.write_text(f"{header},purpose\n{line},a column that came later\n")
     with pytest.raises(UserError, match=said):
         read_rows(here)
+
+
+def test_a_source_that_is_no_folder_is_named(tmp_path: Path) -> None:
+    (tmp_path / "net.pt").write_bytes(b"junk")
+    for name, told in (("net.pt", "is a file"), ("nowhere", "holds neither")):
+        with pytest.raises(UserError, match=f"{name}.*{told}.*give a results folder"):
+            merge(tmp_path / "ours", "embedded", [tmp_path / name])
