@@ -7,17 +7,11 @@ from dataclasses import dataclass
 import pandas as pd
 
 from benchmarks.records.rows import Scale
-from delta_core.training.errors import UserError
-from reports.findings.explain import CELL_KEYS, Explanation, explain
+from reports.findings.explain import FACTS, Origin, origins
 from reports.pages.page import PageBlock
 from reports.pages.render import NAME_COLUMNS
+from reports.protocol import PROTOCOLS, departures
 from reports.registry import Answer, Report
-
-RUN = [
-    *("run_id", "suite", "scale", "protocol", "seed", "weights", "config", "git_sha", "git_dirty", "device"),
-    *("measured_at", "train_s", "eval_s"),
-]
-"""Columns that an explanation reads, beside `CELL_KEYS`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +49,7 @@ def opened_page(name: str, report: Report, answer: Answer, rows: pd.DataFrame, s
 
 def runs_json(rows: Iterable[pd.DataFrame]) -> str:
     """All runs by id: seed, weights, commit, device, time and seconds; texts that many share stand once, as numbers."""
-    runs = pd.concat([part[RUN].drop_duplicates("run_id") for part in rows])
+    runs = pd.concat([part[FACTS].drop_duplicates("run_id") for part in rows])
     shared = {
         "weights": runs["weights"],
         "commit": runs["git_sha"].str[:12] + runs["git_dirty"].map({True: "+", False: ""}),
@@ -72,28 +66,31 @@ def runs_json(rows: Iterable[pd.DataFrame]) -> str:
 
 
 class _Cells:
-    """Explanations of one report as they are asked for, each cell's once."""
+    """Explanations of one report, numbered as they are asked for."""
 
     def __init__(self, *, name: str, report: Report, answer: Answer, rows: pd.DataFrame, scale: Scale) -> None:
-        self.name, self.scale = name, scale
-        self.told: dict[tuple[str, str], int | None] = {}
-        self.cells: list[tuple[list[str], int, str]] = []
-        self.departures: list[str] = []
         frame = answer.frame
         labels = report.labels(frame) if report.labels and len(frame) else []
-        found = frame.assign(label=labels) if labels else pd.DataFrame(columns=["row_id", "architecture", "label"])
-        self.lines = {str(row_id): part for row_id, part in found.groupby("row_id", sort=False)}
-        self.rows_by_net = {str(net): part for net, part in _distinct(rows).groupby("architecture", sort=False)}
+        self.origins = origins(frame, rows, name, scale) if labels else {}
+        self.numbers: dict[tuple[str, str], int] = {}
+        self.departures: dict[str, int] = {}
+        self.cells: list[tuple[tuple[str, ...], int, str]] = []
         self.tasks: dict[tuple[str, str], dict[str, str]] = {}
-        for row_id, part in self.lines.items():
-            key = (part["architecture"].iloc[0], part["label"].iloc[0])
-            self.tasks.setdefault(key, {}).update(dict.fromkeys(part["task"], row_id))
+        """Net and label of a line -> its tasks, each with the `row_id` that it stands under."""
+        if labels:
+            for net, label, task, row_id in zip(
+                frame["architecture"], labels, frame["task"], frame["row_id"], strict=True
+            ):
+                self.tasks.setdefault((net, label), {})[task] = row_id
 
     def places(self, block: PageBlock) -> pd.DataFrame:
         """Number of the explanation of each cell."""
         lines = [{str(name): str(text) for name, text in line.items()} for line in block.cells.to_dict("records")]
         numbers = [self._numbers(block, line) if block.source == "ours" else {} for line in lines]
         return pd.DataFrame(numbers, index=block.cells.index, columns=block.cells.columns).astype("Int64")
+
+    def as_json(self) -> str:
+        return _json({"cells": self.cells, "departures": [*self.departures]}) if self.cells else ""
 
     def _numbers(self, block: PageBlock, line: dict[str, str]) -> dict[str, int | None]:
         """By column, for one line of a block."""
@@ -104,43 +101,29 @@ class _Cells:
         shown = {name: task for name in columns for task in tasks if name == task or name.startswith(f"{task} ")}
         if not shown and len(tasks) == 1:  # the whole line is one cell
             shown = dict.fromkeys(columns, next(iter(tasks)))
-        return {name: self._told(tasks[task], task) for name, task in shown.items() if line[name]}
-
-    def as_json(self) -> str:
-        return _json({"cells": self.cells, "departures": self.departures}) if self.cells else ""
+        return {name: self._number(tasks[task], task) for name, task in shown.items() if line[name]}
 
     def _net(self, block: PageBlock, line: dict[str, str]) -> str:
         """Which net a line is about: its column says it, or the block's title, or there is one alone."""
         nets = list(dict.fromkeys(net for net, _ in self.tasks))
-        titled = line.get("architecture", block.title.partition(":")[0])
-        return nets[0] if len(nets) == 1 else titled
+        return nets[0] if len(nets) == 1 else line.get("architecture", block.title.partition(":")[0])
 
-    def _told(self, row_id: str, task: str) -> int | None:
-        if (row_id, task) not in self.told:
-            lines = self.lines[row_id]
-            rows = self.rows_by_net.get(lines["architecture"].iloc[0])
-            try:
-                found = None if rows is None else explain(lines, rows, self.name, self.scale, row_id, task)
-            except UserError:  # printed, and nothing measured
-                found = None
-            self.told[row_id, task] = None if found is None else self._added(found)
-        return self.told[row_id, task]
-
-    def _added(self, found: Explanation) -> int:
-        lines = zip(*(found.departures[name] for name in ("setting", "ours", "paper")), strict=True)
-        departures = "; ".join(f"{name} {ours} (paper: {value})" for name, ours, value in lines)
-        text = (departures or "none") if found.knows_protocol else "the paper's settings are not on record"
-        if text not in self.departures:
-            self.departures.append(text)
-        command = found.command or found.why_none
-        self.cells.append((list(found.runs["run"]), self.departures.index(text), command))
-        return len(self.cells) - 1
+    def _number(self, row_id: str, task: str) -> int | None:
+        """None for what is printed and was not measured."""
+        cell = (row_id, task)
+        if cell not in self.numbers and cell in self.origins:
+            origin = self.origins[cell]
+            said = self.departures.setdefault(_departures(origin), len(self.departures))
+            self.numbers[cell] = len(self.cells)
+            self.cells.append((origin.runs, said, origin.command or origin.why_none))
+        return self.numbers.get(cell)
 
 
-def _distinct(rows: pd.DataFrame) -> pd.DataFrame:
-    """What tells runs and their arms apart, each once."""
-    keys = ["run_id", *CELL_KEYS]
-    return rows[[*RUN, *CELL_KEYS]].drop_duplicates(keys)
+def _departures(origin: Origin) -> str:
+    found = departures(origin.suite, origin.config)
+    lines = zip(*(found[name] for name in ("setting", "ours", "paper")), strict=True)
+    said = "; ".join(f"{name} {ours} (paper: {value})" for name, ours, value in lines) or "none"
+    return said if origin.suite in PROTOCOLS else "the paper's settings are not on record"
 
 
 def _json(value: object) -> str:

@@ -23,7 +23,7 @@ from benchmarks.tables import TABLES, runs_of
 from benchmarks.worlds.options import Options
 from delta_core.training.errors import UserError
 from reports.cli import main
-from reports.findings.explain import explain
+from reports.findings.explain import explain, origins
 from reports.findings.row_names import find_row
 from reports.protocol import PATCHING, departures
 from reports.registry import REPORTS, Question
@@ -47,6 +47,17 @@ def test_the_runs_of_the_cell_and_no_others() -> None:
     assert [words[words.index(flag) + 1] for flag in ("--arch", "--task", "--method")] == [
         "resnet18", "signs", "delta_networks:maps",
     ]  # fmt: skip
+
+
+def test_all_cells_at_once_are_each_cell_alone() -> None:
+    found = origins(FRAME, ROWS, "table2", "embedded")
+    assert len(found) > 50
+    assert {row for row, _ in found} >= {"resnet18/finetune/lr=1e-05", "convnext_tiny/paint/lr=0.001/oracle"}
+    for (row, column), origin in list(found.items())[::5]:
+        alone = explain(FRAME, ROWS, "table2", "embedded", row, column)
+        assert list(origin.runs) == list(alone.runs["run"])
+        assert (origin.command, origin.why_none) == (alone.command, alone.why_none)
+    assert ("resnet18/finetune/lr=1e-05", "signs") in found, "PAINT at alpha = 1"
 
 
 def test_departures_are_settings_that_differ() -> None:
