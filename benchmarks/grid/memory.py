@@ -146,6 +146,9 @@ class OneStep:
         self._live.__enter__()  # type: ignore[no-untyped-call]
         return module, optimizer
 
+    def call(self, hook: str, *given: object) -> None:
+        """Nobody listens to this training."""
+
     def backward(self, loss: Tensor) -> None:
         """Where a forward pass has ended: the backward pass, and the end."""
         loss.backward()
