@@ -4,6 +4,7 @@
 """
 
 import os
+import time
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
@@ -140,8 +141,11 @@ def check_log_dir(folder: Path) -> None:
 
 
 def _writer(folder: Path, purge_step: int | None = None) -> "SummaryWriter":
+    """A writer of a new file, which is read after those that are there: their names tell the order by seconds alone."""
     from torch.utils.tensorboard import SummaryWriter  # of an extra
 
+    while any(folder.glob(f"events.out.tfevents.{int(time.time()):010}.*")):
+        time.sleep(0.02)
     return SummaryWriter(str(folder), purge_step=purge_step)
 
 

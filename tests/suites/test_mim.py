@@ -7,6 +7,7 @@ import subprocess
 import sys
 import types
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import numpy as np
 import pytest
 import torch
 from dense_world import COUNTS, as_coco, as_segnet, as_voc_with_png, tiny_cache
+from event_files import scalars_in
 
 if find_spec("mmdet") is None or find_spec("mmcv") is None:
     pytest.skip("OpenMMLab is not installed; nox -s openmmlab makes its environment", allow_module_level=True)
@@ -35,6 +37,7 @@ from predict import predict
 from benchmarks.env import Env
 from benchmarks.records.collected import collect
 from benchmarks.records.record_files import write_record
+from benchmarks.run_log import log_folder
 from benchmarks.suites.dense import boxes, masks, progress, slim_backbone  # noqa: F401 - register what configs name
 from benchmarks.suites.dense import runner as train
 from benchmarks.suites.dense.runner import config_of, pictures_path, work_folder
@@ -209,6 +212,28 @@ def test_a_training_tells_how_far_it_is(
     assert len(steps) > 1 and steps == sorted(set(steps))
     assert len({total for _, total, _ in lines}) == 1
     assert lines[-1] == (str(steps[-1]), lines[0][1], f"{20 * (int(lines[0][1]) - steps[-1])} s")
+
+
+@pytest.mark.parametrize("kind", ["detection", "segmentation"])
+def test_a_log_holds_losses_rates_and_gates_and_changes_no_value(kind: str, cache: Path, tmp_path: Path) -> None:
+    spec = run(kind, epochs=2)
+    (silent,) = train.execute(spec, env_of(tmp_path / "silent", cache))
+    (row,) = train.execute(spec, replace(env_of(tmp_path / "logged", cache), log_dir=tmp_path / "logs"))
+    assert (row.value, row.backbone_sha_after) == (silent.value, silent.backbone_sha_after)
+    states = [
+        load_checkpoint_file(str(next(work_folder(tmp_path / name, spec.run_id).glob("*.pth"))))["state_dict"]
+        for name in ("silent", "logged")
+    ]
+    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+    found = scalars_in(log_folder(spec, tmp_path / "logs"))
+    assert [step for step, _ in found["loss/step"]] == list(range(1, row.steps + 1))
+    losses = [value for _, value in found["loss/step"]]
+    (step, mean), *_ = found["loss/epoch"]
+    assert mean == pytest.approx(np.mean(losses[:step]), rel=1e-5)
+    assert found["loss/epoch"][-1][0] == row.steps
+    rates = {value for _, value in found["lr"]}
+    assert (len(rates) > 1) == (kind == "segmentation"), "that of a detector falls after two epochs"
+    assert sum(tag.startswith("gates/mean/") for tag in found) == spec.method.n_delta_modules
 
 
 @pytest.mark.parametrize("kind", ["detection", "segmentation"])
