@@ -58,7 +58,9 @@ def on_page_content(html_text: str, **_: Any) -> str:
     """Formulas as MathML, which browsers draw themselves."""
 
     def drawn(match: re.Match[str]) -> str:
-        return str(convert(html.unescape(match[2]), display="block" if match[1] == "div" else "inline"))
+        tag, formula = match[1], html.unescape(match[2])
+        drawn = convert(formula, display="block" if tag == "div" else "inline")
+        return f'<{tag} class="formula">{drawn}</{tag}>'
 
     return FORMULA.sub(drawn, html_text)
 
