@@ -9,6 +9,7 @@ import pytest
 from fake_rows import one_row
 
 from benchmarks.records.gates import GateRow, collect_gates, gates_path, read_gates, write_gates
+from benchmarks.records.lock import locked_results
 from benchmarks.records.record_files import is_whole, record_path, write_record
 from delta_core.training.errors import UserError
 
@@ -89,7 +90,8 @@ def test_gates_collected_at_once_are_all_there(tmp_path: Path) -> None:
     def measure(number: int) -> None:
         write_gates(tmp_path, [replace(gate, run_id=f"run{number}", seed=number) for gate in GATES])
         collect_gates(tmp_path)
-        gates_path(tmp_path, f"run{number}").unlink()  # measured elsewhere
+        with locked_results(tmp_path):  # nobody takes a file away while another reads
+            gates_path(tmp_path, f"run{number}").unlink()  # measured elsewhere
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(measure, range(8)))
