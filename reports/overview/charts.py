@@ -18,7 +18,11 @@ from reports.overview.cells import ALL_NETS, FAMILIES, HEAD, Overview, on_the_fr
 Chart = alt.LayerChart | alt.FacetChart
 ALL_METHODS = "all methods"
 COSTS = {"params": "trained parameters, head included", "train_s": "seconds of training"}
-LABEL_OF_COST = "format(datum.value, cost == 'params' ? '~s' : '~g')"
+LABEL_OF_COST = (
+    "indexof('125', slice(format(datum.value, '.0e'), 0, 1)) < 0 ? ''"
+    " : format(datum.value, cost == 'params' ? '~s' : '~g')"
+)
+"""On a logarithmic axis 1, 2 and 5 of each decade."""
 DEPTH_OF_FLOOR = 4
 """How many of the best gains the axis of means reaches below a new head; what is lower stands on its edge."""
 LEAST_GAP = 1 / 14
@@ -82,7 +86,7 @@ def pareto_chart(found: Overview) -> Chart:
     x = alt.X(
         "cost:Q",
         scale=alt.Scale(type="log", nice=False, padding=14),
-        axis=alt.Axis(labelExpr=LABEL_OF_COST, tickCount=4, grid=False),
+        axis=alt.Axis(labelExpr=LABEL_OF_COST, labelOverlap="greedy", labelSeparation=6, grid=False),
     )
     y = alt.Y("shown:Q", scale=alt.Scale(zero=False, padding=12), axis=alt.Axis(tickCount=5))
     front = both.transform_filter("datum.front")
