@@ -1,6 +1,5 @@
 """`python -m reports table2` prints a table and writes it as csv, md and tex; `html` writes all of them."""
 
-import io
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -16,6 +15,7 @@ from delta_core.nearest import unknown
 from delta_core.training.command_line import dispatch, told_in_one_sentence
 from delta_core.training.errors import UserError
 from delta_core.training.whole_files import whole_text
+from reports.figures.as_svg import svg_of
 from reports.findings.explain import explain
 from reports.findings.row_names import find_row
 from reports.measured import read_measured
@@ -26,7 +26,7 @@ from reports.registry import REPORTS, Question, overview_of
 from reports.reproducing import reproducing
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    pass
 
 PROG = "python -m reports"
 IN_ONE_REPORT: tuple[Scale, ...] = ("real", "embedded")
@@ -86,8 +86,8 @@ def report(
         out / f"{table}.tex": to_latex(answer.page),
     }
     if answer.figure is not None:
-        texts[out / f"{table}.svg"] = _svg(answer.figure)
-    texts |= {out / f"{table}_{name}.svg": _svg(figure) for name, figure in answer.more_figures.items()}
+        texts[out / f"{table}.svg"] = svg_of(answer.figure)
+    texts |= {out / f"{table}_{name}.svg": svg_of(figure) for name, figure in answer.more_figures.items()}
     for path, text in texts.items():
         _write(path, text)
     to_terminal(answer.page, Console())
@@ -275,12 +275,6 @@ def _write(path: Path, text: str) -> None:
             stream.write(text)
     except OSError as error:
         raise UserError(f"Cannot write {path}: {error.strerror}; choose another folder with --out.") from error
-
-
-def _svg(figure: "Figure") -> str:
-    text = io.StringIO()
-    figure.savefig(text, format="svg")
-    return text.getvalue()
 
 
 def _check_scale(rows: pd.DataFrame, source: Path, scale: Scale) -> None:

@@ -8,6 +8,7 @@ import pandas as pd
 
 from benchmarks.records.rows import Scale
 from reports.findings.explain import FACTS, Origin, origins
+from reports.html.in_script import in_script
 from reports.pages.page import PageBlock
 from reports.pages.render import NAME_COLUMNS
 from reports.protocol import PROTOCOLS, departures
@@ -127,5 +128,5 @@ def _departures(origin: Origin) -> str:
 
 
 def _json(value: object) -> str:
-    """JSON that cannot end the script element it stands in."""
-    return json.dumps(value, separators=(",", ":"), default=int).replace("<", "\\u003c")
+    """For a script element, as short as it can be."""
+    return in_script(json.dumps(value, separators=(",", ":"), default=int))

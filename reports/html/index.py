@@ -1,6 +1,5 @@
 """All answers of the registry -> index.html."""
 
-import io
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -14,6 +13,7 @@ from markupsafe import Markup
 
 from benchmarks.records.rows import Scale
 from reports import paper
+from reports.figures.as_svg import svg_of
 from reports.html.cells import Opened, opened_page, runs_json
 from reports.html.cost import cost_blocks, provenance_blocks
 from reports.html.grid import html_table
@@ -191,14 +191,9 @@ def _sections(part: OfScale, parts: Sequence[OfScale], *, first: bool) -> list[S
     return [replace(one, short=f"{one.short} ({part.scale})", title=f"{one.title} ({part.scale})") for one in sections]
 
 
-def inline_svg(figure: "Figure") -> str:
-    """SVG of a figure to stand inside HTML; ids are made unique by the figure's content."""
-    from matplotlib import rc_context
-
-    text = io.StringIO()
-    with rc_context({"svg.hashsalt": "delta-patching", "svg.fonttype": "none"}):
-        figure.savefig(text, format="svg", metadata={"Date": None})
-    svg = text.getvalue()
+def _inline_svg(figure: "Figure") -> str:
+    """SVG of a figure to stand inside HTML."""
+    svg = svg_of(figure, words_as_text=True)
     return svg[svg.index("<svg") :]
 
 
@@ -216,7 +211,7 @@ def _of_page(page: Page, answer: Answer, part: OfScale, prefix: str) -> Section:
         blocks=_html_blocks(anchor, opened.blocks),
         explained=opened.explained,
         pictures=tuple(
-            Picture(svg=_own_ids(inline_svg(figure), f"{anchor}-{place}"), caption=f"{_short(page)} {name}".rstrip())
+            Picture(svg=_own_ids(_inline_svg(figure), f"{anchor}-{place}"), caption=f"{_short(page)} {name}".rstrip())
             for place, (name, figure) in enumerate(figures.items())
         ),
         notes=page.notes,
@@ -230,7 +225,7 @@ def _figure_section(figures: Mapping[str, "Figure"], findings: Sequence[str], pr
     if not figures:
         return []
     pictures = [
-        Picture(svg=_own_ids(inline_svg(figure), f"{prefix}figure{place}"), caption=caption)
+        Picture(svg=_own_ids(_inline_svg(figure), f"{prefix}figure{place}"), caption=caption)
         for place, (caption, figure) in enumerate(figures.items())
     ]
     name = f"{prefix}figures"

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import pandas as pd
 import vl_convert
 
+from reports.html.in_script import in_script
 from reports.overview.cells import HEAD, Overview
-from reports.overview.charts import COSTS, Chart, charts, choices
+from reports.overview.charts import COSTS, charts, choices
 from reports.overview.files import as_svg
 
 CAPTIONS = {
@@ -73,7 +74,12 @@ def overview_html(found: Overview, prefix: str) -> OverviewHtml:
             Chooser(id=f"{prefix}cost", label="Cost", options=tuple((cost, COST_WORDS[cost]) for cost in COSTS)),
         ),
         charts=tuple(
-            ChartHtml(name=name, svg=_inline(as_svg(chart)), spec=_in_script(chart), caption=CAPTIONS[name])
+            ChartHtml(
+                name=name,
+                svg=_inline(as_svg(chart)),
+                spec=in_script(chart.to_json(indent=None)),
+                caption=CAPTIONS[name],
+            )
             for name, chart in charts(found, prefix).items()
         ),
     )
@@ -172,8 +178,3 @@ def _count(params: float) -> str:
 
 def _inline(svg: str) -> str:
     return re.sub(r"^<svg", '<svg role="img"', svg[svg.index("<svg") :])
-
-
-def _in_script(chart: Chart) -> str:
-    """JSON that cannot end the element it stands in."""
-    return chart.to_json(indent=None).replace("<", "\\u003c")

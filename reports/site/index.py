@@ -5,13 +5,13 @@ from itertools import groupby
 from pathlib import Path
 
 from benchmarks.records.rows import Scale, to_frame
+from reports.figures.as_svg import svg_of
 from reports.figures.index import all_figures, rows_with_gates
 from reports.html.index import OfScale, answers
 from reports.one_protocol import of_one_protocol
 from reports.paper import ERRATA, Erratum
 from reports.registry import REPORTS
 from reports.reproducing import SCALE_NEEDS
-from reports.site.pictures import svg
 from reports.site.report_page import Document, measured, report_page, what_it_shows
 
 MADE = "<!-- Written by `python -m reports site` from the rows below results/; do not edit. -->"
@@ -73,7 +73,7 @@ def _figures(parts: Mapping[Scale, OfScale]) -> Document:
         captions |= {one.caption for one in new}
         for one in new:
             file = f"{one.name}-{scale}.svg"
-            pictures[file] = svg(one.figure)
+            pictures[file] = svg_of(one.figure).encode()
             of_scale = "" if one.data is None or one.name == "figure1" else f" (scale {scale})"
             text.append(f"## {one.caption}{of_scale}\n\n![{one.caption}]({file})")
         if claims:

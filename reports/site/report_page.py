@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from benchmarks.records.rows import Scale
+from reports.figures.as_svg import svg_of
 from reports.findings.explain import rows_behind
 from reports.html.cost import cost_blocks
 from reports.pages.page import Page, PageBlock
@@ -15,7 +16,6 @@ from reports.paper import ERRATA
 from reports.protocol import PROTOCOLS
 from reports.registry import REPORTS, Answer
 from reports.reproducing import commands_text, needs_text
-from reports.site.pictures import svg
 
 COSTS = ("by architecture", "by method")
 """Blocks of `cost_blocks` that a page shows; its suites are what the page is about."""
@@ -71,7 +71,7 @@ def report_page(name: str, page: Page, found: Mapping[Scale, Measured], rows: Ma
         for drawn, figure in {"": answer.figure, **answer.more_figures}.items():
             if figure is not None:
                 file = "-".join(filter(None, [name, scale, drawn])) + ".svg"
-                pictures[file] = svg(figure)
+                pictures[file] = svg_of(figure).encode()
                 text.append(f"![{answer.page.title}, scale {scale} {drawn}]({file})".replace(" ]", "]"))
     if not found:
         text.append("Nothing is on record." if report.needs_rows else "Nothing is to be measured for it.")

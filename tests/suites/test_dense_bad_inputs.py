@@ -40,27 +40,8 @@ BASES = {
 }
 
 
-@dataclass(frozen=True, kw_only=True)
-class Given:
-    """What a person has: a folder to work in, with data in three layouts and a checkpoint."""
-
-    folder: Path
-
-    @property
-    def voc(self) -> Path:
-        return self.folder / "VOCdevkit"
-
-    @property
-    def segnet(self) -> Path:
-        return self.folder / "segnet"
-
-    @property
-    def coco(self) -> Path:
-        return self.folder / "coco"
-
-    @property
-    def checkpoint(self) -> Path:
-        return self.folder / "whole.pth"
+NAMES = ("voc", "segnet", "coco", "whole", "nowhere", "junk", "short", "text", "empty", "patch")
+"""What commands may name of the folder in which a person works: data, a whole checkpoint, and what is no good."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,39 +49,32 @@ class Bad:
     """A command, what is wrong before it starts, and a pattern of the sentence."""
 
     says: str
-    command: Callable[[Given], list[str]]
-    damage: Callable[[Given], object] = lambda _: None
+    command: Callable[[Path], list[str]]
+    damage: Callable[[Path], object] = lambda _: None
     environment: Mapping[str, str] = field(default_factory=dict)
 
 
-def mim_train(*options: str, kind: str = "detection", flags: tuple[str, ...] = ()) -> Callable[[Given], list[str]]:
+def mim_train(*options: str, kind: str = "detection", flags: tuple[str, ...] = ()) -> Callable[[Path], list[str]]:
     """`mim train` with options of --cfg-options, in which {names} stand for paths."""
     return lambda given: ["train", f"{kind}.py", *flags, *_options(given, options)]
 
 
-def mim_test(checkpoint: str = "{whole}", *options: str) -> Callable[[Given], list[str]]:
+def mim_test(checkpoint: str = "{whole}", *options: str) -> Callable[[Path], list[str]]:
     """`mim test` of a checkpoint."""
     return lambda given: ["test", "detection.py", checkpoint.format(**_paths(given)), *_options(given, options)]
 
 
-def tool(name: str, *words: str) -> Callable[[Given], list[str]]:
+def tool(name: str, *words: str) -> Callable[[Path], list[str]]:
     """One of `tools/`."""
     return lambda given: [name, *(word.format(**_paths(given)) for word in words)]
 
 
-def _options(given: Given, options: tuple[str, ...]) -> list[str]:
+def _options(given: Path, options: tuple[str, ...]) -> list[str]:
     return ["--cfg-options", *(option.format(**_paths(given)) for option in options)] if options else []
 
 
-def _paths(given: Given) -> dict[str, str]:
-    names = ("nowhere", "junk", "short", "text", "empty", "patch")
-    found = {"config": "detection.py"} | {name: str(given.folder / name) for name in names}
-    return found | {
-        "voc": str(given.voc),
-        "segnet": str(given.segnet),
-        "coco": str(given.coco),
-        "whole": str(given.checkpoint),
-    }
+def _paths(given: Path) -> dict[str, str]:
+    return {"config": "detection.py"} | {name: str(given / name) for name in NAMES}
 
 
 def of_data(kind: str, faults: Mapping[str, Fault], task: str = "detection") -> dict[str, Bad]:
@@ -109,30 +83,30 @@ def of_data(kind: str, faults: Mapping[str, Fault], task: str = "detection") -> 
         f"{kind}: {name}": Bad(
             says=says,
             command=mim_train(f"data.root={{{kind}}}", kind=task),
-            damage=lambda given, damage=damage: damage(getattr(given, kind)),
+            damage=lambda given, damage=damage: damage(given / kind),
         )
         for name, (damage, says) in faults.items()
     }
 
 
-def cut(given: Given) -> None:
+def cut(given: Path) -> None:
     """An image that opens and ends early, so that only the training meets it."""
-    for path in (given.voc / "VOC2007/JPEGImages").iterdir():
+    for path in (given / "voc" / "VOC2007/JPEGImages").iterdir():
         path.write_bytes(path.read_bytes()[:-400])
 
 
-def renamed(given: Given) -> None:
+def renamed(given: Path) -> None:
     """A checkpoint of other classes."""
-    saved = torch.load(given.checkpoint, weights_only=True)
+    saved = torch.load(given / "whole", weights_only=True)
     saved["meta"]["dataset_meta"]["classes"] = ["moon", *CLASS_NAMES[1:]]
-    torch.save(saved, given.checkpoint)
+    torch.save(saved, given / "whole")
 
 
-def of_no_patch(given: Given) -> None:
+def of_no_patch(given: Path) -> None:
     """A checkpoint of a baseline."""
-    saved = torch.load(given.checkpoint, weights_only=True)
+    saved = torch.load(given / "whole", weights_only=True)
     saved["state_dict"] = {name: each for name, each in saved["state_dict"].items() if ".patches." not in name}
-    torch.save(saved, given.checkpoint)
+    torch.save(saved, given / "whole")
 
 
 BAD: dict[str, Bad] = {
@@ -190,41 +164,38 @@ BAD: dict[str, Bad] = {
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Given:
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What each case gets a copy of; nothing is trained, and the parent's threads stay one."""
     torch.set_num_threads(1)
     folder = tmp_path_factory.mktemp("given")
     cache = tiny_cache(folder / "cache", "resnet18", "resnet50")
-    given = Given(folder=folder)
-    shutil.copytree(scenes_folder(cache), given.voc)
-    for root, write in ((given.segnet, write_segnet), (given.coco, write_coco)):
+    shutil.copytree(scenes_folder(cache), folder / "voc")
+    for root, write in ((folder / "segnet", write_segnet), (folder / "coco", write_coco)):
         root.mkdir()
         write(root)
     (folder / "empty").mkdir()
     (folder / "junk").write_bytes(bytes(range(256)) * 64)
     (folder / "text").write_text("not a checkpoint\n")
-    for task, root in (("detection", given.voc), ("segmentation", given.segnet)):
+    for task, root in (("detection", folder / "voc"), ("segmentation", folder / "segnet")):
         settings = f'data = dict(root="{root.name}")\nmodel = dict(backbone=dict(weights="none"))\n'
         (folder / f"{task}.py").write_text(f'_base_ = ["{BASES[task]}"]\n\n{settings}')
-    environment = {"DELTA_CACHE": str(cache), "DELTA_DATA": str(given.voc)}
+    environment = {"DELTA_CACHE": str(cache), "DELTA_DATA": str(folder / "voc")}
     config = settled(Config.fromfile(folder / "detection.py"), environment)
     meta = {"classes": list(config.classes)}
     torch.save(
-        {"state_dict": MODELS.build(config.model).state_dict(), "meta": {"dataset_meta": meta}}, given.checkpoint
+        {"state_dict": MODELS.build(config.model).state_dict(), "meta": {"dataset_meta": meta}}, folder / "whole"
     )
-    whole = given.checkpoint.read_bytes()
+    whole = (folder / "whole").read_bytes()
     (folder / "short").write_bytes(whole[: len(whole) // 2])
-    return given
+    return folder
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_bad_input_is_told_in_one_sentence(name: str, world: Given, tmp_path: Path) -> None:
-    given = Given(folder=Path(shutil.copytree(world.folder, tmp_path / "given")))
+def test_bad_input_is_told_in_one_sentence(name: str, world: Path, tmp_path: Path) -> None:
+    given = Path(shutil.copytree(world, tmp_path / "given"))
     bad = BAD[name]
     bad.damage(given)
-    ended = called(
-        bad.command(given), given.folder, {"DELTA_CACHE": str(given.folder / "cache")} | dict(bad.environment)
-    )
+    ended = called(bad.command(given), given, {"DELTA_CACHE": str(given / "cache")} | dict(bad.environment))
     assert TRACE not in ended.out + ended.err, ended.err[-3000:]
     assert ended.code == 2, (ended.code, ended.out[-2000:], ended.err[-2000:])
     last = ended.err.strip().splitlines()[-1]
