@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from types import FrameType
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -75,27 +76,51 @@ def interruptible() -> Iterator[None]:
 Handler = Callable[[int, FrameType | None], object] | int | signal.Handlers | None
 
 
-def _handle(handler: Callable[[int, FrameType | None], None]) -> dict[signal.Signals, Handler]:
-    """Let a function hear the signals that are not to be ignored; returns who heard them before.
+class _Heard:
+    """A function that hears signals in this process; what is forked off it ends by them as any process does."""
 
-    Processes that are forked off meanwhile, for a pool say, end by them as any process does.
-    """
+    def __init__(self, handler: Callable[[int, FrameType | None], None]) -> None:
+        self.handler = handler
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        self.handler(number, frame)
+
+
+def _handle(handler: Callable[[int, FrameType | None], None]) -> dict[signal.Signals, Handler]:
+    """Let a function hear the signals that are not to be ignored; returns who heard them before."""
     if threading.current_thread() is not threading.main_thread():  # there they cannot be heard
         return {}
+    _forks_end_by_signals()
     before: dict[signal.Signals, Handler] = {number: signal.getsignal(number) for number in SIGNALS}
     heard = {number: by for number, by in before.items() if by != signal.SIG_IGN}  # ignored by nohup, say
-    owner = os.getpid()
-
-    def hear(number: int, frame: FrameType | None) -> None:
-        if os.getpid() == owner:
-            handler(number, frame)
-        else:
-            signal.signal(number, signal.SIG_DFL)
-            signal.raise_signal(number)
-
     for number in heard:
-        signal.signal(number, hear)
+        signal.signal(number, _Heard(handler))
     return heard
+
+
+@cache
+def _forks_end_by_signals() -> None:
+    """Give the signals their defaults in every process that is forked off, a pool's say, before one can be lost.
+
+    Python forgets what comes between the fork and its own first step in the child, and hears nothing while the child
+    is about to wait for a lock: a pool that ends its processes would wait for such a one for ever. So signals wait
+    while a process is forked (each thread may fork, hence a mask for each), and find the default.
+    """
+    masks = threading.local()
+
+    def hold() -> None:
+        masks.before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+
+    def let_go() -> None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, masks.before)
+
+    def default() -> None:
+        for number in SIGNALS:
+            if isinstance(signal.getsignal(number), _Heard):
+                signal.signal(number, signal.SIG_DFL)
+        let_go()
+
+    os.register_at_fork(before=hold, after_in_parent=let_go, after_in_child=default)
 
 
 def _hear_no_more() -> None:

@@ -131,3 +131,35 @@ def test_a_forked_process_ends_by_a_signal_as_any_does(number: signal.Signals) -
         time.sleep(0.1)
         os.kill(child, number)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -number
+
+
+def ends_within(child: int, seconds: float) -> int | None:
+    """Exit code of a child (negative: by which signal), or None after so long; then it is killed."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        pid, status = os.waitpid(child, os.WNOHANG)
+        if pid:
+            return os.waitstatus_to_exitcode(status)
+        time.sleep(0.001)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    return None
+
+
+def test_a_forked_process_ends_wherever_a_signal_finds_it() -> None:
+    """In its first instant, where Python forgets what came, and inside C, where Python does not look for it."""
+    with interruptible():
+        for _ in range(200):
+            child = os.fork()
+            if child == 0:
+                while True:
+                    signal.pause()
+            os.kill(child, signal.SIGTERM)
+            assert ends_within(child, 5) == -signal.SIGTERM
+        child = os.fork()
+        if child == 0:
+            sum(range(10**13))
+            os._exit(7)
+        time.sleep(0.2)
+        os.kill(child, signal.SIGTERM)
+        assert ends_within(child, 5) == -signal.SIGTERM
