@@ -1,4 +1,4 @@
-"""Sentences of the paper about patching, as named checks over measured rows.
+"""Sentences of the paper about patching, and the same question to each baseline that it lacks, as named checks.
 
 A claim is a set of cases, each a difference that the claim says is positive (or zero). It is printed as *holds k of n*
 with its counterexamples. With at least three seeds a case also has a paired t-test over seeds, one-sided.
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from benchmarks.methods.listing import DELTA
+from benchmarks.methods.listing import DELTA, JOINING
 from benchmarks.records.names import LITERAL, MAPS
 from benchmarks.records.rows import Scale
 from reports.base_metric import ACCURACY, base_metric_of, base_named
@@ -36,7 +36,7 @@ class Claim:
 
     name: str
     where: str
-    """Section or table of the paper."""
+    """Section or table of the paper, blank where it does not say so."""
     pairs: Callable[[pd.DataFrame, pd.DataFrame, str], Pairs]
     """Rows, what `competing` makes of them, and a reading of Delta-Networks -> pairs."""
     equal: bool = False
@@ -90,6 +90,9 @@ def delta_beats_paint_in_sequences(rows: pd.DataFrame, _: pd.DataFrame, reading:
     return _pairs(deltas.join(paint, on=[*CELL, "seed"]), ours="value")
 
 
+RIVALS = ("parallel_adapters", "series_adapters", "batchnorm_adapt")
+"""Of the paper's Table 1, with PAINT; every other method that joins it is asked about by itself."""
+
 CLAIMS: tuple[Claim, ...] = (
     Claim(name="Delta (n) beats PAINT in every cell", where="Sec. 3.1, Tables 1 to 3", pairs=delta_beats_paint),
     Claim(name="zero drop on the base", where="Abstract, Sec. 2", pairs=no_drop_on_the_base, equal=True),
@@ -97,9 +100,14 @@ CLAIMS: tuple[Claim, ...] = (
     Claim(
         name="Delta (4) beats adapters and BatchNormAdapt",
         where="Table 1 (8 of 9 there)",
-        pairs=delta_beats("parallel_adapters", "series_adapters", "batchnorm_adapt"),
+        pairs=delta_beats(*RIVALS),
     ),
     Claim(name="Delta beats PAINT in sequences", where="Sec. 3.1, Table 4", pairs=delta_beats_paint_in_sequences),
+    *(
+        Claim(name=f"Delta (4) beats {method.label}", where="", pairs=delta_beats(method.name))
+        for method in JOINING
+        if method.name not in RIVALS
+    ),
 )
 
 
@@ -148,7 +156,8 @@ def claims_page(frame: pd.DataFrame, scale: Scale) -> Page:
         title="What the paper says of patching, and what was measured"
         + ("" if base is ACCURACY else f", by {base.words}"),
         caption=f"Scale {scale}; test split. A case is one net, task (or group) and number of modules; it holds "
-        f"if the mean over seeds does. p: paired t-test over at least three seeds, one-sided.{means}",
+        "if the mean over seeds does. p: paired t-test over at least three seeds, one-sided. Claims without a place in "
+        f"the paper ask the same of baselines that it does not have.{means}",
         blocks=(plain_block("Claims", cells),),
         notes=(*notes, *filter(None, [base.note])),
         commands=(),

@@ -62,10 +62,10 @@ def test_a_folder_and_a_line_make_a_suite(checkout: Path, tmp_path: Path) -> Non
     assert rows.loc[rows["n_delta_modules"] == 4, "params_delta_full_size"].nunique() == 1
 
 
-def line_of_the_page(kind: str) -> str:
-    """The one line of docs/add-a-method.md that makes such an object."""
+def line_of_the_page() -> str:
+    """The one line of docs/add-a-method.md that puts the method into the tables."""
     page = (ROOT / "docs" / "add-a-method.md").read_text(encoding="utf-8")
-    (line,) = re.findall(rf"^{kind}\(.*\)$", page, re.MULTILINE)
+    (line,) = re.findall(r"^Joining\(.*\)$", page, re.MULTILINE)
     return str(line)
 
 
@@ -73,7 +73,7 @@ def add_the_method(checkout: Path) -> None:
     methods = checkout / "benchmarks" / "methods"
     shutil.copy(ROOT / "docs" / "examples" / "new_method.py", methods / "last_stage_scale.py")
     first = '    Joining(name="parallel_adapters"'
-    change_one_line(methods / "listing.py", first, f"    {line_of_the_page('Joining')},\n{first}")
+    change_one_line(methods / "listing.py", first, f"    {line_of_the_page()},\n{first}")
 
 
 def test_the_method_of_the_page_is_the_example() -> None:
@@ -102,19 +102,23 @@ def test_the_method_is_measured_on_nets_of_two_families(checkout: Path, tmp_path
     assert "[table1, rates; if named table2, table3" in line
 
 
-def test_a_line_makes_a_claim_about_the_method(checkout: Path, tmp_path: Path) -> None:
+def test_the_method_has_its_place_in_claims_and_pictures(checkout: Path, tmp_path: Path) -> None:
     add_the_method(checkout)
-    first = '    Claim(name="zero drop on the base"'
-    change_one_line(checkout / "reports/findings/claims.py", first, f"    {line_of_the_page('Claim')},\n{first}")
-    for run in (
-        plain_run(method="last_stage_scale", patch=70.0),
-        plain_run(method="delta_networks", variant="maps", n_delta_modules=4, patch=71.0),
-    ):
-        write_record(tmp_path / "embedded", run)
+    for task in ("signs", "photos", "optdigits"):
+        cell = {"task": task, "column": task}
+        for run in (
+            plain_run(**cell, method="last_stage_scale", patch=70.0),
+            plain_run(**cell, method="fc_only", patch=60.0),
+            plain_run(**cell, method="delta_networks", variant="maps", n_delta_modules=4, patch=71.0),
+        ):
+            write_record(tmp_path / "embedded", run)
     collect(tmp_path / "embedded")
     shown = call(checkout, "reports", "claims", "--results", tmp_path)
     (line,) = [line for line in shown.splitlines() if "Delta (4) beats last-stage scale" in line]
-    assert "1 of 1" in line
+    assert "3 of 3" in line
+    call(checkout, "reports", "figures", "--results", tmp_path, "--out", tmp_path / "figures")
+    for picture in ("pareto", "ranks", "heatmap"):
+        assert "last-stage scale (ours)" in (tmp_path / "figures" / f"overview_{picture}.csv").read_text(), picture
 
 
 def test_a_file_and_a_line_make_a_method(checkout: Path, tmp_path: Path) -> None:
