@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -71,18 +71,23 @@ def channels(settings: Settings, levels: Sequence[int] = STAGES) -> list[int]:
         DeltaError: for an architecture that timm does not know, or that has fewer levels.
     """
     architecture = settings["architecture"]
-    options = SLIM[architecture] if settings.get("type") == SLIM_BACKBONE else {}
     if not timm.is_model(architecture):
         raise DeltaError(f"backbone.architecture is {architecture!r}, which is not a model of timm.")
     levels = settings.get("out_indices", levels)
     if not isinstance(levels, list | tuple):
         raise DeltaError(f"backbone.out_indices is {levels!r}; give a list of levels, such as {STAGES}.")
-    with torch.device("meta"):
-        net: Any = timm.create_model(architecture, features_only=True, **options)
-    found = net.feature_info.channels()
+    found = _channels_of_levels(architecture, is_slim=settings.get("type") == SLIM_BACKBONE)
     if max(levels) >= len(found):
         raise DeltaError(f"backbone.out_indices is {tuple(levels)}; {architecture} has levels 0 to {len(found) - 1}.")
     return [found[level] for level in levels]
+
+
+@cache  # a net is built for it, and a config asks several times
+def _channels_of_levels(architecture: str, *, is_slim: bool) -> list[int]:
+    with torch.device("meta"):
+        net: Any = timm.create_model(architecture, features_only=True, **(SLIM[architecture] if is_slim else {}))
+    found: list[int] = net.feature_info.channels()
+    return found
 
 
 def normalisation(settings: Settings) -> Settings:
