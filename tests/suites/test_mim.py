@@ -46,6 +46,7 @@ from benchmarks.suites.dense.settled import settled
 from benchmarks.suites.dense.spec import DenseRun, arms
 from delta_core import DeltaError
 from delta_core.openmmlab import load_checkpoint_file
+from delta_core.training.callback import Callback
 from delta_core.training.errors import UserError
 
 ROOT = Path(__file__).parents[2]
@@ -234,6 +235,28 @@ def test_a_log_holds_losses_rates_and_gates_and_changes_no_value(kind: str, cach
     rates = {value for _, value in found["lr"]}
     assert (len(rates) > 1) == (kind == "segmentation"), "that of a detector falls after two epochs"
     assert sum(tag.startswith("gates/mean/") for tag in found) == spec.method.n_delta_modules
+
+
+def test_a_callback_hears_of_the_end_of_a_training_that_is_broken_off(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard = []
+
+    class BreaksOff(Callback):
+        def on_start(self, module: torch.nn.Module, steps: int) -> None:  # noqa: ARG002
+            heard.append("start")
+
+        def on_step(self, loss: torch.Tensor, lr: float) -> None:  # noqa: ARG002
+            heard.append("step")
+            raise KeyboardInterrupt
+
+        def on_end(self) -> None:
+            heard.append("end")
+
+    monkeypatch.setattr(train, "callbacks_of", lambda *_: [BreaksOff()])
+    with pytest.raises(KeyboardInterrupt):
+        train.execute(run("detection"), env_of(tmp_path, cache))
+    assert heard == ["start", "step", "end"]
 
 
 @pytest.mark.parametrize("kind", ["detection", "segmentation"])

@@ -17,10 +17,12 @@ class LogHook(Hook):  # type: ignore[misc]
 
     def __init__(self, callback: Callback) -> None:
         self._callback = callback
+        self._has_started = False
 
     def before_train(self, runner: Runner) -> None:
         """A resumed training has steps behind it already."""
         self._callback.on_start(runner.model, runner.iter)
+        self._has_started = True
 
     def before_train_epoch(self, runner: Runner) -> None:  # noqa: ARG002
         """Begin to count."""
@@ -45,6 +47,7 @@ class LogHook(Hook):  # type: ignore[misc]
             )
         )
 
-    def after_train(self, runner: Runner) -> None:  # noqa: ARG002
-        """The end."""
-        self._callback.on_end()
+    def end(self) -> None:
+        """The training has ended or was broken off; mmengine tells its hooks of the first alone."""
+        if self._has_started:
+            self._callback.on_end()

@@ -49,13 +49,18 @@ def execute(run: DenseRun, env: Env) -> list[Row]:
     config = config_of(run, env)
     runner = Runner.from_cfg(config)
     runner.register_hook(ProgressHook(f"{run.architecture} {run.task} {run.method.name} seed {run.seed}"))
-    for callback in callbacks_of(run, env):
-        runner.register_hook(LogHook(callback))
+    logs = [LogHook(callback) for callback in callbacks_of(run, env)]
+    for hook in logs:
+        runner.register_hook(hook)
     backbone = runner.model.backbone
     sha_before = backbone_fingerprint(backbone.model.backbone)
     levels_before = _levels(backbone)
     trained = time.perf_counter()
-    runner.train()
+    try:
+        runner.train()
+    finally:
+        for hook in logs:
+            hook.end()
     train_s = time.perf_counter() - trained
     metric, key, factor = METRICS[run.kind]
     value = factor * float(runner.test()[key])
