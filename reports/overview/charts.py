@@ -252,7 +252,7 @@ def claims_strip(found: Overview) -> Chart:
         .encode(x=alt.value(0), y=y, text="said:N")
     )
     return alt.layer(tiles, names).properties(
-        width=WIDTH, height=alt.Step(36), title=f"{found.mark}Claims of the paper, case by case"
+        width=WIDTH, height=alt.Step(36), title=f"{found.mark}Claims, case by case"
     )
 
 
