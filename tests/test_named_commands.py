@@ -35,6 +35,7 @@ OF_OTHERS = {
     *("--no-deps", "--force-reinstall"),  # pip
     *("--cfg-options", "--resume", "--launcher", "--checkpoint", "--show-dir"),  # mim train, mim test
     "--nproc-per-node",  # torchrun
+    *("--array", "--gres", "--cpus-per-task", "--requeue"),  # sbatch
     "--out",  # tools/predict.py
     "--logdir",  # tensorboard
     *("--error-unmatch", "--porcelain", "--untracked-files"),  # git
