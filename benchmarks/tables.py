@@ -42,7 +42,7 @@ def tables_at(scale: Scale) -> list[str]:
 
 
 def runs_of(options: Options, world: World) -> list[Run]:
-    """Runs of the table that the options name, filtered by method.
+    """Runs of the table that the options name, filtered by method, and of those the shard's share.
 
     Raises:
         UserError: for an unknown table or method.
@@ -50,7 +50,7 @@ def runs_of(options: Options, world: World) -> list[Run]:
     table = table_of(options.table)
     runs = list(table.runs(world, options.seeds))
     if not options.method:
-        return runs
+        return runs[options.share()]
     own = dict.fromkeys(name for run in runs for name in _names(run.method))
     joining = set(options.method) - set(own)
     further = table.more(world, options.seeds) if table.more and joining else ()
@@ -60,10 +60,11 @@ def runs_of(options: Options, world: World) -> list[Run]:
             here = f"nearest there: {', '.join(nearest(name, known))}" if known else "it has no runs yet"
             told = f"--method {name} is not in {options.table}; {here}; python -m benchmarks list methods lists all."
             raise UserError(" ".join([told, *table.awaited(world)]))
-    return [
+    named = [
         *(run for run in runs if set(options.method) & set(_names(run.method))),
         *(run for run in further if joining & set(_names(run.method))),
     ]
+    return named[options.share()]
 
 
 def _names(method: MethodFacts) -> tuple[str, ...]:

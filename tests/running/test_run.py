@@ -144,6 +144,21 @@ def test_a_cell_does_not_depend_on_when_it_is_measured(finished: Path, cache: Pa
     assert again[same].equals(first[same])
 
 
+def test_shares_on_two_machines_make_the_table_of_one(finished: Path, cache: Path, tmp_path: Path) -> None:
+    chosen = (*ONE_CELL, "--method", "fc_only", "--method", "delta_networks:maps", "--cache", cache, "--workers", 2)
+    for shard in ("1/2", "2/2"):
+        assert bench("run", *chosen, "--shard", shard, "--results", tmp_path / shard[0]).returncode == 0
+    shares = [set(read_rows(tmp_path / place / "embedded")["run_id"]) - {base_spec().run_id} for place in "12"]
+    assert list(map(len, shares)) == [2, 2] and not shares[0] & shares[1]
+    sources = (tmp_path / "1" / "embedded", tmp_path / "2" / "embedded")
+    assert bench("collect", *sources, "--scale", "embedded", "--results", tmp_path / "all").returncode == 0
+    joined, first = (read_rows(folder) for folder in (tmp_path / "all" / "embedded", finished))
+    first = first[first["run_id"].isin(joined["run_id"])]
+    same = [*KEY, "value", "backbone_sha_after", "data_sha", "config"]
+    joined, first = (frame[same].sort_values(list(KEY), ignore_index=True) for frame in (joined, first))
+    assert joined["run_id"].nunique() == 5 and joined.equals(first)
+
+
 def test_running_again_trains_nothing(
     finished: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -205,6 +205,18 @@ def test_runs_of_table2_are_all_different(seeds: int, tmp_path: Path) -> None:
     assert max(Counter(run.run_id for run in listed).values()) == 1
 
 
+@pytest.mark.parametrize("method", [(), ("fc_only", "lora")], ids=["all methods", "a method that joins"])
+@pytest.mark.parametrize("count", [1, 3, 7, 500])
+def test_shares_of_a_table_are_all_of_it_and_nothing_twice(method: tuple[str, ...], count: int, tmp_path: Path) -> None:
+    every = Counter(run.run_id for run in runs("table2", tmp_path, method=method))
+    shares = [
+        [run.run_id for run in runs("table2", tmp_path, method=method, shard=f"{place}/{count}")]
+        for place in range(1, count + 1)
+    ]
+    assert Counter(run_id for share in shares for run_id in share) == every
+    assert max(map(len, shares)) - min(map(len, shares)) <= 1
+
+
 def test_table10_is_made_of_the_runs_of_table2(tmp_path: Path) -> None:
     table2, table10 = ({run.run_id for run in runs(table, tmp_path)} for table in ("table2", "table10"))
     assert table2 == table10
