@@ -33,6 +33,7 @@ CALL = re.compile(rf"(?P<program>{PROGRAM}) +(?P<words>(?:(?!{PROGRAM})[^\n`'\"(
 OF_OTHERS = {
     *("--help", "--version", "--tyro-print-completion"),  # every program of ours answers these
     *("--no-deps", "--force-reinstall"),  # pip
+    *("--disable-pip", "--ignore-vuln", "--requirement"),  # pip-audit
     *("--cfg-options", "--resume", "--launcher", "--checkpoint", "--show-dir"),  # mim train, mim test
     "--nproc-per-node",  # torchrun
     *("--array", "--gres", "--cpus-per-task", "--requeue"),  # sbatch
