@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from lookalikes import small, write
 
@@ -358,7 +358,8 @@ def test_a_tar_three_deep_stays_packed(tmp_path: Path) -> None:
 NAMES = st.text(st.sampled_from("ab./\\~ "), min_size=1, max_size=12).map(lambda name: name.replace("~", ".tar"))
 
 
-@given(st.lists(NAMES, min_size=1, max_size=4), st.booleans())
+@given(names=st.lists(NAMES, min_size=1, max_size=4), as_zip=st.booleans())
+@example(names=["/"], as_zip=True)
 def test_whatever_it_is_called_nothing_lands_outside(
     tmp_path_factory: pytest.TempPathFactory, names: list[str], as_zip: bool
 ) -> None:
@@ -375,6 +376,17 @@ def test_whatever_it_is_called_nothing_lands_outside(
     assert sorted(path.name for path in root.iterdir()) == ["a.tar", "deep", "packed"]
     assert [path.name for path in (root / "deep").iterdir()] == ["out"]
     assert (root / "a.tar").read_bytes() == b"mine"
+
+
+def test_a_zip_with_a_password_is_a_damaged_one(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "open", "w") as archive:
+        archive.writestr("a", "x")
+    packed = bytearray((tmp_path / "open").read_bytes())
+    for header, flags in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):  # of the file, and of its line in the directory
+        packed[packed.index(header) + flags] |= 1
+    (tmp_path / "locked").write_bytes(packed)
+    with pytest.raises(zipfile.BadZipFile, match="password"):
+        unpack(tmp_path / "locked", tmp_path / "out")
 
 
 def test_a_server_that_sends_without_end_is_left(site: Site, tmp_path: Path) -> None:

@@ -80,7 +80,10 @@ def _unpack_zip(archive: Path, folder: Path, room: _Room) -> None:
             room.take(member.file_size)  # no more comes out, whatever is in there
             if stat.S_ISLNK(member.external_attr >> 16):
                 room.refuse(member.filename)
-        packed.extractall(folder)  # drops what would lead out of the folder
+        try:
+            packed.extractall(folder)  # drops what would lead out of the folder
+        except (ValueError, RuntimeError) as error:  # a member without a name, since Python 3.12; one with a password
+            raise zipfile.BadZipFile(f"{archive}: {error}") from error
 
 
 def _unpack_tar(archive: Path, folder: Path, room: _Room) -> list[Path]:
