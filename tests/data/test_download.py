@@ -371,7 +371,7 @@ def test_whatever_it_is_called_nothing_lands_outside(
                 archive.writestr(name, "x")
     else:
         tar_of(root / "packed", *(member(name, b"x") for name in names))
-    with suppress(UserError, OSError, tarfile.TarError):
+    with suppress(UserError, OSError, tarfile.TarError, zipfile.BadZipFile):
         unpack(root / "packed", root / "deep" / "out")
     assert sorted(path.name for path in root.iterdir()) == ["a.tar", "deep", "packed"]
     assert [path.name for path in (root / "deep").iterdir()] == ["out"]
