@@ -326,8 +326,14 @@ def write_folder(
 
 def check_place(folder: Path, *, may_replace: bool) -> None:
     """Raise DeltaError unless a patch may be written to a folder: it is absent, empty or an older patch."""
-    is_patch = (folder / JSON_NAME).is_file()
+    try:
+        is_taken = any(folder.iterdir())
+    except FileNotFoundError:
+        is_taken = False
+    except NotADirectoryError:
+        is_taken = True
+    is_patch = (folder / JSON_NAME).is_file()  # the second look: what another writer puts there in between is a patch
     if is_patch and not may_replace:
         raise DeltaError(f"{str(folder)!r} holds a patch already; give another place, or --force to replace it.")
-    if not is_patch and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    if is_taken and not is_patch:
         raise DeltaError(f"{str(folder)!r} exists and is not a patch folder; choose a new or an empty one.")

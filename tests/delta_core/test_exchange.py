@@ -4,9 +4,10 @@ import os
 import shutil
 import stat
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 from kills import killed_at
@@ -15,7 +16,7 @@ from patch_folders import trained
 import delta_core.exchange
 from delta_core import DeltaConfig, DeltaError, read_patch
 from delta_core.exchange import only_writer, put_in_place, start_new
-from delta_core.patch_io import write_folder
+from delta_core.patch_io import check_place, write_folder
 
 NOTES = {"notes.txt": b"mine", "inner/photo.bin": bytes(range(256))}
 
@@ -161,6 +162,31 @@ def test_one_writes_after_the_other(two_patches: list[dict[str, bytes]], tmp_pat
     assert failed == []
     assert contents(folder) in two_patches
     assert [path.name for path in folder.parent.iterdir()] == ["patch"]
+
+
+def test_a_patch_that_comes_between_two_looks_is_one(
+    two_patches: list[dict[str, bytes]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, looks = tmp_path / "patch", []
+
+    def then_it_comes(look: Callable[[Path], Any]) -> Callable[[Path], Any]:
+        def looked(path: Path) -> Any:
+            looks.append(path)
+            try:
+                found = look(path)
+                return iter([*found]) if isinstance(found, Iterator) else found
+            finally:
+                if len(looks) == 1:
+                    folder.mkdir()
+                    for name, data in two_patches[0].items():
+                        (folder / name).write_bytes(data)
+
+        return looked
+
+    for name in ("exists", "is_file", "is_dir", "iterdir"):
+        monkeypatch.setattr(Path, name, then_it_comes(getattr(Path, name)))
+    check_place(folder, may_replace=True)
+    assert len(looks) > 1
 
 
 def test_a_patch_that_came_meanwhile_is_not_replaced_unasked(
