@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from fake_rows import plain_run
-from test_run import write_tiny_task
+from grid_world import write_one_cell
 
 from benchmarks.records.collected import collect, read_rows
 from benchmarks.records.record_files import write_record
@@ -47,8 +47,7 @@ def test_a_folder_and_a_line_make_a_suite(checkout: Path, tmp_path: Path) -> Non
     shutil.copytree(ROOT / "docs" / "examples" / "noise_suite", checkout / "benchmarks" / "suites" / "noise")
     change_one_line(checkout / "benchmarks" / "suites" / "execute.py", '"dense")', '"dense", "noise")')
     cache, results = tmp_path / "cache", tmp_path / "results"
-    write_tiny_task(cache, "glyphs62", 62)
-    write_tiny_task(cache, "optdigits", 10)
+    write_one_cell(cache)
     cell = ("noise", "--arch", "resnet18", "--task", "optdigits", "--epochs", 1, "--results", results, "--cache", cache)
     assert "6 runs at scale embedded: 0 done, 6 todo" in call(checkout, "benchmarks", "plan", *cell)
     assert "base bit-identical" in call(checkout, "benchmarks", "run", *cell)
@@ -86,8 +85,7 @@ def test_the_method_of_the_page_is_the_example() -> None:
 def test_the_method_is_measured_on_nets_of_two_families(checkout: Path, tmp_path: Path) -> None:
     add_the_method(checkout)
     cache, results = tmp_path / "cache", tmp_path / "results"
-    write_tiny_task(cache, "glyphs62", 62)
-    write_tiny_task(cache, "optdigits", 10)
+    write_one_cell(cache)
     nets = ("--arch", "resnet18", "--arch", "convnext_tiny")
     cell = ("table2", *nets, "--task", "optdigits", "--method", "last_stage_scale", "--epochs", 1)
     out = call(checkout, "benchmarks", "run", *cell, "--results", results, "--cache", cache)

@@ -26,7 +26,7 @@ from grid_world import (
     measured_here,
     run_ids,
     wait_for,
-    write_tiny_task,
+    write_one_cell,
 )
 from inline_workers import InlineWorkers
 
@@ -356,8 +356,7 @@ def test_what_killed_writers_left_is_swept(delta_bench: Call, results: Path) -> 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="processes are followed through /proc")
 def test_ctrl_c_ends_a_grid_and_keeps_what_was_finished(tmp_path: Path) -> None:
     cache, results = tmp_path / "cache", tmp_path / "results" / "embedded"
-    write_tiny_task(cache, "glyphs62", 62)
-    write_tiny_task(cache, "optdigits", 10)
+    write_one_cell(cache)
     driver = subprocess.Popen(
         command("run", *ONE_CELL, "--results", results.parent, "--cache", cache, "--workers", 2),
         cwd=ROOT, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,

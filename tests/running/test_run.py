@@ -29,7 +29,7 @@ from grid_world import (
     run_ids,
     tree,
     wait_for,
-    write_tiny_task,
+    write_one_cell,
 )
 from image_folders import write_folder
 
@@ -49,8 +49,7 @@ LOCAL = ("--scale", "local", "--arch", "resnet10t", "--weights", "net.pth", "--t
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("cache")
-    write_tiny_task(folder, "glyphs62", 62)
-    write_tiny_task(folder, "optdigits", 10)
+    write_one_cell(folder)
     return folder
 
 

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import torch
 from event_files import scalars_in
-from grid_world import call, run_ids, write_tiny_task
+from grid_world import call, run_ids, write_one_cell
 from inline_workers import InlineWorkers
 
 from benchmarks.cli import PROG, main
@@ -30,8 +30,7 @@ OF_THE_MACHINE = ["train_s", "eval_s", "peak_mem_mb", "measured_at"]
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("cache")
-    write_tiny_task(folder, "glyphs62", 62)
-    write_tiny_task(folder, "optdigits", 10)
+    write_one_cell(folder)
     return folder
 
 

@@ -43,6 +43,12 @@ def write_tiny_task(cache: Path, name: str, classes: int) -> None:
     embedded._write(cache / "data" / f"{name}-v{embedded.data_version(name)}.npz", task)
 
 
+def write_one_cell(cache: Path) -> None:
+    """The tiny base task and the tiny patch task of `ONE_CELL`."""
+    write_tiny_task(cache, "glyphs62", 62)
+    write_tiny_task(cache, "optdigits", 10)
+
+
 def tree(folder: Path) -> dict[str, tuple[bytes, int]]:
     """Every file below a folder with its bytes and time of change."""
     files = [path for path in sorted(folder.rglob("*")) if path.is_file()]

@@ -83,11 +83,10 @@ def channels(settings: Settings, levels: Sequence[int] = STAGES) -> list[int]:
 
 
 @cache  # a net is built for it, and a config asks several times
-def _channels_of_levels(architecture: str, *, is_slim: bool) -> list[int]:
+def _channels_of_levels(architecture: str, *, is_slim: bool) -> tuple[int, ...]:
     with torch.device("meta"):
         net: Any = timm.create_model(architecture, features_only=True, **(SLIM[architecture] if is_slim else {}))
-    found: list[int] = net.feature_info.channels()
-    return found
+    return tuple(net.feature_info.channels())
 
 
 def normalisation(settings: Settings) -> Settings:
