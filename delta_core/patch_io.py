@@ -330,8 +330,8 @@ def check_place(folder: Path, *, may_replace: bool) -> None:
         is_taken = any(folder.iterdir())
     except FileNotFoundError:
         is_taken = False
-    except NotADirectoryError:
-        is_taken = True
+    except NotADirectoryError:  # the place is a file, or it is below one: then nothing is there
+        is_taken = folder.exists()
     is_patch = (folder / JSON_NAME).is_file()  # the second look: what another writer puts there in between is a patch
     if is_patch and not may_replace:
         raise DeltaError(f"{str(folder)!r} holds a patch already; give another place, or --force to replace it.")

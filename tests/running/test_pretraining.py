@@ -7,10 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from grid_world import write_tiny_task
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
-from test_run import write_tiny_task
 
 from benchmarks.env import Env
 from benchmarks.nets import pretraining

@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from test_run import write_tiny_task
+from grid_world import write_one_cell
 
 from benchmarks.cli import main
 from benchmarks.records.collected import read_rows, write_rows
@@ -23,8 +23,7 @@ def test_a_changed_value_is_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     cache, results = tmp_path / "cache", tmp_path / "results"
-    write_tiny_task(cache, "glyphs62", 62)
-    write_tiny_task(cache, "optdigits", 10)
+    write_one_cell(cache)
     folders = ["--results", str(results), "--cache", str(cache)]
     assert bench(["reproduce", *folders], monkeypatch) == 2
     assert "has no rows" in capsys.readouterr().err
