@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from delta_core.training.checkpoint import EVERY_S
 from delta_core.training.tensor_store import CACHE_GB
 
 
@@ -26,5 +27,7 @@ class Env:
     """Processes that decode images."""
     cache_gb: float = CACHE_GB
     """Room for features of frozen nets, in 10^9 bytes; 0 keeps none."""
+    checkpoint_every_s: float = EVERY_S
+    """Seconds of a training that a kill may cost."""
     log_dir: Path | None = None
     """Folder for TensorBoard, with one of each run inside; None = nothing is logged."""

@@ -3,7 +3,7 @@
 import json
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -13,15 +13,16 @@ import torch
 
 from benchmarks.data.embedded import load_embedded
 from benchmarks.env import Env
-from benchmarks.nets.pretraining import BaseSpec, is_trained, pretrain
+from benchmarks.nets.pretraining import BaseSpec, checkpoint_path, is_trained, pretrain
 from benchmarks.records.record_files import read_record, record_path, write_record
 from benchmarks.records.rows import Row
 from benchmarks.run_log import log_rows
 from benchmarks.spec import Run
+from benchmarks.stages import forget_stages
 from benchmarks.suites.execute import execute
 from delta_core.training.errors import FULL, MachineError, UserError, missing_package, trouble_of_the_machine
 from delta_core.training.lock import holder, locked
-from delta_core.training.whole_files import whole_text
+from delta_core.training.whole_files import whole_file, whole_text
 
 Job = str | BaseSpec | Run
 """A task to draw, a base to pre-train, or a run."""
@@ -67,7 +68,7 @@ def work_on(task: Task, env: Env) -> Result:
         if isinstance(job, str):
             result = _drawn(job, env)
         else:
-            with _claimed(job, env, wait=task.wait) as held_by:
+            with claimed(job, env, wait=task.wait) as held_by:
                 started = time.perf_counter()
                 result = Result(job=job, held_by=held_by) if held_by else _measured(job, env)
     except (OSError, MachineError) as error:
@@ -108,7 +109,7 @@ def killed(job: Job, how: str, env: Env) -> Result:
 
 
 @contextmanager
-def _claimed(job: BaseSpec | Run, env: Env, *, wait: bool) -> Iterator[str]:
+def claimed(job: BaseSpec | Run, env: Env, *, wait: bool) -> Iterator[str]:
     """Hold the lock of a job, or give the process that holds it; the file of a lock leaves with its holder."""
     path = env.results / ".locks" / job.run_id
     with ExitStack() as stack:
@@ -143,6 +144,39 @@ def _rows_on_record(job: BaseSpec | Run, env: Env) -> tuple[Row, ...]:
         return ()
 
 
+def found_on_record(job: BaseSpec | Run, env: Env) -> Result | None:
+    """A job that somebody else has done meanwhile; None for one that is to do."""
+    rows = _rows_on_record(job, env)
+    if not rows:
+        return None
+    forget_stages(job.run_id, env)
+    return Result(job=job, rows=rows, elsewhere=True)
+
+
+def adopt(result: Result, files: Mapping[str, bytes], base: bytes | None, env: Env) -> Result:
+    """Put what another machine measured where it would lie, had it been measured here; its record last.
+
+    Args:
+        result: of that machine.
+        files: path below results -> content, all but the record.
+        base: checkpoint of a base that was pre-trained there.
+        env: folders of this machine.
+    """
+    try:
+        for name, content in files.items():
+            with whole_file(env.results / name) as partial:
+                partial.write_bytes(content)
+        if isinstance(result.job, BaseSpec) and base is not None:
+            with whole_file(checkpoint_path(env.cache, result.job.run_id)) as partial:
+                partial.write_bytes(base)
+        if result.rows:
+            _record(list(result.rows), env)
+            failure_path(env.results, result.job).unlink(missing_ok=True)  # type: ignore[arg-type]
+    except (OSError, MachineError) as error:
+        return replace(result, rows=(), trouble=_told(error))
+    return result
+
+
 def _measured(job: BaseSpec | Run, env: Env) -> Result:
     """A job that nobody else is at, unless somebody has done it meanwhile.
 
@@ -150,15 +184,15 @@ def _measured(job: BaseSpec | Run, env: Env) -> Result:
         MachineError, OSError: for trouble of the machine.
     """
     try:
-        found = _rows_on_record(job, env)
-        if found:
-            return Result(job=job, rows=found, elsewhere=True)
+        if found := found_on_record(job, env):
+            return found
         if isinstance(job, BaseSpec):
             rows = pretrain(job, env)
         else:
             rows = execute(job, env)
             log_rows(job, env, rows)
         _record(rows, env)
+        forget_stages(job.run_id, env)
     except MachineError:
         raise
     except BaseException as error:  # one bad run must not end the others, nor its worker

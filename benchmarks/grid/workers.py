@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -29,7 +30,9 @@ MOST_FALSE_STARTS = 3
 LOOK_S = 1.0
 """How often it is looked whether a worker lives whose pipe its own children may keep open."""
 LEAVE_S = 5.0
-"""Within which a worker that has nothing to do any more has to end by itself."""
+"""Within which workers that have nothing to do any more have to end by themselves."""
+SAVE_S = 20.0
+"""Within which workers have to finish a step and write its state, when all is to end; Slurm gives 30 s (KillWait)."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,7 @@ class _Worker(Generic[Job]):
 
 
 class Workers(Generic[Job, Result]):
-    """A pool that outlives its workers; leaving it by an exception kills them at once.
+    """A pool that outlives its workers. Leaving it by an exception ends them: an interrupt lets them write their state.
 
     Whoever submits jobs takes what came of them from `ended`, until nothing is `pending`.
     """
@@ -74,6 +77,11 @@ class Workers(Generic[Job, Result]):
     def pending(self) -> int:
         """Jobs that have not ended."""
         return len(self._queue) + sum(worker.job is not None for worker in self._workers)
+
+    @property
+    def slots(self) -> int:
+        """Jobs that are done at once."""
+        return len(self._devices)
 
     def submit(self, job: Job) -> None:
         """Have a job done when a worker has time, in order."""
@@ -112,12 +120,16 @@ class Workers(Generic[Job, Result]):
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         started = [worker for worker in self._workers if worker.process.pid is not None]
+        is_interrupted = kind is not None and issubclass(kind, KeyboardInterrupt)
         for worker in started:
-            if kind is not None:
+            if is_interrupted:
+                worker.process.terminate()
+            elif kind is not None:
                 worker.process.kill()
             worker.pipe.close()  # those that live take it as the end
+        end = time.monotonic() + (SAVE_S if is_interrupted else LEAVE_S)
         for worker in started:
-            worker.process.join(LEAVE_S)
+            worker.process.join(max(0.0, end - time.monotonic()))
             if worker.process.is_alive():
                 worker.process.kill()
                 worker.process.join()

@@ -5,7 +5,6 @@ that the base stayed as it was is a proof about training, not about having kept 
 """
 
 import copy
-import time
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -39,11 +38,19 @@ class AdaptedMethod(Method):
 
     def measure(self, cell: Cell) -> Outcome:
         """Train the parts and the head on the cell's task and measure task and base."""
-        started = time.perf_counter()
+        started = cell.stages.clock.seconds()
         backbone = cell.new_backbone()
         model = AdaptedNet(backbone, self.adapt, cell.task.classes, seed=cell.init_seed)
-        steps = train_module(model, model.head, cell.task.train, self.recipe, cell.fabric, seed=cell.order_seed)
-        train_s = time.perf_counter() - started
+        steps = train_module(
+            model,
+            model.head,
+            cell.task.train,
+            self.recipe,
+            cell.fabric,
+            seed=cell.order_seed,
+            checkpoint=cell.stages.training("training"),
+        )
+        train_s = cell.stages.clock.seconds() - started
         model.eval()
         task = tuple(cell.measure_task(model, split) for split in EVAL_SPLITS)
         base, equal = base_after(cell, backbone)

@@ -1,8 +1,8 @@
 """The seam between the runner and a method: a `Cell` goes in, an `Outcome` comes out."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from benchmarks.nets.full_size import backbone_params
 from benchmarks.records.names import BASE_AGREEMENT, TOP1, UNLABELLED
 from benchmarks.records.rows import Selection
+from benchmarks.stages import Stages
 from delta_core.training.data.splits import TaskData, eval_batches
 from delta_core.training.engine import predict, top1
 from delta_core.training.recipe import Recipe
@@ -74,6 +75,13 @@ class Cell:
     fabric: "Fabric"
     order_seed: int
     init_seed: int
+    stages: Stages = field(default_factory=Stages)
+    """Of the run: trainings and measurements that a killed run need not repeat."""
+
+    def measured(self, name: str, measure: Callable[[], Iterable[Measurement]]) -> list[Measurement]:
+        """What a function measures, or measured before the run was killed; the name tells it from others of the run."""
+        found = self.stages.value(name, lambda: [asdict(measurement) for measurement in measure()])
+        return [Measurement(**measurement) for measurement in found]
 
     def logits(self, module: nn.Module, split: EvalSplit, *, base: bool = False) -> Tensor:
         """Logits (N, C) of `module` on a split of the task, or of the base task."""

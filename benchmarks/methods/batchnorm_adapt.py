@@ -4,7 +4,6 @@ DUA has no head for new classes, and it adapts to test images; here statistics c
 and a linear head is trained on the adapted, frozen features (the paper does not say how).
 """
 
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import ClassVar
@@ -63,7 +62,7 @@ class BatchNormAdapt(Method):
         Raises:
             UserError: for a net without BatchNorm.
         """
-        started = time.perf_counter()
+        started = cell.stages.clock.seconds()
         backbone = cell.new_backbone()
         net = sharing_copy(backbone)
         own_norms(net)
@@ -73,8 +72,16 @@ class BatchNormAdapt(Method):
             torch.manual_seed(cell.init_seed)
             model.add_patch(TASK, num_classes=cell.task.classes, config=None)
         features = features_of(cell, model, self.recipe)
-        steps = train_patch(model, features, cell.task.named("train"), self.recipe, cell.fabric, seed=cell.order_seed)
-        train_s = time.perf_counter() - started
+        steps = train_patch(
+            model,
+            features,
+            cell.task.named("train"),
+            self.recipe,
+            cell.fabric,
+            seed=cell.order_seed,
+            checkpoint=cell.stages.training("training"),
+        )
+        train_s = cell.stages.clock.seconds() - started
         _, head = model.split_at_first_patch()
         val, test = (features.of(cell.task.named(part)) for part in EVAL_SPLITS)
         seen = replace(cell, task=replace(cell.task, val=val, test=test))

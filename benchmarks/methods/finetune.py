@@ -1,6 +1,5 @@
 """Full fine-tuning: every weight of the backbone and a new head; the base pays for it."""
 
-import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar, cast
@@ -29,13 +28,21 @@ class FineTuned(nn.Module):
         return cast(Tensor, self.head(pool(self.backbone, features)))
 
 
-def train_all(cell: Cell, recipe: Recipe) -> tuple[FineTuned, int, float]:
+def train_all(cell: Cell, recipe: Recipe, stage: str = "training") -> tuple[FineTuned, int, float]:
     """Fine-tune a fresh copy of the backbone; returns model, optimiser steps and seconds."""
-    started = time.perf_counter()
+    started = cell.stages.clock.seconds()
     model = FineTuned(cell.new_backbone(), cell.task.classes, seed=cell.init_seed)
-    steps = train_module(model, model.head, cell.task.train, recipe, cell.fabric, seed=cell.order_seed)
+    steps = train_module(
+        model,
+        model.head,
+        cell.task.train,
+        recipe,
+        cell.fabric,
+        seed=cell.order_seed,
+        checkpoint=cell.stages.training(stage),
+    )
     model.eval()
-    return model, steps, time.perf_counter() - started
+    return model, steps, cell.stages.clock.seconds() - started
 
 
 def trained_params(backbone: nn.Module) -> int:

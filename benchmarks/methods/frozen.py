@@ -1,6 +1,5 @@
 """Train and measure a patch on a backbone that must not change: shared by FC-only and Delta-Networks."""
 
-import time
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -54,15 +53,23 @@ def measure_patch(cell: Cell, config: DeltaConfig | None, recipe: Recipe) -> Out
 
 def train_cell(cell: Cell, config: DeltaConfig | None, recipe: Recipe) -> Trained:
     """Train a patch on a fresh copy of the cell's backbone."""
-    started = time.perf_counter()
+    started = cell.stages.clock.seconds()
     model = DeltaModel(cell.new_backbone())
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(cell.init_seed)
         model.add_patch(TASK, num_classes=cell.task.classes, config=config)
     features = features_of(cell, model, recipe)
-    steps = train_patch(model, features, cell.task.named("train"), recipe, cell.fabric, seed=cell.order_seed)
+    steps = train_patch(
+        model,
+        features,
+        cell.task.named("train"),
+        recipe,
+        cell.fabric,
+        seed=cell.order_seed,
+        checkpoint=cell.stages.training("training"),
+    )
     _, suffix = model.split_at_first_patch()
-    train_s = time.perf_counter() - started
+    train_s = cell.stages.clock.seconds() - started
     return Trained(cell=cell, model=model, features=features, suffix=suffix, steps=steps, train_s=train_s)
 
 

@@ -50,6 +50,10 @@ class Paint(Method):
         screen = _evenly_spaced(cell.base, self.screen_images)
 
         def measured(alpha: float, variant: str, base: TaskData | None) -> list[Measurement]:
+            name = f"{variant} at alpha {alpha:g} on {'all' if base is cell.base else 'some'} base images"
+            return cell.measured(name, lambda: measured_now(alpha, variant, base))
+
+        def measured_now(alpha: float, variant: str, base: TaskData | None) -> list[Measurement]:
             interpolate_(model.backbone, base_state, tuned_state, alpha)
             if variant.endswith(WITH_BATCH_NORM):
                 reestimate_batch_norm_(model.backbone, _mixed_batches(cell))

@@ -1,6 +1,7 @@
 """PAINT's nets on a labelled base: accuracy there, and agreement with the untouched net, which is to predict it."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar
 
 from benchmarks.methods.base import Cell, Measurement, Method, Outcome
@@ -29,7 +30,8 @@ class PaintOnBase(Method):
         base, tuned = (copied_state(net) for net in (cell.new_backbone(), model.backbone))
         answers = cell.base_logits.argmax(1)
         measurements = list(cell.before())
-        for alpha in ALPHAS:
+
+        def measured(alpha: float) -> tuple[Measurement, ...]:
             interpolate_(model.backbone, base, tuned, alpha)
             logits = cell.logits(model.backbone, "test", base=True)
             accuracy = cell.measure_base(logits, "test", alpha=alpha)
@@ -41,5 +43,9 @@ class PaintOnBase(Method):
                 n_examples=len(answers),
                 alpha=alpha,
             )
-            measurements += [accuracy, agreement, cell.measure_task(model, "test", alpha=alpha)]
+            return accuracy, agreement, cell.measure_task(model, "test", alpha=alpha)
+
+        for alpha in ALPHAS:
+            measurements += cell.measured(f"alpha {alpha:g}", partial(measured, alpha))
+        interpolate_(model.backbone, base, tuned, ALPHAS[-1])
         return tuned_outcome(model, measurements, steps, train_s)

@@ -1,6 +1,5 @@
 """From scratch (Tables 12 and 13): a net without pre-training, as it is or with Delta-modules that train with it."""
 
-import time
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
@@ -34,13 +33,21 @@ class Scratch(Method):
 
     def measure(self, cell: Cell) -> Outcome:
         """Train on the cell's task; there is no base to keep."""
-        started = time.perf_counter()
+        started = cell.stages.clock.seconds()
         net = self._net(cell)
         head: nn.Module = net.head
         train = augmented(cell.task.train, self.augmentation) if self.augmentation else cell.task.train
-        steps = train_module(net, head, train, self.recipe, cell.fabric, seed=cell.order_seed)
+        steps = train_module(
+            net,
+            head,
+            train,
+            self.recipe,
+            cell.fabric,
+            seed=cell.order_seed,
+            checkpoint=cell.stages.training("training"),
+        )
         net.eval()
-        train_s = time.perf_counter() - started
+        train_s = cell.stages.clock.seconds() - started
         in_head = sum(parameter.numel() for parameter in head.parameters())
         return Outcome(
             measurements=tuple(self._measurements(cell, net)),

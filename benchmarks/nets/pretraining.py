@@ -18,6 +18,7 @@ from benchmarks.nets.slim import PREPROCESSING, slim_backbone
 from benchmarks.records.names import BASE
 from benchmarks.records.record_files import is_whole, read_record, record_path
 from benchmarks.records.rows import Row
+from benchmarks.stages import stages_of
 from delta_core import backbone_fingerprint
 from delta_core.errors import DeltaError
 from delta_core.families import base_head
@@ -142,12 +143,13 @@ def pretrain(spec: BaseSpec, env: Env) -> list[Row]:
 
 
 def _train(spec: BaseSpec, data: TaskData, fabric: "Fabric", env: Env) -> None:
-    started = time.perf_counter()
+    stages = stages_of(spec.run_id, env, fabric.device)
     torch.manual_seed(derive_seed("init", spec.architecture, spec.task, spec.seed))
     net = to_device(slim_backbone(spec.architecture, num_classes=data.classes), fabric.device)
     seed = derive_seed("order", spec.task, spec.seed)
-    steps = train_module(net, base_head(net), data.train, spec.recipe, fabric, seed=seed)
-    train_s = time.perf_counter() - started
+    checkpoint = stages.training("pre-training")
+    steps = train_module(net, base_head(net), data.train, spec.recipe, fabric, seed=seed, checkpoint=checkpoint)
+    train_s = stages.clock.seconds()
     origin = provenance(fabric.device, env.precision)  # one moment for all rows of the run
     notes = json.dumps({"steps": steps, "train_s": train_s, "origin": origin})
     write_sealed(checkpoint_path(env.cache, spec.run_id), net.state_dict(), training=notes)

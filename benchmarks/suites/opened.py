@@ -1,6 +1,5 @@
 """What runners of pre-trained nets share: the net of a run on its device, its base task, and its rows at the end."""
 
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,6 +15,7 @@ from benchmarks.nets.untouched import Untouched
 from benchmarks.records.rows import Row
 from benchmarks.run_log import callbacks_of
 from benchmarks.spec import Run
+from benchmarks.stages import Stages, stages_of
 from benchmarks.suites.to_rows import rows_of
 from delta_core import Preprocessing, backbone_fingerprint
 from delta_core.training.data.splits import TaskData
@@ -38,7 +38,8 @@ class Opened:
     """Pre-trained, in eval mode, on the device."""
     fingerprint: str
     """Of the backbone, before any method touched it."""
-    started: float
+    stages: Stages
+    """Their clock goes since before anything was read."""
 
     def base_task(self, name: str, preprocessing: Preprocessing, *, accepted: BaseTransform | None) -> TaskData | None:
         """The task of the net's own head, if the run names one; at scale paper the net is proven on it first.
@@ -75,7 +76,7 @@ class Opened:
             params_backbone=sum(parameter.numel() for parameter in self.backbone.parameters()),
             data_sha=data_sha,
             transform=str(preprocessing),
-            elapsed_s=time.perf_counter() - self.started,
+            elapsed_s=self.stages.clock.seconds(),
             origin=provenance(self.fabric.device, self.env.precision),
         )
 
@@ -86,8 +87,8 @@ def open_run(run: Run, env: Env) -> Opened:
     Raises:
         UserError, DeltaError: if its weights cannot be loaded or the device is not there.
     """
-    started = time.perf_counter()
     fabric = make_fabric(env.device, env.precision, callbacks_of(run, env))
+    stages = stages_of(run.run_id, env, fabric.device)
     backbone = to_device(open_backbone(run, env), fabric.device).eval()
     return Opened(
         run=run,
@@ -95,5 +96,5 @@ def open_run(run: Run, env: Env) -> Opened:
         fabric=fabric,
         backbone=backbone,
         fingerprint=backbone_fingerprint(backbone),
-        started=started,
+        stages=stages,
     )

@@ -9,6 +9,7 @@ from typing import Literal
 import tyro
 
 from benchmarks.records.rows import Scale
+from delta_core.training.checkpoint import EVERY_S
 from delta_core.training.errors import UserError, check_counts, check_precision
 from delta_core.training.recipe import FeatureDtype
 from delta_core.training.tensor_store import CACHE_GB
@@ -89,9 +90,15 @@ class Options:
     """Arithmetic of training, as Lightning Fabric names it: 32-true, bf16-mixed or 16-mixed."""
     workers: int | None = None
     """Runs at the same time. Default: one per core on CPU, one per device on CUDA."""
+    cluster: str | None = None
+    """Do the runs on a Ray cluster: auto, an address, or local. Results are written here alone; see docs/scale-out.md.
+    """
     loader_workers: int | None = None
     """Processes that decode images, per run; no number depends on how many. Default: beside a GPU the cores that the
     runs leave free, on CPU none."""
+    checkpoint_every_s: float = EVERY_S
+    """Seconds of a training that a kill may cost: so often its state is written below the cache, and when it is to
+    end. 0: after each step."""
     log_dir: Path | None = None
     """Folder for TensorBoard: loss, rate and gates of each run as it trains, and what it measured. No number depends on
     it. Default: nothing is logged."""
@@ -128,6 +135,8 @@ class Options:
         self.share()
         if self.loader_workers is not None and self.loader_workers < 0:
             raise UserError(f"--loader-workers is {self.loader_workers}; give 0 (the run decodes itself) or more.")
+        if not 0 <= self.checkpoint_every_s < math.inf:
+            raise UserError(f"--checkpoint-every-s is {self.checkpoint_every_s:g}; give seconds, 0 or more.")
         if self.train_percent and self.table not in ("table5", "all"):
             raise UserError(f"--train-percent is of table5 alone, but the table is {self.table}; leave it out.")
         if self.heads and self.table not in ("table7", "all"):

@@ -83,6 +83,7 @@ def env_of(options: Options, folders: dict[str, Path]) -> Env:
         weights_root=options.weights_root,
         loader_workers=options.loader_workers or 0,
         cache_gb=options.cache_gb,
+        checkpoint_every_s=options.checkpoint_every_s,
         log_dir=None if options.log_dir is None else options.log_dir / options.table,
     )
 

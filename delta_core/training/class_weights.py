@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from delta_core.training.engine import Objective
+from delta_core.training.objective import Objective
 
 ClassWeights = Literal["balanced"]
 """`balanced`: each class weighs n / (C n_c), as scikit-learn has it; n images, n_c of the class, C classes with any."""

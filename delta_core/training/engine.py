@@ -7,18 +7,18 @@ import math
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from delta_core.patch import BlockPatch
-from delta_core.training.checkpoint import LoopState
-from delta_core.training.data.splits import Split, split_in_epoch
-from delta_core.training.errors import UserError
-from delta_core.training.history import Epoch, History
+from delta_core.training.batch_parts import BatchParts
+from delta_core.training.checkpoint import Checkpoint, Keeper, LoopState, Position, Stateful
+from delta_core.training.data.splits import Split, draws_in_turn, split_in_epoch
+from delta_core.training.history import Epoch, Watch
+from delta_core.training.objective import Objective
 from delta_core.training.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -26,27 +26,6 @@ if TYPE_CHECKING:
 
 OnEpoch = Callable[[int, float], None]
 """Told after each epoch: its number, from 1, and the mean training loss over its images."""
-
-
-class Objective:
-    """What training minimises. The plain one is cross-entropy; methods that regularise derive from it."""
-
-    betas: tuple[float, float] = (0.9, 0.999)
-    """Momenta of AdamW; adversarial objectives like a lower first one."""
-
-    def loss(self, module: nn.Module, inputs: Tensor, labels: Tensor, index: Tensor) -> Tensor:  # noqa: ARG002
-        """Loss () of one batch.
-
-        Args:
-            module: what is trained, as Fabric wrapped it.
-            inputs: (B, ...) on the device.
-            labels: (B,) on the device.
-            index: (B,) places of the examples in the split, on the CPU.
-        """
-        return F.cross_entropy(module(inputs), labels)
-
-    def after_step(self) -> None:
-        """Called after every optimiser step."""
 
 
 class DivergedError(RuntimeError):
@@ -90,11 +69,10 @@ def train_module(
     *,
     seed: int,
     objective: Objective | None = None,
-    history: History | None = None,
+    watch: Watch | None = None,
     on_epoch: OnEpoch | None = None,
-    checkpoint: Path | None = None,
+    checkpoint: Checkpoint | None = None,
     learned: nn.Module | None = None,
-    identity: str = "",
 ) -> int:
     """Train `module` (inputs -> logits) on a split; batch order and random views depend on `seed` alone.
 
@@ -106,13 +84,12 @@ def train_module(
         fabric: device and precision; its callbacks hear how the training goes.
         seed: of batch order and random views.
         objective: what is minimised; cross-entropy if not given.
-        history: hears of each epoch, and may end the training before the last one of the recipe; the rate then stays
+        watch: hears of each epoch, and may end the training before the last one of the recipe; the rate then stays
             where the schedule over all epochs had it.
         on_epoch: called after each epoch. Random numbers that it draws do not reach the training.
-        checkpoint: file that holds the state after the last finished epoch. If it is there already, training goes on
-            from it and ends with the same bits as without the interruption. It is left to the caller to remove.
+        checkpoint: where the state is kept. If its file is there already, training goes on from it and ends with the
+            same bits as without the interruption. It is left to the caller to remove.
         learned: the part of `module` that changes, whose state the checkpoint holds; all of it if not given.
-        identity: of this training; a checkpoint of another one is refused.
 
     Returns:
         Number of optimiser steps taken.
@@ -125,39 +102,42 @@ def train_module(
     steps = steps_per_epoch * recipe.epochs
     batch_size = min(recipe.batch_size, len(split.labels))
     objective = objective or Objective()
-    if recipe.micro_batch is not None and type(objective) is not Objective:
-        raise UserError(
-            f"micro batch is {recipe.micro_batch}, but the loss {type(objective).__name__} is no mean over images, "
-            "which parts of a batch could add up to; leave micro_batch out."
-        )
     optimizer = _optimizer(parameter_groups(module, head, recipe), recipe, fabric.device, objective.betas)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate_factor(step, steps, recipe))
     torch.manual_seed(seed)  # dropout and its like draw from the default generator
     shuffle = torch.Generator().manual_seed(seed)
+    along: dict[str, Stateful] = {"objective": objective} | ({} if watch is None else {"watch": watch})
     state = LoopState(
         module=module if learned is None else learned,
         optimizer=optimizer,
         schedule=schedule,
         shuffle=shuffle,
         precision=fabric.strategy.precision,
-        history=history,
-        identity=identity,
+        beside=along if checkpoint is None else {**along, **checkpoint.beside},
+        identity="" if checkpoint is None else checkpoint.identity,
+        device=fabric.device,
     )
-    done = 0 if checkpoint is None else state.load(checkpoint)
+    at = Position() if checkpoint is None else state.load(checkpoint.path)
+    keeper, done = Keeper(state, checkpoint), at.epoch
     wrapped, optimizer = fabric.setup(module, optimizer)
     wrapped.train()
-    with _heard(fabric, module, steps_per_epoch * done):
-        for epoch in range(done + 1, recipe.epochs + 1):
-            if history is not None and history.is_over:
+    parts = BatchParts(objective, wrapped, fabric, recipe.micro_batch)
+    with keeper.at_work(), _heard(fabric, module, steps_per_epoch * at.epoch + at.step):
+        for epoch in range(at.epoch + 1, recipe.epochs + 1):
+            if (watch is not None and watch.is_over) or keeper.is_to_end:
                 break
-            started = time.perf_counter()
-            total = torch.zeros((), device=fabric.device)
+            started = time.perf_counter() - at.train_s
+            total = torch.full((), at.loss_sum, device=fabric.device)
+            before = shuffle.get_state()
             order = _order(len(split.labels), batch_size, recipe.steps_per_epoch, shuffle)
-            batches = split_in_epoch(split, epoch - 1, seed).batches(batch_size, device=fabric.device, order=order)
-            for inputs, index in zip(batches, order.split(batch_size), strict=True):
-                loss = _backward(
-                    objective, wrapped, (inputs, split.labels[index].to(fabric.device), index), recipe, fabric
-                )
+            seen = split_in_epoch(split, epoch - 1, seed)
+            left = order[at.step * batch_size :]
+            batches = seen.batches(batch_size, device=fabric.device, order=left)
+            if at.step:
+                batches = _as_if_never_stopped(batches)
+            last_step = at.step + math.ceil(len(left) / batch_size)
+            for step, (inputs, index) in enumerate(zip(batches, left.split(batch_size), strict=True), at.step + 1):
+                loss = parts.backward(inputs, split.labels[index].to(fabric.device), index)
                 # Without a limit the norm is still needed: it shows a gradient that is not finite.
                 norm = _clip(fabric, wrapped, optimizer, math.inf if recipe.clip_norm is None else recipe.clip_norm)
                 total += loss * len(index)
@@ -167,25 +147,42 @@ def train_module(
                 schedule.step()
                 objective.after_step()
                 fabric.call("on_step", loss, lr)
+                if step < last_step and not draws_in_turn(seen):
+                    keeper.after_step(partial(_position, epoch - 1, step, total, started), before)
+                if step < last_step and keeper.is_to_end:
+                    return steps_per_epoch * (epoch - 1) + step
             # Once NaN always NaN, so one look an epoch is enough and does not stall a GPU at every step.
             if not (torch.isfinite(loss) and torch.isfinite(norm)):
                 raise DivergedError(
                     f"Loss {loss.item():g} and gradient norm {norm.item():g} must be finite; "
                     f"lower the learning rate ({recipe.lr:g})."
                 )
-            done, mean_loss, train_s = epoch, total.item() / len(order), time.perf_counter() - started
-            if history is None:
+            at, done = Position(epoch=epoch), epoch
+            mean_loss, train_s = total.item() / len(order), time.perf_counter() - started
+            if watch is None:
                 heard = Epoch(number=epoch, epochs=recipe.epochs, train_loss=mean_loss, val_top1=None, train_s=train_s)
             else:
                 with torch.random.fork_rng(devices=[]):
-                    heard = history.add(epoch, mean_loss, train_s)
+                    heard = watch.add(epoch, mean_loss, train_s)
             fabric.call("on_epoch", heard)  # before the state is kept: else a kill in between would leave it out
-            if checkpoint is not None:
-                state.save(checkpoint, epoch=epoch)
+            keeper.after_epoch(at, is_last=epoch == recipe.epochs or (watch is not None and watch.is_over))
             if on_epoch is not None:
                 with torch.random.fork_rng(devices=[]):
                     on_epoch(epoch, mean_loss)
     return steps_per_epoch * done
+
+
+def _position(epoch: int, step: int, total: Tensor, started: float) -> Position:
+    return Position(epoch=epoch, step=step, loss_sum=total.item(), train_s=time.perf_counter() - started)
+
+
+def _as_if_never_stopped(batches: Iterator[Tensor]) -> Iterator[Tensor]:
+    """The rest of an epoch: random numbers that are drawn where one begins are drawn already."""
+    random = torch.get_rng_state()
+    first = next(batches)
+    torch.set_rng_state(random)
+    yield first
+    yield from batches
 
 
 @contextmanager
@@ -196,23 +193,6 @@ def _heard(fabric: "Fabric", module: nn.Module, steps: int) -> Iterator[None]:
         yield
     finally:
         fabric.call("on_end")
-
-
-def _backward(
-    objective: Objective, module: nn.Module, batch: tuple[Tensor, Tensor, Tensor], recipe: Recipe, fabric: "Fabric"
-) -> Tensor:
-    """Add the gradient of a batch (inputs, labels, index) in equal parts of at most `micro_batch` images.
-
-    Returns the loss of the batch as a whole, without gradient.
-    """
-    count = len(batch[-1])
-    parts = math.ceil(count / (recipe.micro_batch or count))
-    total = torch.zeros((), device=fabric.device)
-    for inputs, labels, index in zip(*(tensor.tensor_split(parts) for tensor in batch), strict=True):
-        loss = objective.loss(module, inputs, labels, index) * (len(index) / count)
-        fabric.backward(loss)
-        total += loss.detach()
-    return total
 
 
 def _order(count: int, batch_size: int, steps: int | None, shuffle: torch.Generator) -> Tensor:

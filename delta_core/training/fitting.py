@@ -15,16 +15,18 @@ from delta_core import DeltaConfig, DeltaModel
 from delta_core.patch import memory_format_of
 from delta_core.training.accuracy import Accuracy, accuracy_of, calibrated_losses
 from delta_core.training.callback import Callback
+from delta_core.training.checkpoint import Checkpoint
 from delta_core.training.class_weights import ClassWeights, WeightedCrossEntropy, balanced_weights
 from delta_core.training.data.labelled import Data, class_names_in, has_validation
 from delta_core.training.data.splits import NamedSplit, Split, eval_batches
-from delta_core.training.engine import Objective, predict, top1
+from delta_core.training.engine import predict, top1
 from delta_core.training.errors import UserError, check_counts, check_precision, trouble_of_the_machine
 from delta_core.training.evaluation import data_reader, names_of
 from delta_core.training.fabric import devices_of, make_fabric, to_device, torch_state_kept
 from delta_core.training.history import Epoch, History
 from delta_core.training.identity import content_id
 from delta_core.training.memory_store import MemoryStore
+from delta_core.training.objective import Objective
 from delta_core.training.patch import train_patch
 from delta_core.training.prefix_features import PrefixFeatures
 from delta_core.training.provenance import device_name
@@ -96,7 +98,8 @@ def fit(
         workers: processes that decode images.
         on_epoch: called after each epoch, e.g. `RichProgress()`.
         callbacks: hear of steps too, e.g. `TensorBoardLog("logs")`.
-        checkpoint: file for the state after each epoch. The same call goes on from it; it is left to you to remove.
+        checkpoint: file for the state after each epoch, every five minutes and when Ctrl-C or SIGTERM comes. The same
+            call goes on from it; it is left to you to remove.
 
     Raises:
         UserError: for data, recipe or device that cannot be used, or a checkpoint of another training.
@@ -144,6 +147,7 @@ def fit(
                 measure=None if answers is None else lambda: top1(*answers()),
                 patience=patience,
             )
+            kept = None if checkpoint is None else Checkpoint(path=Path(checkpoint), identity=content_id(training))
             steps = train_patch(
                 model,
                 features,
@@ -152,10 +156,9 @@ def fit(
                 fabric,
                 seed=seed,
                 objective=_objective(class_weights, images.images.labels, patch.num_classes, place),
-                history=history,
+                watch=history,
                 on_epoch=None if on_epoch is None else lambda *_: on_epoch(history.epochs[-1]),
-                checkpoint=None if checkpoint is None else Path(checkpoint),
-                identity=content_id(training),
+                checkpoint=kept,
             )
             history.restore_best()
             patch.class_names = names

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from torch import Tensor, nn
 
@@ -21,6 +21,23 @@ class Epoch:
     """Top-1 on the validation images after this epoch, in per cent; None without any."""
     train_s: float
     """Seconds of the epoch's steps, validation left out."""
+
+
+class Watch(Protocol):
+    """Hears of each epoch of a training before its state is kept, of which its own state is a part."""
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the training ends here."""
+
+    def add(self, number: int, train_loss: float, train_s: float) -> Epoch:
+        """Note the epoch that has just ended, after a look at what is trained."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that a resumed training needs to know."""
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over what `state_dict` gave."""
 
 
 class History:

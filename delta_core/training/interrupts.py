@@ -69,8 +69,32 @@ def interruptible() -> Iterator[None]:
         yield
     finally:
         if not heard_at:  # else the process is about to end
-            for number, handler in before.items():
-                signal.signal(number, handler)
+            _give_back(before)
+
+
+@contextmanager
+def heard_later() -> Iterator[Callable[[], bool]]:
+    """Hold Ctrl-C and SIGTERM back inside, and give a function that tells whether one came.
+
+    Who hears them outside does so as soon as the context is left, or at a second wish, where the first takes too long.
+    """
+    heard: list[tuple[int, float]] = []
+
+    def note(number: int, _: FrameType | None) -> None:
+        if not heard:
+            heard.append((number, time.monotonic()))
+        elif time.monotonic() - heard[0][1] > ONE_WISH_S:
+            _give_back(before)
+            signal.raise_signal(number)
+
+    before = _handle(note)
+    try:
+        yield lambda: bool(heard)
+    finally:
+        _give_back(before)
+        if heard:
+            signal.raise_signal(heard[0][0])
+            raise Interrupted(heard[0][0])  # who hears them outside does not end anything
 
 
 Handler = Callable[[int, FrameType | None], object] | int | signal.Handlers | None
@@ -96,6 +120,11 @@ def _handle(handler: Callable[[int, FrameType | None], None]) -> dict[signal.Sig
     for number in heard:
         signal.signal(number, _Heard(handler))
     return heard
+
+
+def _give_back(before: dict[signal.Signals, Handler]) -> None:
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @cache

@@ -1,14 +1,15 @@
 """Train a patch on a backbone that must not change: on stored features of its frozen part where there are any."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from torch import nn
 
 from delta_core import DeltaModel
+from delta_core.training.checkpoint import Checkpoint
 from delta_core.training.data.splits import NamedSplit, eval_batches, split_in_epoch
-from delta_core.training.engine import Objective, OnEpoch, train_module
-from delta_core.training.history import History
+from delta_core.training.engine import OnEpoch, train_module
+from delta_core.training.history import Watch
+from delta_core.training.objective import Objective
 from delta_core.training.prefix_features import PrefixFeatures
 from delta_core.training.recipe import Recipe
 
@@ -25,10 +26,9 @@ def train_patch(
     *,
     seed: int,
     objective: Objective | None = None,
-    history: History | None = None,
+    watch: Watch | None = None,
     on_epoch: OnEpoch | None = None,
-    checkpoint: Path | None = None,
-    identity: str = "",
+    checkpoint: Checkpoint | None = None,
 ) -> int:
     """Calibrate and train the active patch of a model; returns the number of optimiser steps.
 
@@ -51,9 +51,8 @@ def train_patch(
         fabric,
         seed=seed,
         objective=objective,
-        history=history,
+        watch=watch,
         on_epoch=on_epoch,
         checkpoint=checkpoint,
         learned=patch,
-        identity=identity,
     )

@@ -1,6 +1,7 @@
-"""Training does not depend on who watches it, nor on being killed between two epochs."""
+"""Training does not depend on who watches it, nor on being killed between two steps."""
 
 import os
+import signal
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,10 +16,13 @@ from tiny import PREPROCESSING, RECIPE, images, tensor_split
 from torch import Tensor, nn
 from torchvision.transforms import v2
 
-from delta_core.training.checkpoint import LoopState
+from delta_core.training import checkpoint as checkpoint_module
+from delta_core.training.callback import Callback
+from delta_core.training.checkpoint import Checkpoint, LoopState, Position
 from delta_core.training.data.splits import LazySplit, Split
 from delta_core.training.engine import OnEpoch, train_module
 from delta_core.training.errors import UserError
+from delta_core.training.interrupts import Interrupted, interruptible
 
 FABRIC = Fabric(accelerator="cpu", devices=1)
 RECIPE3 = replace(RECIPE, epochs=3)
@@ -55,10 +59,16 @@ def net() -> nn.Module:
 
 
 def trained(
-    split: Split, model: nn.Module | None = None, *, on_epoch: OnEpoch | None = None, checkpoint: Path | None = None
+    split: Split,
+    model: nn.Module | None = None,
+    *,
+    on_epoch: OnEpoch | None = None,
+    checkpoint: Path | Checkpoint | None = None,
+    fabric: Fabric = FABRIC,
 ) -> dict[str, Tensor]:
     model = model or net()
-    train_module(model, model[5], split, RECIPE3, FABRIC, seed=7, on_epoch=on_epoch, checkpoint=checkpoint)  # type: ignore[index]
+    kept = Checkpoint(path=checkpoint) if isinstance(checkpoint, Path) else checkpoint
+    train_module(model, model[5], split, RECIPE3, fabric, seed=7, on_epoch=on_epoch, checkpoint=kept)  # type: ignore[index]
     return model.state_dict()
 
 
@@ -111,6 +121,82 @@ def test_a_killed_training_goes_on_bit_for_bit(split: Callable[[], Split], kille
     assert_same(trained(split()), resumed)
 
 
+class InterruptedAt(Callback):
+    """Lets a signal come in the middle of a training, as from a person or a scheduler."""
+
+    def __init__(self, step: int, number: signal.Signals) -> None:
+        self.steps = 0
+        self.at = step
+        self.number = number
+
+    def on_step(self, loss: Tensor, lr: float) -> None:  # noqa: ARG002
+        self.steps += 1
+        if self.steps == self.at:
+            signal.raise_signal(self.number)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@given(step=st.integers(1, 9), second=st.integers(1, 9))
+@settings(max_examples=6, deadline=None)
+def test_a_signal_waits_for_its_step_and_costs_nothing(
+    tmp_path_factory: pytest.TempPathFactory, number: signal.Signals, step: int, second: int
+) -> None:
+    """Three epochs of three steps each; the state that is written at a signal is that after its step."""
+    expected, kept = trained(dropping_views(), dropping()), Checkpoint(path=tmp_path_factory.mktemp("run") / "run.pt")
+    done = 0
+    for stop in (step, second):
+        if done + stop > 9:
+            continue
+        before = signal.getsignal(number)
+        callback = InterruptedAt(stop, number)
+        fabric = Fabric(accelerator="cpu", devices=1, callbacks=[callback])
+        with interruptible(), pytest.raises(Interrupted) as ended:
+            trained(dropping_views(), dropping(), checkpoint=kept, fabric=fabric)
+        assert ended.value.exit_code == 128 + number
+        signal.signal(number, before)
+        done += stop
+        position = torch.load(kept.path, weights_only=True)["position"]
+        assert (position["epoch"], position["step"]) == divmod(done, 3)
+        torch.manual_seed(99)
+    assert_same(trained(dropping_views(), dropping(), checkpoint=kept), expected)
+
+
+def dropping() -> nn.Module:
+    """A net that draws random numbers in every step."""
+    model = net()
+    model[3] = nn.Sequential(nn.Flatten(), nn.Dropout(0.5))  # type: ignore[index]
+    return model
+
+
+def dropping_views() -> Split:
+    return replace(fresh_views(), workers=0)
+
+
+def test_a_state_is_written_in_the_middle_of_an_epoch_when_it_is_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At 40 s a step and 100 s between: after steps 3, 6 and 9, which are ends of epochs only by chance."""
+    now = [0.0]
+    monkeypatch.setattr(checkpoint_module.time, "monotonic", lambda: now[0])
+    written: list[tuple[int, int]] = []
+    save = LoopState.save
+
+    def noting(self: LoopState, path: Path, position: Position, **options: object) -> None:
+        written.append((position.epoch, position.step))
+        save(self, path, position, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(LoopState, "save", noting)
+
+    class Clock(Callback):
+        def on_step(self, loss: Tensor, lr: float) -> None:  # noqa: ARG002
+            now[0] += 40
+
+    fabric = Fabric(accelerator="cpu", devices=1, callbacks=[Clock()])
+    kept = Checkpoint(path=tmp_path / "run.pt", every_s=70, each_epoch=False)
+    trained(fixed_views(), checkpoint=kept, fabric=fabric)
+    assert written == [(0, 2), (1, 1), (2, 0), (2, 2), (3, 0)], "every second step, and the end"
+
+
 def test_frozen_parameters_stay_out_of_the_file_and_as_they_are(tmp_path: Path) -> None:
     trained(fixed_views(), checkpoint=tmp_path / "run.pt")
     names = torch.load(tmp_path / "run.pt", weights_only=True)["module"]
@@ -145,7 +231,7 @@ def test_a_damaged_checkpoint_is_put_aside_and_the_training_starts_anew(content:
 def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The state after an epoch in a folder of its own."""
     checkpoint = tmp_path_factory.mktemp("saved") / "run.pt"
-    loop().save(checkpoint, epoch=1)
+    loop().save(checkpoint, Position(epoch=1), shuffle=torch.Generator().manual_seed(1).get_state())
     return checkpoint
 
 
@@ -180,9 +266,10 @@ def test_no_flipped_bit_changes_what_a_training_goes_on_from(saved: Path, share:
     damaged = saved.with_name("damaged.pt")
     damaged.write_bytes(content)
     resumed = loop()
-    if epoch := resumed.load(damaged):
+    position = resumed.load(damaged)
+    if position.epoch:
         whole = loop()
-        assert epoch == whole.load(saved)
+        assert position == whole.load(saved)
         assert_same(resumed.module.state_dict(), whole.module.state_dict())
         assert torch.equal(resumed.shuffle.get_state(), whole.shuffle.get_state())
         assert resumed.optimizer.state_dict() == whole.optimizer.state_dict()

@@ -87,3 +87,66 @@ def test_fit_takes_a_patch_in_parts_and_refuses_none() -> None:
     data = (torch.as_tensor(split.inputs), split.labels)
     with pytest.raises(UserError, match="micro batch is 0"):
         fit(model, data, recipe=replace(RECIPE, micro_batch=0), device="cpu")
+
+
+class Short(Watched):
+    """On a device that has room for so many images at once, less than it had before from some batch on."""
+
+    def __init__(self, room: int, *, less: int | None = None) -> None:
+        super().__init__()
+        self.room = room
+        self.less = less
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.less is not None and len(self.sizes) >= 3:
+            self.room = self.less
+        if len(x) > self.room:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+        return super().forward(x)
+
+
+def short(net: Watched, micro_batch: int | None = None) -> list[float]:
+    losses: list[float] = []
+    recipe = replace(RECIPE, batch_size=9, micro_batch=micro_batch, optimizer="sgd", lr=0.05, clip_norm=0.5)
+    train_module(
+        net, net.head, tensor_split(22, 3, seed=0), recipe, FABRIC, seed=1,
+        on_epoch=lambda _, loss: losses.append(loss),
+    )  # fmt: skip
+    return losses
+
+
+@settings(max_examples=20, deadline=None)
+@given(room=st.integers(1, 9), less=st.integers(1, 9), micro_batch=st.sampled_from([None, 4, 9]))
+@pytest.mark.filterwarnings("ignore:.*do not fit into the memory")
+def test_a_device_with_little_memory_takes_the_same_steps_up_to_rounding(
+    room: int, less: int, micro_batch: int | None
+) -> None:
+    whole, parts = Watched(), Short(room, less=less)
+    assert short(parts, micro_batch) == pytest.approx(short(whole), rel=1e-5)
+    assert max(parts.sizes) <= room
+    for one, other in zip(whole.parameters(), parts.parameters(), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
+
+
+def test_halving_is_told_once_for_each_size() -> None:
+    with pytest.warns(UserWarning, match="do not fit into the memory") as told:
+        short(Short(3))
+    assert [str(each.message).partition(" images")[0] for each in told] == ["9", "5"]
+    assert "gradients of 3 at a time are added up from here on. The batch stays 9" in str(told[1].message)
+
+
+def test_one_image_that_does_not_fit_ends_the_training() -> None:
+    with pytest.raises(torch.OutOfMemoryError), pytest.warns(UserWarning, match="do not fit"):
+        short(Short(0))
+
+
+def test_where_a_batch_norm_trains_nothing_is_halved_unasked() -> None:
+    net = Short(3)
+    net.body[1] = nn.BatchNorm2d(6)
+    with pytest.raises(UserError, match=r"9 images do not fit .*give micro batch 5, which is a training of its own"):
+        short(net)
+    frozen = Short(3)
+    frozen.body[1] = nn.BatchNorm2d(6)
+    frozen.train = lambda *_: nn.Module.train(frozen, mode=False)  # type: ignore[method-assign]
+    with pytest.warns(UserWarning, match="do not fit"):
+        short(frozen)

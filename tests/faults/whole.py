@@ -9,7 +9,7 @@ import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from tests.faults import bad_input, corruptions, crash_points, disks, drivers, interrupts, kills
+from tests.faults import bad_input, corruptions, crash_points, disks, drivers, inside, interrupts, kills
 from tests.faults.groups import Group
 from tests.faults.table import write_page
 from tests.faults.trials import Series, digest_of_sources
@@ -18,6 +18,7 @@ from tests.faults.world import open_world
 
 KINDS: dict[str, tuple[Group, ...]] = {
     "kills": kills.GROUPS,
+    "inside": inside.GROUPS,
     "crash_points": crash_points.GROUPS,
     "corruptions": corruptions.GROUPS,
     "disks": disks.GROUPS,

@@ -104,7 +104,7 @@ def open_world(root: Path) -> World:
 
     From here on this process and its children draw noise where drawn data is missing from a cache.
     """
-    draw_noise(pytest.MonkeyPatch(), glyphs62=62, optdigits=10, mnist5k=10)
+    draw_noise(pytest.MonkeyPatch(), glyphs62=62, optdigits=10, mnist5k=10, signs=5, photos=4)
     with locked(root.with_name(f"{root.name}.lock")):
         if not (root / "modules.json").exists():
             shutil.rmtree(root, ignore_errors=True)

@@ -12,6 +12,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+import torch
 from fake_rows import one_row
 from grid_world import (
     ENVIRONMENT,
@@ -372,3 +373,29 @@ def test_ctrl_c_ends_a_grid_and_keeps_what_was_finished(tmp_path: Path) -> None:
     assert 2 <= len(recorded(results)) < 1 + len(run_ids()), "in the middle"
     assert set(read_rows(results)["run_id"]) == recorded(results), "finished rows are in the table"
     assert not (results / "failed").exists(), "what was cut off did not fail"
+
+
+def test_sigterm_keeps_a_run_in_its_middle_and_the_same_command_goes_on(tmp_path: Path) -> None:
+    """All of it in processes of its own: the driver passes the signal on, and the worker finishes its step."""
+    write_one_cell(tmp_path / "cache")
+    chosen = (*ONE_CELL[:-1], "20", "--method", "norm_tuning", "--workers", "1", "--cache", "cache")
+    environment = {**ENVIRONMENT, "PYTHONPATH": str(ROOT)}
+
+    def measure(folder: str, *more: str) -> "subprocess.Popen[bytes]":
+        arguments = command("run", *chosen, "--results", folder, *more)
+        return subprocess.Popen(arguments, cwd=tmp_path, env=environment, stdout=subprocess.DEVNULL)
+
+    whole = measure("whole")
+    assert whole.wait(LIMIT_S) == 0
+    interrupted = measure("cut", "--checkpoint-every-s", "0")
+    unfinished = tmp_path / "cache" / "unfinished"
+    assert wait_for(lambda: list(unfinished.glob("*/training.pt")), LIMIT_S)
+    interrupted.send_signal(signal.SIGTERM)
+    assert interrupted.wait(LIMIT_S) == 143
+    (state,) = unfinished.glob("*/training.pt")
+    assert 0 < torch.load(state, weights_only=True)["position"]["epoch"] < 20
+    assert measure("cut").wait(LIMIT_S) == 0
+    assert list(unfinished.iterdir()) == []
+    names = ["run_id", "column", "split", "value", "backbone_sha_after", "steps"]
+    rows = [read_rows(tmp_path / name / "embedded")[names] for name in ("whole", "cut")]
+    assert rows[0].equals(rows[1])

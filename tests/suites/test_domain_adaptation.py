@@ -20,6 +20,7 @@ from benchmarks.nets.slim import PREPROCESSING
 from benchmarks.records.record_files import diagnostics_path
 from benchmarks.records.rows import Row
 from benchmarks.run_log import log_folder
+from benchmarks.stages import Stages
 from benchmarks.suites.domain_adaptation import runner, start
 from benchmarks.suites.domain_adaptation.adda import AddaObjective, target_encoder
 from benchmarks.suites.domain_adaptation.data import Domains
@@ -261,7 +262,7 @@ def test_a_cached_start_that_is_damaged_is_not_used(tmp_path: Path) -> None:
     spec = start_spec()
     path = checkpoint_path(tmp_path, spec)
     assert load_start(path, new_classifier(spec, 10)) is None
-    trained = train_start(new_net(spec, 10, FABRIC), spec, split(40, 1), FABRIC)
+    trained = train_start(new_net(spec, 10, FABRIC), spec, split(40, 1), FABRIC, Stages())
     save_start(path, trained)
     found = load_start(path, new_classifier(spec, 10))
     assert found is not None
@@ -275,7 +276,7 @@ def test_a_cached_start_that_is_damaged_is_not_used(tmp_path: Path) -> None:
         with pytest.warns(UserWarning, match=r"^Start .* is damaged.* It is trained anew\.$"):
             assert load_start(path, new_classifier(spec, 10)) is None
         with pytest.warns(UserWarning, match="is trained anew"):
-            again = start_of(spec, 10, split(40, 1), FABRIC, tmp_path)
+            again = start_of(spec, 10, split(40, 1), FABRIC, Env(results=tmp_path, cache=tmp_path))
         assert backbone_fingerprint(again.net) == backbone_fingerprint(trained.net)
         assert load_start(path, new_classifier(spec, 10)) is not None
 
@@ -283,7 +284,7 @@ def test_a_cached_start_that_is_damaged_is_not_used(tmp_path: Path) -> None:
 def test_two_processes_train_a_start_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The one that waits for the lock finds the net when it has it."""
     spec = start_spec()
-    trained = train_start(new_classifier(spec, 10), spec, split(40, 1), FABRIC)
+    trained = train_start(new_classifier(spec, 10), spec, split(40, 1), FABRIC, Stages())
 
     @contextmanager
     def after_another(path: Path, *, waiting_for: str) -> Iterator[None]:
@@ -294,7 +295,7 @@ def test_two_processes_train_a_start_once(tmp_path: Path, monkeypatch: pytest.Mo
 
     monkeypatch.setattr(start, "locked", after_another)
     monkeypatch.delattr(start, "train_module")
-    found = start_of(spec, 10, split(40, 1), FABRIC, tmp_path)
+    found = start_of(spec, 10, split(40, 1), FABRIC, Env(results=tmp_path, cache=tmp_path))
     assert backbone_fingerprint(found.net) == backbone_fingerprint(trained.net)
 
 
@@ -377,7 +378,7 @@ def test_a_broken_discriminator_ends_the_run_as_failed_with_a_reason(
 def test_a_loss_that_is_not_finite_ends_the_training() -> None:
     spec = start_spec(prior=PriorConfig(weight=math.inf))
     with pytest.raises(DivergedError, match="must be finite"):
-        train_start(new_classifier(spec, 10), spec, split(40, 1), FABRIC)
+        train_start(new_classifier(spec, 10), spec, split(40, 1), FABRIC, Stages())
 
 
 # --- rows -----------------------------------------------------------------------------------------------------------

@@ -137,9 +137,9 @@ def test_a_walk_interpolates_between_before_and_after_its_last_step(monkeypatch:
     starts, chosen = [], []
     train = sequences.train_all
 
-    def remember(cell, recipe):
+    def remember(cell, recipe, stage):
         starts.append(backbone_fingerprint(cell.new_backbone()))
-        return train(cell, recipe)
+        return train(cell, recipe, stage)
 
     def measure(cell, net, _, split, *, variant, alpha):
         if "after=" in variant:

@@ -20,7 +20,7 @@ from benchmarks.suites.transfer.methods.relationship import calibrated_relations
 from benchmarks.suites.transfer.methods.stochnorm import StochasticNorm, replace_norms_
 from delta_core import DeltaModel, JointDelta
 from delta_core.families import base_head, pool
-from delta_core.training.engine import Objective
+from delta_core.training.objective import Objective
 
 CLASSES = 3
 

@@ -1,7 +1,7 @@
 """ADDA: a target encoder that a discriminator cannot tell from the fixed source encoder (Tzeng et al., CVPR 2017)."""
 
 import copy
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from benchmarks.suites.domain_adaptation.discriminator import Adversary
 from benchmarks.suites.domain_adaptation.encoder import Classifier
 from benchmarks.suites.domain_adaptation.spec import AddaConfig
-from delta_core.training.engine import Objective
+from delta_core.training.objective import Objective
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -46,6 +46,15 @@ class AddaObjective(Objective):
         drawn = torch.randint(len(self.source), (len(inputs),), generator=self._draws)
         self.adversary.learn(self.source[drawn].to(seen), seen)
         return self.adversary.fooling_loss(seen)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The adversary, and where the drawing of source examples is."""
+        return {"adversary": self.adversary.state_dict(), "draws": self._draws.get_state()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over what `state_dict` gave."""
+        self.adversary.load_state_dict(state["adversary"])
+        self._draws.set_state(state["draws"])
 
 
 def target_encoder(source: Classifier) -> Classifier:

@@ -19,6 +19,7 @@ from benchmarks.suites.domain_adaptation.encoder import Classifier, Embedding
 from benchmarks.suites.domain_adaptation.validators import Validator
 from delta_core.training.data.splits import Split, eval_batches
 from delta_core.training.engine import predict, top1
+from delta_core.training.history import Epoch
 from delta_core.training.whole_files import whole_file
 
 LOOKS = 8
@@ -54,23 +55,48 @@ class Monitor:
             curve.append(float("nan") if value is None else value)
         self.seconds += time.perf_counter() - started
 
-    def every(
-        self, epochs: int, steps_per_epoch: int, take: Callable[[], float] | None
-    ) -> Callable[[int, float], None]:
-        """What the training loop calls after each epoch: a look at about `LOOKS` of them, the last one included."""
-        between = max(1, epochs // LOOKS)
+    def state_dict(self) -> dict[str, Any]:
+        """What it saw so far."""
+        return {"best": self.best_state, "score": self.best_score, "curves": self.curves, "seconds": self.seconds}
 
-        def on_epoch(epoch: int, _: float) -> None:
-            if epoch % between == 0 or epoch == epochs:
-                self.look(epoch * steps_per_epoch, take() if take else None)
-
-        return on_epoch
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over what `state_dict` gave."""
+        self.best_state, self.best_score = state["best"], state["score"]
+        self.curves, self.seconds = state["curves"], state["seconds"]
 
     def selected(self) -> Classifier:
         """A net with the weights that the validator liked best."""
         net = copy.deepcopy(self.net)
         net.load_state_dict(self.best_state)
         return net.eval()
+
+
+class Looks:
+    """What hears of each epoch of a training: the monitor looks at about `LOOKS` of them, the last one included."""
+
+    is_over = False
+
+    def __init__(
+        self, monitor: Monitor, *, epochs: int, steps_per_epoch: int, take: Callable[[], float] | None
+    ) -> None:
+        self._monitor = monitor
+        self._epochs = epochs
+        self._steps_per_epoch = steps_per_epoch
+        self._take = take
+
+    def add(self, number: int, train_loss: float, train_s: float) -> Epoch:
+        """Look, if it is time."""
+        if number % max(1, self._epochs // LOOKS) == 0 or number == self._epochs:
+            self._monitor.look(number * self._steps_per_epoch, self._take() if self._take else None)
+        return Epoch(number=number, epochs=self._epochs, train_loss=train_loss, val_top1=None, train_s=train_s)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Of the monitor."""
+        return self._monitor.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over what `state_dict` gave."""
+        self._monitor.load_state_dict(state)
 
 
 def target_top1(net: nn.Module, test: Split, device: torch.device) -> float:

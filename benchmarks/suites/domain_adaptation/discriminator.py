@@ -3,7 +3,7 @@
 Shape legend: B batch, F features.
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -67,6 +67,19 @@ class Adversary:
         """
         judged: Tensor = self.net(fake)
         return F.binary_cross_entropy_with_logits(judged, torch.ones_like(judged))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Its net and optimiser, and what it judged since the last call of `take_top1`."""
+        judged = {"right": self._right, "judged": self._judged, "spread": self._spread}
+        return {"net": self.net.state_dict(), "optimizer": self.optimizer.state_dict(), **judged}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over what `state_dict` gave."""
+        self.net.load_state_dict(state["net"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self._right.copy_(state["right"])
+        self._judged = state["judged"]
+        self._spread = state["spread"].to(self._right)
 
     def take_top1(self) -> float:
         """Right answers in per cent since the last call; 50 = it cannot tell.

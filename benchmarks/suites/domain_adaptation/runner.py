@@ -1,7 +1,6 @@
 """The runner of Table 6: one DomainSpec in, its rows out, its diagnostics beside them."""
 
 import math
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,9 +13,10 @@ from benchmarks.records.names import VALIDATED
 from benchmarks.records.record_files import diagnostics_path
 from benchmarks.records.rows import Row
 from benchmarks.run_log import callbacks_of
+from benchmarks.stages import Stages, stages_of
 from benchmarks.suites.domain_adaptation.adda import AddaObjective, target_encoder
 from benchmarks.suites.domain_adaptation.data import Domains, Seen, load_domains
-from benchmarks.suites.domain_adaptation.diagnostics import Monitor, diagnostics_of, target_top1, write_arrays
+from benchmarks.suites.domain_adaptation.diagnostics import Looks, Monitor, diagnostics_of, target_top1, write_arrays
 from benchmarks.suites.domain_adaptation.encoder import Classifier, Embedding
 from benchmarks.suites.domain_adaptation.spec import DomainSpec
 from benchmarks.suites.domain_adaptation.start import TrainedNet, new_net, start_of, train_kept_start
@@ -52,12 +52,12 @@ def execute(spec: DomainSpec, env: Env) -> list[Row]:
         DivergedError: when training ends in a loss that is not finite, or a discriminator that collapsed.
         FrozenError: if the source encoder changed during adaptation.
     """
-    started = time.perf_counter()
     fabric = make_fabric(env.device, env.precision, callbacks_of(spec, env))
+    stages = stages_of(spec.run_id, env, fabric.device)
     domains = load_domains(spec, env)
     seen = domains.seen(spec.method.setting)
     learn = _on_labels if spec.method.adda is None else _by_adda
-    found = learn(spec, env, domains, seen, fabric)
+    found = learn(spec, env, domains, seen, fabric, stages)
     net = found.trained.net
     outcome = Outcome(
         measurements=tuple(_measurements(spec, domains, found, fabric)),
@@ -77,30 +77,31 @@ def execute(spec: DomainSpec, env: Env) -> list[Row]:
         params_backbone=_count(net) - _count(net.head),
         data_sha=f"{domains.source.sha}/{domains.target.sha}",
         transform=str(PREPROCESSING),
-        elapsed_s=time.perf_counter() - started + found.trained.borrowed_s,
+        elapsed_s=stages.clock.seconds(),
         origin=provenance(fabric.device, env.precision),
     )
 
 
-def _on_labels(spec: DomainSpec, env: Env, domains: Domains, seen: Seen, fabric: "Fabric") -> _Found:
+def _on_labels(spec: DomainSpec, env: Env, domains: Domains, seen: Seen, fabric: "Fabric", stages: Stages) -> _Found:
     """Train on the labels of the source, or of the target for the upper reference."""
     net = new_net(spec.start, domains.source.classes, fabric)
     sha_before = backbone_fingerprint(net)
     monitor = _monitor(net, spec, domains, seen, fabric)
-    trained = train_kept_start(net, spec.start, seen.train, fabric, env.cache, monitor)
+    trained = train_kept_start(net, spec.start, seen.train, fabric, env, stages, monitor)
     return _Found(trained=trained, source_net=trained.net, sha_before=sha_before, monitor=monitor)
 
 
-def _by_adda(spec: DomainSpec, env: Env, domains: Domains, seen: Seen, fabric: "Fabric") -> _Found:
+def _by_adda(spec: DomainSpec, env: Env, domains: Domains, seen: Seen, fabric: "Fabric", stages: Stages) -> _Found:
     """Start from the net of the zero-shot row of the same seed and adapt a copy to unlabelled target images."""
     adda, images = spec.method.adda, seen.unlabelled
     assert adda is not None and images is not None
     unheard = make_fabric(env.device, env.precision)  # the zero-shot row logs this training
-    start = start_of(spec.start, domains.source.classes, seen.train, unheard, env.cache)
+    start = start_of(spec.start, domains.source.classes, seen.train, unheard, env)
+    stages.clock.add(start.borrowed_s)
     source_net = start.net
     freeze(source_net)
     sha_before = backbone_fingerprint(source_net)
-    started = time.perf_counter()
+    started = stages.clock.seconds()
     net = target_encoder(source_net)
     monitor = _monitor(net, spec, domains, seen, fabric)
     monitor.look(0, None)
@@ -121,14 +122,18 @@ def _by_adda(spec: DomainSpec, env: Env, domains: Domains, seen: Seen, fabric: "
         fabric,
         seed=spec.start.draw(f"order of {spec.target}"),
         objective=objective,
-        on_epoch=monitor.every(
-            recipe.epochs, math.ceil(len(images.labels) / recipe.batch_size), objective.adversary.take_top1
+        watch=Looks(
+            monitor,
+            epochs=recipe.epochs,
+            steps_per_epoch=math.ceil(len(images.labels) / recipe.batch_size),
+            take=objective.adversary.take_top1,
         ),
+        checkpoint=stages.training("adaptation"),
     )
     net.eval()
     assert_frozen(source_net, sha_before)
-    own_s = time.perf_counter() - started - monitor.seconds
-    trained = TrainedNet(net=net, steps=start.steps + steps, train_s=start.train_s + own_s, borrowed_s=start.borrowed_s)
+    own_s = stages.clock.seconds() - started - monitor.seconds
+    trained = TrainedNet(net=net, steps=start.steps + steps, train_s=start.train_s + own_s)
     return _Found(trained=trained, source_net=source_net, sha_before=sha_before, monitor=monitor)
 
 

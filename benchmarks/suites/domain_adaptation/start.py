@@ -5,13 +5,15 @@ import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 
-from benchmarks.suites.domain_adaptation.diagnostics import Monitor
+from benchmarks.env import Env
+from benchmarks.stages import Stages, forget_stages, stages_of
+from benchmarks.suites.domain_adaptation.diagnostics import Looks, Monitor
 from benchmarks.suites.domain_adaptation.encoder import Classifier, new_classifier
 from benchmarks.suites.domain_adaptation.spec import StartSpec
 from benchmarks.suites.domain_adaptation.uniform_prior import UniformPriorObjective
@@ -45,30 +47,42 @@ def new_net(spec: StartSpec, classes: int, fabric: "Fabric") -> Classifier:
 
 
 def train_start(
-    net: Classifier, spec: StartSpec, train: Split, fabric: "Fabric", monitor: Monitor | None = None
+    net: Classifier, spec: StartSpec, train: Split, fabric: "Fabric", stages: Stages, monitor: Monitor | None = None
 ) -> TrainedNet:
     """Train a fresh net on a labelled split, under a uniform prior where the spec has one.
 
     Raises:
         DivergedError: when a loss is not finite or the discriminator collapses.
     """
-    started = time.perf_counter()
+    started = stages.clock.seconds()
     recipe = spec.schedule.recipe(len(train.labels))
     objective = None
     if spec.prior is not None:
         objective = UniformPriorObjective(net, spec.prior, fabric, seed=spec.draw("prior"))
-    on_epoch = None
+    looks = None
     if monitor is not None:
-        take = objective.adversary.take_top1 if objective else None
-        on_epoch = monitor.every(recipe.epochs, math.ceil(len(train.labels) / recipe.batch_size), take)
+        looks = Looks(
+            monitor,
+            epochs=recipe.epochs,
+            steps_per_epoch=math.ceil(len(train.labels) / recipe.batch_size),
+            take=objective.adversary.take_top1 if objective else None,
+        )
     steps = train_module(
-        net, net.head, train, recipe, fabric, seed=spec.draw("order"), objective=objective, on_epoch=on_epoch
+        net,
+        net.head,
+        train,
+        recipe,
+        fabric,
+        seed=spec.draw("order"),
+        objective=objective,
+        watch=looks,
+        checkpoint=stages.training("start"),
     )
     if objective is not None and monitor is None:
         objective.adversary.take_top1()  # a collapse ends the run here too
     net.eval()
     looking_s = monitor.seconds if monitor else 0.0
-    return TrainedNet(net=net, steps=steps, train_s=time.perf_counter() - started - looking_s)
+    return TrainedNet(net=net, steps=steps, train_s=stages.clock.seconds() - started - looking_s)
 
 
 def checkpoint_path(cache: Path, spec: StartSpec) -> Path:
@@ -106,32 +120,37 @@ def load_start(path: Path, net: Classifier) -> TrainedNet | None:
 
 
 def train_kept_start(
-    net: Classifier, spec: StartSpec, train: Split, fabric: "Fabric", cache: Path, monitor: Monitor
+    net: Classifier, spec: StartSpec, train: Split, fabric: "Fabric", env: Env, stages: Stages, monitor: Monitor
 ) -> TrainedNet:
     """As `train_start`, and runs that adapt this net find it in the cache.
 
     Where it lies there already nothing is written, as its bits are the same: the cache may be for reading alone.
     """
-    path = checkpoint_path(cache, spec)
+    path = checkpoint_path(env.cache, spec)
     with torch.random.fork_rng(devices=[]):
         lies_there = load_start(path, new_net(spec, net.head.out_features, fabric)) is not None
     if lies_there:
-        return train_start(net, spec, train, fabric, monitor)
-    with being_trained(spec, cache):
-        trained = train_start(net, spec, train, fabric, monitor)
+        return train_start(net, spec, train, fabric, stages, monitor)
+    with being_trained(spec, env.cache):
+        trained = train_start(net, spec, train, fabric, stages, monitor)
         save_start(path, trained)
     return trained
 
 
-def start_of(spec: StartSpec, classes: int, train: Split, fabric: "Fabric", cache: Path) -> TrainedNet:
+def start_of(spec: StartSpec, classes: int, train: Split, fabric: "Fabric", env: Env) -> TrainedNet:
     """The trained net of a spec: from the cache, else trained now and left there."""
-    path = checkpoint_path(cache, spec)
+    path = checkpoint_path(env.cache, spec)
     found = load_start(path, new_net(spec, classes, fabric))  # without a lock: the cache may be for reading alone
     if found is None:
-        with being_trained(spec, cache):
+        with being_trained(spec, env.cache):
             found = load_start(path, new_net(spec, classes, fabric))
             if found is None:
+                began = time.perf_counter()
+                stages = stages_of(spec.run_id, env, fabric.device)
                 with torch.random.fork_rng(devices=[]):
-                    found = train_start(new_net(spec, classes, fabric), spec, train, fabric)
+                    found = train_start(new_net(spec, classes, fabric), spec, train, fabric, stages)
+                earlier_s = max(0.0, found.train_s - (time.perf_counter() - began))
+                found = replace(found, borrowed_s=earlier_s)
                 save_start(path, found)
+                forget_stages(spec.run_id, env)
     return found

@@ -4,7 +4,7 @@ min_E max_D  L_task + weight * (log D(u) + log(1 - D(E(x)))), u ~ U(-1, 1)^F, wi
 own code is not public; tanh embedding, loss and numbers are those of URM (TMLR 2024), which builds on it.
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from benchmarks.suites.domain_adaptation.discriminator import Adversary
 from benchmarks.suites.domain_adaptation.encoder import Classifier
 from benchmarks.suites.domain_adaptation.spec import PriorConfig
-from delta_core.training.engine import Objective
+from delta_core.training.objective import Objective
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -39,3 +39,12 @@ class UniformPriorObjective(Objective):
         uniform = torch.rand(embedding.shape, generator=self._draws).to(embedding) * 2 - 1
         self.adversary.learn(uniform, embedding)
         return F.cross_entropy(logits.float(), labels) + self.weight * self.adversary.fooling_loss(embedding)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The adversary, and where the drawing of uniform samples is."""
+        return {"adversary": self.adversary.state_dict(), "draws": self._draws.get_state()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over what `state_dict` gave."""
+        self.adversary.load_state_dict(state["adversary"])
+        self._draws.set_state(state["draws"])

@@ -39,6 +39,7 @@ def execute(spec: RunSpec, env: Env) -> list[Row]:
         fabric=opened.fabric,
         order_seed=spec.order_seed,
         init_seed=spec.init_seed,
+        stages=opened.stages,
     )
     outcome = spec.method.measure(cell)
     if outcome.gates:  # before the record, whose existence says that everything is there

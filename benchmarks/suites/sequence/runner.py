@@ -55,6 +55,7 @@ def execute(spec: SequenceSpec, env: Env) -> list[Row]:
         fabric=opened.fabric,
         order_seed=0,
         init_seed=0,
+        stages=opened.stages,
     )
     outcome = walk(spec, cell, backbone, tasks)
     return opened.rows(outcome, data_sha=grouped([task.sha for task in tasks]), preprocessing=at_task)
@@ -73,7 +74,7 @@ def walk(spec: SequenceSpec, cell: Cell, net: nn.Module, tasks: Sequence[TaskDat
         here = replace(
             cell, new_backbone=lambda: copy.deepcopy(net), task=task, init_seed=init_seed, order_seed=order_seed
         )
-        model, more_steps, seconds = train_all(here, spec.method.recipe)
+        model, more_steps, seconds = train_all(here, spec.method.recipe, f"training {number}")
         steps, train_s = steps + more_steps, train_s + seconds
         before = {name: tensor.clone() for name, tensor in net.state_dict().items()}
         after = model.backbone.state_dict()
@@ -115,6 +116,13 @@ def _measure(
     cell: Cell, net: nn.Module, learned: Sequence[Learned], split: EvalSplit, *, variant: str, alpha: float
 ) -> list[Measurement]:
     """Accuracy of the net as it is on the base task and on every task so far, each with its own head."""
+    name = f"{len(learned)} tasks, {variant}, alpha {alpha:g}, {split}"
+    return cell.measured(name, lambda: _measured_now(cell, net, learned, split, variant=variant, alpha=alpha))
+
+
+def _measured_now(
+    cell: Cell, net: nn.Module, learned: Sequence[Learned], split: EvalSplit, *, variant: str, alpha: float
+) -> list[Measurement]:
     found = [item.cell.measure_task(item.model, split, variant=variant, alpha=alpha) for item in learned]
     if cell.base is not None:
         logits = cell.logits(net, split, base=True)

@@ -17,7 +17,7 @@ from benchmarks.data.load import load_task
 from benchmarks.data.official import images_not_for_testing
 from benchmarks.env import Env
 from benchmarks.suites.transfer.rates import list_sha, places_at, rate_list
-from delta_core.training.data.splits import LazySplit, Split, TaskData, split_in_epoch
+from delta_core.training.data.splits import LazySplit, Split, TaskData, draws_in_turn, split_in_epoch
 from delta_core.training.identity import derive_seed
 from delta_core.weights import Preprocessing
 
@@ -90,6 +90,11 @@ class PairedViews:
         views = (split.batches(batch_size, device=device, order=order) for split in self.splits)
         for pair in zip(*views, strict=True):
             yield torch.stack(pair, dim=1)
+
+    @property
+    def in_turn(self) -> bool:
+        """As of either."""
+        return any(draws_in_turn(split) for split in self.splits)
 
     def in_epoch(self, epoch: int, seed: int) -> Split:
         """Both as they are in that epoch, the second as if of another training."""

@@ -38,6 +38,7 @@ def execute(spec: TransferSpec, env: Env) -> list[Row]:
         fabric=opened.fabric,
         order_seed=spec.order_seed,
         init_seed=spec.init_seed,
+        stages=opened.stages,
     )
     outcome = spec.method.measure(cell)
     if spec.with_val:  # trained on, so no measure of anything

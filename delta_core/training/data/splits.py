@@ -44,6 +44,11 @@ class ChangingSplit(Protocol):
         """What an epoch (0, 1, ...) of a training with that seed reads."""
 
 
+def draws_in_turn(split: Split) -> bool:
+    """Whether what a split gives depends on the random numbers that were drawn before, batch after batch."""
+    return bool(getattr(split, "in_turn", False))
+
+
 View = tuple[str, int]
 """(name, v): view v of image i is drawn from a generator seeded by (name, i, v)."""
 
@@ -98,6 +103,11 @@ class PartOfSplit:
         """Inputs (B, ...) float32, ready for a net, in the given order of indices (n,), else in the order of places."""
         places = self.places if order is None else self.places[order]
         return self.whole.batches(batch_size, device=device, order=places)
+
+    @property
+    def in_turn(self) -> bool:
+        """As of the whole."""
+        return draws_in_turn(self.whole)
 
     def in_epoch(self, epoch: int, seed: int) -> Split:
         """The same images of the whole as it is in that epoch."""

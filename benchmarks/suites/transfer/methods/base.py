@@ -1,6 +1,5 @@
 """What the nine methods share: one net, one training loop, accuracy after every epoch."""
 
-import time
 from abc import abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,9 +11,11 @@ import torch
 from benchmarks.methods.base import Cell, Method, Outcome
 from benchmarks.nets.full_size import backbone_params, delta_params
 from benchmarks.suites.transfer.data import PairedViews, as_they_are
+from benchmarks.suites.transfer.methods.epoch_tests import EpochTests
 from delta_core import DeltaConfig, DeltaModel, JointDelta, backbone_fingerprint
 from delta_core.training.data.splits import Split, eval_batches
-from delta_core.training.engine import Objective, train_module
+from delta_core.training.engine import train_module
+from delta_core.training.objective import Objective
 
 TASK = "task"
 
@@ -58,20 +59,13 @@ class Transfer(Method):
 
     def measure(self, cell: Cell) -> Outcome:
         """Train once; measure after the last epoch, and the best epoch on the test split as `oracle`."""
-        started, eval_s = time.perf_counter(), 0.0
+        started = cell.stages.clock.seconds()
         net = new_net(cell, self.config)
         objective = self.prepare(net, cell)
         train: Split = cell.task.train
         if self.two_views:
             train = PairedViews(splits=(train, train))
-        tests = []
-
-        def measure_epoch(_epoch: int, _loss: float) -> None:
-            nonlocal eval_s
-            paused = time.perf_counter()
-            tests.append(cell.measure_task(net, "test"))
-            eval_s += time.perf_counter() - paused
-
+        tests = EpochTests(net, cell, epochs=self.recipe.epochs)
         steps = train_module(
             net,
             net.patch,
@@ -80,14 +74,15 @@ class Transfer(Method):
             cell.fabric,
             seed=cell.order_seed,
             objective=objective,
-            on_epoch=measure_epoch,
+            watch=tests,
+            checkpoint=cell.stages.training("training"),
         )
-        train_s = time.perf_counter() - started - eval_s
-        best = replace(max(tests, key=lambda found: found.value), selection="oracle")
+        train_s = cell.stages.clock.seconds() - started - tests.seconds
+        best = replace(max(tests.found, key=lambda found: found.value), selection="oracle")
         params_head = sum(parameter.numel() for parameter in net.head.parameters())
         params = sum(parameter.numel() for parameter in net.parameters() if parameter.requires_grad)
         return Outcome(
-            measurements=(cell.measure_task(net, "val"), tests[-1], best),
+            measurements=(cell.measure_task(net, "val"), tests.found[-1], best),
             params_delta=params - params_head,
             params_head=params_head,
             steps=steps,

@@ -8,7 +8,7 @@ Shape legend: B batch, C classes, K keys per class, D width of a key.
 
 import copy
 from dataclasses import dataclass
-from typing import ClassVar, cast
+from typing import Any, ClassVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -20,7 +20,7 @@ from benchmarks.suites.transfer.methods.tap import Tap
 from delta_core import DeltaConfig, JointDelta
 from delta_core.families import feature_size
 from delta_core.training.data.splits import channels_last
-from delta_core.training.engine import Objective
+from delta_core.training.objective import Objective
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +72,15 @@ class KeyQueue:
             self.keys[label, self.next_slot[label]] = key
             self.next_slot[label] = (self.next_slot[label] + 1) % self.keys.shape[1]
 
+    def state_dict(self) -> dict[str, Any]:
+        """The keys, and where the next one goes."""
+        return {"keys": self.keys, "next_slot": self.next_slot}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over what `state_dict` gave."""
+        self.keys.copy_(state["keys"])
+        self.next_slot = state["next_slot"]
+
 
 class BiTuningObjective(Objective):
     """Loss of `BiTuning` on pairs of views (B, 2, 3, S, S); owns the copy of the net that gives the keys."""
@@ -100,6 +109,21 @@ class BiTuningObjective(Objective):
         queued_y = torch.einsum("bd,ckd->bck", own, self.features.keys)
         loss_y = contrastive_loss((query_h * own).sum(1), queued_y, labels, method.temperature)
         return F.cross_entropy(logits, labels) + method.trade_off * (loss_z + loss_y)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The copy and both queues."""
+        queues = {name: queue.state_dict() for name, queue in self._queues.items()}
+        return {"copy": self.copy.state_dict(), **queues}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over what `state_dict` gave."""
+        self.copy.load_state_dict(state["copy"])
+        for name, queue in self._queues.items():
+            queue.load_state_dict(state[name])
+
+    @property
+    def _queues(self) -> dict[str, KeyQueue]:
+        return {"projections": self.projections, "features": self.features}
 
     @torch.no_grad()
     def after_step(self) -> None:

@@ -14,7 +14,7 @@ from benchmarks.methods.base import Cell
 from benchmarks.suites.transfer.methods.base import Transfer
 from benchmarks.suites.transfer.methods.tap import Tap
 from delta_core import JointDelta
-from delta_core.training.engine import Objective
+from delta_core.training.objective import Objective
 
 
 @dataclass(frozen=True, kw_only=True)

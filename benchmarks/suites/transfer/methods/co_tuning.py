@@ -18,7 +18,8 @@ from delta_core import JointDelta
 from delta_core.families import base_head
 from delta_core.training.data.folders import held_out
 from delta_core.training.data.splits import eval_batches
-from delta_core.training.engine import Objective, predict
+from delta_core.training.engine import predict
+from delta_core.training.objective import Objective
 
 HELD_OUT = 0.2
 """Share of the training images on which the calibrated relationship is tuned, so that validation data stay unused."""

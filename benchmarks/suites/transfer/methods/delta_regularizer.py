@@ -17,7 +17,8 @@ from benchmarks.suites.transfer.methods.base import Transfer, new_net
 from benchmarks.suites.transfer.methods.channel_attention import channel_attention, last_convolutions
 from benchmarks.suites.transfer.methods.tap import Tap
 from delta_core import JointDelta
-from delta_core.training.engine import Objective, train_module
+from delta_core.training.engine import train_module
+from delta_core.training.objective import Objective
 from delta_core.training.recipe import Recipe
 
 
@@ -46,7 +47,15 @@ class DeltaRegularizer(Transfer):
 
     def _attentions(self, cell: Cell) -> list[Tensor]:
         trained = new_net(cell, None)
-        train_module(trained, trained.patch, cell.task.train, self.attention_recipe, cell.fabric, seed=cell.init_seed)
+        train_module(
+            trained,
+            trained.patch,
+            cell.task.train,
+            self.attention_recipe,
+            cell.fabric,
+            seed=cell.init_seed,
+            checkpoint=cell.stages.training("attention"),
+        )
         size = self.attention_recipe.batch_size
         generator = torch.Generator().manual_seed(cell.init_seed)
         order = torch.randperm(len(cell.task.train.labels), generator=generator)[: size * self.attention_batches]

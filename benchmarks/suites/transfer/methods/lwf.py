@@ -14,7 +14,8 @@ from benchmarks.suites.transfer.methods.base import Transfer, seeded
 from benchmarks.suites.transfer.methods.tap import Tap
 from delta_core import JointDelta
 from delta_core.families import base_head
-from delta_core.training.engine import Objective, predict
+from delta_core.training.engine import predict
+from delta_core.training.objective import Objective
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from benchmarks.methods.base import Cell
 from benchmarks.suites.transfer.methods.base import Transfer
 from delta_core import JointDelta
-from delta_core.training.engine import Objective
+from delta_core.training.objective import Objective
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,7 @@ from typing import ClassVar
 from benchmarks.methods.base import Cell
 from benchmarks.suites.transfer.methods.base import Transfer
 from delta_core import DeltaConfig, JointDelta
-from delta_core.training.engine import Objective
+from delta_core.training.objective import Objective
 
 
 @dataclass(frozen=True, kw_only=True)

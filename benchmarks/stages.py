@@ -1,0 +1,139 @@
+"""The stages of a run: a run that was killed goes on in its middle, and ends in the same bits as one that was not.
+
+What lies below the cache folder until a run is on record, in a folder that names the run and what its bits depend on:
+
+    unfinished/<run_id>-<identity>/<stage>.pt             a training, as `delta_core.training.checkpoint` writes it
+    unfinished/<run_id>-<identity>/values.safetensors     what was measured so far
+"""
+
+import json
+import shutil
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks.env import Env
+from delta_core.errors import DeltaError
+from delta_core.training.checkpoint import END_FROM_S, EVERY_S, Checkpoint, Stateful
+from delta_core.training.identity import content_id
+from delta_core.training.provenance import device_name, git_state, versions
+from delta_core.training.sealed_state import read_sealed, write_sealed
+
+
+class Clock:
+    """Seconds that a run has taken, with those of earlier sittings as soon as what they did is taken over."""
+
+    def __init__(self) -> None:
+        self._began = time.perf_counter()
+
+    def seconds(self) -> float:
+        """Until now."""
+        return time.perf_counter() - self._began
+
+    def put_forward(self, seconds: float) -> None:
+        """Take over work of an earlier sitting, which was done when the run had taken so many seconds."""
+        self._began = min(self._began, time.perf_counter() - seconds)
+
+    def add(self, seconds: float) -> None:
+        """Take over work that was done for so many seconds by another run."""
+        self._began -= seconds
+
+    def state_dict(self) -> dict[str, float]:
+        """Seconds until now."""
+        return {"seconds": self.seconds()}
+
+    def load_state_dict(self, state: dict[str, float]) -> None:
+        """Take over what `state_dict` gave."""
+        self.put_forward(state["seconds"])
+
+
+class Stages:
+    """Trainings and measurements of one run, in which it may be killed.
+
+    Args:
+        folder: where they are kept; None keeps nothing.
+        every_s: seconds that a kill may cost.
+    """
+
+    def __init__(self, folder: Path | None = None, *, every_s: float = EVERY_S) -> None:
+        self.clock = Clock()
+        self._folder = folder
+        self._every_s = every_s
+        self._values: dict[str, dict[str, Any]] | None = None
+        self._written = time.monotonic()
+
+    def training(self, name: str, **beside: Stateful) -> Checkpoint | None:
+        """Where the loop of a stage keeps its state, and that of what goes along with it; None keeps none."""
+        if self._folder is None:
+            return None
+        along = {"clock": self.clock, **beside}
+        return Checkpoint(
+            path=self._folder / f"{name}.pt",
+            identity=f"{self._folder.name}/{name}",
+            every_s=self._every_s,
+            each_epoch=False,
+            beside=along,
+        )
+
+    def value(self, name: str, measure: Callable[[], Any]) -> Any:
+        """What `measure` gives, as JSON has it, or what it gave before the run was killed."""
+        if self._values is None:
+            self._values = self._kept_values()
+        if name in self._values:
+            self.clock.put_forward(self._values[name]["seconds"])
+        else:
+            self._values[name] = {"value": measure(), "seconds": self.clock.seconds()}
+            if self._folder is not None and time.monotonic() - self._written >= min(END_FROM_S, self._every_s):
+                write_sealed(self._values_path(self._folder), {}, values=json.dumps(self._values))
+                self._written = time.monotonic()
+        return self._values[name]["value"]
+
+    def _kept_values(self) -> dict[str, dict[str, Any]]:
+        if self._folder is None:
+            return {}
+        try:
+            found = read_sealed(self._values_path(self._folder))
+        except DeltaError as error:
+            warnings.warn(f"What a killed run had measured is damaged: {error} It is measured anew.", stacklevel=2)
+            return {}
+        values: dict[str, dict[str, Any]] = {} if found is None else json.loads(found[1]["values"])
+        return values
+
+    @staticmethod
+    def _values_path(folder: Path) -> Path:
+        return folder / "values.safetensors"
+
+
+def stages_of(run_id: str, env: Env, device: torch.device) -> Stages:
+    """The stages of a run on a device, as far as they were kept by the same commit, versions, device and precision.
+
+    A warning says so where they were begun otherwise: bits of two kinds are not mixed.
+    """
+    identity = content_id((git_state(), versions(), device_name(device), env.precision))
+    folder = _kept_in(env) / f"{run_id}-{identity}"
+    others = [begun for begun in _begun(run_id, env) if begun != folder]
+    if others and not folder.exists():
+        warnings.warn(
+            f"Run {run_id} was begun by another commit, version, device or precision ({others[0].name}) and starts "
+            "anew; go back to that one to go on.",
+            stacklevel=2,
+        )
+    return Stages(folder, every_s=env.checkpoint_every_s)
+
+
+def forget_stages(run_id: str, env: Env) -> None:
+    """Remove what was kept of a run, which is on record now."""
+    for folder in _begun(run_id, env):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _kept_in(env: Env) -> Path:
+    return env.cache / "unfinished"
+
+
+def _begun(run_id: str, env: Env) -> list[Path]:
+    return sorted(_kept_in(env).glob(f"{run_id}-*"))
