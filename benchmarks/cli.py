@@ -3,6 +3,7 @@
 import sys
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,7 +19,7 @@ from benchmarks.forget import forget_runs
 from benchmarks.grid.cost import cost_of
 from benchmarks.grid.memory import Memory, memory_of
 from benchmarks.grid.plan import Planned, check_inputs, plan
-from benchmarks.grid.pool import run_all
+from benchmarks.grid.pool import Pool, run_all
 from benchmarks.grid.reproduce import SelfContained, reproduce
 from benchmarks.grid.storage import check_room, storage_of
 from benchmarks.grid.work import Result
@@ -35,7 +36,7 @@ from benchmarks.tables import runs_of, table_of, tables_at
 from benchmarks.worlds.options import Options
 from benchmarks.worlds.world import World
 from delta_core.training.command_line import dispatch, told_in_one_sentence
-from delta_core.training.errors import UserError, check_counts, check_precision
+from delta_core.training.errors import UserError, check_counts, check_precision, missing_package
 from delta_core.training.fabric import devices_of
 from delta_core.training.tensor_store import TensorStore
 
@@ -124,6 +125,25 @@ def run(options: tyro.conf.OmitArgPrefixes[Options]) -> int:
     return 1 if failures else 0
 
 
+@contextmanager
+def _cluster(world: World, planned: list[Planned], console: Console) -> Iterator[Pool | None]:
+    """The pool on the cluster that the user chose; None for this machine."""
+    if world.options.cluster is None:
+        yield None
+        return
+    try:
+        from benchmarks.cluster.connect import workers_on_cluster
+    except ModuleNotFoundError as error:
+        raise UserError(missing_package(error) or str(error)) from error
+
+    def tell(line: str) -> None:
+        console.print(line, markup=False, highlight=False)
+
+    todo = [item.run for item in planned if item.state == "todo"]
+    with workers_on_cluster(world, todo, most=world.options.workers, tell=tell) as pool:
+        yield pool
+
+
 def _measure(console: Console, world: World, planned: list[Planned], workers: int | None) -> int:
     """Execute what is to do, one line for each run as it ends, and what it cost; returns the number of failures."""
     todo = sum(item.state == "todo" for item in planned)
@@ -139,7 +159,8 @@ def _measure(console: Console, world: World, planned: list[Planned], workers: in
             progress.update(bar, completed=done["runs"])
             console.print(f"[{done['runs']}/{todo}] {_line(result)}", markup=False, highlight=False)
 
-        tally = run_all(world, planned, workers=workers, report=report)
+        with _cluster(world, planned, console) as cluster:
+            tally = run_all(world, planned, workers=workers, report=report, cluster=cluster)
     console.print(
         f"{tally.busy_s:.0f} s of work in {tally.wall_s:.0f} s on {tally.workers} worker(s): "
         f"grid efficiency {tally.efficiency:.2f}",

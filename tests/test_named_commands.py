@@ -36,7 +36,9 @@ OF_OTHERS = {
     *("--disable-pip", "--ignore-vuln", "--requirement"),  # pip-audit
     *("--cfg-options", "--resume", "--launcher", "--checkpoint", "--show-dir"),  # mim train, mim test
     "--nproc-per-node",  # torchrun
-    *("--array", "--gres", "--cpus-per-task", "--requeue"),  # sbatch
+    *("--array", "--gres", "--cpus-per-task", "--requeue", "--nodes", "--ntasks-per-node", "--exclusive"),  # sbatch
+    *("--overlap", "--nodelist", "--exclude"),  # srun
+    *("--head", "--address", "--port", "--block"),  # ray start
     "--out",  # tools/predict.py
     "--logdir",  # tensorboard
     *("--error-unmatch", "--porcelain", "--untracked-files"),  # git

@@ -30,6 +30,7 @@ SERVES = {
     "openmmlab": ("delta_core/openmmlab",),
     "deploy": ("tests/suites/test_onnx.py",),
     "real": ("benchmarks/data/packaged", "delta_core/weights.py"),
+    "cluster": ("benchmarks/cluster",),
     "dev": ("benchmarks", "reports", "tests"),
 }
 """What the requirements of each extra are for."""

@@ -7,17 +7,20 @@ that were under way. Drivers share what is to do: a run that another one is at i
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Protocol
 
 from benchmarks.data.embedded import ALL_TASKS
 from benchmarks.env import Env
 from benchmarks.grid.limits import check_open_files
+from benchmarks.grid.past import longest_first
 from benchmarks.grid.plan import Planned
 from benchmarks.grid.work import Job, Result, Task, killed, start_work
 from benchmarks.grid.workers import Died, Workers
 from benchmarks.nets.pretraining import BaseSpec, is_trained
+from benchmarks.records.collected import rows_so_far
 from benchmarks.records.record_files import record_path
 from benchmarks.worlds.world import World
 from delta_core.training.errors import MachineError
@@ -45,35 +48,66 @@ class Tally:
         return self.busy_s / (self.wall_s * self.workers)
 
 
-def run_all(world: World, planned: list[Planned], *, workers: int | None, report: Callable[[Result], None]) -> Tally:
+class Pool(Protocol):
+    """Does jobs, somewhere."""
+
+    @property
+    def pending(self) -> int:
+        """Jobs that have not ended."""
+
+    @property
+    def slots(self) -> int:
+        """Jobs that may be done at once, now."""
+
+    def submit(self, job: Task) -> None:
+        """Have a job done when there is room, in order."""
+
+    def ended(self) -> Iterator[tuple[Task, Result | Died]]:
+        """Wait until something happens, and give the jobs that have ended meanwhile, which may be none."""
+
+
+def run_all(
+    world: World,
+    planned: list[Planned],
+    *,
+    workers: int | None,
+    report: Callable[[Result], None],
+    cluster: Pool | None = None,
+) -> Tally:
     """Execute the runs that are to do, calling `report` for each as it ends, or is left to another driver.
 
-    Bases come first, and the runs of an architecture start as soon as its base is there.
+    Bases come first, and the runs of an architecture start as soon as its base is there; on a cluster the longest
+    first, as far as rows of other seeds tell.
+
+    Args:
+        world: where the runs come from.
+        planned: the runs, with what is to happen to each.
+        workers: of this machine; None = one for each core or device.
+        report: called for each run as it ends.
+        cluster: does the jobs instead of this machine.
 
     Raises:
         MachineError: at the first job for which no other would fare better, e.g. the disk is full.
     """
     todo = [item.run for item in planned if item.state == "todo"]
+    if cluster:
+        todo = longest_first(todo, rows_so_far(world.env.results))
     needed = {run.weights for run in todo}
     bases = [base for base in world.bases if base.weights in needed and not is_trained(base, world.env)]
     draw = {name for run in todo for name in run.data_names}
     drawings: list[Job] = [task for task in ALL_TASKS if task in draw]
     waiting = {base.weights: [run for run in todo if run.weights == base.weights] for base in bases}
     ready: list[Job] = [*bases, *(run for run in todo if run.weights not in waiting)]
-    failures, busy_s, started = 0, 0.0, time.perf_counter()
-    devices = devices_of(world.env.device)
-    count = max(1, min(workers or _default_workers(devices), len(todo) + len(bases)))
+    failures, busy_s, most, started = 0, 0.0, 0, time.perf_counter()
     env = world.env
-    if world.options.loader_workers is None:
-        env = replace(env, loader_workers=default_loader_workers(devices, runs_at_once=count))
-    check_open_files(count, env.loader_workers)
     _sweep(env)
     recorded = {item.run.run_id for item in planned if record_path(env.results, item.run.run_id).exists()}
-    with _pool(env, [devices[index % len(devices)] for index in range(count)]) as pool:
+    with nullcontext(cluster) if cluster else _here(world, workers, jobs=len(todo) + len(bases)) as pool:
         for job in (*drawings, *ready):  # to draw takes a few seconds, and all others read it
             pool.submit(Task(job=job))
         for result in _results(pool, env):
             busy_s += result.busy_s
+            most = max(most, pool.slots)
             if isinstance(result.job, str):
                 continue  # what could not be drawn is told by the runs that read it
             report(result)
@@ -85,10 +119,21 @@ def run_all(world: World, planned: list[Planned], *, workers: int | None, report
                         pool.submit(Task(job=run))
         wall_s = time.perf_counter() - started
     _check_still_there(recorded, env)
-    return Tally(failures=failures, busy_s=busy_s, wall_s=wall_s, workers=count)
+    return Tally(failures=failures, busy_s=busy_s, wall_s=wall_s, workers=most)
 
 
-def _results(pool: Workers[Task, Result], env: Env) -> Iterator[Result]:
+def _here(world: World, workers: int | None, *, jobs: int) -> Workers[Task, Result]:
+    """The pool of this machine."""
+    devices = devices_of(world.env.device)
+    count = max(1, min(workers or _default_workers(devices), jobs))
+    env = world.env
+    if world.options.loader_workers is None:
+        env = replace(env, loader_workers=default_loader_workers(devices, runs_at_once=count))
+    check_open_files(count, env.loader_workers)
+    return _pool(env, [devices[index % len(devices)] for index in range(count)])
+
+
+def _results(pool: Pool, env: Env) -> Iterator[Result]:
     """What comes of what was submitted, until nothing is left; a job that another driver is at comes once more."""
     left: list[Job] = []
     while pool.pending or left:

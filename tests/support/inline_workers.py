@@ -12,6 +12,8 @@ class InlineWorkers:
         self._work = work
         self._queue: list[Any] = []
 
+    slots = 1
+
     @property
     def pending(self) -> int:
         return len(self._queue)
