@@ -31,6 +31,7 @@ from benchmarks.records.names import BASE, BASE_AGREEMENT
 from benchmarks.records.record_files import files_of_runs
 from benchmarks.records.rows import Row, Scale
 from benchmarks.rehearsal.command import rehearse
+from benchmarks.simulate import simulate
 from benchmarks.spec import Run, describe
 from benchmarks.tables import runs_of, table_of, tables_at
 from benchmarks.worlds.options import Options
@@ -53,6 +54,7 @@ def main() -> None:
         "forget": forget_runs,
         "reproduce": reproduce_sample,
         "fetch": fetch_data,
+        "simulate": simulate,
         "rehearse": rehearse,
         "list": list_choices,
     }

@@ -36,6 +36,7 @@ OF_OTHERS = {
     *("--disable-pip", "--ignore-vuln", "--requirement"),  # pip-audit
     *("--cfg-options", "--resume", "--launcher", "--checkpoint", "--show-dir"),  # mim train, mim test
     "--nproc-per-node",  # torchrun
+    "--kinds",  # tests.faults
     *("--array", "--gres", "--cpus-per-task", "--requeue", "--nodes", "--ntasks-per-node", "--exclusive"),  # sbatch
     *("--overlap", "--nodelist", "--exclude"),  # srun
     *("--head", "--address", "--port", "--block"),  # ray start

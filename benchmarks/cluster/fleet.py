@@ -13,6 +13,8 @@ from benchmarks.worlds.options import Options
 
 LOOK_S = 1.0
 """How often it is looked whether nodes came or went."""
+MOST_LOSSES = 3
+"""Processes that may die while they look at a node, or nodes and processes that may be lost with one job."""
 PATIENCE_S = 300.0
 """In which a node has to answer: it imports torch and may have to read the data."""
 
@@ -24,6 +26,8 @@ class _Node:
     """Jobs at once."""
     answer: "ray.ObjectRef[tuple[str, Facts | str]] | None"
     asked: float
+    losses: int = 0
+    """Processes that died while they looked."""
     is_fit: bool = False
 
 
@@ -72,11 +76,10 @@ class Fleet:
         for node_id in there.keys() - self._nodes.keys():
             slots = int(there[node_id]["Resources"].get(self._resource, 0))
             if slots:
-                here = NodeAffinitySchedulingStrategy(node_id=node_id, soft=False)
-                answer = _look.options(scheduling_strategy=here).remote(self._options, self._runs)
                 name = there[node_id]["NodeManagerHostname"]
+                answer = self._ask(node_id)
                 self._nodes[node_id] = _Node(name=name, slots=slots, answer=answer, asked=time.monotonic())
-        return told + [line for node in self._nodes.values() if (line := self._answered(node))]
+        return told + [line for node_id in self._nodes if (line := self._answered(node_id))]
 
     def leave_out(self, node_id: str, reason: str) -> str:
         """Give a node no more jobs."""
@@ -87,7 +90,12 @@ class Fleet:
         self.refused[node.name] = reason
         return f"node {node.name} is left out: {reason}"
 
-    def _answered(self, node: _Node) -> str:
+    def _ask(self, node_id: str) -> "ray.ObjectRef[tuple[str, Facts | str]]":
+        here = NodeAffinitySchedulingStrategy(node_id=node_id, soft=False)
+        return _look.options(scheduling_strategy=here).remote(self._options, self._runs)
+
+    def _answered(self, node_id: str) -> str:
+        node = self._nodes[node_id]
         if node.answer is None:
             return ""
         ready, _ = ray.wait([node.answer], timeout=0)
@@ -100,6 +108,10 @@ class Fleet:
                 node.name, found = ray.get(node.answer)
                 reason = found if isinstance(found, str) else _difference(found, self._facts)
             except ray.exceptions.RayError as error:
+                node.losses += 1
+                if node.losses < MOST_LOSSES:
+                    node.answer = self._ask(node_id)
+                    return ""
                 reason = f"It cannot work ({type(error).__name__}: {str(error).strip().splitlines()[-1]})."
         node.answer, node.is_fit = None, not reason
         if reason:

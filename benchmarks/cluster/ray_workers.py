@@ -15,7 +15,7 @@ from typing import Self
 
 import ray
 
-from benchmarks.cluster.fleet import LOOK_S, Fleet
+from benchmarks.cluster.fleet import LOOK_S, MOST_LOSSES, Fleet
 from benchmarks.cluster.node import Shipped, work_here
 from benchmarks.grid.work import Job, Result, Task, adopt, claimed, found_on_record
 from benchmarks.grid.workers import SAVE_S, Died
@@ -24,8 +24,6 @@ from benchmarks.worlds.options import Options
 from benchmarks.worlds.world import World
 from delta_core.training.errors import MachineError
 
-MOST_LOSSES = 3
-"""Nodes or processes that may be lost with one job."""
 ALONE_S = 120.0
 """For which there may be no node that works while jobs wait."""
 

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 def main() -> int:
     """What `python -m tests.faults` does."""
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
-    parser.add_argument("--kinds", nargs="+", metavar="KIND", help="kills, crash_points, ...; default: all")
+    parser.add_argument("--kinds", nargs="+", metavar="KIND", help="kills, crash_points, ...; default: all but cluster")
     parser.add_argument("--trials", type=int, help="at most so many of each fault; the tests take 1 (default: all)")
     parser.add_argument("--seed", type=int, default=0, help="draws every fault (default: 0)")
     parser.add_argument("--fault", help="trials of this line of the table alone")
@@ -26,10 +26,11 @@ def main() -> int:
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # started in the background: what is tested must hear it
         signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # trials under way are ended then, too
-    from tests.faults.whole import KINDS, show
+    from tests.faults.whole import KINDS, ON_A_CLUSTER, show
 
-    if unknown := sorted({*(options.kinds or ())} - KINDS.keys()):
-        parser.error(f"--kinds {unknown[0]} is not known; there are {', '.join(KINDS)}.")
+    known = KINDS | ON_A_CLUSTER
+    if unknown := sorted({*(options.kinds or ())} - known.keys()):
+        parser.error(f"--kinds {unknown[0]} is not known; there are {', '.join(known)}.")
     return show(options)
 
 

@@ -9,7 +9,7 @@ import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from tests.faults import bad_input, corruptions, crash_points, disks, drivers, inside, interrupts, kills
+from tests.faults import bad_input, cluster, corruptions, crash_points, disks, drivers, inside, interrupts, kills
 from tests.faults.groups import Group
 from tests.faults.table import write_page
 from tests.faults.trials import Series, digest_of_sources
@@ -26,6 +26,8 @@ KINDS: dict[str, tuple[Group, ...]] = {
     "drivers": drivers.GROUPS,
     "bad_input": bad_input.GROUPS,
 }
+ON_A_CLUSTER = {"cluster": cluster.GROUPS}
+"""These take half a minute each, and an hour and a half in all: they are for those who name them."""
 
 
 def show(options: argparse.Namespace) -> int:
@@ -33,7 +35,8 @@ def show(options: argparse.Namespace) -> int:
     torch.set_num_threads(1)
     started = time.monotonic()
     console = Console(width=None if Console().is_terminal else 200, highlight=False, markup=False, emoji=False)
-    groups = [group for kind in options.kinds or KINDS for group in KINDS[kind]]
+    known = KINDS | ON_A_CLUSTER
+    groups = [group for kind in options.kinds or KINDS for group in known[kind]]
     groups = [group for group in groups if options.fault in (None, group.fault)]
     todo = [
         (group, number)
