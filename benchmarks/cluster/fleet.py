@@ -55,6 +55,9 @@ class Fleet:
         self._resource = resource
         self._nodes: dict[str, _Node] = {}
         self._looked = -LOOK_S
+        self._own = ray.get_runtime_context().get_node_id()
+        self.has_own = True
+        """Whether the node is there through which the driver speaks to the cluster."""
 
     @property
     def fit(self) -> dict[str, int]:
@@ -72,6 +75,7 @@ class Fleet:
             return []
         self._looked = time.monotonic()
         there = {node["NodeID"]: node for node in ray.nodes() if node["Alive"]}  # type: ignore[no-untyped-call]
+        self.has_own = self._own in there
         told = [f"node {self._nodes.pop(gone).name} is gone" for gone in self._nodes.keys() - there.keys()]
         for node_id in there.keys() - self._nodes.keys():
             slots = int(there[node_id]["Resources"].get(self._resource, 0))

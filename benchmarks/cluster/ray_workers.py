@@ -101,6 +101,11 @@ class RayWorkers:
         """
         for line in self._fleet.look():
             self._tell(line)
+        if not self._fleet.has_own:
+            raise MachineError(
+                "The node of the Ray cluster through which this command speaks to it is gone; start the command again, "
+                "on a node that is there: what was finished is kept."
+            )
         yield from self._hand_out()
         if not self._sent:
             self._wait_for_nodes()

@@ -32,6 +32,8 @@ MOUNTED = (
 )
 """Starts a program whose folder `cache` has room for so many bytes; without a word where nothing can be mounted."""
 ROOT = Path(__file__).parents[2]
+OF_JOBS = ("ray::_", "ray::IDLE")
+"""Names of processes that do jobs, or wait for some; Ray's own, which end with their node, have others."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,11 +129,13 @@ class Scene:
 
 
 def _raylet(scene: Scene) -> None:
+    """The driver may speak through this one, and then says so."""
+    scene.codes = (0, 1)
     scene.nodes.signal(scene.random.choice(NODES[1:]), signal.SIGKILL, of="raylet")
 
 
 def _worker(scene: Scene) -> None:
-    scene.nodes.signal(scene.random.choice(NODES), signal.SIGKILL, of="ray::")
+    scene.nodes.signal(scene.random.choice(NODES), signal.SIGKILL, of=OF_JOBS)
 
 
 def _driver(scene: Scene) -> None:

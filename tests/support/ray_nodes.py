@@ -37,7 +37,7 @@ class RayNodes:
         """Another node, and its folder; `in_front` starts the program that starts it."""
         return self._start(name, "--address", self.address, "--num-cpus", 1, in_front=in_front)
 
-    def pids(self, name: str, *, of: str = "") -> Iterator[int]:
+    def pids(self, name: str, *, of: str | tuple[str, ...] = "") -> Iterator[int]:
         """Processes of a node, those alone whose command line begins with some words."""
         place = str(self.place(name))
         for entry in Path("/proc").iterdir():
@@ -47,7 +47,7 @@ class RayNodes:
                     if str((entry / "cwd").readlink()) == place and Path(words.partition(" ")[0]).name.startswith(of):
                         yield int(entry.name)
 
-    def signal(self, name: str, number: int, *, of: str = "") -> None:
+    def signal(self, name: str, number: int, *, of: str | tuple[str, ...] = "") -> None:
         """Send a signal to the processes of a node."""
         for pid in list(self.pids(name, of=of)):
             with suppress(ProcessLookupError):
