@@ -120,8 +120,9 @@ def tests(session: nox.Session) -> None:
 def openmmlab(session: nox.Session) -> None:
     """The backbone for mmdet and mmseg in their environment; arguments after -- go to pytest. Python 3.11 and g++."""
     programs = openmmlab_environment(session)
+    # A file stays in one process: its tests share what took minutes to make.
     session.run(
-        str(programs / "python"), "-m", "pytest", *OPENMMLAB_TESTS, *session.posargs,
+        str(programs / "python"), "-m", "pytest", "-n", "auto", "--dist", "loadfile", *OPENMMLAB_TESTS, *session.posargs,
         env={"OMP_NUM_THREADS": "1"}, external=True,
     )  # fmt: skip
 
