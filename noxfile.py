@@ -122,7 +122,8 @@ def openmmlab(session: nox.Session) -> None:
     programs = openmmlab_environment(session)
     # A file stays in one process: its tests share what took minutes to make.
     session.run(
-        str(programs / "python"), "-m", "pytest", "-n", "auto", "--dist", "loadfile", *OPENMMLAB_TESTS, *session.posargs,
+        str(programs / "python"), "-m", "pytest", "-n", "auto", "--dist", "loadfile",
+        *OPENMMLAB_TESTS, *session.posargs,
         env={"OMP_NUM_THREADS": "1"}, external=True,
     )  # fmt: skip
 

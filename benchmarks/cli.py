@@ -142,7 +142,7 @@ def _cluster(world: World, planned: list[Planned], console: Console) -> Iterator
         console.print(line, markup=False, highlight=False)
 
     todo = [item.run for item in planned if item.state == "todo"]
-    with workers_on_cluster(world, todo, most=world.options.workers, tell=tell) as pool:
+    with workers_on_cluster(world, todo, tell=tell) as pool:
         yield pool
 
 

@@ -18,7 +18,6 @@ def simulate(
     options: tyro.conf.OmitArgPrefixes[Options],
     *,
     devices: tyro.conf.UseAppendAction[tuple[int, ...]] = (),
-    start_s: float = 0.0,
     between_s: float = 0.0,
 ) -> int:
     """Print time, efficiency and the run that ends last, for each number of devices, as a table in Markdown.
@@ -26,7 +25,6 @@ def simulate(
     Args:
         options: which runs; of `all`, every run on record at the scale.
         devices: of one speed, each like the one that measured the rows; may be repeated. Default: 1, 8, 64 and 512.
-        start_s: seconds until a device gets its first run.
         between_s: seconds that a device needs beside each run.
     """
     for count in devices:
@@ -43,9 +41,7 @@ def simulate(
     print("|---:|---:|---:|---:|---|")
     for count in devices or DEVICES:
         found = schedule(jobs, count, between_s=between_s)
-        best_s = start_s + max(found.busy_s / count, found.longest_chain_s)
-        whole_s = start_s + found.makespan_s
-        share = found.busy_s / (whole_s * count)
-        print(f"| {count} | {whole_s / 3600:.3f} | {share:.2f} | {best_s / 3600:.3f} | {found.last.name} |")
+        hours, at_best = found.makespan_s / 3600, found.bound_s / 3600
+        print(f"| {count} | {hours:.3f} | {found.efficiency:.2f} | {at_best:.3f} | {found.last.name} |")
     print(f"\n{len(jobs)} runs of {sum(job.seconds for job in jobs) / 3600:.2f} hours in all.")
     return 0

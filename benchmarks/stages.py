@@ -18,7 +18,7 @@ import torch
 
 from benchmarks.env import Env
 from delta_core.errors import DeltaError
-from delta_core.training.checkpoint import END_FROM_S, EVERY_S, Checkpoint, Stateful
+from delta_core.training.checkpoint import END_FROM_S, EVERY_S, Checkpoint
 from delta_core.training.identity import content_id
 from delta_core.training.provenance import device_name, git_state, versions
 from delta_core.training.sealed_state import read_sealed, write_sealed
@@ -66,17 +66,16 @@ class Stages:
         self._values: dict[str, dict[str, Any]] | None = None
         self._written = time.monotonic()
 
-    def training(self, name: str, **beside: Stateful) -> Checkpoint | None:
-        """Where the loop of a stage keeps its state, and that of what goes along with it; None keeps none."""
+    def training(self, name: str) -> Checkpoint | None:
+        """Where the loop of a stage keeps its state; None keeps none."""
         if self._folder is None:
             return None
-        along = {"clock": self.clock, **beside}
         return Checkpoint(
             path=self._folder / f"{name}.pt",
             identity=f"{self._folder.name}/{name}",
             every_s=self._every_s,
             each_epoch=False,
-            beside=along,
+            beside={"clock": self.clock},
         )
 
     def value(self, name: str, measure: Callable[[], Any]) -> Any:

@@ -22,21 +22,18 @@ PATIENCE_S = 10.0
 
 
 @contextmanager
-def workers_on_cluster(
-    world: World, runs: list[Run], *, most: int | None, tell: Callable[[str], None]
-) -> Iterator[RayWorkers]:
+def workers_on_cluster(world: World, runs: list[Run], *, tell: Callable[[str], None]) -> Iterator[RayWorkers]:
     """The pool on the cluster that `--cluster` names; `local` starts one on this machine, which ends with it.
 
     Args:
         world: of the grid.
         runs: that are to do.
-        most: jobs at once.
         tell: hears of nodes that come, go or are left out.
 
     Raises:
         UserError: if there is no cluster of that address.
     """
-    choice = world.options.cluster
+    choice, most = world.options.cluster, world.options.workers
     assert choice is not None
     handlers = {number: signal.getsignal(number) for number in SIGNALS}
     try:

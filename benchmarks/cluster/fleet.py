@@ -42,7 +42,7 @@ class Fleet:
     Args:
         options: of the grid.
         runs: that are to do; a node must be able to read what they need.
-        facts: of the driver's machine, which a node must share but for the device.
+        facts: of the driver's machine, which a node must share.
         resource: Ray's name of what a job takes one of, `CPU` or `GPU`.
     """
 
@@ -90,6 +90,9 @@ class Fleet:
         node = self._nodes.get(node_id)
         if node is None or not node.is_fit:
             return ""
+        return self._refuse(node, reason)
+
+    def _refuse(self, node: _Node, reason: str) -> str:
         node.is_fit = False
         self.refused[node.name] = reason
         return f"node {node.name} is left out: {reason}"
@@ -119,14 +122,13 @@ class Fleet:
                 reason = f"It cannot work ({type(error).__name__}: {str(error).strip().splitlines()[-1]})."
         node.answer, node.is_fit = None, not reason
         if reason:
-            self.refused[node.name] = reason
-            return f"node {node.name} is left out: {reason}"
+            return self._refuse(node, reason)
         return f"node {node.name} works, {node.slots} at a time"
 
 
 def _difference(found: Facts, wanted: Facts) -> str:
     """What of a node is not as on the driver's machine, in a sentence; empty if all is."""
-    for name in (field.name for field in fields(Facts) if field.name != "device"):
+    for name in (field.name for field in fields(Facts)):
         here, there = getattr(wanted, name), getattr(found, name)
         if name == "data":
             other = sorted(task for task in here.keys() | there.keys() if here.get(task) != there.get(task))

@@ -15,7 +15,7 @@ import torch
 
 from benchmarks.env import Env
 from benchmarks.grid.plan import check_inputs
-from benchmarks.grid.work import Result, Task, work_on
+from benchmarks.grid.work import Result, Task, told, work_on
 from benchmarks.nets.pretraining import BaseSpec, checkpoint_path, is_whole_base
 from benchmarks.spec import Run
 from benchmarks.tables import table_of
@@ -24,8 +24,8 @@ from benchmarks.worlds.world import World
 from delta_core.errors import DeltaError
 from delta_core.training.errors import MachineError, UserError
 from delta_core.training.fabric import devices_of
-from delta_core.training.provenance import device_name, git_state, versions
-from delta_core.training.whole_files import whole_file
+from delta_core.training.provenance import git_state, versions
+from delta_core.training.whole_files import write_whole
 
 LEAST_FREE_GB = 1.0
 """Room that a node must have below its cache."""
@@ -39,7 +39,6 @@ class Facts:
 
     commit: str
     versions: str
-    device: str
     data: dict[str, str]
     """Task -> identity of its data."""
 
@@ -64,23 +63,21 @@ def facts_here(options: Options, runs: Sequence[Run]) -> Facts | str:
         world.env.cache.mkdir(parents=True, exist_ok=True)
         check_inputs(world, list(runs))
         free_gb = shutil.disk_usage(world.env.cache).free / 10**9
-    except (UserError, DeltaError, MachineError) as error:
+    except (UserError, DeltaError) as error:
         return str(error)
-    except OSError as error:
-        return f"{error.strerror or error}."
+    except (OSError, MachineError) as error:
+        return told(error)
     if free_gb < LEAST_FREE_GB:
         return f"{free_gb:.1f} GB are free below {str(world.env.cache)!r}, and {LEAST_FREE_GB:g} are needed."
     return facts_of(world)
 
 
 def facts_of(world: World) -> Facts:
-    """Of a world that was opened on this machine, whose device is there."""
+    """Of a world that was opened on this machine."""
     commit, is_changed = git_state()
-    torch.set_num_threads(1)
     return Facts(
         commit=commit + (" with changes" if is_changed else ""),
         versions=versions(),
-        device=device_name(torch.device(devices_of(world.options.device)[0])),
         data={**world.tasks, world.base_task: world.base_data},
     )
 
@@ -99,15 +96,13 @@ def work_here(task: Task, options: Options, node: str, base: tuple[BaseSpec, byt
     try:
         env.cache.mkdir(parents=True, exist_ok=True)
         if base is not None and not is_whole_base(base[0], env):
-            with whole_file(checkpoint_path(env.cache, base[0].run_id)) as partial:
-                partial.write_bytes(base[1])
+            write_whole(checkpoint_path(env.cache, base[0].run_id), base[1])
         with TemporaryDirectory(dir=env.cache, prefix="unshipped-") as folder:
             there = replace(env, results=Path(folder), device=devices_of(env.device)[0])
             result = work_on(replace(task, wait=True), there)
             return Shipped(result=result, node=node, files=_files(Path(folder)), base=_base(result, env))
     except OSError as error:
-        where = f" ({error.filename})" if error.filename else ""
-        return Shipped(result=Result(job=task.job, trouble=f"{error.strerror or error}{where}"), node=node)
+        return Shipped(result=Result(job=task.job, trouble=told(error)), node=node)
 
 
 @cache

@@ -39,6 +39,11 @@ class Schedule:
     """Of a job and its base: no number of devices is faster."""
 
     @property
+    def bound_s(self) -> float:
+        """No order of the jobs is faster."""
+        return max(self.busy_s / self.devices, self.longest_chain_s)
+
+    @property
     def efficiency(self) -> float:
         """Share of the devices' time that goes into jobs."""
         return self.busy_s / (self.makespan_s * self.devices)

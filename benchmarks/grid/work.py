@@ -22,7 +22,7 @@ from benchmarks.stages import forget_stages
 from benchmarks.suites.execute import execute
 from delta_core.training.errors import FULL, MachineError, UserError, missing_package, trouble_of_the_machine
 from delta_core.training.lock import holder, locked
-from delta_core.training.whole_files import whole_file, whole_text
+from delta_core.training.whole_files import whole_text, write_whole
 
 Job = str | BaseSpec | Run
 """A task to draw, a base to pre-train, or a run."""
@@ -72,7 +72,7 @@ def work_on(task: Task, env: Env) -> Result:
                 started = time.perf_counter()
                 result = Result(job=job, held_by=held_by) if held_by else _measured(job, env)
     except (OSError, MachineError) as error:
-        result = Result(job=job, trouble=_told(error))
+        result = Result(job=job, trouble=told(error))
     return replace(result, busy_s=time.perf_counter() - started)
 
 
@@ -95,17 +95,17 @@ def killed(job: Job, how: str, env: Env) -> Result:
         how: the worker died.
         env: where its record and its failure lie.
     """
-    told = f"its process was {how}" if how.startswith("killed") else f"its process {how}"
+    ended = f"its process was {how}" if how.startswith("killed") else f"its process {how}"
     if isinstance(job, str):
-        return Result(job=job, error=told)
+        return Result(job=job, error=ended)
     rows = _rows_on_record(job, env)
     if rows:
         return Result(job=job, rows=rows)
     try:
-        write_failure(env.results, job, f"{told[0].upper()}{told[1:]} in the middle of the run.")
+        write_failure(env.results, job, f"{ended[0].upper()}{ended[1:]} in the middle of the run.")
     except OSError as error:
-        return Result(job=job, trouble=_told(error))
-    return Result(job=job, error=told)
+        return Result(job=job, trouble=told(error))
+    return Result(job=job, error=ended)
 
 
 @contextmanager
@@ -164,16 +164,14 @@ def adopt(result: Result, files: Mapping[str, bytes], base: bytes | None, env: E
     """
     try:
         for name, content in files.items():
-            with whole_file(env.results / name) as partial:
-                partial.write_bytes(content)
+            write_whole(env.results / name, content)
         if isinstance(result.job, BaseSpec) and base is not None:
-            with whole_file(checkpoint_path(env.cache, result.job.run_id)) as partial:
-                partial.write_bytes(base)
+            write_whole(checkpoint_path(env.cache, result.job.run_id), base)
         if result.rows:
             _record(list(result.rows), env)
             failure_path(env.results, result.job).unlink(missing_ok=True)  # type: ignore[arg-type]
     except (OSError, MachineError) as error:
-        return replace(result, rows=(), trouble=_told(error))
+        return replace(result, rows=(), trouble=told(error))
     return result
 
 
@@ -209,7 +207,7 @@ def _record(rows: list[Row], env: Env) -> None:
     try:
         write_record(env.results, rows)
     except OSError as error:
-        raise MachineError(_told(error)) from error
+        raise MachineError(told(error)) from error
 
 
 def _is_everybodys(error: OSError, env: Env) -> bool:
@@ -219,9 +217,10 @@ def _is_everybodys(error: OSError, env: Env) -> bool:
     return error.errno in FULL or (place is not None and any(place.is_relative_to(folder) for folder in shared))
 
 
-def _told(error: OSError | MachineError) -> str:
-    told = trouble_of_the_machine(error)
-    if told is None and isinstance(error, OSError):
+def told(error: OSError | MachineError) -> str:
+    """Trouble of a machine in a sentence, wherever it came up."""
+    known = trouble_of_the_machine(error)
+    if known is None and isinstance(error, OSError):
         where = f" ({error.filename})" if error.filename else ""
-        told = f"{error.strerror or error}{where}; see to it, then start again: what was finished is kept."
-    return told or str(error)
+        known = f"{error.strerror or error}{where}; see to it, then start again: what was finished is kept."
+    return known or str(error)

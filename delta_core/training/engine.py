@@ -118,7 +118,7 @@ def train_module(
         device=fabric.device,
     )
     at = Position() if checkpoint is None else state.load(checkpoint.path)
-    keeper, done = Keeper(state, checkpoint), at.epoch
+    keeper = Keeper(state, checkpoint)
     wrapped, optimizer = fabric.setup(module, optimizer)
     wrapped.train()
     parts = BatchParts(objective, wrapped, fabric, recipe.micro_batch)
@@ -157,7 +157,7 @@ def train_module(
                     f"Loss {loss.item():g} and gradient norm {norm.item():g} must be finite; "
                     f"lower the learning rate ({recipe.lr:g})."
                 )
-            at, done = Position(epoch=epoch), epoch
+            at = Position(epoch=epoch)
             mean_loss, train_s = total.item() / len(order), time.perf_counter() - started
             if watch is None:
                 heard = Epoch(number=epoch, epochs=recipe.epochs, train_loss=mean_loss, val_top1=None, train_s=train_s)
@@ -169,7 +169,7 @@ def train_module(
             if on_epoch is not None:
                 with torch.random.fork_rng(devices=[]):
                     on_epoch(epoch, mean_loss)
-    return steps_per_epoch * done
+    return steps_per_epoch * at.epoch
 
 
 def _position(epoch: int, step: int, total: Tensor, started: float) -> Position:

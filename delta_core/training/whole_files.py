@@ -35,6 +35,12 @@ def whole_file(path: Path) -> Iterator[Path]:
     sync_folder(path.parent)
 
 
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file, as a whole or not at all."""
+    with whole_file(path) as partial:
+        partial.write_bytes(content)
+
+
 @contextmanager
 def whole_text(path: Path) -> Iterator[TextIOWrapper]:
     """Open `whole_file` for text."""

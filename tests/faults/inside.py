@@ -12,7 +12,7 @@ from tests.faults.commands import bench, troubles
 from tests.faults.groups import Group, Trial
 from tests.faults.rows import compare, rows_below
 from tests.faults.verdict import Verdict, seen_together
-from tests.faults.works import Work
+from tests.faults.works import Work, extent
 from tests.faults.world import GRID, PLACES, World
 
 EVERY_S = 0.2
@@ -39,14 +39,14 @@ def _work(loop: str, words: Sequence[object]) -> Work:
         world.copy(folder, "cache/data" if loop == "a pre-training" else "cache")
 
     def judge(world: World, folder: Path) -> Verdict:
-        expected = rows_below(_undisturbed(world, loop) / "results" / "embedded")[0]
+        expected = rows_below(_kept(world, loop) / "undisturbed" / "results" / "embedded")[0]
         return compare(folder / "results" / "embedded", expected, measured_anew=True)
 
     action = bench("run", *words, *PLACES, "--workers", 1, "--checkpoint-every-s", EVERY_S)
     return Work(name=f"inside {loop}", prepare=prepare, action=action, judge=judge)
 
 
-def _undisturbed(world: World, loop: str) -> Path:
+def _kept(world: World, loop: str) -> Path:
     return world.root / "inside" / loop.replace(" ", "-")
 
 
@@ -55,14 +55,12 @@ def _killed(works: dict[str, Work]) -> Trial:
         loop = random.choice(sorted(works))
         work = works[loop]
 
-        def undisturbed() -> dict[str, float]:
-            whole = _undisturbed(world, loop)
-            work.prepare(world, whole)
+        def undisturbed(whole: Path) -> dict[str, float]:
             ended = run(work.action, whole, limit_s=240)
             assert ended.code == 0, ended.err
             return {"seconds": ended.seconds}
 
-        seconds = world.remembered(f"seconds-{work.name.replace(' ', '-')}", undisturbed)["seconds"]
+        seconds = extent(world, work, _kept(world, loop), undisturbed)["seconds"]
         work.prepare(world, folder)
         seen = []
         for _ in range(random.choice([1, 1, 2])):  # what goes on may be killed as well

@@ -38,8 +38,7 @@ def test_no_schedule_beats_the_work_or_the_longest_chain_and_none_loses_more_tha
     jobs: list[Job], devices: int
 ) -> None:
     found = schedule(jobs, devices)
-    bound = max(found.busy_s / devices, found.longest_chain_s)
-    assert bound <= found.makespan_s * (1 + 1e-9)
+    assert max(found.busy_s / devices, found.longest_chain_s) == found.bound_s <= found.makespan_s * (1 + 1e-9)
     assert found.makespan_s <= (found.busy_s / devices + found.longest_chain_s) * (1 + 1e-9)
     assert 0 < found.efficiency <= 1 + 1e-9
 
