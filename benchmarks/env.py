@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from delta_core.training.checkpoint import EVERY_S
+from delta_core.training.ranks import Rank
 from delta_core.training.tensor_store import CACHE_GB
 
 
@@ -14,6 +15,9 @@ class Env:
     results: Path
     cache: Path
     device: str = "cpu"
+    """Of a run; several devices that share each of its batches are joined by commas."""
+    rank: Rank | None = None
+    """Of this process among those of a run, one for each device."""
     precision: str = "32-true"
     folders: dict[str, Path] = field(default_factory=dict)
     """Task name -> folder, for data that live outside the package."""

@@ -12,16 +12,18 @@ import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 from benchmarks.env import Env
 from delta_core.errors import DeltaError
 from delta_core.training.checkpoint import END_FROM_S, EVERY_S, Checkpoint
 from delta_core.training.identity import content_id
 from delta_core.training.provenance import device_name, git_state, versions
+from delta_core.training.ranks import Ranks
 from delta_core.training.sealed_state import read_sealed, write_sealed
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 
 class Clock:
@@ -57,10 +59,12 @@ class Stages:
     Args:
         folder: where they are kept; None keeps nothing.
         every_s: seconds that a kill may cost.
+        ranks: processes that share the run, if several do: all go by what the first one finds, which alone writes.
     """
 
-    def __init__(self, folder: Path | None = None, *, every_s: float = EVERY_S) -> None:
+    def __init__(self, folder: Path | None = None, *, every_s: float = EVERY_S, ranks: Ranks | None = None) -> None:
         self.clock = Clock()
+        self._ranks = ranks
         self._folder = folder
         self._every_s = every_s
         self._values: dict[str, dict[str, Any]] | None = None
@@ -81,15 +85,21 @@ class Stages:
     def value(self, name: str, measure: Callable[[], Any]) -> Any:
         """What `measure` gives, as JSON has it, or what it gave before the run was killed."""
         if self._values is None:
-            self._values = self._kept_values()
+            is_first = self._ranks is None or self._ranks.is_first
+            kept = self._kept_values() if is_first else {}
+            self._values = kept if self._ranks is None else self._ranks.of_the_first(kept)
         if name in self._values:
             self.clock.put_forward(self._values[name]["seconds"])
         else:
             self._values[name] = {"value": measure(), "seconds": self.clock.seconds()}
-            if self._folder is not None and time.monotonic() - self._written >= min(END_FROM_S, self._every_s):
-                write_sealed(self._values_path(self._folder), {}, values=json.dumps(self._values))
-                self._written = time.monotonic()
+            if time.monotonic() - self._written >= min(END_FROM_S, self._every_s):
+                self._write(self._values)
         return self._values[name]["value"]
+
+    def _write(self, values: dict[str, dict[str, Any]]) -> None:
+        if self._folder is not None and (self._ranks is None or self._ranks.is_first):
+            write_sealed(self._values_path(self._folder), {}, values=json.dumps(values))
+        self._written = time.monotonic()
 
     def _kept_values(self) -> dict[str, dict[str, Any]]:
         if self._folder is None:
@@ -107,21 +117,22 @@ class Stages:
         return folder / "values.safetensors"
 
 
-def stages_of(run_id: str, env: Env, device: torch.device) -> Stages:
-    """The stages of a run on a device, as far as they were kept by the same commit, versions, device and precision.
+def stages_of(run_id: str, env: Env, fabric: "Fabric") -> Stages:
+    """The stages of a run, as far as they were kept by the same commit, versions, devices and precision.
 
     A warning says so where they were begun otherwise: bits of two kinds are not mixed.
     """
-    identity = content_id((git_state(), versions(), device_name(device), env.precision))
+    device = device_name(fabric.device)
+    identity = content_id((git_state(), versions(), device, fabric.world_size, env.precision))
     folder = _kept_in(env) / f"{run_id}-{identity}"
     others = [begun for begun in _begun(run_id, env) if begun != folder]
     if others and not folder.exists():
         warnings.warn(
-            f"Run {run_id} was begun by another commit, version, device or precision ({others[0].name}) and starts "
-            "anew; go back to that one to go on.",
+            f"Run {run_id} was begun by another commit, version, device, number of devices or precision "
+            f"({others[0].name}) and starts anew; go back to that one to go on.",
             stacklevel=2,
         )
-    return Stages(folder, every_s=env.checkpoint_every_s)
+    return Stages(folder, every_s=env.checkpoint_every_s, ranks=Ranks(fabric))
 
 
 def forget_stages(run_id: str, env: Env) -> None:

@@ -48,6 +48,11 @@ def runs_of(options: Options, world: World) -> list[Run]:
         UserError: for an unknown table or method.
     """
     table = table_of(options.table)
+    if options.devices_per_run > 1 and not table.shares_devices:
+        raise UserError(
+            f"--devices-per-run is {options.devices_per_run}, but losses of {options.table} are no means over images, "
+            "which several devices could share; leave it out: each device does runs of its own."
+        )
     runs = list(table.runs(world, options.seeds))
     if not options.method:
         return runs[options.share()]

@@ -124,6 +124,8 @@ class OneStep:
     """Stands in for Fabric in `train_module`: measures the first step and ends there."""
 
     device = META
+    global_rank = 0
+    world_size = 1
     strategy = SimpleNamespace(precision=None)
 
     def __init__(self) -> None:

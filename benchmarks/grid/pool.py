@@ -23,7 +23,7 @@ from benchmarks.nets.pretraining import BaseSpec, is_trained
 from benchmarks.records.collected import rows_so_far
 from benchmarks.records.record_files import record_path
 from benchmarks.worlds.world import World
-from delta_core.training.errors import MachineError
+from delta_core.training.errors import MachineError, UserError
 from delta_core.training.fabric import devices_of
 from delta_core.training.whole_files import sweep_unfinished
 
@@ -125,12 +125,26 @@ def run_all(
 def _here(world: World, workers: int | None, *, jobs: int) -> Workers[Task, Result]:
     """The pool of this machine."""
     devices = devices_of(world.env.device)
-    count = max(1, min(workers or _default_workers(devices), jobs))
+    each = world.options.devices_per_run
+    shared = _shared(devices, each)
+    count = max(1, min(workers or _default_workers(shared), jobs))
     env = world.env
     if world.options.loader_workers is None:
-        env = replace(env, loader_workers=default_loader_workers(devices, runs_at_once=count))
-    check_open_files(count, env.loader_workers)
-    return _pool(env, [devices[index % len(devices)] for index in range(count)])
+        env = replace(env, loader_workers=default_loader_workers(devices, runs_at_once=count * each))
+    check_open_files(count * each, env.loader_workers)
+    return _pool(env, [shared[index % len(shared)] for index in range(count)])
+
+
+def _shared(devices: list[str], each: int) -> list[str]:
+    """Devices in groups of those that share a run; on CPU they are cores."""
+    if devices == ["cpu"]:
+        return [",".join(["cpu"] * each)]
+    if len(devices) < each:
+        raise UserError(
+            f"--devices-per-run is {each}, but there are {len(devices)} devices ({', '.join(devices)}); give at most "
+            f"{len(devices)}."
+        )
+    return [",".join(devices[first : first + each]) for first in range(0, len(devices) - each + 1, each)]
 
 
 def _results(pool: Pool, env: Env) -> Iterator[Result]:
@@ -175,8 +189,9 @@ def _check_still_there(run_ids: set[str], env: Env) -> None:
         )
 
 
-def _default_workers(devices: list[str]) -> int:
-    return _cores() if devices == ["cpu"] else len(devices)
+def _default_workers(shared: list[str]) -> int:
+    on_cpu = shared[0].split(",")
+    return max(1, _cores() // len(on_cpu)) if on_cpu[0] == "cpu" else len(shared)
 
 
 MOST_LOADER_WORKERS = 32

@@ -13,6 +13,7 @@ import torch
 
 from benchmarks.data.embedded import load_embedded
 from benchmarks.env import Env
+from benchmarks.grid.ranks import execute_shared, shared_devices
 from benchmarks.nets.pretraining import BaseSpec, checkpoint_path, is_trained, pretrain
 from benchmarks.records.record_files import read_record, record_path, write_record
 from benchmarks.records.rows import Row
@@ -184,10 +185,10 @@ def _measured(job: BaseSpec | Run, env: Env) -> Result:
     try:
         if found := found_on_record(job, env):
             return found
-        if isinstance(job, BaseSpec):
-            rows = pretrain(job, env)
+        if isinstance(job, BaseSpec):  # slim nets, each too small to share
+            rows = pretrain(job, replace(env, device=shared_devices(env)[0]))
         else:
-            rows = execute(job, env)
+            rows = execute(job, env) if len(shared_devices(env)) == 1 else execute_shared(job, env)
             log_rows(job, env, rows)
         _record(rows, env)
         forget_stages(job.run_id, env)

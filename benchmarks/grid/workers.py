@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from multiprocessing import get_context, parent_process, resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
+from multiprocessing.process import BaseProcess
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
@@ -168,7 +169,7 @@ class Workers(Generic[Job, Result]):
         worker = self._workers[place]
         worker.process.join()
         worker.pipe.close()
-        died = Died(_how(worker.process.exitcode))
+        died = Died(how_it_ended(worker.process))
         false_starts = 0 if worker.ready else worker.false_starts + 1
         if false_starts == MOST_FALSE_STARTS:
             raise MachineError(f"Worker processes end before they are ready, the last one {died.how}.")
@@ -195,7 +196,9 @@ def _received(pipe: Connection) -> Any:
         return NOTHING
 
 
-def _how(exit_code: int | None) -> str:
+def how_it_ended(process: BaseProcess) -> str:
+    """How a process ended, e.g. "killed by SIGKILL (out of memory?)"."""
+    exit_code = process.exitcode
     if exit_code is None or exit_code >= 0:
         return f"ended by itself with exit code {exit_code}"
     name = signal.Signals(-exit_code).name
@@ -204,7 +207,7 @@ def _how(exit_code: int | None) -> str:
 
 def _serve(pipe: Connection) -> None:
     """What a worker does: jobs, until the driver has no more or is gone. The driver ends it by SIGKILL."""
-    _end_with_parent()
+    end_with_parent()
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
     start, device = pipe.recv()  # imports torch
     work = start(device)
@@ -219,8 +222,8 @@ def _serve(pipe: Connection) -> None:
         pipe.send(result)
 
 
-def _end_with_parent() -> None:
-    """A worker must not outlive a killed driver, whatever it is doing."""
+def end_with_parent() -> None:
+    """This process must not outlive the one that started it, whatever it is doing."""
     parent = parent_process()
     assert parent is not None
 

@@ -12,8 +12,8 @@ from benchmarks.nets.full_size import backbone_params
 from benchmarks.records.names import BASE_AGREEMENT, TOP1, UNLABELLED
 from benchmarks.records.rows import Selection
 from benchmarks.stages import Stages
-from delta_core.training.data.splits import TaskData, eval_batches
-from delta_core.training.engine import predict, top1
+from delta_core.training.data.splits import TaskData
+from delta_core.training.engine import predict_split, top1
 from delta_core.training.recipe import Recipe
 from delta_core.training.skip_gate import SkipGate
 from delta_core.training.tensor_store import TensorStore
@@ -87,7 +87,7 @@ class Cell:
         """Logits (N, C) of `module` on a split of the task, or of the base task."""
         data = self.base if base else self.task
         assert data is not None
-        return predict(module, eval_batches(getattr(data, split), self.fabric.device))
+        return predict_split(module, getattr(data, split), self.fabric)
 
     def measure_task(self, module: nn.Module, split: EvalSplit, **where: Any) -> Measurement:
         """Top-1 of `module` on a split of the patch task."""

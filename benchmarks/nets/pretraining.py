@@ -143,7 +143,7 @@ def pretrain(spec: BaseSpec, env: Env) -> list[Row]:
 
 
 def _train(spec: BaseSpec, data: TaskData, fabric: "Fabric", env: Env) -> None:
-    stages = stages_of(spec.run_id, env, fabric.device)
+    stages = stages_of(spec.run_id, env, fabric)
     torch.manual_seed(derive_seed("init", spec.architecture, spec.task, spec.seed))
     net = to_device(slim_backbone(spec.architecture, num_classes=data.classes), fabric.device)
     seed = derive_seed("order", spec.task, spec.seed)

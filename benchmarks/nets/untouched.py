@@ -2,14 +2,17 @@
 
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from benchmarks.records.names import UNLABELLED
-from delta_core.training.data.splits import TaskData, eval_batches
-from delta_core.training.engine import predict
+from delta_core.training.data.splits import TaskData
+from delta_core.training.engine import predict_split
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,6 +22,7 @@ class Untouched:
     sha: str
     data_sha: str
     device: torch.device
+    fabric: "Fabric" = field(compare=False)
     backbone: nn.Module = field(compare=False)
     base: TaskData = field(compare=False)
 
@@ -40,4 +44,4 @@ class Untouched:
 @lru_cache(maxsize=8)
 def base_logits(untouched: Untouched, split: Literal["val", "test"]) -> Tensor:
     """Logits (N, C) of the untouched net on a base split, computed once for all runs of this process."""
-    return predict(untouched.backbone, eval_batches(getattr(untouched.base, split), untouched.device))
+    return predict_split(untouched.backbone, getattr(untouched.base, split), untouched.fabric)

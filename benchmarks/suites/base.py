@@ -23,6 +23,8 @@ class Table:
     """Runs of further methods, which are measured only if --method names them."""
     awaited: Callable[[World], Sequence[str]] = lambda _: ()
     """What must be measured before all runs can be described, a sentence each; empty for a table that needs nothing."""
+    shares_devices: bool = True
+    """Whether several devices may share a run: batches can be dealt, as a mean over images can."""
     on_record: Callable[[Path], Collection[str]] = lambda _: ()
     """Results folder of a scale -> runs that count as measured without a record, as in a fresh clone: figures are drawn
     from the gates that were committed with the rows, tables are measured."""

@@ -63,6 +63,7 @@ class Opened:
             sha=self.fingerprint,
             data_sha=base.sha,
             device=self.fabric.device,
+            fabric=self.fabric,
             backbone=self.backbone,
             base=base,
         )
@@ -77,7 +78,7 @@ class Opened:
             data_sha=data_sha,
             transform=str(preprocessing),
             elapsed_s=self.stages.clock.seconds(),
-            origin=provenance(self.fabric.device, self.env.precision),
+            origin=provenance(self.fabric.device, self.env.precision, world_size=self.fabric.world_size),
         )
 
 
@@ -87,8 +88,8 @@ def open_run(run: Run, env: Env) -> Opened:
     Raises:
         UserError, DeltaError: if its weights cannot be loaded or the device is not there.
     """
-    fabric = make_fabric(env.device, env.precision, callbacks_of(run, env))
-    stages = stages_of(run.run_id, env, fabric.device)
+    fabric = make_fabric(env.device, env.precision, callbacks_of(run, env), rank=env.rank)
+    stages = stages_of(run.run_id, env, fabric)
     backbone = to_device(open_backbone(run, env), fabric.device).eval()
     return Opened(
         run=run,

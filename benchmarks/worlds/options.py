@@ -90,6 +90,9 @@ class Options:
     """Arithmetic of training, as Lightning Fabric names it: 32-true, bf16-mixed or 16-mixed."""
     workers: int | None = None
     """Runs at the same time. Default: one per core on CPU, one per device on CUDA."""
+    devices_per_run: int = 1
+    """Devices that share each run: every batch is dealt to all, so that rows differ by rounding alone. For runs too
+    long for one device; what is left of the devices does other runs."""
     cluster: str | None = None
     """Do the runs on a Ray cluster: auto, an address, or local. Results are written here alone; see docs/scale-out.md.
     """
@@ -128,6 +131,7 @@ class Options:
             image_size=self.image_size,
             workers=self.workers,
             micro_batch=self.micro_batch,
+            devices_per_run=self.devices_per_run,
         )
         if self.seeds > MOST_SEEDS:
             raise UserError(f"seeds is {self.seeds}; give at most {MOST_SEEDS}: each of a table's runs is listed.")

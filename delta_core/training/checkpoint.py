@@ -19,6 +19,7 @@ from torch import nn
 from delta_core.training.errors import UserError
 from delta_core.training.history import trained_state
 from delta_core.training.interrupts import heard_later
+from delta_core.training.ranks import Ranks
 from delta_core.training.whole_files import sweep_unfinished, whole_file
 
 if TYPE_CHECKING:
@@ -85,10 +86,12 @@ class LoopState:
     beside: Mapping[str, Stateful] = field(default_factory=dict)
     identity: str = ""
     """Tells one training from another; only a state of the same is taken over."""
-    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    device: torch.device
+    ranks: Ranks
+    """Processes that train together: all go by what the first one wrote."""
 
     def save(self, path: Path, position: Position, *, shuffle: torch.Tensor, at_end: bool = False) -> None:
-        """Write the state, as a whole or not at all. Frozen parameters stay out.
+        """Write the state, as a whole or not at all; all processes have to come here. Frozen parameters stay out.
 
         Args:
             path: of the file.
@@ -103,13 +106,14 @@ class LoopState:
             "optimizer": None if at_end else self.optimizer.state_dict(),
             "schedule": self.schedule.state_dict(),
             "shuffle": shuffle,
-            "random": torch.get_rng_state(),  # dropout and its like draw from the default generators
-            "random_cuda": torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else None,
+            "random": self.ranks.of_all(_random_state(self.device)),
             "precision": self.precision.state_dict(),
             "beside": {name: each.state_dict() for name, each in self.beside.items()},
         }
-        with whole_file(path) as partial:
-            torch.save(state, partial)
+        if self.ranks.is_first:
+            with whole_file(path) as partial:
+                torch.save(state, partial)
+        self.ranks.wait()  # whoever is to end goes by what lies there
 
     def load(self, path: Path) -> Position:
         """Take over the state in a file; returns what was done, nothing where there is none or it is damaged.
@@ -117,12 +121,18 @@ class LoopState:
         A warning says that it is damaged, and where it was put.
 
         Raises:
-            UserError: if the file is of another training.
+            UserError: if the file is of another training, or of another number of processes.
         """
-        sweep_unfinished(path.parent, of=path.name)
-        state = _read(path)
+        if self.ranks.is_first:
+            sweep_unfinished(path.parent, of=path.name)
+        state = self.ranks.of_the_first(_read(path) if self.ranks.is_first else None)
         if state is None:
             return Position()
+        if isinstance(state.get("random"), list) and len(state["random"]) != self.ranks.world_size:
+            raise UserError(
+                f"Checkpoint {str(path)!r} is of a training on {len(state['random'])} devices, and this one has "
+                f"{self.ranks.world_size}; go on with as many, or delete it to start anew."
+            )
         try:
             if state["identity"] != self.identity or state["module"].keys() != trained_state(self.module).keys():
                 raise ValueError("another training")
@@ -131,9 +141,7 @@ class LoopState:
                 self.optimizer.load_state_dict(state["optimizer"])
             self.schedule.load_state_dict(state["schedule"])
             self.shuffle.set_state(state["shuffle"])
-            torch.set_rng_state(state["random"])
-            if state["random_cuda"] is not None and self.device.type == "cuda":
-                torch.cuda.set_rng_state(state["random_cuda"], self.device)
+            _set_random_state(state["random"][self.ranks.number], self.device)
             self.precision.load_state_dict(state["precision"])
             for name, each in self.beside.items():
                 each.load_state_dict(state["beside"][name])
@@ -144,10 +152,27 @@ class LoopState:
             ) from error
 
 
+def _random_state(device: torch.device) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """Of the default generators, from which dropout and its like draw."""
+    return torch.get_rng_state(), torch.cuda.get_rng_state(device) if device.type == "cuda" else None
+
+
+def _set_random_state(state: tuple[torch.Tensor, torch.Tensor | None], device: torch.device) -> None:
+    cpu, cuda = state
+    torch.set_rng_state(cpu)
+    if cuda is not None and device.type == "cuda":
+        torch.cuda.set_rng_state(cuda, device)
+
+
 class Keeper:
-    """Writes the state of a loop when it is time; without a checkpoint it never is."""
+    """Writes the state of a loop when it is time; without a checkpoint it never is.
+
+    Of several processes each asks the others after every step, so that all write and end at the same one.
+    """
 
     def __init__(self, state: LoopState, checkpoint: Checkpoint | None) -> None:
+        self.is_to_end = False
+        """Whether somebody wants the processes to end, as of the last step."""
         self._state = state
         self._checkpoint = checkpoint
         self._asked: Callable[[], bool] = lambda: False
@@ -163,19 +188,14 @@ class Keeper:
         with heard_later() as self._asked:
             yield
 
-    @property
-    def is_to_end(self) -> bool:
-        """Whether somebody wants the process to end."""
-        return self._asked()
-
-    def after_step(self, position: Callable[[], Position], shuffle: torch.Tensor) -> None:
+    def after_step(self, position: Callable[[], Position] | None, shuffle: torch.Tensor) -> None:
         """Keep the state in the middle of an epoch, if it is time.
 
         Args:
-            position: looks up what is done, which makes a GPU wait.
+            position: looks up what is done, which makes a GPU wait; None where nobody could go on from here.
             shuffle: as of `LoopState.save`.
         """
-        if self._checkpoint is not None and (self.is_to_end or self._is_due):
+        if self._checkpoint is not None and self._is_time() and position is not None:
             self._write(position(), shuffle)
 
     def after_epoch(self, position: Position, *, is_last: bool) -> None:
@@ -183,13 +203,15 @@ class Keeper:
         if self._checkpoint is None:
             return
         is_worth_it = self._is_written or time.monotonic() - self._began >= min(END_FROM_S, self._checkpoint.every_s)
-        if self._checkpoint.each_epoch or self.is_to_end or self._is_due or (is_last and is_worth_it):
+        if self._is_time(always=self._checkpoint.each_epoch or (is_last and is_worth_it)):
             self._write(position, self._state.shuffle.get_state(), at_end=is_last and not self._checkpoint.each_epoch)
 
-    @property
-    def _is_due(self) -> bool:
+    def _is_time(self, *, always: bool = False) -> bool:
+        """Whether the state is to be written now, in the opinion of any of the processes."""
         assert self._checkpoint is not None
-        return time.monotonic() - self._written >= self._checkpoint.every_s
+        is_due = always or time.monotonic() - self._written >= self._checkpoint.every_s
+        self.is_to_end = self._state.ranks.anywhere(self._asked())
+        return self.is_to_end or self._state.ranks.anywhere(is_due)
 
     def _write(self, position: Position, shuffle: torch.Tensor, *, at_end: bool = False) -> None:
         assert self._checkpoint is not None

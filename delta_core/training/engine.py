@@ -16,9 +16,11 @@ from torch import Tensor, nn
 from delta_core.patch import BlockPatch
 from delta_core.training.batch_parts import BatchParts
 from delta_core.training.checkpoint import Checkpoint, Keeper, LoopState, Position, Stateful
-from delta_core.training.data.splits import Split, draws_in_turn, split_in_epoch
+from delta_core.training.data.splits import Split, draws_in_turn, eval_batch_size, eval_batches, split_in_epoch
+from delta_core.training.errors import UserError
 from delta_core.training.history import Epoch, Watch
 from delta_core.training.objective import Objective
+from delta_core.training.ranks import Ranks
 from delta_core.training.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -81,7 +83,8 @@ def train_module(
         head: the part of `module` that learns at `recipe.head_lr`.
         split: images or cached features with labels.
         recipe: optimiser and schedule.
-        fabric: device and precision; its callbacks hear how the training goes.
+        fabric: device and precision, and the processes that share each batch; its callbacks hear how the training
+            goes. What was trained is equal in all of them, and up to rounding what one alone trains.
         seed: of batch order and random views.
         objective: what is minimised; cross-entropy if not given.
         watch: hears of each epoch, and may end the training before the last one of the recipe; the rate then stays
@@ -96,7 +99,7 @@ def train_module(
 
     Raises:
         DivergedError: when the loss is NaN or infinite.
-        UserError: when the checkpoint is of another training, or the loss cannot be taken in parts.
+        UserError: when the checkpoint is of another training, or loss or views cannot be dealt or taken in parts.
     """
     steps_per_epoch = recipe.steps_per_epoch or math.ceil(len(split.labels) / recipe.batch_size)
     steps = steps_per_epoch * recipe.epochs
@@ -104,7 +107,8 @@ def train_module(
     objective = objective or Objective()
     optimizer = _optimizer(parameter_groups(module, head, recipe), recipe, fabric.device, objective.betas)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate_factor(step, steps, recipe))
-    torch.manual_seed(seed)  # dropout and its like draw from the default generator
+    ranks = Ranks(fabric)
+    torch.manual_seed(ranks.seed(seed))  # dropout and its like draw from the default generator
     shuffle = torch.Generator().manual_seed(seed)
     along: dict[str, Stateful] = {"objective": objective} | ({} if watch is None else {"watch": watch})
     state = LoopState(
@@ -116,6 +120,7 @@ def train_module(
         beside=along if checkpoint is None else {**along, **checkpoint.beside},
         identity="" if checkpoint is None else checkpoint.identity,
         device=fabric.device,
+        ranks=ranks,
     )
     at = Position() if checkpoint is None else state.load(checkpoint.path)
     keeper = Keeper(state, checkpoint)
@@ -131,26 +136,29 @@ def train_module(
             before = shuffle.get_state()
             order = _order(len(split.labels), batch_size, recipe.steps_per_epoch, shuffle)
             seen = split_in_epoch(split, epoch - 1, seed)
-            left = order[at.step * batch_size :]
-            batches = seen.batches(batch_size, device=fabric.device, order=left)
-            if at.step:
-                batches = _as_if_never_stopped(batches)
-            last_step = at.step + math.ceil(len(left) / batch_size)
-            for step, (inputs, index) in enumerate(zip(batches, left.split(batch_size), strict=True), at.step + 1):
-                loss = parts.backward(inputs, split.labels[index].to(fabric.device), index)
+            if draws_in_turn(seen) and not ranks.is_alone:
+                raise UserError("Views of these images are drawn in turn, which one device alone can do; give one.")
+            left = order[at.step * batch_size :].split(batch_size)
+            own = [parts.share_of(batch) for batch in left]
+            inputs_of_each = _inputs(seen, own, fabric.device, alone=ranks.is_alone, goes_on=at.step > 0)
+            last_step = at.step + len(left)
+            for step, (inputs, index, batch) in enumerate(zip(inputs_of_each, own, left, strict=True), at.step + 1):
+                labels = split.labels[index].to(fabric.device)
+                loss = parts.backward(inputs, labels, index, batch_size=len(batch))
                 # Without a limit the norm is still needed: it shows a gradient that is not finite.
                 norm = _clip(fabric, wrapped, optimizer, math.inf if recipe.clip_norm is None else recipe.clip_norm)
-                total += loss * len(index)
+                total += loss * len(batch)
                 optimizer.step()
                 optimizer.zero_grad(set_to_none=True)
                 lr = max(schedule.get_last_lr())
                 schedule.step()
                 objective.after_step()
                 fabric.call("on_step", loss, lr)
-                if step < last_step and not draws_in_turn(seen):
-                    keeper.after_step(partial(_position, epoch - 1, step, total, started), before)
-                if step < last_step and keeper.is_to_end:
-                    return steps_per_epoch * (epoch - 1) + step
+                if step < last_step:
+                    position = None if draws_in_turn(seen) else partial(_position, epoch - 1, step, total, started)
+                    keeper.after_step(position, before)
+                    if keeper.is_to_end:
+                        return steps_per_epoch * (epoch - 1) + step
             # Once NaN always NaN, so one look an epoch is enough and does not stall a GPU at every step.
             if not (torch.isfinite(loss) and torch.isfinite(norm)):
                 raise DivergedError(
@@ -174,6 +182,19 @@ def train_module(
 
 def _position(epoch: int, step: int, total: Tensor, started: float) -> Position:
     return Position(epoch=epoch, step=step, loss_sum=total.item(), train_s=time.perf_counter() - started)
+
+
+def _inputs(seen: Split, own: list[Tensor], device: torch.device, *, alone: bool, goes_on: bool) -> Iterator[Tensor]:
+    """Inputs of the batches of an epoch that are left, as far as this process computes them.
+
+    Shares of whole batches are of one size; that of the last one, which may have fewer images, is read by itself.
+    """
+    if alone or len(own) > 1:
+        first = own if alone else own[:-1]
+        batches = seen.batches(len(first[0]), device=device, order=torch.cat(first))
+        yield from _as_if_never_stopped(batches) if goes_on else batches
+    if not alone:
+        yield from seen.batches(len(own[-1]), device=device, order=own[-1])
 
 
 def _as_if_never_stopped(batches: Iterator[Tensor]) -> Iterator[Tensor]:
@@ -244,6 +265,21 @@ def predict(module: nn.Module, batches: Iterable[Tensor]) -> Tensor:
     outputs = torch.cat([module(inputs).float().cpu() for inputs in batches])
     module.train(training)
     return outputs
+
+
+def predict_split(module: nn.Module, split: Split, fabric: "Fabric") -> Tensor:
+    """Outputs of `module` in eval mode for all images of a split, as `predict`; each batch is one process's work."""
+    ranks = Ranks(fabric)
+    if ranks.is_alone:
+        return predict(module, eval_batches(split, fabric.device))
+    size = eval_batch_size(split, fabric.device)
+    batches = torch.arange(len(split.labels)).split(size)
+    own = batches[ranks.number :: ranks.world_size]
+    found: tuple[Tensor, ...] = ()
+    if own:
+        found = predict(module, split.batches(size, device=fabric.device, order=torch.cat(own))).split(size)
+    of_all = ranks.of_all(found)
+    return torch.cat([of_all[place % ranks.world_size][place // ranks.world_size] for place in range(len(batches))])
 
 
 def top1(logits: Tensor, labels: Tensor) -> float:

@@ -10,9 +10,11 @@ from torch import nn
 
 from delta_core.training.callback import Apart, Callback
 from delta_core.training.errors import UserError
+from delta_core.training.ranks import Rank, unsynced_buffers
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
+    from lightning_fabric.strategies.ddp import DDPStrategy
 
 
 def devices_of(device: str) -> list[str]:
@@ -32,17 +34,64 @@ def devices_of(device: str) -> list[str]:
     return [device]
 
 
-def make_fabric(device: str, precision: str, callbacks: Iterable[Callback] = ()) -> "Fabric":
-    """Fabric on one device (`cpu`, `cuda:1`, `mps`). Runs are independent, so each process uses one device.
+def make_fabric(
+    device: str, precision: str, callbacks: Iterable[Callback] = (), *, rank: Rank | None = None
+) -> "Fabric":
+    """Fabric on one device (`cpu`, `cuda:1`, `mps`): each process uses one.
 
-    What `engine.train_module` trains on it the callbacks hear of.
+    Args:
+        device: of this process.
+        precision: as Fabric names it.
+        callbacks: hear of what `engine.train_module` trains on it, in the first of several processes.
+        rank: of this process among those that share a run, which wait for each other here.
     """
     from lightning_fabric import Fabric  # takes seconds to import, which a table that is all there need not wait for
 
     kind, _, index = device.partition(":")
     choose_deterministic_kernels(kind)
-    devices = [int(index or 0)] if kind == "cuda" else 1
-    return Fabric(accelerator=kind, devices=devices, precision=precision, callbacks=[Apart(each) for each in callbacks])  # type: ignore[arg-type]
+    strategy = "auto" if rank is None else _strategy(rank, torch.device(device))
+    devices = [int(index or 0)] if kind == "cuda" and rank is None else 1
+    heard = [Apart(each) for each in callbacks] if rank is None or rank.number == 0 else []
+    fabric = Fabric(accelerator=kind, strategy=strategy, devices=devices, precision=precision, callbacks=heard)  # type: ignore[arg-type]
+    if rank is not None:
+        fabric.launch()
+    return fabric
+
+
+def meet(rank: Rank, device: torch.device) -> None:
+    """Wait for the other processes of a run, unless this one has met them already."""
+    if not torch.distributed.is_initialized():
+        torch.distributed.init_process_group(
+            "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo",
+            init_method=rank.meeting,
+            rank=rank.number,
+            world_size=rank.world_size,
+            device_id=device if device.type == "cuda" else None,
+        )
+
+
+def _strategy(rank: Rank, device: torch.device) -> "DDPStrategy":
+    """Gradients averaged over all processes, on a device each; buffers are equal by themselves."""
+    from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
+    from lightning_fabric.strategies.ddp import DDPStrategy
+
+    class Given(TorchElasticEnvironment):
+        """Processes that were started by somebody else, who told them their numbers."""
+
+        def world_size(self) -> int:
+            return rank.world_size
+
+        def global_rank(self) -> int:
+            return rank.number
+
+        def local_rank(self) -> int:
+            return 0  # the strategy knows of one device
+
+        def validate_settings(self, num_devices: int, num_nodes: int) -> None:
+            """Fabric counts the devices of this process alone."""
+
+    meet(rank, device)
+    return DDPStrategy(parallel_devices=[device], cluster_environment=Given(), **unsynced_buffers())
 
 
 def choose_deterministic_kernels(kind: str) -> None:

@@ -73,8 +73,11 @@ def peak_mem_mb(device: torch.device) -> float:
     return peak_resident_mb()
 
 
-def provenance(device: torch.device, precision: str) -> dict[str, Any]:
-    """The provenance columns of a row, filled at the end of a run in this process."""
+def provenance(device: torch.device, precision: str, *, world_size: int = 1) -> dict[str, Any]:
+    """The provenance columns of a row, filled at the end of a run in this process.
+
+    Of several processes that shared the run, device and memory are those of the first.
+    """
     git_sha, git_dirty = git_state()
     return {
         "git_sha": git_sha,
@@ -85,5 +88,5 @@ def provenance(device: torch.device, precision: str) -> dict[str, Any]:
         "deterministic": device.type == "cpu",
         "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "peak_mem_mb": peak_mem_mb(device),
-        "world_size": 1,
+        "world_size": world_size,
     }

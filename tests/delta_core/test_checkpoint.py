@@ -23,6 +23,7 @@ from delta_core.training.data.splits import LazySplit, Split
 from delta_core.training.engine import OnEpoch, train_module
 from delta_core.training.errors import UserError
 from delta_core.training.interrupts import Interrupted, interruptible
+from delta_core.training.ranks import Ranks
 
 FABRIC = Fabric(accelerator="cpu", devices=1)
 RECIPE3 = replace(RECIPE, epochs=3)
@@ -245,6 +246,8 @@ def loop() -> LoopState:
         schedule=torch.optim.lr_scheduler.LambdaLR(optimizer, lambda _: 1.0),
         shuffle=torch.Generator().manual_seed(1),
         precision=FABRIC.strategy.precision,
+        device=FABRIC.device,
+        ranks=Ranks(FABRIC),
     )
 
 

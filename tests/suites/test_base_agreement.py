@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from lightning_fabric import Fabric
 from tiny import RECIPE, basic_block_net, tiny_task
 from tiny_cell import tiny_cell
 from torch import nn
@@ -30,6 +31,9 @@ def unlabelled() -> TaskData:
     return replace(task, **blank)
 
 
+FABRIC = Fabric(accelerator="cpu", devices=1)
+
+
 def telling_net() -> nn.Module:
     """A tiny net that answers differently on different noise: its logits are centred on what it sees."""
     net = basic_block_net().eval()
@@ -42,7 +46,12 @@ def telling_net() -> nn.Module:
 def untouched(base: TaskData) -> Untouched:
     net = telling_net()
     return Untouched(
-        sha=backbone_fingerprint(net), data_sha=base.sha, device=torch.device("cpu"), backbone=net, base=base
+        sha=backbone_fingerprint(net),
+        data_sha=base.sha,
+        device=FABRIC.device,
+        fabric=FABRIC,
+        backbone=net,
+        base=base,
     )
 
 

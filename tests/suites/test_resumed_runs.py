@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import test_domain_adaptation as domains
 import torch
+from lightning_fabric import Fabric
 from test_sequences import TASKS, sequence
 from test_transfer import ALL as TRANSFER
 from test_transfer import lazy_cell
@@ -245,12 +246,12 @@ def test_damaged_values_are_told_and_measured_anew(tmp_path: Path) -> None:
 
 
 def test_what_another_commit_began_is_told_and_not_taken_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    env, cpu = Env(results=tmp_path, cache=tmp_path, checkpoint_every_s=0), torch.device("cpu")
-    stages_of("0123", env, cpu).value("a", lambda: 1)
-    assert stages_of("0123", env, cpu).value("a", lambda: 2) == 1
+    env, fabric = Env(results=tmp_path, cache=tmp_path, checkpoint_every_s=0), Fabric(accelerator="cpu")
+    stages_of("0123", env, fabric).value("a", lambda: 1)
+    assert stages_of("0123", env, fabric).value("a", lambda: 2) == 1
     monkeypatch.setattr(stages, "git_state", lambda: ("another", False))
     with pytest.warns(UserWarning, match="Run 0123 was begun by another commit"):
-        assert stages_of("0123", env, cpu).value("a", lambda: 2) == 2
-    assert stages_of("45", env, cpu).value("a", lambda: 3) == 3
+        assert stages_of("0123", env, fabric).value("a", lambda: 2) == 2
+    assert stages_of("45", env, fabric).value("a", lambda: 3) == 3
     forget_stages("0123", env)
     assert [folder.name.partition("-")[0] for folder in (tmp_path / "unfinished").iterdir()] == ["45"]

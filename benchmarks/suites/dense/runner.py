@@ -2,12 +2,14 @@
 
 import math
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from mmengine.config import Config
+from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from PIL import Image
 from torch import Tensor, nn
@@ -20,10 +22,13 @@ from benchmarks.suites.dense.chosen import SCENES
 from benchmarks.suites.dense.log_hook import LogHook
 from benchmarks.suites.dense.progress import ProgressHook
 from benchmarks.suites.dense.settled import PROJECT, settled
+from benchmarks.suites.dense.shared import share
 from benchmarks.suites.dense.spec import DenseRun
 from benchmarks.suites.to_rows import rows_of
 from delta_core import backbone_fingerprint
+from delta_core.training.batch_norm_over_ranks import BatchNormOverRanks
 from delta_core.training.data.folders import folder_identity
+from delta_core.training.fabric import meet
 from delta_core.training.provenance import provenance
 
 METRICS = {"detection": ("mAP", "pascal_voc/mAP", 100.0), "segmentation": ("mIoU", "mIoU", 1.0)}
@@ -46,18 +51,22 @@ def execute(run: DenseRun, env: Env) -> list[Row]:
     started = time.perf_counter()
     if env.device.startswith("cuda"):
         torch.cuda.set_device(env.device)
+    if env.rank is not None:
+        meet(env.rank, torch.device(env.device))
     config = config_of(run, env)
     runner = Runner.from_cfg(config)
     runner.register_hook(ProgressHook(f"{run.architecture} {run.task} {run.method.name} seed {run.seed}"))
     logs = [LogHook(callback) for callback in callbacks_of(run, env)]
     for hook in logs:
         runner.register_hook(hook)
-    backbone = runner.model.backbone
+    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+    backbone = model.backbone
     sha_before = backbone_fingerprint(backbone.model.backbone)
     levels_before = _levels(backbone)
     trained = time.perf_counter()
     try:
-        runner.train()
+        with nullcontext() if env.rank is None else BatchNormOverRanks():
+            runner.train()
     finally:
         for hook in logs:
             hook.end()
@@ -66,7 +75,8 @@ def execute(run: DenseRun, env: Env) -> list[Row]:
     value = factor * float(runner.test()[key])
     frozen = run.method.frozen_stages is None
     sha_after = backbone_fingerprint(backbone.model.backbone)
-    _keep_pictures(runner, run, env)
+    if env.rank is None or env.rank.number == 0:
+        _keep_pictures(runner, run, env)
     equal = all(torch.equal(*pair) for pair in zip(levels_before, _levels(backbone), strict=True))
     tested = _test_set(config)
     outcome = Outcome(
@@ -80,7 +90,7 @@ def execute(run: DenseRun, env: Env) -> list[Row]:
             ),
         ),
         params_delta=sum(p.numel() for p in backbone.parameters() if p.requires_grad),
-        params_head=_count(runner.model) - _count(backbone),
+        params_head=_count(model) - _count(backbone),
         steps=runner.max_iters,
         train_s=train_s,
         backbone_sha_after=sha_after,
@@ -94,12 +104,20 @@ def execute(run: DenseRun, env: Env) -> list[Row]:
         data_sha=folder_identity(Path(tested.data_root)),
         transform=" ".join(str(step) for step in tested.pipeline if step["type"] == "Resize"),
         elapsed_s=time.perf_counter() - started,
-        origin=provenance(next(runner.model.parameters()).device, env.precision),
+        origin=provenance(
+            next(model.parameters()).device,
+            env.precision,
+            world_size=1 if env.rank is None else env.rank.world_size,
+        ),
     )
 
 
 def config_of(run: DenseRun, env: Env) -> Config:
-    """The config of a run, as `mim train` would read it, with seed, schedule, work folder and resumption."""
+    """The config of a run, as `mim train` would read it, with seed, schedule, work folder and resumption.
+
+    Raises:
+        UserError: if several devices are to share a batch that they cannot share evenly.
+    """
     config = Config.fromfile(PROJECT / run.config)
     config.data.root = str(env.folders.get(run.task, SCENES))
     config.data.cache = str(env.cache.absolute())
@@ -121,6 +139,8 @@ def config_of(run: DenseRun, env: Env) -> Config:
     if run.epochs is not None:
         _set_epochs(config, run.epochs)
     config.train_dataloader.batch_size = run.method.recipe.batch_size
+    if env.rank is not None:
+        share(config, env.rank)
     config.optim_wrapper.update(WRAPPERS[env.precision])
     config.val_cfg = config.val_dataloader = config.val_evaluator = None  # the test split is read once, at the end
     config.work_dir = str(work_folder(env.results, run.run_id))

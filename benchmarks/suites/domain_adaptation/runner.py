@@ -53,7 +53,7 @@ def execute(spec: DomainSpec, env: Env) -> list[Row]:
         FrozenError: if the source encoder changed during adaptation.
     """
     fabric = make_fabric(env.device, env.precision, callbacks_of(spec, env))
-    stages = stages_of(spec.run_id, env, fabric.device)
+    stages = stages_of(spec.run_id, env, fabric)
     domains = load_domains(spec, env)
     seen = domains.seen(spec.method.setting)
     learn = _on_labels if spec.method.adda is None else _by_adda

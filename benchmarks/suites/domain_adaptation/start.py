@@ -146,7 +146,7 @@ def start_of(spec: StartSpec, classes: int, train: Split, fabric: "Fabric", env:
             found = load_start(path, new_net(spec, classes, fabric))
             if found is None:
                 began = time.perf_counter()
-                stages = stages_of(spec.run_id, env, fabric.device)
+                stages = stages_of(spec.run_id, env, fabric)
                 with torch.random.fork_rng(devices=[]):
                     found = train_start(new_net(spec, classes, fabric), spec, train, fabric, stages)
                 earlier_s = max(0.0, found.train_s - (time.perf_counter() - began))

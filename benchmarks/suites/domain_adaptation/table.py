@@ -88,4 +88,4 @@ def methods(scale: Scale, steps: int | None = None) -> list[DomainMethod]:
     ]
 
 
-TABLES = {"table6": Table(runs=table6, tasks=TRANSFERS, open_world=open_digits)}
+TABLES = {"table6": Table(runs=table6, tasks=TRANSFERS, open_world=open_digits, shares_devices=False)}

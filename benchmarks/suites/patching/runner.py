@@ -42,7 +42,9 @@ def execute(spec: RunSpec, env: Env) -> list[Row]:
         stages=opened.stages,
     )
     outcome = spec.method.measure(cell)
-    if outcome.gates:  # before the record, whose existence says that everything is there
+    if (
+        outcome.gates and opened.fabric.is_global_zero
+    ):  # before the record, whose existence says that everything is there
         write_gates(env.results, (_gate_row(spec, gate) for gate in outcome.gates))
     return opened.rows(outcome, data_sha=task.sha, preprocessing=at_task)
 

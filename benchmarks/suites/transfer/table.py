@@ -174,4 +174,4 @@ def article_arms(schedule: TransferSchedule) -> list[Transfer]:
     ]
 
 
-TABLES = {"table5": Table(runs=table5, tasks=TRANSFER_TASKS)}
+TABLES = {"table5": Table(runs=table5, tasks=TRANSFER_TASKS, shares_devices=False)}

@@ -254,9 +254,14 @@ EVAL_BATCH = 250
 """Images in a batch of evaluation, where the device can hold them."""
 
 
+def eval_batch_size(split: Split, device: torch.device) -> int:
+    """Images of a split in a batch of evaluation."""
+    return batch_size_for(split.preprocessing.image_size, device, at_most=EVAL_BATCH)
+
+
 def eval_batches(split: Split, device: torch.device) -> Iterator[Tensor]:
     """Batches for evaluation, in stored order."""
-    return split.batches(batch_size_for(split.preprocessing.image_size, device, at_most=EVAL_BATCH), device=device)
+    return split.batches(eval_batch_size(split, device), device=device)
 
 
 @dataclass(frozen=True, kw_only=True)
