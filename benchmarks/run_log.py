@@ -12,9 +12,8 @@ from delta_core.training.tensorboard_log import TensorBoardLog, add_scalars
 
 def callbacks_of(run: Run, env: Env) -> list[TensorBoardLog]:
     """What logs the trainings of a run; nothing without `--log-dir`, nor in any but the first of its processes."""
-    return (
-        [] if env.log_dir is None or (env.rank and env.rank.number) else [TensorBoardLog(log_folder(run, env.log_dir))]
-    )
+    is_first = env.rank is None or env.rank.number == 0
+    return [TensorBoardLog(log_folder(run, env.log_dir))] if env.log_dir is not None and is_first else []
 
 
 def log_rows(run: Run, env: Env, rows: Iterable[Row]) -> None:

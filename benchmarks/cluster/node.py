@@ -25,10 +25,14 @@ from delta_core.errors import DeltaError
 from delta_core.training.errors import MachineError, UserError
 from delta_core.training.fabric import devices_of
 from delta_core.training.provenance import git_state, versions
+from delta_core.training.ranks import Rank
 from delta_core.training.whole_files import write_whole
 
 LEAST_FREE_GB = 1.0
 """Room that a node must have below its cache."""
+Base = tuple[BaseSpec, bytes]
+"""A base, and the file of its weights."""
+
 STAY = ("work", ".locks")
 """Folders below results that are of use on the node alone."""
 
@@ -82,7 +86,7 @@ def facts_of(world: World) -> Facts:
     )
 
 
-def work_here(task: Task, options: Options, node: str, base: tuple[BaseSpec, bytes] | None) -> Shipped:
+def work_here(task: Task, options: Options, node: str, base: Base | None, *, rank: Rank | None = None) -> Shipped:
     """Do one job with one thread, as a worker of the machine's own pool does.
 
     Args:
@@ -90,6 +94,7 @@ def work_here(task: Task, options: Options, node: str, base: tuple[BaseSpec, byt
         options: of the grid.
         node: id of this node.
         base: what the job's net was pre-trained to, if it was.
+        rank: of this process among those that share the job.
     """
     torch.set_num_threads(1)
     env = _world_here(options).env
@@ -98,7 +103,7 @@ def work_here(task: Task, options: Options, node: str, base: tuple[BaseSpec, byt
         if base is not None and not is_whole_base(base[0], env):
             write_whole(checkpoint_path(env.cache, base[0].run_id), base[1])
         with TemporaryDirectory(dir=env.cache, prefix="unshipped-") as folder:
-            there = replace(env, results=Path(folder), device=devices_of(env.device)[0])
+            there = replace(env, results=Path(folder), device=devices_of(env.device)[0], rank=rank)
             result = work_on(replace(task, wait=True), there)
             return Shipped(result=result, node=node, files=_files(Path(folder)), base=_base(result, env))
     except OSError as error:

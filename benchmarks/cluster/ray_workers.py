@@ -16,7 +16,8 @@ from typing import Self
 import ray
 
 from benchmarks.cluster.fleet import LOOK_S, MOST_LOSSES, Fleet
-from benchmarks.cluster.node import Shipped, work_here
+from benchmarks.cluster.node import Base, Shipped, work_here
+from benchmarks.cluster.shared import SharedJob, start_shared
 from benchmarks.grid.work import Job, Result, Task, adopt, claimed, found_on_record
 from benchmarks.grid.workers import SAVE_S, Died
 from benchmarks.nets.pretraining import BaseSpec, checkpoint_path
@@ -28,19 +29,17 @@ ALONE_S = 120.0
 """For which there may be no node that works while jobs wait."""
 
 
-_Base = tuple[BaseSpec, bytes]
-"""A base, and the file of its weights."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class _Sent:
     task: Task
     claim: ExitStack
     """Holds the job's lock until what came of it is written."""
+    shared: SharedJob | None = None
+    """Where several devices share the job."""
 
 
 @ray.remote(max_retries=0)
-def _work(task: Task, options: Options, base: _Base | None) -> Shipped:
+def _work(task: Task, options: Options, base: Base | None) -> Shipped:
     return work_here(task, options, ray.get_runtime_context().get_node_id(), base)
 
 
@@ -75,7 +74,7 @@ class RayWorkers:
         self._queue: deque[Task] = deque()
         self._sent: dict[ray.ObjectRef[Shipped], _Sent] = {}
         self._losses = Counter[str]()
-        self._bases: dict[str, ray.ObjectRef[_Base | None]] = {}
+        self._bases: dict[str, ray.ObjectRef[Base | None]] = {}
         self._worked = time.monotonic()
 
     @property
@@ -86,7 +85,7 @@ class RayWorkers:
     @property
     def slots(self) -> int:
         """Jobs that may be done at once."""
-        room = sum(self._fleet.fit.values())
+        room = sum(self._fleet.fit.values()) // self._world.options.devices_per_run
         return room if self._most is None else min(room, self._most)
 
     def submit(self, job: Task) -> None:
@@ -116,7 +115,9 @@ class RayWorkers:
         for reference in ready:
             sent = self._sent.pop(reference)
             with sent.claim:
-                came = self._came_of(reference, sent.task)
+                came = self._came_of(reference, sent)
+            if sent.shared:
+                sent.shared.end()
             if came is not None:
                 yield sent.task, came
 
@@ -126,8 +127,9 @@ class RayWorkers:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         """Jobs under way write their state where they are, and end."""
         with suppress(ray.exceptions.RayError):
-            for reference in self._sent:
-                ray.cancel(reference)
+            for reference, sent in self._sent.items():
+                for each in sent.shared.tasks if sent.shared else (reference,):
+                    ray.cancel(each)
             if kind is not None and issubclass(kind, KeyboardInterrupt):
                 ray.wait(list(self._sent), num_returns=len(self._sent), timeout=SAVE_S)
         for sent in self._sent.values():
@@ -152,17 +154,22 @@ class RayWorkers:
                 claim.close()
                 yield task, found or Result(job=task.job, held_by=held_by)
                 continue
-            self._sent[self._start(task)] = _Sent(task=task, claim=claim)
+            reference, shared = self._start(task)
+            self._sent[reference] = _Sent(task=task, claim=claim, shared=shared)
             self._worked = time.monotonic()
         self._queue.extendleft(reversed(put_off))
 
-    def _start(self, task: Task) -> "ray.ObjectRef[Shipped]":
+    def _start(self, task: Task) -> "tuple[ray.ObjectRef[Shipped], SharedJob | None]":
+        options = self._world.options
+        if options.devices_per_run > 1 and not isinstance(task.job, BaseSpec):
+            shared = start_shared(task, options, self._base_of(task.job), self._resource, self._fleet.fit)
+            return shared.tasks[0], shared
         nodes = ",".join(self._fleet.fit)
         takes = {"num_cpus": 1} if self._resource == "CPU" else {"num_cpus": 1, "num_gpus": 1}
         placed = _work.options(label_selector={"ray.io/node-id": f"in({nodes})"}, **takes)
-        return placed.remote(task, self._world.options, self._base_of(task.job))
+        return placed.remote(task, options, self._base_of(task.job)), None
 
-    def _base_of(self, job: Job) -> "ray.ObjectRef[_Base | None] | None":
+    def _base_of(self, job: Job) -> "ray.ObjectRef[Base | None] | None":
         """What the job's net was pre-trained to, put where nodes get it, once for all jobs."""
         for base in self._world.bases:
             if not isinstance(job, str | BaseSpec) and base.weights == job.weights:
@@ -172,20 +179,17 @@ class RayWorkers:
                 return self._bases[base.weights]
         return None
 
-    def _came_of(self, reference: "ray.ObjectRef[Shipped]", task: Task) -> Result | Died | None:
+    def _came_of(self, reference: "ray.ObjectRef[Shipped]", sent: _Sent) -> Result | Died | None:
         """What a job came to; None if it was lost, and is to be done again."""
+        task = sent.task
         try:
             shipped: Shipped = ray.get(reference)
         except ray.exceptions.RayTaskError as error:
             return Result(job=task.job, error=f"{type(error.cause).__name__}: {error.cause}")
         except ray.exceptions.RayError as error:
-            assert not isinstance(task.job, str)
-            self._check_head()
-            self._losses[task.job.run_id] += 1
-            if self._losses[task.job.run_id] == MOST_LOSSES:
-                return Died(f"was lost {MOST_LOSSES} times with its node or process ({type(error).__name__})")
-            self._queue.appendleft(task)
-            return None
+            return self._lost(task, type(error).__name__)
+        if shipped.result.error and sent.shared and sent.shared.was_lost:
+            return self._lost(task, "one of those that shared it")
         if shipped.result.trouble:
             told = self._fleet.leave_out(shipped.node, shipped.result.trouble)
             if told:
@@ -194,15 +198,29 @@ class RayWorkers:
             return None
         return adopt(shipped.result, shipped.files, shipped.base, self._world.env)
 
+    def _lost(self, task: Task, how: str) -> Died | None:
+        """Do a job again whose node or process was lost, unless that happened too often."""
+        assert not isinstance(task.job, str)
+        self._check_head()
+        self._losses[task.job.run_id] += 1
+        if self._losses[task.job.run_id] == MOST_LOSSES:
+            return Died(f"was lost {MOST_LOSSES} times with its node or process ({how})")
+        self._queue.appendleft(task)
+        return None
+
     def _wait_for_nodes(self) -> None:
         if not self._queue or self.slots:
             self._worked = time.monotonic()
             time.sleep(0.01)
             return
         self._check_head()
-        reasons = "".join(f" {name}: {reason}" for name, reason in self._fleet.refused.items())
+        reasons = [f"{name}: {reason}" for name, reason in self._fleet.refused.items()]
+        devices, room = self._world.options.devices_per_run, sum(self._fleet.fit.values())
+        if room:
+            reasons.append(f"{devices} devices are to share a run, and the nodes that will do have {room}.")
         if not self._fleet.is_waiting and (reasons or time.monotonic() - self._worked > ALONE_S):
-            raise MachineError(f"No node of the cluster will do, and what was finished is kept.{reasons}")
+            told = " ".join(["No node of the cluster will do, and what was finished is kept.", *reasons])
+            raise MachineError(told)
         time.sleep(0.1)
 
     def _check_head(self) -> None:

@@ -34,6 +34,17 @@ def shared_devices(env: Env) -> list[str]:
     return env.device.split(",")
 
 
+def measure(run: Run, env: Env) -> list[Row]:
+    """Measure one run, in this process or in one for each of its devices.
+
+    Raises:
+        Exception: as of `benchmarks.suites.execute.execute` and `execute_shared`.
+    """
+    if env.rank is not None:
+        return measure_as_rank(run, env)
+    return execute(run, env) if len(shared_devices(env)) == 1 else execute_shared(run, env)
+
+
 def execute_shared(run: Run, env: Env) -> list[Row]:
     """Measure one run with a process for each of its devices; rows are those of the first.
 
@@ -70,9 +81,13 @@ def measure_as_rank(run: Run, env: Env) -> list[Row]:
     assert env.rank is not None
     if env.rank.number:
         warnings.simplefilter("ignore")  # the first one tells them
-    rows = execute(run, env)
-    _check_equal(rows)
-    return rows
+    try:
+        rows = execute(run, env)
+        _check_equal(rows)
+        return rows
+    finally:
+        if torch.distributed.is_initialized():  # on a cluster the process lives on, and shares other runs
+            torch.distributed.destroy_process_group()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,14 +13,13 @@ import torch
 
 from benchmarks.data.embedded import load_embedded
 from benchmarks.env import Env
-from benchmarks.grid.ranks import execute_shared, shared_devices
+from benchmarks.grid.ranks import measure, shared_devices
 from benchmarks.nets.pretraining import BaseSpec, checkpoint_path, is_trained, pretrain
 from benchmarks.records.record_files import read_record, record_path, write_record
 from benchmarks.records.rows import Row
 from benchmarks.run_log import log_rows
 from benchmarks.spec import Run
 from benchmarks.stages import forget_stages
-from benchmarks.suites.execute import execute
 from delta_core.training.errors import FULL, MachineError, UserError, missing_package, trouble_of_the_machine
 from delta_core.training.lock import holder, locked
 from delta_core.training.whole_files import whole_text, write_whole
@@ -188,7 +187,7 @@ def _measured(job: BaseSpec | Run, env: Env) -> Result:
         if isinstance(job, BaseSpec):  # slim nets, each too small to share
             rows = pretrain(job, replace(env, device=shared_devices(env)[0]))
         else:
-            rows = execute(job, env) if len(shared_devices(env)) == 1 else execute_shared(job, env)
+            rows = measure(job, env)
             log_rows(job, env, rows)
         _record(rows, env)
         forget_stages(job.run_id, env)

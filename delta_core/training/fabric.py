@@ -42,7 +42,7 @@ def make_fabric(
     Args:
         device: of this process.
         precision: as Fabric names it.
-        callbacks: hear of what `engine.train_module` trains on it, in the first of several processes.
+        callbacks: hear of what `engine.train_module` trains on it.
         rank: of this process among those that share a run, which wait for each other here.
     """
     from lightning_fabric import Fabric  # takes seconds to import, which a table that is all there need not wait for
@@ -51,8 +51,8 @@ def make_fabric(
     choose_deterministic_kernels(kind)
     strategy = "auto" if rank is None else _strategy(rank, torch.device(device))
     devices = [int(index or 0)] if kind == "cuda" and rank is None else 1
-    heard = [Apart(each) for each in callbacks] if rank is None or rank.number == 0 else []
-    fabric = Fabric(accelerator=kind, strategy=strategy, devices=devices, precision=precision, callbacks=heard)  # type: ignore[arg-type]
+    told = [Apart(each) for each in callbacks]
+    fabric = Fabric(accelerator=kind, strategy=strategy, devices=devices, precision=precision, callbacks=told)  # type: ignore[arg-type]
     if rank is not None:
         fabric.launch()
     return fabric

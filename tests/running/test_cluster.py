@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import timm
 import torch
-from grid_world import LIMIT_S, ONE_CELL, call, command, write_one_cell
+from grid_world import LIMIT_S, ONE_CELL, call, command, write_one_cell, write_tiny_task
 from patch_tool_world import ARCH, write_classes
 from ray_nodes import ENVIRONMENT, RayNodes, unused_port
 
@@ -51,6 +51,25 @@ def test_rows_of_a_cluster_are_those_of_one_machine(nodes: RayNodes, tmp_path: P
     assert one[compared].equals(many[compared])
     assert not (driver / ".cache" / "data").exists()
     assert "0 todo" in bench(driver, *CHOSEN, "--cluster", nodes.address).stdout
+
+
+def test_nodes_share_a_run(nodes: RayNodes, tmp_path: Path) -> None:
+    """Neither node has two cores, so that the two processes of a run find each other over the network."""
+    cell = ("table13", "--arch", "resnet18", "--task", "textures", "--method", "standard", "--epochs", 2)
+    for place in (nodes.place("head"), nodes.join("second"), tmp_path / "alone"):
+        write_tiny_task(place / ".cache", "textures", 12)
+    alone = bench(tmp_path / "alone", *cell, "--workers", 1, "--devices-per-run", 2)
+    assert alone.returncode == 0, alone.stderr
+    driver = tmp_path / "driver"
+    spread = bench(driver, *cell, "--devices-per-run", 2, "--cluster", nodes.address)
+    assert spread.returncode == 0, spread.stdout + spread.stderr
+    one, many = (read_rows(folder / "results" / "embedded") for folder in (tmp_path / "alone", driver))
+    compared = [*KEY, "value", "backbone_sha_after", "steps", "world_size"]
+    assert one[compared].equals(many[compared])
+    assert set(many["world_size"]) == {2}
+    three = bench(tmp_path / "more", *cell, "--devices-per-run", 3, "--cluster", nodes.address)
+    assert three.returncode == 1
+    assert "3 devices are to share a run, and the nodes that will do have 2." in three.stderr
 
 
 def test_nodes_with_other_data_or_none_get_no_run_and_one_that_joins_late_does(nodes: RayNodes, tmp_path: Path) -> None:

@@ -119,7 +119,7 @@ def call(
 
 def measured_here(monkeypatch: pytest.MonkeyPatch, rows_of: Callable[[RunSpec | BaseSpec, Env], list[Row]]) -> None:
     """Let a grid measure in this process, in no time, what a function says."""
-    monkeypatch.setattr(work, "execute", rows_of)
+    monkeypatch.setattr(work, "measure", rows_of)
     monkeypatch.setattr(work, "pretrain", rows_of)
     monkeypatch.setattr(work, "load_embedded", lambda *_, **__: None)
     monkeypatch.setattr(pool, "_pool", lambda env, _: InlineWorkers(lambda task: work.work_on(task, env)))
