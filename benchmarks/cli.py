@@ -16,6 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from benchmarks.choices import list_choices
 from benchmarks.fetch import fetch_data
 from benchmarks.forget import forget_runs
+from benchmarks.grid.board import told_of_drivers
 from benchmarks.grid.cost import cost_of
 from benchmarks.grid.memory import Memory, memory_of
 from benchmarks.grid.plan import Planned, check_inputs, plan
@@ -172,7 +173,7 @@ def _measure(console: Console, world: World, planned: list[Planned], workers: in
 
 
 def status(options: tyro.conf.OmitArgPrefixes[Options]) -> int:
-    """Count the runs of a table by state, say of which there are rows alone, and show what failed.
+    """Count the runs of a table by state, say of which there are rows alone, who is at work where, and what failed.
 
     A run is done by its record, which lies on the machine that measured it. Rows also come with a clone, and from
     other machines: reports show those too.
@@ -184,6 +185,7 @@ def status(options: tyro.conf.OmitArgPrefixes[Options]) -> int:
     console.print(
         *_by_origin(planned, collected, runs_path(world.env.results)), sep="\n", highlight=False, soft_wrap=True
     )
+    console.print(*told_of_drivers(world.env.results), sep="\n", markup=False, highlight=False, soft_wrap=True)
     for path in files_of_runs(world.env.results, ".json", "failed"):
         console.print(f"failed  {path}", highlight=False)
     return 0

@@ -1,13 +1,14 @@
 """The nodes of a Ray cluster: each is looked at before it gets a job, and left out with its reason if it won't do."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from benchmarks.cluster.node import Facts, facts_here, name_here
+from benchmarks.grid.board import Place
 from benchmarks.spec import Run
 from benchmarks.worlds.options import Options
 
@@ -63,6 +64,21 @@ class Fleet:
     def fit(self) -> dict[str, int]:
         """Ray's ids of the nodes that may work, and how many jobs each does at once."""
         return {node_id: node.slots for node_id, node in self._nodes.items() if node.is_fit}
+
+    def places(self, at: Mapping[str, Sequence[str]]) -> list[Place]:
+        """Nodes that work, with what each is `at` (by Ray's id), those that have not answered, and those left out."""
+        there = [
+            Place(
+                name=f"node {node.name}",
+                slots=node.slots,
+                jobs=tuple(at.get(node_id, ())),
+                left_out="" if node.is_fit else "It has not answered yet.",
+            )
+            for node_id, node in self._nodes.items()
+            if node.is_fit or node.answer is not None
+        ]
+        out = [Place(name=f"node {name}", slots=0, left_out=reason) for name, reason in self.refused.items()]
+        return there + out
 
     @property
     def is_waiting(self) -> bool:

@@ -86,6 +86,11 @@ def facts_of(world: World) -> Facts:
     )
 
 
+def id_of(task: Task) -> str:
+    """What tells a job from the others of a grid."""
+    return task.job if isinstance(task.job, str) else task.job.run_id
+
+
 def work_here(task: Task, options: Options, node: str, base: Base | None, *, rank: Rank | None = None) -> Shipped:
     """Do one job with one thread, as a worker of the machine's own pool does.
 

@@ -11,13 +11,15 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import ray
 
 from benchmarks.cluster.fleet import LOOK_S, MOST_LOSSES, Fleet
-from benchmarks.cluster.node import Base, Shipped, work_here
+from benchmarks.cluster.node import Base, Shipped, id_of, work_here
 from benchmarks.cluster.shared import SharedJob, start_shared
+from benchmarks.cluster.whereabouts import Whereabouts
+from benchmarks.grid.board import Place, named
 from benchmarks.grid.work import Job, Result, Task, adopt, claimed, found_on_record
 from benchmarks.grid.workers import SAVE_S, Died
 from benchmarks.nets.pretraining import BaseSpec, checkpoint_path
@@ -39,8 +41,10 @@ class _Sent:
 
 
 @ray.remote(max_retries=0)
-def _work(task: Task, options: Options, base: Base | None) -> Shipped:
-    return work_here(task, options, ray.get_runtime_context().get_node_id(), base)
+def _work(task: Task, options: Options, base: Base | None, notes: Any) -> Shipped:
+    node = ray.get_runtime_context().get_node_id()
+    notes.begun.remote(id_of(task), node, 0)
+    return work_here(task, options, node, base)
 
 
 class RayWorkers:
@@ -76,6 +80,7 @@ class RayWorkers:
         self._losses = Counter[str]()
         self._bases: dict[str, ray.ObjectRef[Base | None]] = {}
         self._worked = time.monotonic()
+        self._whereabouts = Whereabouts()
 
     @property
     def pending(self) -> int:
@@ -87,6 +92,12 @@ class RayWorkers:
         """Jobs that may be done at once."""
         room = sum(self._fleet.fit.values()) // self._world.options.devices_per_run
         return room if self._most is None else min(room, self._most)
+
+    def places(self) -> list[Place]:
+        """Nodes, and what each is at."""
+        return self._fleet.places(
+            self._whereabouts.of({id_of(sent.task): named(sent.task.job) for sent in self._sent.values()})
+        )
 
     def submit(self, job: Task) -> None:
         """Have a job done when a node has room, in order."""
@@ -162,12 +173,13 @@ class RayWorkers:
     def _start(self, task: Task) -> "tuple[ray.ObjectRef[Shipped], SharedJob | None]":
         options = self._world.options
         if options.devices_per_run > 1 and not isinstance(task.job, BaseSpec):
-            shared = start_shared(task, options, self._base_of(task.job), self._resource, self._fleet.fit)
+            base, notes = self._base_of(task.job), self._whereabouts.notes
+            shared = start_shared(task, options, base, notes, self._resource, self._fleet.fit)
             return shared.tasks[0], shared
         nodes = ",".join(self._fleet.fit)
         takes = {"num_cpus": 1} if self._resource == "CPU" else {"num_cpus": 1, "num_gpus": 1}
         placed = _work.options(label_selector={"ray.io/node-id": f"in({nodes})"}, **takes)
-        return placed.remote(task, options, self._base_of(task.job)), None
+        return placed.remote(task, options, self._base_of(task.job), self._whereabouts.notes), None
 
     def _base_of(self, job: Job) -> "ray.ObjectRef[Base | None] | None":
         """What the job's net was pre-trained to, put where nodes get it, once for all jobs."""

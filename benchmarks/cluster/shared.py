@@ -3,12 +3,13 @@
 import socket
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import ray
 from ray.util.placement_group import PlacementGroup, placement_group, remove_placement_group
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
-from benchmarks.cluster.node import Base, Shipped, work_here
+from benchmarks.cluster.node import Base, Shipped, id_of, work_here
 from benchmarks.grid.work import Task
 from benchmarks.worlds.options import Options
 from delta_core.training.ranks import Rank
@@ -28,9 +29,11 @@ def _meeting() -> str:
 
 
 @ray.remote(max_retries=0)
-def _work(task: Task, options: Options, base: Base | None, number: int, world_size: int, meeting: str) -> Shipped:
-    rank = Rank(number=number, world_size=world_size, meeting=meeting)
-    return work_here(task, options, ray.get_runtime_context().get_node_id(), base, rank=rank)
+def _work(task: Task, options: Options, base: Base | None, notes: Any, number: int, meeting: str) -> Shipped:
+    node = ray.get_runtime_context().get_node_id()
+    notes.begun.remote(id_of(task), node, number)
+    rank = Rank(number=number, world_size=options.devices_per_run, meeting=meeting)
+    return work_here(task, options, node, base, rank=rank)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +60,12 @@ class SharedJob:
 
 
 def start_shared(
-    task: Task, options: Options, base: "ray.ObjectRef[Base | None] | None", resource: str, nodes: Iterable[str]
+    task: Task,
+    options: Options,
+    base: "ray.ObjectRef[Base | None] | None",
+    notes: Any,
+    resource: str,
+    nodes: Iterable[str],
 ) -> SharedJob:
     """Have a job done by as many devices as the options say, on some of these nodes, few of them if that is possible.
 
@@ -65,6 +73,7 @@ def start_shared(
         task: the job.
         options: of the grid.
         base: what the job's net was pre-trained to, if it was.
+        notes: hear which nodes it came to lie on.
         resource: `CPU` or `GPU`, of which each process takes one.
         nodes: Ray's ids.
     """
@@ -79,7 +88,7 @@ def start_shared(
     meeting = _meeting.options(num_cpus=0, scheduling_strategy=at(0)).remote()
     takes = {"num_cpus": 1, "num_gpus": bundle.get("GPU", 0)}
     tasks = tuple(
-        _work.options(scheduling_strategy=at(number), **takes).remote(task, options, base, number, count, meeting)
+        _work.options(scheduling_strategy=at(number), **takes).remote(task, options, base, notes, number, meeting)
         for number in range(count)
     )
     return SharedJob(group=group, tasks=tasks)

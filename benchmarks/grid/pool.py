@@ -14,6 +14,7 @@ from typing import Protocol
 
 from benchmarks.data.embedded import ALL_TASKS
 from benchmarks.env import Env
+from benchmarks.grid.board import Board, Place, named
 from benchmarks.grid.limits import check_open_files
 from benchmarks.grid.past import longest_first
 from benchmarks.grid.plan import Planned
@@ -59,6 +60,9 @@ class Pool(Protocol):
     def slots(self) -> int:
         """Jobs that may be done at once, now."""
 
+    def places(self) -> list[Place]:
+        """Where jobs are done, and what each place is at."""
+
     def submit(self, job: Task) -> None:
         """Have a job done when there is room, in order."""
 
@@ -90,8 +94,9 @@ def run_all(
         MachineError: at the first job for which no other would fare better, e.g. the disk is full.
     """
     todo = [item.run for item in planned if item.state == "todo"]
+    rows = rows_so_far(world.env.results)
     if cluster:
-        todo = longest_first(todo, rows_so_far(world.env.results))
+        todo = longest_first(todo, rows)
     needed = {run.weights for run in todo}
     bases = [base for base in world.bases if base.weights in needed and not is_trained(base, world.env)]
     draw = {name for run in todo for name in run.data_names}
@@ -102,10 +107,12 @@ def run_all(
     env = world.env
     _sweep(env)
     recorded = {item.run.run_id for item in planned if record_path(env.results, item.run.run_id).exists()}
-    with nullcontext(cluster) if cluster else _here(world, workers, jobs=len(todo) + len(bases)) as pool:
+    board = Board(env.results, world.options.table, todo, rows)
+    here = nullcontext(cluster) if cluster else _here(world, workers, jobs=len(todo) + len(bases))
+    with board, here as pool:
         for job in (*drawings, *ready):  # to draw takes a few seconds, and all others read it
             pool.submit(Task(job=job))
-        for result in _results(pool, env):
+        for result in _results(pool, env, board):
             busy_s += result.busy_s
             most = max(most, pool.slots)
             if isinstance(result.job, str):
@@ -122,7 +129,18 @@ def run_all(
     return Tally(failures=failures, busy_s=busy_s, wall_s=wall_s, workers=most)
 
 
-def _here(world: World, workers: int | None, *, jobs: int) -> Workers[Task, Result]:
+class WorkersHere(Workers[Task, Result]):
+    """The pool of this machine."""
+
+    def places(self) -> list[Place]:
+        """Workers, each with its device and what it is at."""
+        return [
+            Place(name=f"worker {number} on {device}", slots=1, jobs=() if task is None else (named(task.job),))
+            for number, (device, task) in enumerate(self.at_work)
+        ]
+
+
+def _here(world: World, workers: int | None, *, jobs: int) -> WorkersHere:
     """The pool of this machine."""
     devices = devices_of(world.env.device)
     each = world.options.devices_per_run
@@ -147,7 +165,7 @@ def _shared(devices: list[str], each: int) -> list[str]:
     return [",".join(devices[first : first + each]) for first in range(0, len(devices) - each + 1, each)]
 
 
-def _results(pool: Pool, env: Env) -> Iterator[Result]:
+def _results(pool: Pool, env: Env, board: Board) -> Iterator[Result]:
     """What comes of what was submitted, until nothing is left; a job that another driver is at comes once more."""
     left: list[Job] = []
     while pool.pending or left:
@@ -155,18 +173,21 @@ def _results(pool: Pool, env: Env) -> Iterator[Result]:
             for job in left:
                 pool.submit(Task(job=job, wait=True))
             left.clear()
+        board.write(pool.places, pending=pool.pending, slots=pool.slots)
         for task, ended in pool.ended():
             result = killed(task.job, ended.how, env) if isinstance(ended, Died) else ended
             if result.trouble:
                 raise MachineError(result.trouble)
             if result.held_by:
                 left.append(result.job)
+            elif not isinstance(result.job, str):
+                board.ended(result.job.run_id)
             yield result
 
 
-def _pool(env: Env, devices: list[str]) -> Workers[Task, Result]:
-    """Whatever has `submit`, `ended` and `pending` may stand here."""
-    return Workers(partial(start_work, env), devices)
+def _pool(env: Env, devices: list[str]) -> WorkersHere:
+    """Whatever is a `Pool` may stand here."""
+    return WorkersHere(partial(start_work, env), devices)
 
 
 SWEPT = ("", "records", "failed", "bases", "data", "starts")

@@ -84,6 +84,11 @@ class Workers(Generic[Job, Result]):
         """Jobs that are done at once."""
         return len(self._devices)
 
+    @property
+    def at_work(self) -> list[tuple[str, Job | None]]:
+        """Workers by device, and what each is at."""
+        return [(worker.device, worker.job) for worker in self._workers]
+
     def submit(self, job: Job) -> None:
         """Have a job done when a worker has time, in order."""
         self._queue.append(job)

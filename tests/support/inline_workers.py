@@ -18,6 +18,9 @@ class InlineWorkers:
     def pending(self) -> int:
         return len(self._queue)
 
+    def places(self) -> list[Any]:
+        return []
+
     def submit(self, job: Any) -> None:
         self._queue.append(job)
 
