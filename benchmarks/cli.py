@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import pandas as pd
 import tyro
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -25,12 +24,12 @@ from benchmarks.grid.reproduce import SelfContained, reproduce
 from benchmarks.grid.storage import check_room, storage_of
 from benchmarks.grid.work import Result
 from benchmarks.nets.pretraining import BaseSpec
-from benchmarks.records.collected import collect, is_of_version_1, read_rows, runs_path, values_path
+from benchmarks.records.collected import collect, is_of_version_1, read_rows, runs_path
+from benchmarks.records.collecting import collect_rows, collected
 from benchmarks.records.gates import collect_gates
-from benchmarks.records.merge import merge
 from benchmarks.records.names import BASE, BASE_AGREEMENT
 from benchmarks.records.record_files import files_of_runs
-from benchmarks.records.rows import Row, Scale
+from benchmarks.records.rows import Row
 from benchmarks.rehearsal.command import rehearse
 from benchmarks.simulate import simulate
 from benchmarks.spec import Run, describe
@@ -83,7 +82,7 @@ def show_plan(options: tyro.conf.OmitArgPrefixes[Options], *, memory: bool = Fal
             found = memory_of(item.run) if memory else None
             needs |= {} if found is None else {describe(item.run): found}
             told = "" if found is None else f": {found}"
-            console.print(f"{item.state:8}{item.run.run_id}  {describe(item.run)}{told}", highlight=False)
+            print(f"{item.state:8}{item.run.run_id}  {describe(item.run)}{told}")
         _print_totals(console, world, planned, name)
         if needs:
             largest = max(needs, key=lambda run: needs[run].total)
@@ -118,7 +117,7 @@ def run(options: tyro.conf.OmitArgPrefixes[Options]) -> int:
     finally:  # what was measured before an interruption counts too
         frame = collect(world.env.results)
         collect_gates(world.env.results)
-    console.print(_collected(frame, world.env.results), highlight=False)
+    console.print(collected(frame, world.env.results), highlight=False)
     if is_of_version_1(world.env.results):
         console.print(
             f"{runs_path(world.env.results)} is of schema version 1 and stays as it is; what is new lies in records/. "
@@ -203,31 +202,6 @@ def _by_origin(planned: list[Planned], collected: Collection[str], table: Path) 
     )
     for name, count in methods.items():
         yield f"  {name:38}{count:5} runs: {of_records[name]} with a record, {of_rows[name]} with rows alone"
-
-
-def collect_rows(
-    sources: tyro.conf.Positional[tuple[Path, ...]] = (), *, scale: Scale, results: Path = Path("results")
-) -> int:
-    """Gather the records of one scale into runs.csv and values.csv, with rows from results folders of other machines.
-
-    One table of schema version 1 becomes two, and is kept as runs.v1.csv.
-
-    Args:
-        sources: folders with records/ or runs.csv of the same scale.
-        scale: scale of the rows.
-        results: where rows go.
-    """
-    if results.exists() and not results.is_dir():
-        raise UserError(f"--results {str(results)!r} is a file; give the folder that holds those of each scale.")
-    frame = merge(results / scale, scale, sources)
-    collect_gates(results / scale)
-    _console().print(_collected(frame, results / scale), highlight=False)
-    return 0
-
-
-def _collected(frame: pd.DataFrame, results: Path) -> str:
-    """How many rows there are and where; without rows no file is written."""
-    return f"{len(frame)} rows in {values_path(results)}" if len(frame) else f"There are no rows below {results}."
 
 
 def reproduce_sample(

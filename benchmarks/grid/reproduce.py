@@ -13,7 +13,7 @@ from benchmarks.grid.pool import run_all
 from benchmarks.grid.work import Result
 from benchmarks.records.collected import read_rows
 from benchmarks.records.names import BASE, DENSE
-from benchmarks.records.record_files import read_records
+from benchmarks.records.record_files import read_records, record_paths
 from benchmarks.records.rows import KEY
 from benchmarks.spec import Run
 from benchmarks.tables import TABLES, runs_of, tables_at
@@ -68,7 +68,7 @@ def reproduce(
         tally = run_all(world, plan(world, runs), workers=None, report=report)
         if tally.failures:
             raise UserError(f"{tally.failures} of the repeated runs failed; see {scratch / 'failed'}.")
-    again = read_records(scratch)
+    again = read_records(record_paths(scratch))
     both = again[again["suite"] != BASE].merge(recorded, on=list(KEY), suffixes=("_now", ""), how="left")
     same = pd.concat([both[name] == both[f"{name}_now"] for name in COMPARED], axis="columns").all(axis="columns")
     return both[~same]

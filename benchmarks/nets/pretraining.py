@@ -4,6 +4,7 @@ import json
 import time
 import warnings
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,7 +50,7 @@ class BaseSpec:
     image_size: int = 32
     seed: int = 0
 
-    @property
+    @cached_property
     def run_id(self) -> str:
         """Identity of the checkpoint and of its record."""
         return content_id(self)

@@ -10,6 +10,7 @@ import tyro
 from benchmarks.perf import (
     adapters,
     forward_patches,
+    grids,
     inference,
     peers,
     pixels,
@@ -35,6 +36,8 @@ MEASUREMENTS: dict[str, Callable[..., list[PerfRow]]] = {
     "reports": reports.measure,
     "skip_sums": skip_sums.measure,
     "adapters": adapters.measure,
+    "grids": grids.measure_overhead,
+    "records": grids.measure_records,
 }
 ON_DEVICE = ("adapters", "epoch", "step", "memory", "latency", "peers")
 """Those that run on any device; the others speak of CPUs."""

@@ -1,7 +1,10 @@
 """The rows of one scale as two tidy tables: runs.csv, one line a run, and values.csv, one line a measured value."""
 
+import os
 import shutil
 from collections.abc import Callable, Iterable
+from contextlib import suppress
+from functools import lru_cache
 from io import BytesIO
 from pathlib import Path
 
@@ -15,7 +18,7 @@ from benchmarks.records.look_alikes import check_of_one_kind
 from benchmarks.records.older_versions import WITHOUT_DIGESTS, check_version, frame_of_version_1
 from benchmarks.records.record_files import (
     is_whole,
-    read_record,
+    read_records,
     record_path,
     record_paths,
     set_aside_if_damaged,
@@ -29,6 +32,7 @@ from benchmarks.records.rows import (
     SCHEMA_VERSION,
     VALUE_COLUMNS,
     join_rows,
+    joined,
     row_schema,
     split_rows,
     to_frame,
@@ -133,6 +137,15 @@ def is_of_version_1(results: Path) -> bool:
         return _is_one_table(stream.readline())
 
 
+def is_of_this_version(results: Path) -> bool:
+    """Whether there are tables below `results`, and the runs have digests."""
+    path = runs_path(results)
+    if not path.is_file():
+        return False
+    with path.open("rb") as stream:
+        return has_digests(stream.readline().strip())
+
+
 def _is_one_table(header: bytes) -> bool:
     return b"value" in header.strip().split(b",")
 
@@ -156,9 +169,9 @@ def replace_rows(results: Path, rows: pd.DataFrame) -> pd.DataFrame:
     runs, values = split_rows(rows)
     if is_of_version_1(results):
         _keep(runs_path(results), old_path(results))
-    texts = with_digests(_csv(runs), _csv(values)), _csv(values)
-    write_pair(runs_path(results), values_path(results), texts)
-    return join_rows(runs, values)
+    of_values = _csv(values)
+    write_pair(runs_path(results), values_path(results), (with_digests(_csv(runs), of_values), of_values))
+    return joined(runs, values)
 
 
 def _csv(frame: pd.DataFrame) -> str:
@@ -207,8 +220,22 @@ def rows_so_far(results: Path) -> pd.DataFrame:
     Raises:
         UserError: as `read_rows` does.
     """
+    return _rows_of(results, _state_of(results)).copy()
+
+
+@lru_cache(maxsize=1)
+def _rows_of(results: Path, state: frozenset[tuple[str, int, int, int]]) -> pd.DataFrame:  # noqa: ARG001
     known = _read_tables(results, replaceable=_has_record(results))
     return _with_records(known, _whole_records(results))
+
+
+def _state_of(results: Path) -> frozenset[tuple[str, int, int, int]]:
+    """Changes with every change of a file of rows; planning all tables asks for the same rows again and again."""
+    found: list[tuple[str, os.stat_result]] = []
+    for folder in (results, results / "records"):
+        with suppress(FileNotFoundError, NotADirectoryError), os.scandir(folder) as entries:
+            found += [(each.path, each.stat()) for each in entries]
+    return frozenset((name, at.st_ino, at.st_size, at.st_mtime_ns) for name, at in found)
 
 
 def _has_record(results: Path) -> Callable[[str], bool]:
@@ -222,9 +249,9 @@ def _whole_records(results: Path) -> list[Path]:
 def _with_records(known: pd.DataFrame, records: Iterable[Path]) -> pd.DataFrame:
     """What is known, with those of the records that hold something else."""
     taken = stamps_of(known)
-    new = [path for path in records if stamp_of(path) != taken.get(path.stem)]
+    new = [path for path in records if path.stem not in taken or stamp_of(path) != taken[path.stem]]
     if not new:
         return known
-    frame = to_frame(row for path in new for row in read_record(path))
+    frame = read_records(new)
     kept = known[~known["run_id"].isin(frame["run_id"])]
     return pd.concat([part for part in (kept, frame) if len(part)], ignore_index=True)

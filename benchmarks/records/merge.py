@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from benchmarks.records.collected import collect_locked, read_rows, replace_rows
+from benchmarks.records.collected import collect_locked, is_of_this_version, read_rows, replace_rows
 from benchmarks.records.lock import locked_results
-from benchmarks.records.record_files import read_records
+from benchmarks.records.record_files import read_records, record_paths
 from benchmarks.records.rows import KEY, Scale, to_frame
 from delta_core.training.errors import UserError
 
@@ -35,6 +35,8 @@ def merge(results: Path, scale: Scale, sources: Sequence[Path]) -> pd.DataFrame:
 
 def _merge(results: Path, scale: Scale, sources: Sequence[Path]) -> pd.DataFrame:
     known = {str(results): collect_locked(results)}
+    if not sources and is_of_this_version(results):
+        return known[str(results)]
     for source in sources:
         rows = _rows_below(source, scale)
         for name, others in known.items():
@@ -47,7 +49,7 @@ def _merge(results: Path, scale: Scale, sources: Sequence[Path]) -> pd.DataFrame
 def _rows_below(source: Path, scale: Scale) -> pd.DataFrame:
     if source.exists() and not source.is_dir():
         raise UserError(f"{str(source)!r} is a file; give a results folder of one scale.")
-    records = read_records(source)
+    records = read_records(record_paths(source))
     table = read_rows(source)
     rows = pd.concat(
         [part for part in (records, table[~table["run_id"].isin(records["run_id"])]) if len(part)] or [table]

@@ -8,6 +8,7 @@ are. A damaged record is never taken for a measurement, and never deleted: it is
 """
 
 import json
+import os
 import re
 import sys
 from collections.abc import Iterable
@@ -21,7 +22,7 @@ from benchmarks.records.closing_line import above_closing_line, closed
 from benchmarks.records.lock import locked_results
 from benchmarks.records.older_versions import WITHOUT_DIGESTS, check_version, rows_of_version_1
 from benchmarks.records.row_checks import check_rows
-from benchmarks.records.rows import RUN_COLUMNS, SCHEMA_VERSION, VALUE_COLUMNS, Row, to_frame
+from benchmarks.records.rows import DTYPES, RUN_COLUMNS, SCHEMA_VERSION, VALUE_COLUMNS, Row
 from delta_core.training.errors import UserError
 from delta_core.training.whole_files import sync_folder, whole_text
 
@@ -50,8 +51,10 @@ def files_of_runs(results: Path, ending: str, folder: str = "records") -> list[P
     Raises:
         OSError: for a folder that may not be read, which `Path.glob` takes for an empty one.
     """
+    place = results / folder
     try:
-        return sorted(path for path in (results / folder).iterdir() if path.name.endswith(ending))
+        with os.scandir(place) as found:  # paths are slow to sort
+            return [place / name for name in sorted(each.name for each in found if each.name.endswith(ending))]
     except FileNotFoundError:
         return []
 
@@ -78,9 +81,16 @@ def write_record(results: Path, rows: Iterable[Row]) -> Path:
     return path
 
 
-def read_records(results: Path) -> pd.DataFrame:
-    """Rows of all records below `results` (the folder of one scale), typed and in schema order."""
-    return to_frame(row for path in record_paths(results) for row in read_record(path))
+def read_records(paths: Iterable[Path]) -> pd.DataFrame:
+    """Rows of records, typed and in schema order.
+
+    Raises:
+        UserError: as `read_record` does.
+    """
+    columns: dict[str, list[Any]] = {name: [] for name in DTYPES}
+    for path in paths:
+        _add(columns, *_read(path))
+    return pd.DataFrame(columns).astype(DTYPES)
 
 
 def read_record(path: Path) -> list[Row]:
@@ -89,13 +99,8 @@ def read_record(path: Path) -> list[Row]:
     Raises:
         UserError: if it is damaged, or of a version that this checkout does not know.
     """
-    try:
-        content = path.read_bytes()
-        return _rows(content, above_closing_line(content), path)
-    except DAMAGED as error:
-        raise UserError(
-            f"Record {str(path)!r} cannot be read ({_in_one_line(error)}); delete it and its run will be repeated."
-        ) from error
+    run, values = _read(path)
+    return [Row(**{**run, **value}) for value in values]
 
 
 def damage_of(path: Path) -> str | None:
@@ -107,7 +112,7 @@ def damage_of(path: Path) -> str | None:
     content = path.read_bytes()
     try:
         if above_closing_line(content) is None:
-            _rows(content, None, path)
+            _parsed(content, None, path)
     except DAMAGED as error:
         return _in_one_line(error)
     return None
@@ -146,21 +151,44 @@ def set_aside(path: Path, damage: str) -> None:
     print(f"{path} is damaged ({damage}), so its run is not done; it lies in {folder} now.", file=sys.stderr)
 
 
-def _rows(content: bytes, above: bytes | None, path: Path) -> list[Row]:
-    """Rows of a record of `path`, `above` what stands above its closing line."""
-    lines: list[dict[str, Any]] = [json.loads(line) for line in (content if above is None else above).splitlines()]
+Line = dict[str, Any]
+
+
+def _read(path: Path) -> tuple[Line, list[Line]]:
+    """What a record says of its run, and its values."""
+    try:
+        content = path.read_bytes()
+        return _parsed(content, above_closing_line(content), path)
+    except DAMAGED as error:
+        raise UserError(
+            f"Record {str(path)!r} cannot be read ({_in_one_line(error)}); delete it and its run will be repeated."
+        ) from error
+
+
+def _parsed(content: bytes, above: bytes | None, path: Path) -> tuple[Line, list[Line]]:
+    """The run of a record of `path` and its values; `above` is what stands above its closing line."""
+    lines: list[Line] = [json.loads(line) for line in (content if above is None else above).splitlines()]
     version = lines[0]["schema_version"]
     check_version([version], path)
     if above is None and version not in WITHOUT_DIGESTS:
         raise ValueError("it has no closing line")
     if version == 1:
-        rows = rows_of_version_1(lines)
+        whole = [vars(row) for row in rows_of_version_1(lines)]
+        run, values = {name: whole[0][name] for name in RUN_COLUMNS}, whole
     else:
         run, *values = lines
-        rows = [Row(**{**run, "schema_version": SCHEMA_VERSION}, **value) for value in values]
+        run = {**run, "schema_version": SCHEMA_VERSION}
     if above is None:  # else they were checked when they were written
-        check_rows(rows)
-    return rows
+        check_rows([Row(**{**run, **value}) for value in values])
+    return run, values
+
+
+def _add(columns: dict[str, list[Any]], run: Line, values: list[Line]) -> None:
+    """A run's rows at the end of columns."""
+    for name in RUN_COLUMNS:
+        columns[name] += [run[name]] * len(values)
+    for name in VALUE_COLUMNS[1:]:
+        columns[name] += [value[name] for value in values]
 
 
 def _in_one_line(error: Exception) -> str:

@@ -196,12 +196,20 @@ def split_rows(rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     Raises:
         SchemaError: for values out of range, two values of one key, or a run that says two things of itself.
     """
-    runs = rows[list(RUN_COLUMNS)].drop_duplicates().sort_values(list(RUN_ORDER), ignore_index=True)
+    runs = _once(rows[list(RUN_COLUMNS)]).sort_values(list(RUN_ORDER), ignore_index=True)
     runs = runs_schema().validate(runs)
     place = pd.Series(runs.index, index=runs["run_id"])
     values = rows[list(VALUE_COLUMNS)].assign(place=rows["run_id"].map(place))
     values = values.sort_values(["place", *KEY], ignore_index=True).drop(columns="place")
     return runs, values_schema().validate(values)
+
+
+def _once(rows: pd.DataFrame) -> pd.DataFrame:
+    """Lines that differ, as `drop_duplicates` gives them, and sooner where a run says one thing of itself."""
+    first = rows[~rows["run_id"].duplicated()]
+    place = pd.Series(range(len(first)), index=first["run_id"])
+    like = first.iloc[rows["run_id"].map(place)].set_index(rows.index)
+    return first if like.equals(rows) else rows.drop_duplicates()
 
 
 def join_rows(runs: pd.DataFrame, values: pd.DataFrame) -> pd.DataFrame:
@@ -213,7 +221,10 @@ def join_rows(runs: pd.DataFrame, values: pd.DataFrame) -> pd.DataFrame:
     lonely = set(runs["run_id"]) ^ set(values["run_id"])
     if lonely:
         raise ValueError(f"run {min(lonely)} stands in one of runs.csv and values.csv alone")
-    runs_schema().validate(runs)
-    values_schema().validate(values)
+    return joined(runs_schema().validate(runs), values_schema().validate(values))
+
+
+def joined(runs: pd.DataFrame, values: pd.DataFrame) -> pd.DataFrame:
+    """The two tables of `split_rows` as rows."""
     rows = values.merge(runs, on="run_id", how="left", validate="many_to_one")
     return rows[list(DTYPES)].sort_values(list(ROW_ORDER), ignore_index=True)

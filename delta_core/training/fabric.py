@@ -46,13 +46,20 @@ def make_fabric(
         rank: of this process among those that share a run, which wait for each other here.
     """
     from lightning_fabric import Fabric  # takes seconds to import, which a table that is all there need not wait for
+    from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 
     kind, _, index = device.partition(":")
     choose_deterministic_kernels(kind)
-    strategy = "auto" if rank is None else _strategy(rank, torch.device(device))
-    devices = [int(index or 0)] if kind == "cuda" and rank is None else 1
     told = [Apart(each) for each in callbacks]
-    fabric = Fabric(accelerator=kind, strategy=strategy, devices=devices, precision=precision, callbacks=told)  # type: ignore[arg-type]
+    fabric = Fabric(
+        accelerator=kind,
+        strategy="auto" if rank is None else _strategy(rank, torch.device(device)),
+        devices=[int(index or 0)] if kind == "cuda" and rank is None else 1,
+        precision=precision,  # type: ignore[arg-type]
+        # Else a job of Slurm would be taken for processes that train together, as many as it has tasks.
+        plugins=LightningEnvironment() if rank is None else None,
+        callbacks=told,
+    )
     if rank is not None:
         fabric.launch()
     return fabric

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from dataclasses import Field, fields, is_dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -19,21 +20,31 @@ def plain(value: Any) -> Any:
 
     A class that is renamed keeps its old name here by a class attribute `recorded_as`; see also `NEW_SINCE_RECORDED`.
     """
-    if is_dataclass(value):
-        named = {f.name: plain(getattr(value, f.name)) for f in fields(value) if not _is_new_and_unset(value, f)}
-        return {"type": type(value).__dict__.get("recorded_as", type(value).__name__), **named}
     if isinstance(value, tuple):
         return [plain(item) for item in value]
     if value is None or isinstance(value, str | int | float | bool):
         return value
-    raise TypeError(f"{type(value).__name__} has no place in a run's identity.")
+    if not is_dataclass(value) or isinstance(value, type):
+        raise TypeError(f"{type(value).__name__} has no place in a run's identity.")
+    known, parts = _parts_of(type(value))
+    held = ((name, getattr(value, name), unset) for name, unset in parts)
+    return {"type": known} | {name: plain(found) for name, found, unset in held if unset is ALWAYS or found != unset}
 
 
-def _is_new_and_unset(value: Any, field: Field[Any]) -> bool:
-    held = getattr(value, field.name)
+ALWAYS = object()
+
+
+@cache
+def _parts_of(kind: type) -> tuple[str, tuple[tuple[str, Any], ...]]:
+    """How a dataclass is called in identities, and its fields, each with the value at which it stays out."""
+    known = kind.__dict__.get("recorded_as", kind.__name__)
+    return known, tuple((each.name, _unset(each)) for each in fields(kind))
+
+
+def _unset(field: Field[Any]) -> Any:
     if WITHOUT in field.metadata:
-        return bool(held == field.metadata[WITHOUT])
-    return "new since recorded" in field.metadata and held == field.default
+        return field.metadata[WITHOUT]
+    return field.default if "new since recorded" in field.metadata else ALWAYS
 
 
 def canonical_json(spec: Any) -> str:

@@ -1,6 +1,7 @@
 """Records and result tables that something changed: refused by name or set aside, never read as measured."""
 
 import errno
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import replace
@@ -94,7 +95,7 @@ def test_records_that_may_not_be_listed_are_not_taken_for_none(results: Path, mo
     def forbidden(folder: Path) -> Iterator[Path]:
         raise PermissionError(errno.EACCES, "Permission denied", str(folder))
 
-    monkeypatch.setattr(Path, "iterdir", forbidden)
+    monkeypatch.setattr(os, "scandir", forbidden)
     for read in (collect, collect_gates, rows_so_far):
         with pytest.raises(PermissionError):
             read(results)

@@ -15,6 +15,7 @@ from benchmarks.perf import (
     adapters,
     command,
     forward_patches,
+    grids,
     inference,
     peers,
     pixels,
@@ -277,3 +278,16 @@ def test_a_method_of_the_study_trains_what_it_keeps(each: adapters.Costed) -> No
 def test_a_net_that_timm_does_not_have_is_refused() -> None:
     with pytest.raises(UserError, match="--arch nonet is no net of timm"):
         adapters.measure(architectures=("nonet",))
+
+
+def test_what_a_grid_adds_is_measured_on_runs_that_do_nothing() -> None:
+    pytest.importorskip("ray", reason="the extra `cluster` is not installed")
+    (row,) = grids.measure_overhead(repetitions=1, runs=3)
+    assert row.name == "run of no work on Ray / on the pool"
+    assert min(row.ours, row.reference) > 0
+
+
+def test_commands_are_measured_on_records_that_are_runs_of_all_tables() -> None:
+    found = grids.measure_records(repetitions=1, records=20)
+    assert [row.name.partition(" /")[0] for row in found] == ["collect", "plan all", "status table2"]
+    assert json.loads(found[0].setting)["records"] == 20

@@ -1,6 +1,7 @@
 """What a run of Table 7 is: one config of `detection/` or `segmentation/` on one data set."""
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal
 
 from benchmarks.methods.readings import READINGS
@@ -99,7 +100,7 @@ class DenseRun:
     """Passes over the training images; None: what the config says."""
     seed: int
 
-    @property
+    @cached_property
     def run_id(self) -> str:
         """Twelve hexadecimal digits that identify the science of this run."""
         return content_id(self)

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 from benchmarks.nets.full_size import backbone_params, delta_params
@@ -74,7 +75,7 @@ class StartSpec:
     delta: DeltaConfig | None
     seed: int
 
-    @property
+    @cached_property
     def run_id(self) -> str:
         """Identity of the checkpoint."""
         return content_id(self)
@@ -161,7 +162,7 @@ class DomainSpec:
     image_size: int = 32
     seed: int
 
-    @property
+    @cached_property
     def run_id(self) -> str:
         """Twelve hexadecimal digits that identify the science of this run."""
         return content_id(self)

@@ -1,6 +1,7 @@
 """One run of the patching tables: one net, one task, one method, one seed."""
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from benchmarks.data.groups import members
 from benchmarks.methods.base import Method
@@ -33,7 +34,7 @@ class RunSpec:
     base_transform: BaseTransform | None = field(default=None, metadata=NEW_SINCE_RECORDED)
     """How base images are prepared, where the user accepted a base that is not the paper's in this transform."""
 
-    @property
+    @cached_property
     def run_id(self) -> str:
         """Twelve hexadecimal digits that identify the science of this run."""
         return content_id(self)

@@ -1,6 +1,7 @@
 """One run of Tables 4 and 11: a net walks through several tasks."""
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal
 
 from benchmarks.data.groups import members
@@ -36,7 +37,7 @@ class SequenceSpec:
     base_transform: BaseTransform | None = field(default=None, metadata=NEW_SINCE_RECORDED)
     """How base images are prepared, where the user accepted a base that is not the paper's in this transform."""
 
-    @property
+    @cached_property
     def run_id(self) -> str:
         """Twelve hexadecimal digits that identify the science of this run."""
         return content_id(self)

@@ -1,6 +1,7 @@
 """One run of Table 5: fine-tune one backbone on a share of one task's training data by one method."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from benchmarks.records.names import TRANSFER
 from benchmarks.records.rows import Scale
@@ -32,7 +33,7 @@ class TransferSpec:
     def suite(self) -> str:  # noqa: D102
         return TRANSFER
 
-    @property
+    @cached_property
     def run_id(self) -> str:  # noqa: D102
         return content_id(self)
 
