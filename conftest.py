@@ -13,6 +13,7 @@ NEED_MMENGINE = [
     "benchmarks/suites/dense/progress.py",
     "benchmarks/suites/dense/runner.py",
     "benchmarks/suites/dense/settled.py",
+    "benchmarks/suites/dense/shared.py",
     "benchmarks/suites/dense/slim_backbone.py",
 ]
 collect_ignore = [] if find_spec("mmengine") else NEED_MMENGINE

@@ -35,6 +35,7 @@ OPENMMLAB_TESTS = (
     "tests/delta_core/test_openmmlab_contract.py",
     "tests/suites/test_dense.py",
     "tests/suites/test_dense_bad_inputs.py",
+    "tests/suites/test_dense_shared.py",
     "tests/suites/test_mim.py",
     "delta_core/openmmlab",
 )

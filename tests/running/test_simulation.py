@@ -78,6 +78,11 @@ def test_the_command_prints_a_line_for_each_number_of_devices(
     code, out, _ = call(monkeypatch, capsys, "simulate", "all", "--devices", 1, "--devices", 3)
     assert code == 0
     assert [line.split("|")[1].strip() for line in out.splitlines()[2:4]] == ["1", "3"]
+    assert call(monkeypatch, capsys, "simulate", "all", "--figure", "hours.svg")[0] == 0
+    assert "<svg" in (tmp_path / "hours.svg").read_text()
+    code, _, err = call(monkeypatch, capsys, "simulate", "all", "--figure", "hours")
+    told = "python -m benchmarks: --figure is 'hours'; give a file that ends in .svg, .png, .pdf."
+    assert (code, err.strip()) == (2, told)
     code, _, err = call(monkeypatch, capsys, "simulate", "all", "--devices", 0)
     assert (code, err.strip()) == (2, "python -m benchmarks: devices is 0; give a whole number of at least 1.")
 
