@@ -70,8 +70,8 @@ class Options:
     """Views of each training image: 0 = a fresh random crop in every epoch, 1 = the centre crop, K = K fixed random
     crops in turn. Default: 0 paper, 1 elsewhere."""
     micro_batch: int | None = None
-    """Images in memory at once, where a batch does not fit into the device: gradients are added up, in rows of their
-    own, since a BatchNorm that trains sees a part of the batch alone. Default: the whole batch."""
+    """Images in memory at once, on all devices of a run together, where a batch does not fit: gradients are added up,
+    in rows of their own, since a BatchNorm that trains sees a part of the batch alone. Default: the whole batch."""
     feature_dtype: FeatureDtype = "float32"
     """Type to which features of the frozen net are rounded; a shorter one takes half the room, and its own rows."""
     train_percent: tyro.conf.UseAppendAction[tuple[int, ...]] = ()

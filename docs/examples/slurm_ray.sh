@@ -7,6 +7,10 @@
 #SBATCH --job-name=delta-patching --ntasks-per-node=1 --requeue --open-mode=append --signal=B:TERM@60
 set -eu
 
+# Who knows the token may run anything on the nodes: it lies in the home of whoever queued this.
+export RAY_AUTH_MODE=token
+[ -n "${RAY_AUTH_TOKEN:-}" ] || ray get-auth-token --generate > /dev/null
+
 head=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
 address=$(srun --nodes=1 --ntasks=1 --nodelist="$head" hostname --ip-address | cut -d " " -f 1)
 port=$((20000 + SLURM_JOB_ID % 10000)) # two jobs may share a node

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from forked import TRACE, Action, Ended
+from ray_nodes import WITH_TOKEN
 
 from tests.faults.verdict import Verdict
 
@@ -60,7 +61,7 @@ def process(module: str, *words: object) -> Action:
     """`python -m MODULE` as a program of its own, which imports everything anew."""
 
     def act() -> None:
-        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        environment = {**os.environ, **WITH_TOKEN, "PYTHONPATH": str(ROOT)}
         os.execve(sys.executable, [sys.executable, "-m", module, *map(str, words)], environment)
 
     return act

@@ -51,6 +51,14 @@ def test_rows_of_a_cluster_are_those_of_one_machine(nodes: RayNodes, tmp_path: P
     assert one[compared].equals(many[compared])
     assert not (driver / ".cache" / "data").exists()
     assert "0 todo" in bench(driver, *CHOSEN, "--cluster", nodes.address).stdout
+    stranger = subprocess.run(
+        command("run", *CHOSEN, "--seeds", 2, "--cluster", nodes.address),
+        cwd=driver, env={**ENVIRONMENT, "RAY_AUTH_MODE": "disabled"}, capture_output=True, text=True, timeout=LIMIT_S,
+    )  # fmt: skip
+    assert stranger.returncode == 2
+    assert "is no Ray cluster that answers (ConnectionError)" in stranger.stderr
+    assert "Unauthenticated" in stranger.stderr, "Ray's own word for who has no token"
+    assert "Traceback" not in stranger.stderr
 
 
 def test_nodes_share_a_run(nodes: RayNodes, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image
+from ray_nodes import WITH_TOKEN
 
 from benchmarks.perf import (
     adapters,
@@ -280,7 +281,9 @@ def test_a_net_that_timm_does_not_have_is_refused() -> None:
         adapters.measure(architectures=("nonet",))
 
 
-def test_what_a_grid_adds_is_measured_on_runs_that_do_nothing() -> None:
+def test_what_a_grid_adds_is_measured_on_runs_that_do_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in WITH_TOKEN.items():
+        monkeypatch.setenv(name, value)
     pytest.importorskip("ray", reason="the extra `cluster` is not installed")
     (row,) = grids.measure_overhead(repetitions=1, runs=3)
     assert row.name == "run of no work on Ray / on the pool"

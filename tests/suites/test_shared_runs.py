@@ -8,7 +8,7 @@ import pytest
 from lightning_fabric import Fabric
 from shared_run import on_ranks
 from test_sequences import TASKS, sequence
-from tiny import RECIPE, basic_block_net
+from tiny import RECIPE, basic_block_net, convnext_net
 from tiny_cell import tiny_cell
 from workers import spawned
 
@@ -16,7 +16,6 @@ from benchmarks.methods.base import Cell, Method, Outcome
 from benchmarks.methods.bitfit import BitFit
 from benchmarks.methods.delta import DeltaNetworks
 from benchmarks.methods.fc_only import FcOnly
-from benchmarks.methods.finetune import FineTune
 from benchmarks.methods.lora import Lora
 from benchmarks.methods.norm_tuning import NormTuning
 from benchmarks.methods.paint import Paint
@@ -30,7 +29,7 @@ METHODS: dict[str, Method] = {
     "table 13": Scratch(recipe=SGD),
     "table 13, delta": ScratchDelta(recipe=SGD, config=DeltaConfig.paper(n_modules=1)),
     "paint": Paint(recipe=SGD),
-    "finetune": FineTune(recipe=SGD),
+    "paint, convnext": Paint(recipe=SGD),
     "fc only": FcOnly(recipe=SGD),
     "delta": DeltaNetworks(recipe=SGD, config=DeltaConfig(n_modules=2), reading=MAPS),
     "delta, fresh views": DeltaNetworks(
@@ -44,7 +43,8 @@ METHODS: dict[str, Method] = {
 
 def measured(fabric: Fabric, name: str) -> Outcome:
     """What a method, or the sequence of Table 4, measures with a Fabric."""
-    cell: Cell = tiny_cell(fabric=fabric)
+    net = convnext_net if name.endswith("convnext") else basic_block_net
+    cell: Cell = tiny_cell(net, fabric=fabric)
     if name == "sequence":
         return walk(sequence("mean", method=Paint(recipe=SGD)), cell, basic_block_net(), TASKS)
     return METHODS[name].measure(cell)

@@ -5,6 +5,7 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -25,7 +26,12 @@ class Slurm:
 
     def __init__(self, folder: Path, *, nodes: int) -> None:
         self.folder = folder
-        self.environment = {**os.environ, "PATH": PATH, "SLURM_CONF": str(folder / "slurm.conf")}
+        # A job's `python` and `ray` are those of these tests.
+        self.environment = {
+            **os.environ,
+            "PATH": f"{Path(sys.executable).parent}:{PATH}",
+            "SLURM_CONF": str(folder / "slurm.conf"),
+        }
         self._started: list[subprocess.Popen[bytes]] = []
         for name in ("state", "spool", "munge"):
             (folder / name).mkdir()
@@ -56,7 +62,7 @@ class Slurm:
         """Queue a job; returns its number."""
         return subprocess.run(
             ["sbatch", "--parsable", "--output=%x-%A_%a.log", *words],
-            cwd=cwd, env=self.environment | environment, capture_output=True, text=True, timeout=LIMIT_S, check=True,
+            cwd=cwd, env=environment | self.environment, capture_output=True, text=True, timeout=LIMIT_S, check=True,
         ).stdout.strip()  # fmt: skip
 
     def states(self, job: str) -> dict[str, str]:
