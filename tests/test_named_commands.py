@@ -37,9 +37,8 @@ OF_OTHERS = {
     *("--cfg-options", "--resume", "--launcher", "--checkpoint", "--show-dir"),  # mim train, mim test
     "--nproc-per-node",  # torchrun
     "--kinds",  # tests.faults
-    *("--array", "--gres", "--cpus-per-task", "--requeue", "--nodes", "--ntasks-per-node", "--exclusive"),  # sbatch
-    *("--overlap", "--nodelist", "--exclude"),  # srun
-    *("--head", "--address", "--port", "--block"),  # ray start
+    *("--array", "--gres", "--cpus-per-task", "--nodes", "--exclusive"),  # sbatch
+    *("--head", "--address", "--generate"),  # ray start, ray get-auth-token
     "--out",  # tools/predict.py
     "--logdir",  # tensorboard
     *("--error-unmatch", "--porcelain", "--untracked-files"),  # git
