@@ -53,23 +53,24 @@ def execute_shared(run: Run, env: Env) -> list[Row]:
         RuntimeError: if one of them failed otherwise, died, or measured something else than the first.
     """
     context = multiprocessing.get_context("spawn")
+    devices = shared_devices(env)
+    processes: list[BaseProcess] = []
+    pipes: list[Connection] = []
     with TemporaryDirectory(prefix="ranks-") as folder:
-        devices = shared_devices(env)
-        processes, pipes = [], []
-        for number, device in enumerate(devices):
-            rank = Rank(number=number, world_size=len(devices), meeting=f"file://{folder}/meeting")
-            here, there = context.Pipe(duplex=False)
-            process = context.Process(target=_serve, args=(run, replace(env, device=device, rank=rank), there))
-            process.start()
-            there.close()
-            processes.append(process)
-            pipes.append(here)
         try:
+            for number, device in enumerate(devices):
+                rank = Rank(number=number, world_size=len(devices), meeting=f"file://{folder}/meeting")
+                here, there = context.Pipe(duplex=False)
+                process = context.Process(target=_serve, args=(run, replace(env, device=device, rank=rank), there))
+                process.start()
+                there.close()
+                processes.append(process)
+                pipes.append(here)
             return _rows_of_the_first(processes, pipes)
         finally:
-            for process in processes:
-                process.kill()
-                process.join()
+            for started in processes:
+                started.kill()
+                started.join()
 
 
 def measure_as_rank(run: Run, env: Env) -> list[Row]:

@@ -42,9 +42,8 @@ def execute(spec: RunSpec, env: Env) -> list[Row]:
         stages=opened.stages,
     )
     outcome = spec.method.measure(cell)
-    if (
-        outcome.gates and opened.fabric.is_global_zero
-    ):  # before the record, whose existence says that everything is there
+    # Before the record, whose existence says that everything is there.
+    if outcome.gates and opened.fabric.is_global_zero:
         write_gates(env.results, (_gate_row(spec, gate) for gate in outcome.gates))
     return opened.rows(outcome, data_sha=task.sha, preprocessing=at_task)
 
