@@ -59,7 +59,8 @@ def test_ray_on_an_allocation_measures_what_one_machine_does(slurm: Slurm, alone
     write_one_cell(tmp_path / ".cache")
     job = slurm.submit("--nodes=2", str(EXAMPLES / "slurm_ray.sh"), *CHOSEN, cwd=tmp_path, **ENVIRONMENT)
     assert slurm.wait(job, LIMIT_S) == {"COMPLETED"}, logs(tmp_path)
-    assert logs(tmp_path).count(" works, 1 at a time") == 2
+    # The second node may be there too late to get any of so few runs.
+    assert 1 <= logs(tmp_path).count(" works, 1 at a time") <= 2
     assert read_rows(tmp_path / "results" / "embedded")[COMPARED].equals(alone)
 
 
