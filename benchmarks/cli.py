@@ -180,19 +180,18 @@ def status(options: tyro.conf.OmitArgPrefixes[Options]) -> int:
     world, planned = _planned(options)
     console = _console()
     _print_totals(console, world, planned, options.table)
-    collected = set(read_rows(world.env.results)["run_id"])
-    console.print(
-        *_by_origin(planned, collected, runs_path(world.env.results)), sep="\n", highlight=False, soft_wrap=True
-    )
+    table = runs_path(world.env.results)
+    with_rows = set(read_rows(world.env.results)["run_id"])
+    console.print(*_by_origin(planned, with_rows, table), sep="\n", highlight=False, soft_wrap=True)
     console.print(*told_of_drivers(world.env.results), sep="\n", markup=False, highlight=False, soft_wrap=True)
     for path in files_of_runs(world.env.results, ".json", "failed"):
         console.print(f"failed  {path}", highlight=False)
     return 0
 
 
-def _by_origin(planned: list[Planned], collected: Collection[str], table: Path) -> Iterator[str]:
-    """Lines: how many runs have rows in the collected `table`, by method, with a record of this machine or without."""
-    kept = [item for item in planned if item.run.run_id in collected]
+def _by_origin(planned: list[Planned], with_rows: Collection[str], table: Path) -> Iterator[str]:
+    """Lines: how many runs have rows in `table`, by method, with a record of this machine or without."""
+    kept = [item for item in planned if item.run.run_id in with_rows]
     rows_alone = [item for item in kept if item.state != "done"]
     yield f"{len(kept)} of them have rows in {table}, {len(rows_alone)} of these without a record on this machine"
     methods = Counter(item.run.method.name for item in planned)

@@ -132,7 +132,7 @@ def stages_of(run_id: str, env: Env, fabric: "Fabric") -> Stages:
             f"({others[0].name}) and starts anew; go back to that one to go on.",
             stacklevel=2,
         )
-    return Stages(folder, every_s=env.checkpoint_every_s, ranks=Ranks(fabric))
+    return Stages(folder, every_s=env.checkpoint_every_s, ranks=Ranks.behind(fabric))
 
 
 def forget_stages(run_id: str, env: Env) -> None:

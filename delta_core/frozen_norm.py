@@ -6,10 +6,11 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
-from torch.overrides import TorchFunctionMode
+
+from delta_core.batch_norm_mode import BatchNormCall, BatchNormMode
 
 
-class FrozenNorms(TorchFunctionMode):
+class FrozenNorms(BatchNormMode):
     """Context in which a BatchNorm that does not learn is differentiated as what it is: a fixed scale per channel.
 
     It does not learn if it is in eval mode and its affine takes no gradient. torch's own backward pass still sums over
@@ -25,28 +26,12 @@ class FrozenNorms(TorchFunctionMode):
     0.5
     """
 
-    def __torch_function__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        return (_batch_norm if func is F.batch_norm else func)(*args, **(kwargs or {}))
-
-
-def _batch_norm(
-    x: Tensor,
-    running_mean: Tensor | None,
-    running_var: Tensor | None,
-    weight: Tensor | None = None,
-    bias: Tensor | None = None,
-    training: bool = False,
-    momentum: float = 0.1,
-    eps: float = 1e-5,
-) -> Tensor:
-    """`F.batch_norm`, argument by argument."""
-    tensors = (running_mean, running_var, weight, bias)
-    if training or not x.requires_grad or any(tensor is None or tensor.requires_grad for tensor in tensors):
-        return F.batch_norm(x, running_mean, running_var, weight, bias, training, momentum, eps)
-    normalised: Tensor = _FixedScale.apply(x, *tensors, eps)
-    return normalised
+    def batch_norm(self, call: BatchNormCall) -> Tensor:  # noqa: D102 - as of `BatchNormMode`
+        fixed = (call.running_mean, call.running_var, call.weight, call.bias)
+        if call.training or not call.input.requires_grad or any(each is None or each.requires_grad for each in fixed):
+            return F.batch_norm(*call)
+        normalised: Tensor = _FixedScale.apply(call.input, *fixed, call.eps)
+        return normalised
 
 
 class _FixedScale(torch.autograd.Function):

@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import torch
 
@@ -23,7 +22,7 @@ from benchmarks.suites.execute import execute
 from delta_core.errors import DeltaError
 from delta_core.training.errors import MachineError, UserError
 from delta_core.training.interrupts import heard_later
-from delta_core.training.ranks import Rank
+from delta_core.training.ranks import Rank, Ranks
 
 LOOK_S = 0.2
 """How often it is looked whether a process ended or a signal came."""
@@ -84,7 +83,7 @@ def measure_as_rank(run: Run, env: Env) -> list[Row]:
         warnings.simplefilter("ignore")  # the first one tells them
     try:
         rows = execute(run, env)
-        _check_equal(rows)
+        _check_equal(rows, Ranks(number=env.rank.number, world_size=env.rank.world_size))
         return rows
     finally:
         if torch.distributed.is_initialized():  # on a cluster the process lives on, and shares other runs
@@ -110,11 +109,10 @@ def _serve(run: Run, env: Env, pipe: Connection) -> None:
     os._exit(0)  # a group some of whose members failed would wait for them
 
 
-def _check_equal(rows: Sequence[Row]) -> None:
+def _check_equal(rows: Sequence[Row], ranks: Ranks) -> None:
     """Values, and the proof that the base stayed frozen, are the same in all processes."""
     own = [(row.column, row.split, row.value, row.backbone_sha_after, row.base_logits_equal) for row in rows]
-    found: list[Any] = [None] * torch.distributed.get_world_size()
-    torch.distributed.all_gather_object(found, own)
+    found = ranks.of_all(own)
     for number, other in enumerate(found):
         if other != found[0]:
             raise RuntimeError(f"Process {number} of the run measured or proved something else than process 0.")

@@ -1,48 +1,30 @@
-"""BatchNorm whose statistics are of the images of all processes, whatever class of module asks for it.
+"""BatchNorm whose statistics are of the images of all processes.
 
 `torch.nn.SyncBatchNorm` has no CPU path, and takes the place of modules: of timm's BatchNorm with activation it drops
-the activation, and a frozen net would no longer be the one that was proven. Here nothing is replaced.
+the activation, and a frozen net would no longer be the one that was proven.
 """
 
-from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, distributed
 from torch.nn import functional as F
-from torch.overrides import TorchFunctionMode
+
+from delta_core.batch_norm_mode import BatchNormCall, BatchNormMode
 
 
-class BatchNormOverRanks(TorchFunctionMode):
+class BatchNormOverRanks(BatchNormMode):
     """Inside, `F.batch_norm` in training is over all processes, which have to call it equally often."""
 
-    def __torch_function__(
-        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
-    ) -> Any:
-        if func is F.batch_norm:
-            return _batch_norm(*args, **(kwargs or {}))
-        return func(*args, **(kwargs or {}))
-
-
-def _batch_norm(
-    x: Tensor,
-    running_mean: Tensor | None,
-    running_var: Tensor | None,
-    weight: Tensor | None = None,
-    bias: Tensor | None = None,
-    training: bool = False,
-    momentum: float = 0.1,
-    eps: float = 1e-5,
-) -> Tensor:
-    """`F.batch_norm` of x (B, C, ...); with `training` over the images of all processes."""
-    if not training:
-        return F.batch_norm(x, running_mean, running_var, weight, bias, False, momentum, eps)
-    y: Tensor
-    y, mean, var, count = _BatchNorm.apply(x, weight, bias, eps)
-    if running_mean is not None and running_var is not None:
-        running_mean.lerp_(mean.to(running_mean.dtype), momentum)
-        running_var.lerp_((var * count / (count - 1)).to(running_var.dtype), momentum)
-    return y
+    def batch_norm(self, call: BatchNormCall) -> Tensor:  # noqa: D102 - as of `BatchNormMode`
+        if not call.training:
+            return F.batch_norm(*call)
+        y: Tensor
+        y, mean, var, count = _BatchNorm.apply(call.input, call.weight, call.bias, call.eps)
+        if call.running_mean is not None and call.running_var is not None:
+            call.running_mean.lerp_(mean.to(call.running_mean.dtype), call.momentum)
+            call.running_var.lerp_((var * count / (count - 1)).to(call.running_var.dtype), call.momentum)
+        return y
 
 
 class _BatchNorm(torch.autograd.Function):

@@ -36,7 +36,7 @@ class BatchParts:
                 f"micro batch is {micro_batch}, but the loss {type(objective).__name__} is no mean over images, "
                 "which parts of a batch could add up to; leave micro_batch out."
             )
-        self._ranks = Ranks(fabric)
+        self._ranks = Ranks.behind(fabric)
         if not self._ranks.is_alone and not _is_mean(objective):
             raise UserError(
                 f"{self._ranks.world_size} devices share this run, but its loss {type(objective).__name__} is no mean "

@@ -107,7 +107,7 @@ def train_module(
     objective = objective or Objective()
     optimizer = _optimizer(parameter_groups(module, head, recipe), recipe, fabric.device, objective.betas)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate_factor(step, steps, recipe))
-    ranks = Ranks(fabric)
+    ranks = Ranks.behind(fabric)
     torch.manual_seed(ranks.seed(seed))  # dropout and its like draw from the default generator
     shuffle = torch.Generator().manual_seed(seed)
     along: dict[str, Stateful] = {"objective": objective} | ({} if watch is None else {"watch": watch})
@@ -269,7 +269,7 @@ def predict(module: nn.Module, batches: Iterable[Tensor]) -> Tensor:
 
 def predict_split(module: nn.Module, split: Split, fabric: "Fabric") -> Tensor:
     """Outputs of `module` in eval mode for all images of a split, as `predict`; each batch is one process's work."""
-    ranks = Ranks(fabric)
+    ranks = Ranks.behind(fabric)
     if ranks.is_alone:
         return predict(module, eval_batches(split, fabric.device))
     size = eval_batch_size(split, fabric.device)

@@ -32,6 +32,7 @@ def plain(value: Any) -> Any:
 
 
 ALWAYS = object()
+"""Instead of a value at which a field stays out of the identity: there is none."""
 
 
 @cache

@@ -49,12 +49,18 @@ class Share:
     """False where a part has fewer images than there are processes: then each computes all of it."""
 
 
+@dataclass(frozen=True, kw_only=True)
 class Ranks:
-    """The processes behind a Fabric; with one of them everything is as if there were no others."""
+    """The processes that share a run; with one of them everything is as if there were no others."""
 
-    def __init__(self, fabric: "Fabric") -> None:
-        self.number: int = fabric.global_rank
-        self.world_size: int = fabric.world_size
+    number: int
+    """Of this one."""
+    world_size: int
+
+    @classmethod
+    def behind(cls, fabric: "Fabric") -> "Ranks":
+        """Those that a Fabric has found."""
+        return cls(number=fabric.global_rank, world_size=fabric.world_size)
 
     @property
     def is_first(self) -> bool:

@@ -247,7 +247,7 @@ def loop() -> LoopState:
         shuffle=torch.Generator().manual_seed(1),
         precision=FABRIC.strategy.precision,
         device=FABRIC.device,
-        ranks=Ranks(FABRIC),
+        ranks=Ranks.behind(FABRIC),
     )
 
 

@@ -4,8 +4,6 @@ import math
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
-from types import SimpleNamespace
-from typing import cast
 
 import pytest
 import torch
@@ -26,9 +24,7 @@ ROUNDING = 1e-9
 
 
 def ranks_of(world_size: int) -> list[Ranks]:
-    return [
-        Ranks(cast(Fabric, SimpleNamespace(global_rank=number, world_size=world_size))) for number in range(world_size)
-    ]
+    return [Ranks(number=number, world_size=world_size) for number in range(world_size)]
 
 
 @given(images=st.integers(1, 40), world_size=st.integers(1, 5), parts=st.integers(1, 6))

@@ -26,11 +26,10 @@ def main() -> int:
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # started in the background: what is tested must hear it
         signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # trials under way are ended then, too
-    from tests.faults.whole import KINDS, ON_A_CLUSTER, show
+    from tests.faults.whole import KINDS, show
 
-    known = KINDS | ON_A_CLUSTER
-    if unknown := sorted({*(options.kinds or ())} - known.keys()):
-        parser.error(f"--kinds {unknown[0]} is not known; there are {', '.join(known)}.")
+    if unknown := sorted({*(options.kinds or ())} - KINDS.keys()):
+        parser.error(f"--kinds {unknown[0]} is not known; there are {', '.join(KINDS)}.")
     return show(options)
 
 

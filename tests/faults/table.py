@@ -8,9 +8,10 @@ from tests.faults.verdict import DAMAGES, Verdict, total
 HEAD = """# Robustness
 
 Written by `nox -s faults`, which puts faults into the suite on purpose: kills, crashes at chosen file operations,
-damaged files, full and forbidden disks, interrupts, several drivers at once, and bad input. Each number counts trials
-in which such damage was seen; a trial ends with the same command without the fault, and its rows, patches and tensors
-are compared with those of an undisturbed world.
+damaged files, full and forbidden disks, interrupts, several drivers at once, and bad input; by
+`nox -s faults -- --kinds cluster --write docs/robustness.md` also into a cluster of Ray nodes on one machine. Each
+number counts trials in which such damage was seen; a trial ends with the same command without the fault, and its rows,
+patches and tensors are compared with those of an undisturbed world.
 
 | | |
 |---|---|
@@ -23,8 +24,23 @@ are compared with those of an undisturbed world.
 """
 
 
-def write_page(totals: Mapping[str, Verdict], *, seed: int, jobs: int) -> str:
-    """Markdown: fault -> what came of its trials."""
+def write_page(page: str, sections: Mapping[str, Mapping[str, Verdict]], *, seed: int, jobs: int, commit: str) -> str:
+    """Markdown: a section for each series, with what came of the trials of each of its faults.
+
+    Args:
+        page: as it is; sections that are not given stay, and "" is a page without any.
+        sections: title -> fault -> what came of its trials.
+        seed: that drew the faults.
+        jobs: trials at the same time.
+        commit: of the code.
+    """
+    kept = dict(part.split("\n", 1) for part in page.split("\n## ")[1:])
+    done = {title: _section(totals, seed=seed, jobs=jobs, commit=commit) for title, totals in sections.items()}
+    titles = dict.fromkeys([*kept, *done])
+    return "\n".join([HEAD, *(f"## {title}\n\n{(kept | done)[title].strip()}\n" for title in titles)])
+
+
+def _section(totals: Mapping[str, Verdict], *, seed: int, jobs: int, commit: str) -> str:
     everything = total(totals.values())
     lines = [
         "| " + " | ".join(("fault", "number", *DAMAGES)) + " |",
@@ -32,6 +48,7 @@ def write_page(totals: Mapping[str, Verdict], *, seed: int, jobs: int) -> str:
         *(_line(fault, verdict) for fault, verdict in totals.items()),
         _line("all", everything),
     ]
+    minutes = everything.took_s / jobs / 60
     timed = [
         f"- {fault}: median {median(verdict.seconds):.2f} s, maximum {max(verdict.seconds):.2f} s until the exit."
         for fault, verdict in totals.items()
@@ -39,15 +56,14 @@ def write_page(totals: Mapping[str, Verdict], *, seed: int, jobs: int) -> str:
     ]
     damages = [f"- {note}" for verdict in totals.values() for note in verdict.notes[:3]]
     parts = [
-        HEAD,
         "\n".join(lines),
-        f"{everything.trials} trials of seed {seed} in {everything.took_s / jobs / 60:.0f} minutes, {jobs} at a time.",
+        f"{everything.trials} trials of seed {seed} in {minutes:.0f} minutes, {jobs} at a time, at commit {commit}.",
     ]
     if timed:
         parts.append("From the first signal to the exit:\n\n" + "\n".join(timed))
     if damages:
         parts.append("What was seen, up to three of each:\n\n" + "\n".join(damages))
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join(parts)
 
 
 def _line(fault: str, verdict: Verdict) -> str:

@@ -93,12 +93,22 @@ def test_the_page_has_a_line_for_each_fault_and_the_median_of_times() -> None:
         "kill": total([Verdict(), Verdict(lost=1, notes=("kill, trial 1: gone",))]),
         "interrupt": total(Verdict(seconds=(second,), took_s=80.0) for second in (1.0, 2.0, 6.0)),
     }
-    page = write_page(totals, seed=3, jobs=2)
+    page = write_page("", {"On one machine": totals}, seed=3, jobs=2, commit="abc")
     assert "| kill | 2 | 1 | 0 | 0 | 0 | 0 | 0 |" in page
     assert "| all | 5 | 1 | 0 | 0 | 0 | 0 | 0 |" in page
     assert "interrupt: median 2.00 s, maximum 6.00 s" in page
     assert "- kill, trial 1: gone" in page
-    assert "5 trials of seed 3 in 2 minutes, 2 at a time" in page
+    assert "5 trials of seed 3 in 2 minutes, 2 at a time, at commit abc." in page
+
+
+def test_sections_that_were_not_measured_again_stay_on_the_page() -> None:
+    totals = {"kill": total([Verdict()])}
+    page = write_page("", {"On one machine": totals, "Inside": totals}, seed=3, jobs=2, commit="abc")
+    again = write_page(page, {"Inside": totals, "On a cluster": totals}, seed=3, jobs=2, commit="def")
+    titles = [line for line in again.splitlines() if line.startswith("## ")]
+    assert titles == ["## On one machine", "## Inside", "## On a cluster"]
+    assert (again.count("commit abc"), again.count("commit def")) == (1, 2)
+    assert write_page(again, {}, seed=0, jobs=1, commit="") == again
 
 
 def test_a_series_that_was_killed_while_it_wrote_forgets_that_trial_alone(tmp_path: Path) -> None:

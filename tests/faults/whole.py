@@ -9,6 +9,7 @@ import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from delta_core.training.provenance import git_state
 from tests.faults import bad_input, cluster, corruptions, crash_points, disks, drivers, inside, interrupts, kills
 from tests.faults.groups import Group
 from tests.faults.table import write_page
@@ -16,18 +17,23 @@ from tests.faults.trials import Series, digest_of_sources
 from tests.faults.verdict import Verdict, total
 from tests.faults.world import open_world
 
-KINDS: dict[str, tuple[Group, ...]] = {
-    "kills": kills.GROUPS,
-    "inside": inside.GROUPS,
-    "crash_points": crash_points.GROUPS,
-    "corruptions": corruptions.GROUPS,
-    "disks": disks.GROUPS,
-    "interrupts": interrupts.GROUPS,
-    "drivers": drivers.GROUPS,
-    "bad_input": bad_input.GROUPS,
+SECTIONS: dict[str, dict[str, tuple[Group, ...]]] = {
+    "On one machine": {
+        "kills": kills.GROUPS,
+        "crash_points": crash_points.GROUPS,
+        "corruptions": corruptions.GROUPS,
+        "disks": disks.GROUPS,
+        "interrupts": interrupts.GROUPS,
+        "drivers": drivers.GROUPS,
+        "bad_input": bad_input.GROUPS,
+    },
+    "Inside a run": {"inside": inside.GROUPS},
+    "On a cluster": {"cluster": cluster.GROUPS},
 }
-ON_A_CLUSTER = {"cluster": cluster.GROUPS}
-"""These take half a minute each, and an hour and a half in all: they are for those who name them."""
+"""Title on the page -> kind -> groups."""
+KINDS = {kind: groups for section in SECTIONS.values() for kind, groups in section.items()}
+UNLESS_NAMED = tuple(kind for kind in KINDS if kind != "cluster")
+"""Trials of a cluster take most of a minute each, and two hours in all: they are for those who name them."""
 
 
 def show(options: argparse.Namespace) -> int:
@@ -35,8 +41,7 @@ def show(options: argparse.Namespace) -> int:
     torch.set_num_threads(1)
     started = time.monotonic()
     console = Console(width=None if Console().is_terminal else 200, highlight=False, markup=False, emoji=False)
-    known = KINDS | ON_A_CLUSTER
-    groups = [group for kind in options.kinds or KINDS for group in known[kind]]
+    groups = [group for kind in options.kinds or UNLESS_NAMED for group in KINDS[kind]]
     groups = [group for group in groups if options.fault in (None, group.fault)]
     todo = [
         (group, number)
@@ -67,7 +72,15 @@ def show(options: argparse.Namespace) -> int:
 
         series.run(world, todo, on_end)
     totals = {group.fault: total(seen[group.fault]) for group in groups}
-    page = write_page(totals, seed=options.seed, jobs=options.jobs)
+    sections = {
+        title: {group.fault: totals[group.fault] for group in sum(kinds.values(), ()) if group.fault in totals}
+        for title, kinds in SECTIONS.items()
+    }
+    measured = {title: faults for title, faults in sections.items() if faults}
+    before = options.write.read_text(encoding="utf-8") if options.write and options.write.exists() else ""
+    commit, changed = git_state()
+    told = f"{commit[:7]}, changed" if changed else commit[:7]
+    page = write_page(before, measured, seed=options.seed, jobs=options.jobs, commit=told)
     console.print(page)
     if options.write:
         options.write.write_text(page, encoding="utf-8")
