@@ -1,14 +1,18 @@
 """What `simulate` found as a picture: hours and efficiency over the number of devices."""
 
 from collections.abc import Sequence
-
-from matplotlib.figure import Figure
+from typing import TYPE_CHECKING
 
 from benchmarks.grid.simulation import Schedule
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
-def draw(found: Sequence[Schedule]) -> Figure:
+
+def draw(found: Sequence[Schedule]) -> "Figure":
     """Hours beside the least that any order of the runs could take, and the share of time that goes into runs."""
+    from matplotlib.figure import Figure  # every command would wait for it
+
     figure = Figure(figsize=(8, 3.2), layout="constrained")
     hours, share = figure.subplots(1, 2)
     devices = [each.devices for each in found]

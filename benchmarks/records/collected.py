@@ -1,6 +1,5 @@
 """The rows of one scale as two tidy tables: runs.csv, one line a run, and values.csv, one line a measured value."""
 
-import os
 import shutil
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -80,7 +79,8 @@ def _read_tables(results: Path, *, replaceable: Callable[[str], bool]) -> pd.Dat
         check_version(versions, path)
         if _is_one_table(runs.partition(b"\n")[0]):
             table = frame_of_version_1(_read(runs, tuple(DTYPES)))
-            rows = _with_records(row_schema().validate(table), _whole_records(results))
+            known = row_schema().validate(table)
+            rows = _with_records(known, _not_collected(known, _whole_records(results)))
             return rows.sort_values(list(ROW_ORDER), ignore_index=True)
         if values is None:
             raise FileNotFoundError(f"{values_path(results).name} is not there")
@@ -208,8 +208,12 @@ def collect_locked(results: Path) -> pd.DataFrame:
     known = _read_tables(results, replaceable=_has_record(results))
     if is_of_version_1(results):
         return known
-    rows = _with_records(known, records)
+    rows = _with_records(known, _not_collected(known, records))
     return known if rows is known else replace_rows(results, rows)
+
+
+State = tuple[tuple[int, int], ...]
+"""Of a file its time and size, of a folder its time and the number of entries."""
 
 
 def rows_so_far(results: Path) -> pd.DataFrame:
@@ -224,18 +228,23 @@ def rows_so_far(results: Path) -> pd.DataFrame:
 
 
 @lru_cache(maxsize=1)
-def _rows_of(results: Path, state: frozenset[tuple[str, int, int, int]]) -> pd.DataFrame:  # noqa: ARG001
+def _rows_of(results: Path, state: State) -> pd.DataFrame:  # noqa: ARG001
     known = _read_tables(results, replaceable=_has_record(results))
-    return _with_records(known, _whole_records(results))
+    new = [path for path in _not_collected(known, record_paths(results)) if is_whole(path)]
+    return _with_records(known, new)
 
 
-def _state_of(results: Path) -> frozenset[tuple[str, int, int, int]]:
-    """Changes with every change of a file of rows; planning all tables asks for the same rows again and again."""
-    found: list[tuple[str, os.stat_result]] = []
-    for folder in (results, results / "records"):
-        with suppress(FileNotFoundError, NotADirectoryError), os.scandir(folder) as entries:
-            found += [(each.path, each.stat()) for each in entries]
-    return frozenset((name, at.st_ino, at.st_size, at.st_mtime_ns) for name, at in found)
+def _state_of(results: Path) -> State:
+    """Changes with every change of rows; planning all tables asks for the same ones again and again.
+
+    A record is only ever written whole in place of an older one, which the folder's own time tells of.
+    """
+    found = []
+    for path in (runs_path(results), values_path(results), results / "records"):
+        with suppress(FileNotFoundError, NotADirectoryError):
+            at = path.stat()
+            found.append((at.st_mtime_ns, sum(1 for _ in path.iterdir()) if path.is_dir() else at.st_size))
+    return tuple(found)
 
 
 def _has_record(results: Path) -> Callable[[str], bool]:
@@ -246,10 +255,14 @@ def _whole_records(results: Path) -> list[Path]:
     return [path for path in record_paths(results) if is_whole(path)]
 
 
-def _with_records(known: pd.DataFrame, records: Iterable[Path]) -> pd.DataFrame:
-    """What is known, with those of the records that hold something else."""
+def _not_collected(known: pd.DataFrame, records: Iterable[Path]) -> list[Path]:
+    """Those of the records that hold something else than what is known."""
     taken = stamps_of(known)
-    new = [path for path in records if path.stem not in taken or stamp_of(path) != taken[path.stem]]
+    return [path for path in records if path.stem not in taken or stamp_of(path) != taken[path.stem]]
+
+
+def _with_records(known: pd.DataFrame, new: list[Path]) -> pd.DataFrame:
+    """What is known, with what the new records hold in place of what was known of their runs."""
     if not new:
         return known
     frame = read_records(new)

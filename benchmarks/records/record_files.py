@@ -167,7 +167,8 @@ def _read(path: Path) -> tuple[Line, list[Line]]:
 
 def _parsed(content: bytes, above: bytes | None, path: Path) -> tuple[Line, list[Line]]:
     """The run of a record of `path` and its values; `above` is what stands above its closing line."""
-    lines: list[Line] = [json.loads(line) for line in (content if above is None else above).splitlines()]
+    text = (content if above is None else above).splitlines()
+    lines: list[Line] = json.loads(b"[" + b",".join(text) + b"]")  # at once, which takes half of the time
     version = lines[0]["schema_version"]
     check_version([version], path)
     if above is None and version not in WITHOUT_DIGESTS:
@@ -208,5 +209,6 @@ def stamp_of(record: Path) -> Stamp:
 
 def stamps_of(rows: pd.DataFrame) -> dict[str, Stamp]:
     """Run id -> stamp of rows that have been collected."""
-    runs = rows.groupby("run_id")["measured_at"].agg(["count", "min"])
-    return {str(run_id): (int(count), first) for run_id, count, first in runs.itertuples(name=None)}
+    values = rows["run_id"].value_counts().to_dict()
+    moments = rows.drop_duplicates(["run_id", "measured_at"]).groupby("run_id")["measured_at"].min()
+    return {str(run_id): (values[run_id], first) for run_id, first in moments.items()}

@@ -10,11 +10,11 @@ import pickle
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
-from scipy.io import savemat
 
 from benchmarks.data.catalogue import CATALOGUE
 from benchmarks.data.catalogue.voc import CLASSES as VOC_CLASSES
@@ -81,6 +81,13 @@ def write_text(path: Path, lines: list[str]) -> None:
     path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
 
 
+def write_mat(path: Path, arrays: dict[str, Any]) -> None:
+    """A Matlab file of named arrays."""
+    from scipy.io import savemat  # takes half a second to import, for which every command would wait
+
+    savemat(path, arrays)
+
+
 def flowers(folder: Path, plan: Plan) -> None:
     """Flowers102: Matlab lists beside one folder of images."""
     top = folder / "flowers-102"
@@ -88,8 +95,8 @@ def flowers(folder: Path, plan: Plan) -> None:
     labels = {number: label for s in plan.counts for number, label in plan.numbered(s)}
     for number in labels:
         plan.write_image(top / f"jpg/image_{number + 1:05d}.jpg", number, (500, 600))
-    savemat(top / "imagelabels.mat", {"labels": [[labels[number] + 1 for number in sorted(labels)]]})
-    savemat(top / "setid.mat", {key[s]: [[number + 1 for number in plan.numbers(s)]] for s in plan.counts})
+    write_mat(top / "imagelabels.mat", {"labels": [[labels[number] + 1 for number in sorted(labels)]]})
+    write_mat(top / "setid.mat", {key[s]: [[number + 1 for number in plan.numbers(s)]] for s in plan.counts})
 
 
 def aircraft(folder: Path, plan: Plan) -> None:
@@ -109,14 +116,16 @@ def cars(folder: Path, plan: Plan) -> None:
     """Stanford Cars: Matlab annotations, in torchvision's layout."""
     top = folder / "stanford_cars"
     (top / "devkit").mkdir(parents=True, exist_ok=True)
-    savemat(top / "devkit/cars_meta.mat", {"class_names": np.array([f"Car {i}" for i in range(plan.classes)], object)})
+    write_mat(
+        top / "devkit/cars_meta.mat", {"class_names": np.array([f"Car {i}" for i in range(plan.classes)], object)}
+    )
     where = {"train": "devkit/cars_train_annos.mat", "test": "cars_test_annos_withlabels.mat"}
     for split in plan.counts:
         said = np.zeros(plan.counts[split], [("bbox_x1", "i4"), ("class", "i4"), ("fname", object)])
         for row, number, label in zip(said, plan.numbers(split), plan.labels(split), strict=True):
             row["class"], row["fname"] = label + 1, f"{number:05d}.jpg"
             plan.write_image(top / f"cars_{split}/{number:05d}.jpg", number, (480, 700))
-        savemat(top / where[split], {"annotations": said})
+        write_mat(top / where[split], {"annotations": said})
 
 
 def stl10(folder: Path, plan: Plan) -> None:
@@ -171,7 +180,7 @@ def svhn(folder: Path, plan: Plan) -> None:
     for split in plan.counts:
         stored = [{0: 10, 10: 11}.get(label, label) for label in plan.labels(split)]
         pixels = plan.pixels(split, 32).transpose(1, 2, 3, 0)
-        savemat(folder / f"{split}_32x32.mat", {"X": pixels, "y": np.array(stored, np.uint8)[:, None]})
+        write_mat(folder / f"{split}_32x32.mat", {"X": pixels, "y": np.array(stored, np.uint8)[:, None]})
 
 
 def _pickled(path: Path, content: object) -> None:
@@ -312,7 +321,7 @@ def sbd(folder: Path, plan: Plan) -> None:
         write_text(top / f"{split}.txt", [f"{number:06d}" for number in plan.numbers(split)])
         for number, label in plan.numbered(split):
             plan.write_image(top / f"img/{number:06d}.jpg", number, VOC_SIZE)
-            savemat(
+            write_mat(
                 top / f"cls/{number:06d}.mat", {"GTcls": {"Segmentation": _mask(label, plan.image_size or VOC_SIZE)}}
             )
 

@@ -24,11 +24,26 @@ def plain(value: Any) -> Any:
         return [plain(item) for item in value]
     if value is None or isinstance(value, str | int | float | bool):
         return value
+    return {name: plain(found) for name, found in _parts(value).items()}
+
+
+def _parts(value: Any) -> dict[str, Any]:
+    """A dataclass as a dictionary of what it holds, which may be dataclasses.
+
+    Raises:
+        TypeError: for anything else.
+    """
     if not is_dataclass(value) or isinstance(value, type):
         raise TypeError(f"{type(value).__name__} has no place in a run's identity.")
     known, parts = _parts_of(type(value))
-    held = ((name, getattr(value, name), unset) for name, unset in parts)
-    return {"type": known} | {name: plain(found) for name, found, unset in held if unset is ALWAYS or found != unset}
+    held = {"type": known}
+    for name, unset in parts:
+        found = getattr(value, name)
+        if isinstance(found, dict | list):  # which JSON would take without a word
+            raise TypeError(f"{type(found).__name__} has no place in a run's identity.")
+        if unset is ALWAYS or found != unset:
+            held[name] = found
+    return held
 
 
 ALWAYS = object()
@@ -48,9 +63,13 @@ def _unset(field: Field[Any]) -> Any:
     return field.default if "new since recorded" in field.metadata else ALWAYS
 
 
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), default=_parts)
+"""Of what `plain` gives, without making it: there are thousands of runs."""
+
+
 def canonical_json(spec: Any) -> str:
     """Key-sorted JSON of a spec: equal text exactly when the science is equal."""
-    return json.dumps(plain(spec), sort_keys=True, separators=(",", ":"))
+    return _ENCODER.encode(spec)
 
 
 def content_id(spec: Any) -> str:
