@@ -7,15 +7,13 @@ from pathlib import Path
 import pytest
 import timm
 import torch
-from grid_world import LIMIT_S, ONE_CELL, call, command, write_one_cell, write_tiny_task
+from grid_world import COMPARED, LIMIT_S, TWO_RUNS, call, command, write_one_cell, write_tiny_task
 from patch_tool_world import ARCH, write_classes
 from ray_nodes import ENVIRONMENT, RayNodes, unused_port
 
 from benchmarks.records.collected import read_rows
-from benchmarks.records.rows import KEY
 
 pytest.importorskip("ray", reason="the extra `cluster` is not installed")
-CHOSEN = (*ONE_CELL, "--method", "fc_only", "--method", "delta_networks:maps")
 
 
 def bench(folder: Path, *words: object) -> subprocess.CompletedProcess[str]:
@@ -40,19 +38,18 @@ def test_rows_of_a_cluster_are_those_of_one_machine(nodes: RayNodes, tmp_path: P
     """The base is pre-trained on one node and sent to the other; a second call finds all done."""
     for place in (nodes.place("head"), nodes.join("second"), tmp_path / "alone"):
         write_one_cell(place / ".cache")
-    alone = bench(tmp_path / "alone", *CHOSEN, "--workers", "1")
+    alone = bench(tmp_path / "alone", *TWO_RUNS, "--workers", "1")
     assert alone.returncode == 0, alone.stderr
     driver = tmp_path / "driver"
-    spread = bench(driver, *CHOSEN, "--cluster", nodes.address)
+    spread = bench(driver, *TWO_RUNS, "--cluster", nodes.address)
     assert spread.returncode == 0, spread.stdout + spread.stderr
     assert spread.stdout.count(" works, 1 at a time") == 2
     one, many = (read_rows(folder / "results" / "embedded") for folder in (tmp_path / "alone", driver))
-    compared = [*KEY, "value", "backbone_sha_after", "steps"]
-    assert one[compared].equals(many[compared])
+    assert one[COMPARED].equals(many[COMPARED])
     assert not (driver / ".cache" / "data").exists()
-    assert "0 todo" in bench(driver, *CHOSEN, "--cluster", nodes.address).stdout
+    assert "0 todo" in bench(driver, *TWO_RUNS, "--cluster", nodes.address).stdout
     stranger = subprocess.run(
-        command("run", *CHOSEN, "--seeds", 2, "--cluster", nodes.address),
+        command("run", *TWO_RUNS, "--seeds", 2, "--cluster", nodes.address),
         cwd=driver, env={**ENVIRONMENT, "RAY_AUTH_MODE": "disabled"}, capture_output=True, text=True, timeout=LIMIT_S,
     )  # fmt: skip
     assert stranger.returncode == 2
@@ -72,7 +69,7 @@ def test_nodes_share_a_run(nodes: RayNodes, tmp_path: Path) -> None:
     spread = bench(driver, *cell, "--devices-per-run", 2, "--cluster", nodes.address)
     assert spread.returncode == 0, spread.stdout + spread.stderr
     one, many = (read_rows(folder / "results" / "embedded") for folder in (tmp_path / "alone", driver))
-    compared = [*KEY, "value", "backbone_sha_after", "steps", "world_size"]
+    compared = [*COMPARED, "world_size"]
     assert one[compared].equals(many[compared])
     assert set(many["world_size"]) == {2}
     three = bench(tmp_path / "more", *cell, "--devices-per-run", 3, "--cluster", nodes.address)
@@ -114,7 +111,7 @@ def test_an_address_at_which_nothing_answers_is_told(
     monkeypatch.chdir(tmp_path)
     write_one_cell(tmp_path / ".cache")
     for address in (f"127.0.0.1:{unused_port()}", "nonsense"):
-        code, _, err = call(monkeypatch, capsys, "run", *CHOSEN, "--cluster", address)
+        code, _, err = call(monkeypatch, capsys, "run", *TWO_RUNS, "--cluster", address)
         assert code == 2
         assert f"--cluster '{address}' is no Ray cluster that answers" in err
         assert len(err.strip().splitlines()) == 1

@@ -5,19 +5,16 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from grid_world import LIMIT_S, ONE_CELL, ROOT, bench, wait_for, write_one_cell
+from grid_world import COMPARED, LIMIT_S, ONE_CELL, ROOT, TWO_RUNS, bench, wait_for, write_one_cell
 from ray_nodes import ENVIRONMENT
 from slurm import Slurm, missing
 
 from benchmarks.records.collected import read_rows
-from benchmarks.records.rows import KEY
 
 pytestmark = pytest.mark.skipif(
     bool(missing()), reason=f"no Slurm here: {', '.join(missing())}; Debian: apt install slurmctld slurmd munge"
 )
 EXAMPLES = ROOT / "docs" / "examples"
-CHOSEN = (*ONE_CELL, "--method", "fc_only", "--method", "delta_networks:maps")
-COMPARED = [*KEY, "value", "backbone_sha_after", "steps"]
 
 
 @pytest.fixture
@@ -34,7 +31,7 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
     """Rows of one machine."""
     place = tmp_path_factory.mktemp("alone")
     write_one_cell(place / "cache")
-    done = bench("run", *CHOSEN, "--workers", 1, "--results", place / "results", "--cache", place / "cache")
+    done = bench("run", *TWO_RUNS, "--workers", 1, "--results", place / "results", "--cache", place / "cache")
     assert done.returncode == 0, done.stderr
     return read_rows(place / "results" / "embedded")[COMPARED]
 
@@ -45,7 +42,7 @@ def logs(folder: Path) -> str:
 
 def test_an_array_of_shares_measures_what_one_machine_does(slurm: Slurm, alone: pd.DataFrame, tmp_path: Path) -> None:
     write_one_cell(tmp_path / ".cache")
-    arguments = (str(EXAMPLES / "slurm_shares.sh"), *CHOSEN, "--workers", "1")
+    arguments = (str(EXAMPLES / "slurm_shares.sh"), *TWO_RUNS, "--workers", "1")
     job = slurm.submit("--array=1-2", *arguments, cwd=tmp_path, **ENVIRONMENT)
     assert slurm.wait(job, LIMIT_S) == {"COMPLETED"}, logs(tmp_path)
     shares = [tmp_path / f"share-{number}" / "embedded" for number in (1, 2)]
@@ -57,7 +54,7 @@ def test_an_array_of_shares_measures_what_one_machine_does(slurm: Slurm, alone: 
 
 def test_ray_on_an_allocation_measures_what_one_machine_does(slurm: Slurm, alone: pd.DataFrame, tmp_path: Path) -> None:
     write_one_cell(tmp_path / ".cache")
-    job = slurm.submit("--nodes=2", str(EXAMPLES / "slurm_ray.sh"), *CHOSEN, cwd=tmp_path, **ENVIRONMENT)
+    job = slurm.submit("--nodes=2", str(EXAMPLES / "slurm_ray.sh"), *TWO_RUNS, cwd=tmp_path, **ENVIRONMENT)
     assert slurm.wait(job, LIMIT_S) == {"COMPLETED"}, logs(tmp_path)
     # The second node may be there too late to get any of so few runs.
     assert 1 <= logs(tmp_path).count(" works, 1 at a time") <= 2

@@ -12,13 +12,12 @@ import pytest
 import torch
 from event_files import scalars_in
 from lightning_fabric import Fabric
+from tiny_domains import ADDA, PAPERS_DELTA, domain, execute, method_of, spec_of, split, start_spec
 from torch import Tensor, nn
 
 from benchmarks.env import Env
 from benchmarks.grid.work import Task, work_on
-from benchmarks.nets.slim import PREPROCESSING
 from benchmarks.records.record_files import diagnostics_path
-from benchmarks.records.rows import Row
 from benchmarks.run_log import log_folder
 from benchmarks.stages import Stages
 from benchmarks.suites.domain_adaptation import runner, start
@@ -26,14 +25,7 @@ from benchmarks.suites.domain_adaptation.adda import AddaObjective, target_encod
 from benchmarks.suites.domain_adaptation.data import Domains
 from benchmarks.suites.domain_adaptation.discriminator import Adversary
 from benchmarks.suites.domain_adaptation.encoder import Classifier, Embedding, new_classifier
-from benchmarks.suites.domain_adaptation.spec import (
-    AddaConfig,
-    DomainMethod,
-    DomainSpec,
-    PriorConfig,
-    Schedule,
-    StartSpec,
-)
+from benchmarks.suites.domain_adaptation.spec import DomainMethod, PriorConfig
 from benchmarks.suites.domain_adaptation.start import (
     TrainedNet,
     checkpoint_path,
@@ -46,70 +38,15 @@ from benchmarks.suites.domain_adaptation.start import (
 from benchmarks.suites.domain_adaptation.table import methods
 from benchmarks.suites.domain_adaptation.uniform_prior import UniformPriorObjective
 from benchmarks.suites.domain_adaptation.validators import VALIDATORS
-from delta_core import DeltaConfig, backbone_fingerprint
-from delta_core.training.data.splits import TaskData, TensorSplit
+from delta_core import backbone_fingerprint
 from delta_core.training.engine import DivergedError, predict, train_module
 
 FABRIC = Fabric(accelerator="cpu", devices=1)
-SCHEDULE = Schedule(steps=4, lr=3e-3, batch_size=16)
-ADDA = AddaConfig(schedule=Schedule(steps=4, lr=1e-3, batch_size=16), discriminator_lr=1e-3)
-DELTA = DeltaConfig.paper(n_modules=4)
-
-
-def split(count: int, seed: int) -> TensorSplit:
-    """Noise whose brightness tells the class."""
-    labels = torch.arange(count) % 10
-    noise = torch.randint(0, 60, (count, 3, 32, 32), generator=torch.Generator().manual_seed(seed))
-    pixels = (noise + 19 * labels[:, None, None, None]).to(torch.uint8)
-    return TensorSplit(inputs=pixels, labels=labels, preprocessing=PREPROCESSING)
-
-
-def domain(name: str, seed: int) -> TaskData:
-    train, val, test = (split(count, seed + i) for i, count in enumerate((40, 20, 30)))
-    return TaskData(name=name, classes=10, sha=f"sha-{name}", train=train, val=val, test=test)
-
-
-def spec_of(method: DomainMethod) -> DomainSpec:
-    return DomainSpec(
-        scale="embedded",
-        architecture="resnet18",
-        net="slim",
-        source="here",
-        source_data="v1",
-        target="there",
-        target_data="v1",
-        method=method,
-        seed=0,
-    )
-
-
-def method_of(**changes: object) -> DomainMethod:
-    return dataclasses.replace(DomainMethod(learns_from="source", recipe=SCHEDULE), **changes)  # type: ignore[arg-type]
-
-
-def start_spec(**changes: object) -> StartSpec:
-    return dataclasses.replace(spec_of(method_of()).start, **changes)  # type: ignore[arg-type]
-
-
-def execute(
-    method: DomainMethod, folder: Path, monkeypatch: pytest.MonkeyPatch, *, shuffle_target: bool = False
-) -> list[Row]:
-    """Rows of a method on two noise domains; `shuffle_target` permutes all labels of the target."""
-    domains = Domains(source=domain("here", 1), target=domain("there", 50))
-    if shuffle_target:
-        mixed = {}
-        for name in ("train", "val", "test"):
-            part = getattr(domains.target, name)
-            order = torch.randperm(len(part.labels), generator=torch.Generator().manual_seed(3))
-            mixed[name] = dataclasses.replace(part, labels=part.labels[order])
-        domains = dataclasses.replace(domains, target=dataclasses.replace(domains.target, **mixed))
-    monkeypatch.setattr(runner, "load_domains", lambda *_: domains)
-    return runner.execute(spec_of(method), Env(results=folder / "results", cache=folder / "cache"))
 
 
 # --- who moves whom ---------------------------------------------------------------------------------------------
 def adda_game(sees: Literal["features", "logits"] = "features") -> tuple[Classifier, Classifier, AddaObjective]:
-    source = new_classifier(start_spec(delta=DELTA), 10).eval().requires_grad_(False)
+    source = new_classifier(start_spec(delta=PAPERS_DELTA), 10).eval().requires_grad_(False)
     target = target_encoder(source)
     what = source if sees == "logits" else Embedding(source)
     seen = predict(what, split(40, 1).batches(20, device=FABRIC.device))
@@ -225,7 +162,7 @@ def test_embeddings_under_the_prior_fill_both_signs_and_stay_inside_one() -> Non
 # --- what stays the same between rows -------------------------------------------------------------------------------
 def test_rows_share_the_backbones_first_weights() -> None:
     plain = new_classifier(start_spec(), 10)
-    both = new_classifier(start_spec(delta=DELTA, prior=PriorConfig()), 10)
+    both = new_classifier(start_spec(delta=PAPERS_DELTA, prior=PriorConfig()), 10)
     assert backbone_fingerprint(both.net.backbone) == backbone_fingerprint(plain.net)
     assert backbone_fingerprint(new_classifier(start_spec(seed=1), 10).net) != backbone_fingerprint(plain.net)
 
@@ -302,7 +239,7 @@ def test_two_processes_train_a_start_once(tmp_path: Path, monkeypatch: pytest.Mo
 # --- who sees what ----------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize(
     "method",
-    [method_of(), method_of(adda=ADDA), method_of(adda=ADDA, prior=PriorConfig(), delta=DELTA)],
+    [method_of(), method_of(adda=ADDA), method_of(adda=ADDA, prior=PriorConfig(), delta=PAPERS_DELTA)],
     ids=lambda method: method.name,
 )
 def test_shuffled_target_labels_change_nothing_but_the_reported_numbers(
@@ -386,7 +323,7 @@ def test_a_log_of_an_adaptation_is_of_itself_alone(tmp_path: Path, monkeypatch: 
     """Whether its start lay in the cache or not: that training is logged by the row of its own."""
     domains = Domains(source=domain("here", 1), target=domain("there", 50))
     monkeypatch.setattr(runner, "load_domains", lambda *_: domains)
-    spec = spec_of(method_of(adda=ADDA, delta=DELTA))
+    spec = spec_of(method_of(adda=ADDA, delta=PAPERS_DELTA))
     silent = runner.execute(spec, Env(results=tmp_path / "results", cache=tmp_path / "other"))
     for name in ("fresh", "again"):
         env = Env(results=tmp_path / "results", cache=tmp_path / "cache", log_dir=tmp_path / name)
@@ -396,11 +333,11 @@ def test_a_log_of_an_adaptation_is_of_itself_alone(tmp_path: Path, monkeypatch: 
     assert fresh == again
     steps = ADDA.schedule.recipe(40).epochs * math.ceil(40 / 16)
     assert [step for step, _ in fresh["loss/step"]] == list(range(1, steps + 1))
-    assert sum(tag.startswith("gates/mean/") for tag in fresh) == DELTA.n_modules
+    assert sum(tag.startswith("gates/mean/") for tag in fresh) == PAPERS_DELTA.n_modules
 
 
 def test_a_run_measures_both_domains_and_leaves_its_arrays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    rows = execute(method_of(adda=ADDA, prior=PriorConfig(), delta=DELTA), tmp_path, monkeypatch)
+    rows = execute(method_of(adda=ADDA, prior=PriorConfig(), delta=PAPERS_DELTA), tmp_path, monkeypatch)
     assert [(row.column, row.variant, row.selection) for row in rows] == [
         ("there", "unsupervised DA", "last"),
         ("there", "unsupervised DA, validated", "val"),

@@ -8,14 +8,14 @@ from random import Random
 from typing import Any
 
 import pytest
-import test_domain_adaptation as domains
 import torch
 from lightning_fabric import Fabric
-from test_sequences import TASKS, sequence
-from test_transfer import ALL as TRANSFER
-from test_transfer import lazy_cell
 from tiny import RECIPE, tiny_task
 from tiny_cell import tiny_cell
+from tiny_domains import ADDA, PAPERS_DELTA, execute, method_of
+from tiny_sequence import TASKS, sequence
+from tiny_transfer import ALL as TRANSFER
+from tiny_transfer import lazy_cell
 
 from benchmarks import stages
 from benchmarks.env import Env
@@ -36,6 +36,7 @@ from benchmarks.nets import pretraining
 from benchmarks.nets.pretraining import BaseSpec
 from benchmarks.records.rows import Row
 from benchmarks.stages import Stages, forget_stages, stages_of
+from benchmarks.suites.domain_adaptation.spec import PriorConfig
 from benchmarks.suites.sequence.runner import walk
 from benchmarks.suites.transfer.methods.base import Transfer
 from delta_core import DeltaConfig
@@ -171,24 +172,22 @@ def test_a_killed_sequence_goes_on_step_by_step(tmp_path: Path, monkeypatch: pyt
     is_the_same_when_killed(measure, tmp_path, monkeypatch)
 
 
-PRIOR = domains.PriorConfig(weight=0.1, discriminator_lr=1e-3)
+PRIOR = PriorConfig(weight=0.1, discriminator_lr=1e-3)
 
 
 @pytest.mark.parametrize(
     "changes",
-    [{}, {"prior": PRIOR}, {"adda": domains.ADDA}, {"adda": domains.ADDA, "prior": PRIOR, "delta": domains.DELTA}],
+    [{}, {"prior": PRIOR}, {"adda": ADDA}, {"adda": ADDA, "prior": PRIOR, "delta": PAPERS_DELTA}],
     ids=["vanilla", "prior", "adda", "adda, prior and modules"],
 )
 def test_a_killed_adaptation_goes_on_in_either_phase(
     changes: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    method = domains.method_of(**changes)
-    every_step = domains.runner.Env  # as the suite's own tests call it
+    method = method_of(**changes)
 
     def rows_in(folder: Path) -> list[Row]:
         with monkeypatch.context() as patched:
-            patched.setattr(domains, "Env", lambda **places: every_step(**places, checkpoint_every_s=0))
-            found = domains.execute(method, folder, patched)
+            found = execute(method, folder, patched, checkpoint_every_s=0)
         return [replace(row, train_s=0, eval_s=0, peak_mem_mb=0, measured_at="") for row in found]
 
     with counted(monkeypatch) as writes:

@@ -8,8 +8,9 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny import RECIPE, basic_block_net, images, tensor_split, tiny_task
+from tiny import RECIPE, basic_block_net, images, tensor_split
 from tiny_cell import tiny_cell
+from tiny_sequence import TASKS, sequence
 
 from benchmarks.data.embedded import CLASS_NAMES
 from benchmarks.data.groups import check_group, members
@@ -27,27 +28,6 @@ from delta_core.training.engine import predict, train_module
 from delta_core.training.errors import UserError
 
 CPU = torch.device("cpu")
-TASKS = tuple(
-    tiny_task(name, classes=classes, seed=seed)
-    for seed, (name, classes) in enumerate(zip("abc", (3, 4, 2), strict=True))
-)
-
-
-def sequence(rule: str = "mean", **changes: object) -> SequenceSpec:
-    spec = SequenceSpec(
-        scale="embedded",
-        architecture="resnet18",
-        weights="none",
-        task="a+b+c",
-        data="1+1+1",
-        base_task="glyphs62",
-        base_data="1",
-        method=Paint(recipe=RECIPE),
-        rule=rule,  # type: ignore[arg-type]
-        image_size=16,
-        seed=0,
-    )
-    return replace(spec, **changes)  # type: ignore[arg-type]
 
 
 # --- Delta: nothing is forgotten -----------------------------------------------------------------------------------

@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 from lightning_fabric import Fabric
 from shared_run import on_ranks
-from test_sequences import TASKS, sequence
 from tiny import RECIPE, basic_block_net, convnext_net
 from tiny_cell import tiny_cell
+from tiny_sequence import TASKS, sequence
 from workers import spawned
 
 from benchmarks.methods.base import Cell, Method, Outcome

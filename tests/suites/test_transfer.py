@@ -12,47 +12,26 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
-from tiny import PREPROCESSING, RECIPE, tiny_task
+from tiny import PREPROCESSING, RECIPE
 from tiny_cell import tiny_cell
+from tiny_transfer import ALL, TINY, lazy_cell
 from torch import nn
 
 from benchmarks.data.embedded import FINE_GRAINED_TASKS, autos, draw, planes
-from benchmarks.data.images import ArrayImages
 from benchmarks.env import Env
-from benchmarks.methods.base import Cell
 from benchmarks.suites.transfer import rates
 from benchmarks.suites.transfer.data import PairedViews, as_they_are, load_rate
 from benchmarks.suites.transfer.methods.base import Transfer, new_net
 from benchmarks.suites.transfer.methods.listing import LABELS
-from benchmarks.suites.transfer.table import SCHEDULES, TRANSFER_TASKS, article_arms, table5, transfer_methods
+from benchmarks.suites.transfer.table import TRANSFER_TASKS, table5, transfer_methods
 from benchmarks.tables import runs_of
 from benchmarks.worlds.open import open_world
 from benchmarks.worlds.options import Options
-from delta_core.training.data.splits import LazySplit, TensorSplit, split_in_epoch
+from delta_core.training.data.splits import TensorSplit, split_in_epoch
 from delta_core.training.engine import _order, parameter_groups, train_module
 from delta_core.training.errors import UserError
 
 CPU = torch.device("cpu")
-TINY = replace(
-    SCHEDULES["embedded"],
-    recipe=replace(SCHEDULES["embedded"].recipe, epochs=2, steps_per_epoch=2, batch_size=8),
-    attention_recipe=replace(SCHEDULES["embedded"].attention_recipe, epochs=1, steps_per_epoch=1, batch_size=8),
-    attention_batches=1,
-)
-ALL = [*transfer_methods(TINY), *article_arms(TINY)]
-
-
-def lazy_cell() -> Cell:
-    """A tiny cell whose training images come in fresh views, as `load_rate` gives them."""
-    task = tiny_task()
-    assert isinstance(task.train, TensorSplit)
-    images = LazySplit(
-        images=ArrayImages(task.train.inputs.permute(0, 2, 3, 1).numpy()),
-        labels=task.train.labels,
-        transform=PREPROCESSING.random_view(),
-        preprocessing=PREPROCESSING,
-    )
-    return tiny_cell(base=False, task=replace(task, train=images))
 
 
 # --- rates -------------------------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from benchmarks.data.images import ImageSplit, ImageTask
 from benchmarks.env import Env
 from benchmarks.grid import pool, work
 from benchmarks.nets.pretraining import BaseSpec
-from benchmarks.records.rows import Row
+from benchmarks.records.rows import KEY, Row
 from benchmarks.suites.patching.spec import RunSpec
 from benchmarks.suites.patching.world import PATCHING_TASKS
 from benchmarks.tables import runs_of
@@ -26,6 +26,9 @@ from benchmarks.worlds.options import Options
 
 ROOT = Path(__file__).parents[2]
 ONE_CELL = ("table2", "--arch", "resnet18", "--task", "optdigits", "--epochs", "1")
+TWO_RUNS = (*ONE_CELL, "--method", "fc_only", "--method", "delta_networks:maps")
+COMPARED = [*KEY, "value", "backbone_sha_after", "steps"]
+"""Columns that are equal wherever a run is measured."""
 LIMIT_S = 200
 
 
