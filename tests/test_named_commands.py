@@ -36,7 +36,7 @@ OF_OTHERS = {
     *("--disable-pip", "--ignore-vuln", "--requirement"),  # pip-audit
     *("--cfg-options", "--resume", "--launcher", "--checkpoint", "--show-dir"),  # mim train, mim test
     "--nproc-per-node",  # torchrun
-    "--kinds",  # tests.faults
+    *("--kinds", "--write"),  # tests.faults
     *("--array", "--gres", "--cpus-per-task", "--nodes", "--exclusive"),  # sbatch
     *("--head", "--address", "--generate"),  # ray start, ray get-auth-token
     "--out",  # tools/predict.py
