@@ -83,7 +83,7 @@ def measure_as_rank(run: Run, env: Env) -> list[Row]:
         warnings.simplefilter("ignore")  # the first one tells them
     try:
         rows = execute(run, env)
-        _check_equal(rows, Ranks(number=env.rank.number, world_size=env.rank.world_size))
+        _check_equal(rows, Ranks.of(env.rank))
         return rows
     finally:
         if torch.distributed.is_initialized():  # on a cluster the process lives on, and shares other runs

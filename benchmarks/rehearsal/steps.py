@@ -9,7 +9,7 @@ STEPS = 2
 """Optimiser steps of a training; eight from scratch, which trains four times as long."""
 SHORTER: dict[str, tuple[str, ...]] = {
     # DELTA's attention takes a pass for each of 3,840 filters of ResNet-50: an hour and a half on two cores at 224.
-    "table5": ("--steps", str(STEPS), "--image-size", "64"),
+    "table5": ("--steps", str(STEPS), "--image-size", "32"),
     # Its configs count epochs: two steps of detection, one of segmentation.
     "table7": ("--epochs", str(STEPS)),
 }
@@ -38,7 +38,9 @@ SLICE: dict[str, tuple[str, ...]] = {
     "table4": ("--arch", "resnet18", "--task", "aircraft+flowers+stl10", *FROZEN, "--method", "paint:lr=0.001"),
     "table5": ("--task", "aircraft", "--train-percent", "15"),
     "table6": ("--task", "mnist->usps"),
-    "table7": ("--arch", "resnet18"),
+    "table7": (
+        "--arch", "resnet18", "--method", "faster_rcnn:frozen_stages=1", "--method", "faster_rcnn+delta_networks:paper",
+    ),
     "table8": ("--arch", "resnet18", "--task", "aircraft"),
     "table10": ("--arch", "convnext_tiny", "--task", "stl10", *FROZEN),
     "table11": ("--arch", "resnet18", "--task", "aircraft+flowers+stl10", *FROZEN, "--method", "paint:lr=0.001"),

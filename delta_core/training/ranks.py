@@ -62,6 +62,11 @@ class Ranks:
         """Those that a Fabric has found."""
         return cls(number=fabric.global_rank, world_size=fabric.world_size)
 
+    @classmethod
+    def of(cls, rank: Rank | None) -> "Ranks":
+        """Those that a process knows itself to be one of; alone if it knows of none."""
+        return cls(number=0, world_size=1) if rank is None else cls(number=rank.number, world_size=rank.world_size)
+
     @property
     def is_first(self) -> bool:
         """Whether this process writes."""

@@ -186,7 +186,7 @@ def test_options_of_a_command_line_reach_data_and_heads(cache: Path, monkeypatch
 @pytest.mark.parametrize("arm", range(5), ids=["baseline", "delta", "gates alone", "paper's reading", "stock"])
 @pytest.mark.parametrize("kind", ["detection", "segmentation"])
 def test_a_run_trains_tests_and_leaves_the_base_alone(kind: str, arm: int, cache: Path, tmp_path: Path) -> None:
-    spec = run(kind, arm)
+    spec = run(kind, arm, epochs=1)
     (row,) = train.execute(spec, env_of(tmp_path, cache))
     write_record(tmp_path, [row])
     assert len(collect(tmp_path)) == 1, "the row fits the schema"
@@ -398,7 +398,7 @@ def test_every_other_detector_and_segmentor_is_trained_and_tested_with_its_patch
 
 
 def test_a_patch_folder_and_back_gives_the_same_detector(cache: Path, tmp_path: Path) -> None:
-    spec, env = run("detection"), env_of(tmp_path, cache)
+    spec, env = run("detection", epochs=1), env_of(tmp_path, cache)
     train.execute(spec, env)
     work = work_folder(tmp_path, spec.run_id)
     checkpoint = next(work.glob("epoch_*.pth"))

@@ -2,7 +2,6 @@
 
 import math
 import time
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +25,10 @@ from benchmarks.suites.dense.shared import share
 from benchmarks.suites.dense.spec import DenseRun
 from benchmarks.suites.to_rows import rows_of
 from delta_core import backbone_fingerprint
-from delta_core.training.batch_norm_over_ranks import BatchNormOverRanks
 from delta_core.training.data.folders import folder_identity
 from delta_core.training.fabric import meet
 from delta_core.training.provenance import provenance
+from delta_core.training.ranks import Ranks
 
 METRICS = {"detection": ("mAP", "pascal_voc/mAP", 100.0), "segmentation": ("mIoU", "mIoU", 1.0)}
 """Metric of the rows, its name in OpenMMLab, and the factor that makes it per cent (mmseg rounds to two digits)."""
@@ -53,6 +52,7 @@ def execute(run: DenseRun, env: Env) -> list[Row]:
         torch.cuda.set_device(env.device)
     if env.rank is not None:
         meet(env.rank, torch.device(env.device))
+    ranks = Ranks.of(env.rank)
     config = config_of(run, env)
     runner = Runner.from_cfg(config)
     runner.register_hook(ProgressHook(f"{run.architecture} {run.task} {run.method.name} seed {run.seed}"))
@@ -65,7 +65,7 @@ def execute(run: DenseRun, env: Env) -> list[Row]:
     levels_before = _levels(backbone)
     trained = time.perf_counter()
     try:
-        with nullcontext() if env.rank is None else BatchNormOverRanks():
+        with ranks.batch_norm():
             runner.train()
     finally:
         for hook in logs:
@@ -75,7 +75,7 @@ def execute(run: DenseRun, env: Env) -> list[Row]:
     value = factor * float(runner.test()[key])
     frozen = run.method.frozen_stages is None
     sha_after = backbone_fingerprint(backbone.model.backbone)
-    if env.rank is None or env.rank.number == 0:
+    if ranks.is_first:
         _keep_pictures(runner, run, env)
     equal = all(torch.equal(*pair) for pair in zip(levels_before, _levels(backbone), strict=True))
     tested = _test_set(config)
@@ -104,11 +104,7 @@ def execute(run: DenseRun, env: Env) -> list[Row]:
         data_sha=folder_identity(Path(tested.data_root)),
         transform=" ".join(str(step) for step in tested.pipeline if step["type"] == "Resize"),
         elapsed_s=time.perf_counter() - started,
-        origin=provenance(
-            next(model.parameters()).device,
-            env.precision,
-            world_size=1 if env.rank is None else env.rank.world_size,
-        ),
+        origin=provenance(next(model.parameters()).device, env.precision, world_size=ranks.world_size),
     )
 
 
