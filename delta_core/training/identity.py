@@ -39,7 +39,7 @@ def _parts(value: Any) -> dict[str, Any]:
     held = {"type": known}
     for name, unset in parts:
         found = getattr(value, name)
-        if isinstance(found, dict | list):  # which JSON would take without a word
+        if isinstance(found, (dict, list)):  # which JSON would take without a word
             raise TypeError(f"{type(found).__name__} has no place in a run's identity.")
         if unset is ALWAYS or found != unset:
             held[name] = found

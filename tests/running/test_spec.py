@@ -1,8 +1,9 @@
 """Identity of runs: what changes an id and what must not."""
 
 import dataclasses
+import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, is_dataclass, make_dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -27,7 +28,7 @@ from benchmarks.tables import runs_of, table_of
 from benchmarks.worlds.open import open_world
 from benchmarks.worlds.options import Options
 from delta_core import DeltaConfig
-from delta_core.training.identity import NEW_SINCE_RECORDED, canonical_json, content_id, derive_seed
+from delta_core.training.identity import NEW_SINCE_RECORDED, canonical_json, content_id, derive_seed, plain
 from delta_core.training.recipe import Recipe
 
 recipes = st.builds(
@@ -188,14 +189,22 @@ def test_a_renamed_class_and_a_new_field_at_its_default_keep_the_identity() -> N
     assert content_id(Derived(a=1)) != content_id(New(a=1)), "a name is kept by the class that had it, not by its heirs"
 
 
-def test_a_path_in_a_spec_is_refused() -> None:
+@pytest.mark.parametrize(("unfit", "kind"), [((Path("b"),), type(Path()).__name__), ({"b": 1}, "dict"), ([1], "list")])
+@pytest.mark.parametrize("identify", [content_id, plain])
+def test_what_is_no_science_is_refused(identify: Callable[[Any], object], unfit: object, kind: str) -> None:
     @dataclass(frozen=True)
     class Spec:
-        nested: tuple[object, ...]
+        held: object
 
-    assert content_id(Spec(("a", 1)))
-    with pytest.raises(TypeError, match=r"Path has no place in a run's identity"):
-        content_id(Spec(("a", Path("b"))))
+    assert identify(Spec(("a", 1)))
+    with pytest.raises(TypeError, match=rf"^{kind} has no place in a run's identity\.$"):
+        identify(Spec(unfit))
+
+
+@pytest.mark.parametrize("table", ["table2", "table5", "table8", "table13", "adapters_search"])
+def test_canonical_json_is_that_of_plain_dictionaries(table: str, tmp_path: Path) -> None:
+    for run in runs(table, tmp_path):
+        assert canonical_json(run) == json.dumps(plain(run), sort_keys=True, separators=(",", ":"))
 
 
 @pytest.mark.parametrize("seeds", [1, 3])
