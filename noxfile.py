@@ -30,13 +30,15 @@ WHEEL_ENVIRONMENT = Path(os.environ.get("DELTA_WHEEL_ENV", ROOT / ".nox" / "whee
 DOCS = ROOT / "constraints" / "docs.txt"
 DOCS_ENVIRONMENT = Path(os.environ.get("DELTA_DOCS_ENV", ROOT / ".nox" / "docs"))
 WHEELS = Path(os.environ.get("DELTA_WHEELS", CACHE_HOME / "delta-patching" / "wheels"))  # all checkouts share it
-OPENMMLAB_TESTS = (
+OPENMMLAB_TESTS = (  # what takes longest first
+    "tests/suites/test_openmmlab_training.py",
+    "tests/suites/test_mim.py",
     "tests/delta_core/test_openmmlab.py",
     "tests/delta_core/test_openmmlab_contract.py",
     "tests/suites/test_dense.py",
     "tests/suites/test_dense_bad_inputs.py",
     "tests/suites/test_dense_shared.py",
-    "tests/suites/test_mim.py",
+    "tests/suites/test_openmmlab_configs.py",
     "delta_core/openmmlab",
 )
 # The install maps delta_core alone, as the wheel does. A line in site-packages lets processes that start elsewhere
@@ -121,9 +123,9 @@ def tests(session: nox.Session) -> None:
 def openmmlab(session: nox.Session) -> None:
     """The backbone for mmdet and mmseg in their environment; arguments after -- go to pytest. Python 3.11 and g++."""
     programs = openmmlab_environment(session)
-    # A file stays in one process: its tests share what took minutes to make.
+    # A file stays in one process, whose tests share what they train on; files begin in the order above.
     session.run(
-        str(programs / "python"), "-m", "pytest", "-n", "auto", "--dist", "loadfile",
+        str(programs / "python"), "-m", "pytest", "-n", "auto", "--dist", "loadfile", "--no-loadscope-reorder",
         *OPENMMLAB_TESTS, *session.posargs,
         env={"OMP_NUM_THREADS": "1"}, external=True,
     )  # fmt: skip
