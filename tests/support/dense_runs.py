@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 import torch
+from dense_world import COUNTS
 
 from benchmarks.env import Env
+from benchmarks.suites.dense import scenes
 from benchmarks.suites.dense.spec import DenseRun, arms
 
 ROOT = Path(__file__).parents[2]
@@ -24,6 +26,7 @@ def drawn_scenes(cache: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
     monkeypatch.setenv("DELTA_CACHE", str(cache))
     monkeypatch.setenv("DELTA_DATA", "scenes")
     monkeypatch.delenv("DELTA_HEADS", raising=False)
+    monkeypatch.setattr(scenes, "COUNTS", COUNTS)  # a pass over the cache's eight images, not over all scenes
     yield
     torch.set_num_threads(1)  # mmengine chooses its own
 
