@@ -39,11 +39,19 @@ def _parts(value: Any) -> dict[str, Any]:
     held = {"type": known}
     for name, unset in parts:
         found = getattr(value, name)
-        if isinstance(found, (dict, list)):  # which JSON would take without a word
-            raise TypeError(f"{type(found).__name__} has no place in a run's identity.")
+        _check_fits(found)
         if unset is ALWAYS or found != unset:
             held[name] = found
     return held
+
+
+def _check_fits(value: Any) -> None:
+    """Refuse, at any depth of tuples, what JSON would take without a word."""
+    if isinstance(value, tuple):
+        for item in value:
+            _check_fits(item)
+    elif isinstance(value, (dict, list)):
+        raise TypeError(f"{type(value).__name__} has no place in a run's identity.")
 
 
 ALWAYS = object()
@@ -69,6 +77,7 @@ _ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), default=_part
 
 def canonical_json(spec: Any) -> str:
     """Key-sorted JSON of a spec: equal text exactly when the science is equal."""
+    _check_fits(spec)
     return _ENCODER.encode(spec)
 
 

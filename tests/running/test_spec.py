@@ -189,7 +189,10 @@ def test_a_renamed_class_and_a_new_field_at_its_default_keep_the_identity() -> N
     assert content_id(Derived(a=1)) != content_id(New(a=1)), "a name is kept by the class that had it, not by its heirs"
 
 
-@pytest.mark.parametrize(("unfit", "kind"), [((Path("b"),), type(Path()).__name__), ({"b": 1}, "dict"), ([1], "list")])
+@pytest.mark.parametrize(
+    ("unfit", "kind"),
+    [(("a", Path("b")), type(Path()).__name__), ({"b": 1}, "dict"), ([1], "list"), ((1, ({"b": 1},)), "dict")],
+)
 @pytest.mark.parametrize("identify", [content_id, plain])
 def test_what_is_no_science_is_refused(identify: Callable[[Any], object], unfit: object, kind: str) -> None:
     @dataclass(frozen=True)
@@ -199,6 +202,8 @@ def test_what_is_no_science_is_refused(identify: Callable[[Any], object], unfit:
     assert identify(Spec(("a", 1)))
     with pytest.raises(TypeError, match=rf"^{kind} has no place in a run's identity\.$"):
         identify(Spec(unfit))
+    with pytest.raises(TypeError, match=rf"^{kind} has no place in a run's identity\.$"):
+        identify(unfit)
 
 
 @pytest.mark.parametrize("table", ["table2", "table5", "table8", "table13", "adapters_search"])

@@ -1,7 +1,6 @@
 """Configs of both toolboxes: what they settle on, and that reading them does nothing. Needs mmcv's ops."""
 
 import re
-import sys
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,8 +15,6 @@ if find_spec("mmdet") is None or find_spec("mmcv") is None:
 
 from mmengine.config import Config
 from mmengine.registry import MODELS
-
-sys.path.append(str(Path(__file__).parents[2] / "tools"))
 
 from benchmarks.suites.dense import boxes, masks, progress, slim_backbone  # noqa: F401 - register what configs name
 from benchmarks.suites.dense.runner import config_of
