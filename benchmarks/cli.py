@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Annotated
 
 import tyro
 from rich.console import Console
@@ -20,7 +21,7 @@ from benchmarks.grid.cost import cost_of
 from benchmarks.grid.memory import Memory, memory_of
 from benchmarks.grid.plan import Planned, check_inputs, plan
 from benchmarks.grid.pool import Pool, run_all
-from benchmarks.grid.reproduce import SelfContained, reproduce
+from benchmarks.grid.reproduce import SelfContained, keep, reproduce
 from benchmarks.grid.storage import check_room, storage_of
 from benchmarks.grid.work import Result
 from benchmarks.nets.pretraining import BaseSpec
@@ -39,6 +40,7 @@ from benchmarks.worlds.world import World
 from delta_core.training.command_line import dispatch, told_in_one_sentence
 from delta_core.training.errors import UserError, check_counts, check_precision, missing_package
 from delta_core.training.fabric import devices_of
+from delta_core.training.provenance import instruction_set
 from delta_core.training.tensor_store import TensorStore
 
 PROG = "python -m benchmarks"
@@ -208,15 +210,17 @@ def reproduce_sample(
     scale: SelfContained = "embedded",
     sample: int = 4,
     salt: str = "",
+    keep_rows: Annotated[bool, tyro.conf.arg(name="keep")] = False,
     results: Path = Path("results"),
     cache: Path = Path(".cache"),
 ) -> int:
-    """Repeat a sample of the runs on record and compare every value bit for bit.
+    """Repeat a sample of the runs on record and compare every value bit for bit, on a CPU like the one of the record.
 
     Args:
         scale: whose runs.
         sample: number of runs.
         salt: draws the sample, e.g. a commit.
+        keep_rows: keep the sample as what CPUs like this one measure, in a folder of its own, and compare nothing.
         results: folder that holds <scale>/runs.csv.
         cache: where drawn data and pre-trained slim nets are kept.
     """
@@ -227,6 +231,10 @@ def reproduce_sample(
         def report(result: Result) -> None:
             console.print(_line(result), markup=False, highlight=False)
 
+        if keep_rows:
+            kept = keep(results, cache, Path(scratch), scale=scale, sample=sample, salt=salt, report=report)
+            console.print(f"rows of CPUs with {instruction_set()} are in {runs_path(kept)}", highlight=False)
+            return 0
         differing = reproduce(results, cache, Path(scratch), scale=scale, sample=sample, salt=salt, report=report)
     for row in differing.itertuples():
         console.print(f"{row.run_id} {row.column} {row.split}: {row.value} on record, {row.value_now} now")

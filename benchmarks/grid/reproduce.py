@@ -1,4 +1,9 @@
-"""Are rows on record what this checkout measures? A sample of runs, repeated and compared bit for bit."""
+"""Are rows on record what this checkout measures? A sample of runs, repeated and compared bit for bit.
+
+CPUs with other vector instructions take sums in another order, and a training that starts with other bits ends with
+other values. So rows are compared with those of the same kind of CPU: results/<scale> holds those that tables are made
+of, and results/<scale>/<instruction set> a sample of the same runs on CPUs of another kind.
+"""
 
 import hashlib
 from collections.abc import Callable
@@ -11,7 +16,7 @@ import pandas as pd
 from benchmarks.grid.plan import plan
 from benchmarks.grid.pool import run_all
 from benchmarks.grid.work import Result
-from benchmarks.records.collected import read_rows
+from benchmarks.records.collected import read_rows, runs_path, write_rows
 from benchmarks.records.names import BASE, DENSE
 from benchmarks.records.record_files import read_records, record_paths
 from benchmarks.records.rows import KEY
@@ -20,6 +25,7 @@ from benchmarks.tables import TABLES, runs_of, tables_at
 from benchmarks.worlds.options import Options
 from benchmarks.worlds.world import World
 from delta_core.training.errors import UserError
+from delta_core.training.provenance import instruction_set
 
 SelfContained = Literal["real", "embedded"]
 """Scales whose weights and data everybody has."""
@@ -36,7 +42,7 @@ def reproduce(
     salt: str,
     report: Callable[[Result], None],
 ) -> pd.DataFrame:
-    """Repeat a sample of the runs on record; returns the values that came out differently.
+    """Repeat a sample of the runs that this kind of CPU has on record; returns the values that came out differently.
 
     Args:
         results: holds <scale>/runs.csv.
@@ -50,10 +56,73 @@ def reproduce(
     Raises:
         UserError: if nothing is on record, runs on record are described otherwise by this checkout, or a run failed.
     """
-    recorded = read_rows(results / scale)
+    recorded = _of_this_cpu(results / scale)
+    again = _repeat(recorded, results, cache, scratch, scale=scale, sample=sample, salt=salt, report=report)
+    both = again[again["suite"] != BASE].merge(recorded, on=list(KEY), suffixes=("_now", ""), how="left")
+    same = pd.concat([both[name] == both[f"{name}_now"] for name in COMPARED], axis="columns").all(axis="columns")
+    return both[~same]
+
+
+def keep(
+    results: Path,
+    cache: Path,
+    scratch: Path,
+    *,
+    scale: SelfContained,
+    sample: int,
+    salt: str,
+    report: Callable[[Result], None],
+) -> Path:
+    """Repeat a sample of the runs on record and keep the rows as those of this kind of CPU; returns their folder.
+
+    Arguments and errors are those of `reproduce`.
+    """
+    own = _own_folder(results / scale)
+    again = _repeat(
+        read_rows(results / scale), results, cache, scratch, scale=scale, sample=sample, salt=salt, report=report
+    )
+    kept = read_rows(own)
+    own.mkdir(exist_ok=True)
+    write_rows(own, pd.concat([kept[~kept["run_id"].isin(again["run_id"])], again], ignore_index=True))
+    return own
+
+
+def _own_folder(results: Path) -> Path:
+    """Where a sample of the rows lies as CPUs like this one measure them, if those of `results` are of another kind."""
+    return results / instruction_set().lower().replace(" ", "_")
+
+
+def _of_this_cpu(results: Path) -> pd.DataFrame:
+    """Rows on record that a CPU like this one measured, or may have: older ones do not say which did."""
+    if runs_path(own := _own_folder(results)).exists():
+        return read_rows(own)
+    rows = read_rows(results)
+    named = rows["device"].str.extract(r"^cpu \S+ (.+) \d+ thread", expand=False)
+    same = named.isna() | (named == instruction_set())
+    if len(rows) and not same.any():
+        raise UserError(
+            f"{runs_path(results)} was measured on CPUs with {', '.join(sorted(named.unique()))}, and this one has "
+            f"{instruction_set()}: it takes sums in another order, so values are not the same to the bit. Put a sample "
+            "on record for CPUs like this one by: python -m benchmarks reproduce --keep"
+        )
+    return rows[same]
+
+
+def _repeat(
+    recorded: pd.DataFrame,
+    results: Path,
+    cache: Path,
+    scratch: Path,
+    *,
+    scale: SelfContained,
+    sample: int,
+    salt: str,
+    report: Callable[[Result], None],
+) -> pd.DataFrame:
+    """Rows of a sample of the recorded runs, measured anew."""
     recorded = recorded[recorded["suite"] != BASE]
     if recorded.empty:
-        raise UserError(f"{results / 'embedded'} has no rows; there is nothing to compare with.")
+        raise UserError(f"{results / scale} has no rows; there is nothing to compare with.")
     known = known_runs(results, cache, scale=scale, seeds=int(recorded["seed"].max()) + 1)
     stale = sorted(set(recorded["run_id"]) - set(known))
     if stale:
@@ -68,10 +137,7 @@ def reproduce(
         tally = run_all(world, plan(world, runs), workers=None, report=report)
         if tally.failures:
             raise UserError(f"{tally.failures} of the repeated runs failed; see {scratch / 'failed'}.")
-    again = read_records(record_paths(scratch))
-    both = again[again["suite"] != BASE].merge(recorded, on=list(KEY), suffixes=("_now", ""), how="left")
-    same = pd.concat([both[name] == both[f"{name}_now"] for name in COMPARED], axis="columns").all(axis="columns")
-    return both[~same]
+    return read_records(record_paths(scratch))
 
 
 def known_runs(

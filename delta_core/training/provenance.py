@@ -59,11 +59,19 @@ def version_of(package: str) -> str:
         return ""
 
 
+def instruction_set() -> str:
+    """The vector instructions that torch computes with on this CPU, e.g. `AVX2`, `AVX512`, `SVE256`, `DEFAULT`.
+
+    They decide in which order sums are taken, so CPUs with different ones do not compute the same bits.
+    """
+    return torch.backends.cpu.get_cpu_capability()
+
+
 def device_name(device: torch.device) -> str:
-    """Human-readable device, e.g. `cpu x86_64 1 thread` or the name of the GPU."""
+    """Human-readable device, e.g. `cpu x86_64 AVX2 1 thread(s)` or the name of the GPU."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    return f"{device.type} {platform.machine()} {torch.get_num_threads()} thread(s)"
+    return f"{device.type} {platform.machine()} {instruction_set()} {torch.get_num_threads()} thread(s)"
 
 
 def peak_mem_mb(device: torch.device) -> float:

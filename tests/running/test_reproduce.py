@@ -3,11 +3,16 @@
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
+import torch
+from fake_rows import plain_run
 from grid_world import write_one_cell
 
 from benchmarks.cli import main
 from benchmarks.records.collected import read_rows, write_rows
+from benchmarks.records.rows import to_frame
+from delta_core.training.provenance import device_name, instruction_set
 
 RUN = ["run", "table2", "--arch", "resnet18", "--task", "optdigits", "--method", "fc_only"]
 
@@ -49,3 +54,33 @@ def test_a_changed_value_is_found(
     write_rows(folder, frame)
     assert bench(["reproduce", *folders], monkeypatch) == 2
     assert "first of old) are not among the runs of this checkout" in capsys.readouterr().err
+
+
+def test_rows_of_another_kind_of_cpu_are_not_compared_and_those_of_this_one_are_kept_beside_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "embedded"
+    folder.mkdir()
+    measured = to_frame([plain_run(seed=seed, patch=80.0)[0] for seed in range(2)])
+    write_rows(folder, measured.assign(device="cpu x86_64 AVX9000 1 thread(s)"))
+    before = (folder / "runs.csv").read_bytes()
+
+    def repeat(recorded: pd.DataFrame, *_where: object, **options: object) -> pd.DataFrame:
+        rows = recorded[recorded["seed"] == int(str(options["salt"]))]
+        return rows.assign(device=device_name(torch.device("cpu")), value=rows["value"] / 2)
+
+    monkeypatch.setattr("benchmarks.grid.reproduce._repeat", repeat)
+    command = ["reproduce", "--results", str(tmp_path), "--salt"]
+    assert bench([*command, "0"], monkeypatch) == 2
+    assert f"measured on CPUs with AVX9000, and this one has {instruction_set()}" in capsys.readouterr().err
+    for seed in ("0", "0", "1"):
+        assert bench([*command, seed, "--keep"], monkeypatch) == 0
+    monkeypatch.setattr("benchmarks.grid.reproduce._repeat", lambda recorded, *_where, **_options: recorded)
+    assert bench([*command, "0"], monkeypatch) == 0
+    own = read_rows(folder / instruction_set().lower())
+    assert sorted(own["seed"]) == [0, 1], "a run that is kept twice has one place"
+    assert (folder / "runs.csv").read_bytes() == before, "what tables are made of stays as it is"
+
+    write_rows(folder, pd.concat([measured.head(1).assign(seed=2, run_id="of old"), read_rows(folder)]))
+    (folder / instruction_set().lower() / "runs.csv").unlink()
+    assert bench([*command, "0"], monkeypatch) == 0, "rows that do not say which CPU are compared"
