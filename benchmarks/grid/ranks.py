@@ -1,6 +1,5 @@
 """A run that several devices share: one process for each, which measures the same run and proves the same."""
 
-import multiprocessing
 import os
 import time
 import traceback
@@ -15,7 +14,8 @@ from tempfile import TemporaryDirectory
 import torch
 
 from benchmarks.env import Env
-from benchmarks.grid.workers import SAVE_S, end_with_parent, how_it_ended
+from benchmarks.grid.fork_server import process_context
+from benchmarks.grid.workers import SAVE_S, answer_to_parent, how_it_ended
 from benchmarks.records.rows import Row
 from benchmarks.spec import Run
 from benchmarks.suites.execute import execute
@@ -51,7 +51,7 @@ def execute_shared(run: Run, env: Env) -> list[Row]:
         UserError, DeltaError, MachineError, OSError: as one of the processes met it.
         RuntimeError: if one of them failed otherwise, died, or measured something else than the first.
     """
-    context = multiprocessing.get_context("spawn")
+    context = process_context()
     devices = shared_devices(env)
     processes: list[BaseProcess] = []
     pipes: list[Connection] = []
@@ -98,7 +98,7 @@ class _Failed:
 
 
 def _serve(run: Run, env: Env, pipe: Connection) -> None:
-    end_with_parent()
+    answer_to_parent()
     torch.set_num_threads(1)
     try:
         pipe.send(measure_as_rank(run, env))

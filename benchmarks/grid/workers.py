@@ -1,6 +1,6 @@
 """Processes that do jobs, each with a pipe of its own: one that dies takes its job along, and no other.
 
-A worker imports this file first, so it must stay light: it knows whom to end with before it imports torch for seconds.
+This file stays light: where a worker imports for itself, it knows whom to end with before torch, which takes seconds.
 """
 
 import os
@@ -10,18 +10,17 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from multiprocessing import get_context, parent_process, resource_tracker
+from multiprocessing import parent_process
 from multiprocessing.connection import Connection, wait
-from multiprocessing.context import SpawnProcess
 from multiprocessing.process import BaseProcess
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
+from benchmarks.grid.fork_server import Context, process_context, wait_until_ready
 from delta_core.training.errors import MachineError
 from delta_core.training.interrupts import SIGNALS
-from delta_core.training.process import keep_freed_memory
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
@@ -46,7 +45,7 @@ class Died:
 
 @dataclass(kw_only=True)
 class _Worker(Generic[Job]):
-    process: SpawnProcess
+    process: BaseProcess
     pipe: Connection
     its_end: Connection
     device: str
@@ -73,6 +72,7 @@ class Workers(Generic[Job, Result]):
         self._devices = devices
         self._queue: deque[Job] = deque()
         self._workers: list[_Worker[Job]] = []
+        self._context: Context | None = None
 
     @property
     def pending(self) -> int:
@@ -148,21 +148,23 @@ class Workers(Generic[Job, Result]):
                     worker.job = self._queue.popleft()
 
     def _start_missing(self) -> None:
-        keep_freed_memory()
-        resource_tracker.ensure_running()  # it would let signals through when it starts with the first worker
-        for device in self._devices[len(self._workers) :]:
-            self._workers.append(_new_worker(device))
+        missing = self._devices[len(self._workers) :]
+        if not missing:
+            return
+        if self._context is None:
+            self._context = process_context()
+            with _told_if_none_starts():
+                wait_until_ready(self._context)
+        for device in missing:
+            self._workers.append(_new_worker(self._context, device))
             self._start(self._workers[-1])
 
     def _start(self, worker: _Worker[Job]) -> None:
         """Start a process with signals held back: none comes in between, and Ctrl-C is the driver's alone."""
         before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         try:
-            worker.process.start()
-        except OSError as error:
-            raise MachineError(
-                f"A worker process cannot be started ({error.strerror}); start again with fewer --workers."
-            ) from error
+            with _told_if_none_starts():
+                worker.process.start()
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
         worker.its_end.close()
@@ -178,13 +180,22 @@ class Workers(Generic[Job, Result]):
         false_starts = 0 if worker.ready else worker.false_starts + 1
         if false_starts == MOST_FALSE_STARTS:
             raise MachineError(f"Worker processes end before they are ready, the last one {died.how}.")
-        self._workers[place] = _new_worker(worker.device, false_starts)
+        assert self._context is not None
+        self._workers[place] = _new_worker(self._context, worker.device, false_starts)
         self._start(self._workers[place])
         return died
 
 
-def _new_worker(device: str, false_starts: int = 0) -> _Worker[Any]:
-    context = get_context("spawn")
+@contextmanager
+def _told_if_none_starts() -> Iterator[None]:
+    try:
+        yield
+    except (OSError, EOFError) as error:
+        why = getattr(error, "strerror", None) or "the process that starts them ended"
+        raise MachineError(f"A worker process cannot be started ({why}); start again with fewer --workers.") from error
+
+
+def _new_worker(context: Context, device: str, false_starts: int = 0) -> _Worker[Any]:
     pipe, its_end = context.Pipe()
     process = context.Process(target=_serve, args=(its_end,))
     return _Worker(process=process, pipe=pipe, its_end=its_end, device=device, false_starts=false_starts)
@@ -212,9 +223,8 @@ def how_it_ended(process: BaseProcess) -> str:
 
 def _serve(pipe: Connection) -> None:
     """What a worker does: jobs, until the driver has no more or is gone. The driver ends it by SIGKILL."""
-    end_with_parent()
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
-    start, device = pipe.recv()  # imports torch
+    answer_to_parent()
+    start, device = pipe.recv()  # imports torch, where it was not there
     work = start(device)
     pipe.send("ready")
     while True:
@@ -227,8 +237,10 @@ def _serve(pipe: Connection) -> None:
         pipe.send(result)
 
 
-def end_with_parent() -> None:
-    """This process must not outlive the one that started it, whatever it is doing."""
+def answer_to_parent() -> None:
+    """This process hears SIGTERM alone, and must not outlive the one that started it, whatever it is doing."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
     parent = parent_process()
     assert parent is not None
 

@@ -3,16 +3,17 @@
 import os
 import resource
 import runpy
+import signal
 import sys
 import time
 from dataclasses import dataclass
-from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
 
 import tyro
 from rich.console import Console
 
+from benchmarks.grid.fork_server import process_context
 from benchmarks.grid.plan import Planned, plan
 from benchmarks.nets.weight_files import BASES
 from benchmarks.rehearsal.data import make_data
@@ -21,13 +22,14 @@ from benchmarks.rehearsal.weights import make_weights
 from benchmarks.spec import describe
 from benchmarks.tables import runs_of, table_of
 from benchmarks.worlds.options import Options
+from delta_core.training.interrupts import SIGNALS
 
 SHOWN = 10
 """Runs without rows that are named of a table."""
 KILOBYTES = 1024 if sys.platform == "linux" else 1
 """Unit of `ru_maxrss` in bytes."""
-IMPORTED_ONCE = ("benchmarks.cli", "benchmarks.suites.patching.runner", "reports.cli", "reports.html.index")
-"""What steps import first, torch among it. A part has sixty steps, most of which do less than that takes."""
+REPORTS = ("reports.cli", "reports.html.index")
+"""What steps import, beside what measures. A part has sixty steps, most of which do less than imports take."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,8 +109,7 @@ def _call(name: str, words: list[str], folders: Folders) -> Done:
     log = folders.logs / f"{name.replace(' ', '-')}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     started = time.perf_counter()
-    context = get_context("forkserver")
-    context.set_forkserver_preload(list(IMPORTED_ONCE))
+    context = process_context(*REPORTS)
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=_step, args=(words, log, sender))
     process.start()
@@ -136,6 +137,7 @@ def _step(words: list[str], log: Path, used: Connection) -> None:
     with log.open("w", encoding="utf-8") as stream:
         for place in (1, 2):
             os.dup2(stream.fileno(), place)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
     _, module, *arguments = words
     sys.argv = [module, *arguments]
     try:

@@ -75,9 +75,10 @@ def driver(code: str) -> "subprocess.Popen[str]":
         from functools import partial
         from pathlib import Path
         import light_jobs
-        from benchmarks.grid import workers as grid
+        from benchmarks.grid import fork_server, workers as grid
         from benchmarks.grid.workers import Workers
         from delta_core.training.command_line import told_in_one_sentence
+        fork_server.IMPORTED_ONCE = ()  # light jobs need nothing
     """
     return subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(head) + textwrap.dedent(code)],

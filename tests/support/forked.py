@@ -2,6 +2,7 @@
 
 import atexit
 import multiprocessing.context
+import multiprocessing.forkserver
 import os
 import signal
 import sys
@@ -101,7 +102,7 @@ def start(action: Action, folder: Path, *, first: Action = lambda: None) -> Runn
     started = time.monotonic()
     pid = os.fork()
     if pid == 0:
-        _act(action, folder, streams, first)
+        act(action, folder, streams, first)
     with suppress(PermissionError, ProcessLookupError):  # as the child does, whoever is first
         os.setpgid(pid, pid)
     return Running(pid=pid, streams=streams, started=started)
@@ -112,8 +113,8 @@ def run(action: Action, folder: Path, *, first: Action = lambda: None, limit_s: 
     return start(action, folder, first=first).wait(limit_s)
 
 
-def _act(action: Action, folder: Path, streams: tuple[Path, Path], first: Action) -> None:
-    """The life of a child; never returns."""
+def act(action: Action, folder: Path, streams: tuple[Path, Path], first: Action = lambda: None) -> None:
+    """The life of a child that was forked; never returns."""
     code = 1
     try:
         os.setpgid(0, 0)
@@ -124,11 +125,13 @@ def _act(action: Action, folder: Path, streams: tuple[Path, Path], first: Action
             setattr(sys, name, os.fdopen(number, "w", buffering=1, closefd=False))
         signal.signal(signal.SIGINT, signal.default_int_handler)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGTERM})
         os.chdir(folder)
-        # Workers that a command spawns are forked instead. What differs is the start of their process alone, which
-        # tests/faults/interrupts.py has as it is.
+        # Workers are forked from the command, not from a server of its own. What differs is the start of their process
+        # alone, which tests/faults/interrupts.py has as it is.
         contexts = multiprocessing.context._concrete_contexts
-        contexts["spawn"] = contexts["fork"]
+        contexts["spawn"] = contexts["forkserver"] = contexts["fork"]
+        multiprocessing.forkserver.ensure_running = lambda: None
         first()
         action()
         code = 0

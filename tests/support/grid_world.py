@@ -5,10 +5,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
+from forked import act
 from inline_workers import InlineWorkers
 
 from benchmarks.cli import main
@@ -16,6 +19,7 @@ from benchmarks.data import embedded
 from benchmarks.data.images import ImageSplit, ImageTask
 from benchmarks.env import Env
 from benchmarks.grid import pool, work
+from benchmarks.grid.fork_server import process_context
 from benchmarks.nets.pretraining import BaseSpec
 from benchmarks.records.rows import KEY, Row
 from benchmarks.suites.patching.spec import RunSpec
@@ -66,9 +70,23 @@ ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 
 
 def bench(*arguments: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command(*arguments), cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, timeout=LIMIT_S, check=False
-    )
+    """`python -m benchmarks` in a process of its own, which imports nothing again."""
+    words = [str(argument) for argument in arguments]
+    with TemporaryDirectory() as folder:
+        streams = Path(folder, "out"), Path(folder, "err")
+        for stream in streams:
+            stream.touch()
+        process = process_context().Process(target=act, args=(partial(_main, words, dict(os.environ)), ROOT, streams))
+        process.start()
+        process.join(LIMIT_S)
+        assert process.exitcode is not None, f"{words} takes more than {LIMIT_S} s"
+        return subprocess.CompletedProcess(words, process.exitcode, *(stream.read_text() for stream in streams))
+
+
+def _main(words: list[str], environment: dict[str, str]) -> None:
+    os.environ |= environment
+    sys.argv = ["python -m benchmarks", *words]
+    main()
 
 
 def run_ids(*, arch: str = "resnet18", task: str = "optdigits", epochs: int = 1) -> dict[str, RunSpec]:
