@@ -11,6 +11,7 @@ from pathlib import Path
 
 import light_jobs
 import pytest
+from forked import alive
 
 from benchmarks.grid.workers import Died, Workers
 from delta_core.training.errors import MachineError
@@ -72,6 +73,7 @@ def driver(code: str) -> "subprocess.Popen[str]":
     """In a process group of its own, as a terminal's Ctrl-C finds it."""
     head = """
         import sys
+        import time
         from functools import partial
         from pathlib import Path
         import light_jobs
@@ -146,3 +148,17 @@ def test_a_killed_driver_leaves_no_worker(at: str, tmp_path: Path) -> None:
     _, told = started.communicate(timeout=50)
     assert told == ""
     assert wait_for(lambda: not any(map(lives, workers)), 20)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere there is no server")
+def test_a_killed_driver_leaves_no_server_that_still_imports() -> None:
+    started = driver("""
+        fork_server.IMPORTED_ONCE = ("benchmarks.grid.end_with_parent", "slow_import")
+        fork_server.process_context()
+        time.sleep(100)
+    """)
+    assert started.stdout is not None and started.stdout.readline() == "importing\n"
+    assert len(list(alive(session=started.pid))) == 3, "driver, server, tracker of resources"
+    started.kill()
+    started.communicate(timeout=50)
+    assert wait_for(lambda: not list(alive(session=started.pid)), 20)
