@@ -1,4 +1,7 @@
-"""Which rows a report shows where several protocols were measured: those of one, and a footnote on the others."""
+"""Which rows a report shows where several protocols were measured: those of one, and a footnote on the others.
+
+Before that, those of one base (`one_base`).
+"""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -8,6 +11,7 @@ import pandas as pd
 
 from benchmarks.records.protocols import flags_of, is_usual, settings_of
 from delta_core.training.errors import UserError
+from reports.one_base import of_one_base
 
 Per = Literal["report", "net", "row"]
 """What has one protocol: a report, each net of it, or each line, where the protocol says which line it is."""
@@ -19,7 +23,7 @@ class Shown:
 
     rows: pd.DataFrame
     notes: tuple[str, ...] = ()
-    """A footnote, if there are runs of other protocols."""
+    """Footnotes, if there are runs of other protocols or other bases."""
     flags: tuple[str, ...] = ()
     """Options that a command needs to measure more of these rows."""
     left_out: Collection[str] = ()
@@ -36,9 +40,11 @@ def of_one_protocol(rows: pd.DataFrame, wanted: str | None = None, per: Per = "r
         wanted: a setting, or the whole protocol of some rows: then those alone, say of one of Table 5's rates.
         per: what has one protocol.
     """
+    every = set(rows["run_id"])
+    rows, notes = of_one_base(rows)
     runs = rows.drop_duplicates("run_id")
     if runs.empty or (per == "row" and wanted is None):
-        return Shown(rows=rows)
+        return Shown(rows=rows, notes=notes, left_out=every - set(runs["run_id"]))
     settings = settings_of(runs)
     asked = (settings == wanted) if (settings == wanted).any() else (runs["protocol"] == wanted)
     candidates = runs[asked] if asked.any() else runs
@@ -48,9 +54,9 @@ def of_one_protocol(rows: pd.DataFrame, wanted: str | None = None, per: Per = "r
     first = kept.iloc[0]
     return Shown(
         rows=rows[rows["run_id"].isin(kept["run_id"])],
-        notes=_notes(others),
+        notes=(*notes, *_notes(others)),
         flags=flags_of(settings[kept.index[0]], first["suite"], first["scale"]) or (),
-        left_out=frozenset(runs.loc[others.index, "run_id"]),
+        left_out=every - set(kept["run_id"]),
     )
 
 
