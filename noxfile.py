@@ -112,9 +112,10 @@ def lint(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """All tests on tiny models; arguments after -- go to pytest."""
     programs = core(session)
-    # One thread a process: the test processes share the cores already.
+    # One thread a process: the test processes share the cores already. A file is one process's, with its fixtures.
     session.run(
-        str(programs / "python"), "-m", "pytest", "-n", "auto", *session.posargs,
+        str(programs / "python"), "-m", "pytest", "-n", "auto", "--dist", "loadfile", "--no-loadscope-reorder",
+        *session.posargs,
         env={"OMP_NUM_THREADS": "1"}, external=True,
     )  # fmt: skip
 
