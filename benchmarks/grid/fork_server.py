@@ -51,5 +51,10 @@ def wait_until_ready(context: Context) -> None:
     first.join()
 
 
+def end_server() -> None:
+    """End this process's server and wait for it, so that what it and its processes took counts among the children."""
+    forkserver._forkserver._stop()  # type: ignore[attr-defined]  # no public way: it ends with this process
+
+
 def _nothing() -> None:
     pass

@@ -13,7 +13,7 @@ from pathlib import Path
 import tyro
 from rich.console import Console
 
-from benchmarks.grid.fork_server import process_context
+from benchmarks.grid.fork_server import end_server, process_context
 from benchmarks.grid.plan import Planned, plan
 from benchmarks.nets.weight_files import BASES
 from benchmarks.rehearsal.data import make_data
@@ -143,6 +143,7 @@ def _step(words: list[str], log: Path, used: Connection) -> None:
     try:
         runpy.run_module(module, run_name="__main__", alter_sys=True)
     finally:
+        end_server()
         both = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
         used.send((sum(one.ru_utime + one.ru_stime for one in both), max(one.ru_maxrss for one in both)))
 

@@ -322,6 +322,22 @@ def test_a_step_is_a_command_line_in_a_process_whose_output_is_kept(
     assert (tmp_path / "out/table9.csv").is_file()
 
 
+def test_what_a_step_takes_is_that_of_its_workers_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "greedy.py").write_text(
+        "import light_jobs\n"
+        "from benchmarks.grid.workers import Workers\n"
+        "if __name__ == '__main__':\n"
+        "    with Workers(light_jobs.start, ['cpu']) as workers:\n"
+        "        workers.submit('hold 1.5 GB')\n"
+        "        while workers.pending:\n"
+        "            list(workers.ended())\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    greedy = command._call("greedy", ["-m", "greedy"], Folders(root=tmp_path))
+    assert greedy.code == 0, (tmp_path / "logs/greedy.log").read_text()
+    assert 1.5 < greedy.peak_gb < 10
+
+
 # --- steps -------------------------------------------------------------------------------------------------------
 
 

@@ -35,6 +35,8 @@ def do(device: str, job: str) -> str:
         os._exit(0)
     if job.startswith("raise"):
         sys.exit(3)
+    if job.startswith("hold"):
+        len(b"1" * 15 * 10**8)
     if job.startswith("sleep"):
         Path(job.partition(" ")[2], str(os.getpid())).touch()
         time.sleep(60)
