@@ -21,3 +21,20 @@ def test_every_recorded_run_is_described_by_todays_tables(scale: SelfContained, 
     assert recorded["run_id"].nunique() >= runs, "a test over few rows would guard little"
     weights = {run.weights for _, run in described.values()}
     assert set(recorded["weights"]) <= weights, "bases that rows stand on are those that runs name today"
+
+
+def test_no_net_on_record_has_two_bases() -> None:
+    """What is added was measured on the same kind of CPU: others pre-train another base from the same seed."""
+    recorded = read_rows(RESULTS / "embedded")
+    bases = (
+        recorded[recorded["weights"].str.startswith("pretrain:")].groupby("weights")["backbone_sha_before"].nunique()
+    )
+    assert len(bases) >= 6 and set(bases) == {1}, bases
+
+
+def test_rows_of_another_kind_of_cpu_are_runs_of_the_tables() -> None:
+    of_tables = set(read_rows(RESULTS / "embedded")["run_id"])
+    folders = [path.parent for path in (RESULTS / "embedded").glob("*/runs.csv")]
+    assert [folder.name for folder in folders] == ["avx2"]
+    for folder in folders:
+        assert set(read_rows(folder)["run_id"]) <= of_tables
