@@ -7,12 +7,15 @@ import sys
 import textwrap
 import time
 from collections.abc import Callable
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import light_jobs
 import pytest
+import torch
 from forked import alive
 
+from benchmarks.grid.fork_server import process_context
 from benchmarks.grid.workers import Died, Workers
 from delta_core.training.errors import MachineError
 
@@ -64,6 +67,22 @@ def test_no_process_to_be_had_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("multiprocessing.process.BaseProcess.start", refuse)
     with pytest.raises(MachineError, match=r"cannot be started \(Resource temporarily unavailable\); start again with"):
         all_ended(["a"], ["cpu"])
+
+
+def look_around(pipe: Connection) -> None:
+    threads = len(list(Path(f"/proc/{os.getppid()}/task").iterdir()))
+    pipe.send((threads, "benchmarks.suites.patching.runner" in sys.modules, torch.cuda.is_initialized()))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere there is no server")
+def test_the_server_has_imported_and_done_nothing_else() -> None:
+    """A process that is forked while other threads run may wait for what they hold; CUDA cannot be forked."""
+    context = process_context()
+    here, there = context.Pipe()
+    process = context.Process(target=look_around, args=(there,))
+    process.start()
+    assert here.recv() == (1, True, False)
+    process.join()
 
 
 # --- a driver that is a process of its own ---------------------------------------------------------------------------
