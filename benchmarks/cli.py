@@ -242,8 +242,8 @@ def reproduce_sample(
         console.print("nothing differs", highlight=False)
         return 0
     console.print(
-        f"{len(differing)} values differ. This CPU computes with {instruction_set()}; where that which measured the rows "
-        "has other vector instructions, a training ends with other values.",
+        f"{len(differing)} values differ. This CPU computes with {instruction_set()}; where the one of the record has "
+        "other vector instructions, a training ends with other values.",
         highlight=False,
     )
     return 1
