@@ -51,6 +51,11 @@ class _Grid:
         places = ("--results", "results", "--cache", "cache")
         return process("benchmarks", *self.words, *places, "--cluster", nodes.address)
 
+    @property
+    def action_here(self) -> Action:
+        """The same on this machine alone."""
+        return process("benchmarks", *self.words, "--results", "results", "--cache", "cache", "--workers", 2)
+
     def undisturbed(self, world: World) -> Path:
         return world.root / f"{self.name}-on-a-cluster"
 
@@ -166,15 +171,21 @@ def _nothing(_: Scene) -> None:
 
 
 def _disturbed(
-    fault: Callable[[Scene], None], grid: _Grid = DRAWN, *, other: bool = False, small_disk: bool = False
+    fault: Callable[[Scene], None],
+    grid: _Grid = DRAWN,
+    *,
+    other: bool = False,
+    small_disk: bool = False,
+    new_cluster: bool = False,
 ) -> Trial:
-    """A fault at a random moment; then the same command on a new cluster brings about what is missing.
+    """A fault at a random moment; then the same command brings about what is missing.
 
     Args:
         fault: what happens.
         grid: what the driver measures.
         other: whether the data of two nodes are others.
         small_disk: whether the second node has little room.
+        new_cluster: whether what is missing is measured on a new cluster, not on this machine.
     """
 
     def trial(world: World, random: Random, folder: Path) -> Verdict:
@@ -199,8 +210,10 @@ def _disturbed(
         unlike += [f"{len(lines)} lines on stderr"] if len(lines) > 1 else []
         said = Verdict(unlike=int(bool(unlike)), notes=tuple(unlike))
         kept = grid.judge(world, folder) if ended.code == 0 else Verdict()
-        # Where all is there nothing is measured again, and nobody asks whether the cluster lives.
-        again = grid.done(world, folder) if ended.code else run(action, folder / "driver", limit_s=LIMIT_S)
+        if ended.code and new_cluster:
+            again = grid.done(world, folder)
+        else:  # where all is there nothing is measured again, and nobody asks whether the cluster lives
+            again = run(grid.action_here if ended.code else action, folder / "driver", limit_s=LIMIT_S)
         refused = Verdict(lost=int(bool(again.code)), notes=(f"again: {again.err[-200:]}",) if again.code else ())
         return seen_together([troubles(ended), said, kept, troubles(again), refused, grid.judge(world, folder)])
 
@@ -211,7 +224,7 @@ GROUPS = (
     Group(fault="SIGKILL of a node of a cluster", trial=_disturbed(_raylet), whole=20),
     Group(fault="SIGKILL of a process on a node", trial=_disturbed(_worker), whole=20),
     Group(fault="SIGKILL of a cluster's driver", trial=_disturbed(_driver), whole=20),
-    Group(fault="SIGKILL of a cluster's head", trial=_disturbed(_head), whole=20),
+    Group(fault="SIGKILL of a cluster's head", trial=_disturbed(_head, new_cluster=True), whole=20),
     Group(fault="a node that stops for a minute", trial=_disturbed(_stopped), whole=20),
     Group(fault="nodes with other data", trial=_disturbed(_nothing, IMAGES, other=True), whole=20),
     Group(fault="a node that joins late", trial=_disturbed(_late), whole=20),
