@@ -19,11 +19,11 @@ from reports.figures.as_svg import svg_of
 from reports.findings.explain import explain
 from reports.findings.row_names import find_row
 from reports.measured import read_measured
-from reports.one_protocol import check_protocol, of_one_protocol
 from reports.pages.rehearsal import banner
 from reports.pages.render import to_latex, to_markdown, to_terminal
 from reports.registry import REPORTS, Question, overview_of
 from reports.reproducing import reproducing
+from reports.shown.one_protocol import check_protocol, of_one_protocol
 
 if TYPE_CHECKING:
     pass

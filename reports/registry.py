@@ -14,11 +14,11 @@ from benchmarks.records.rows import Scale, to_frame
 from reports.figures import adapters as adapter_figures
 from reports.figures import domain_adaptation as domain_figures
 from reports.findings import claims, lint
-from reports.one_protocol import Per, Shown, of_one_protocol
 from reports.overview.cells import Overview, overview
 from reports.pages.page import Page
 from reports.pages.paint import paint_notes
 from reports.pages.rehearsal import banner, marked_frame, marked_page, stamp
+from reports.shown.one_protocol import Per, Shown, of_one_protocol
 from reports.tables import (
     ablation,
     agreement,

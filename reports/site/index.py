@@ -8,10 +8,10 @@ from benchmarks.records.rows import Scale, to_frame
 from reports.figures.as_svg import svg_of
 from reports.figures.index import all_figures, rows_with_gates
 from reports.html.index import OfScale, answers
-from reports.one_protocol import of_one_protocol
 from reports.paper import ERRATA, Erratum
 from reports.registry import REPORTS
 from reports.reproducing import SCALE_NEEDS
+from reports.shown.one_protocol import of_one_protocol
 from reports.site.report_page import Document, measured, report_page, what_it_shows
 
 MADE = "<!-- Written by `python -m reports site` from the rows below results/; do not edit. -->"

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from lookalikes import small, write
+from lookalikes import packed, small, write
 
 from benchmarks.data.catalogue import download, files
 from benchmarks.data.catalogue.check import check
@@ -189,20 +189,6 @@ def test_what_needs_a_login_says_how(tmp_path: Path) -> None:
 
 
 # --- archives ----------------------------------------------------------------------------------------------------
-
-
-def packed(folder: Path, kind: str) -> bytes:
-    """All of a folder as an archive."""
-    stream = io.BytesIO()
-    if kind == "zip":
-        with zipfile.ZipFile(stream, "w") as archive:
-            for path in folder.rglob("*"):
-                archive.write(path, path.relative_to(folder))
-    else:
-        with tarfile.open(fileobj=stream, mode="w:gz") as archive:
-            for path in folder.iterdir():
-                archive.add(path, path.name)
-    return stream.getvalue()
 
 
 @pytest.mark.parametrize(("name", "kind"), [("resisc45", "zip"), ("cifar100", "tar")])

@@ -6,8 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from lookalikes import write
-from test_download import packed
+from lookalikes import packed, write
 
 from benchmarks import cli as command
 from benchmarks import fetch

@@ -13,8 +13,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from fake_rows import fake_table2
+from gate_rows import write_world
 from matplotlib.figure import Figure
-from test_figures import write_world
 
 from benchmarks.perf.synthetic_rows import synthetic_rows
 from benchmarks.records.rows import to_frame

@@ -5,8 +5,8 @@ import pytest
 from fake_rows import fake_table2
 
 from benchmarks.records.rows import to_frame
-from reports.one_protocol import of_one_protocol
 from reports.registry import REPORTS, Question
+from reports.shown.one_protocol import of_one_protocol
 
 
 def measured(base: str, day: int, *, architecture: str = "resnet18", seed: int = 0) -> pd.DataFrame:

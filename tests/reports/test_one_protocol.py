@@ -8,18 +8,20 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from fake_rows import fake_table2, one_row
-from test_explain import SYNTHETIC as USUAL
-from test_figures import gates_of
+from gate_rows import gates_of
 
+from benchmarks.perf.synthetic_rows import synthetic_rows
 from benchmarks.records.collected import write_rows
 from benchmarks.records.gates import collect_gates, write_gates
 from benchmarks.records.rows import Scale, to_frame
 from reports.cli import main
 from reports.figures.index import all_figures
-from reports.one_protocol import of_one_protocol
 from reports.registry import REPORTS, Question, Report
+from reports.shown.one_protocol import of_one_protocol
 
 ONE_PROTOCOL = [name for name, report in REPORTS.items() if report.suites and report.protocol_per != "row"]
+
+USUAL = to_frame(synthetic_rows(1))
 
 
 def at_other_settings(rows: pd.DataFrame) -> pd.DataFrame:

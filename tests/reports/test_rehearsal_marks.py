@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from fake_rows import fake_table2
-from test_figures import gates_of
+from gate_rows import gates_of
 
 from benchmarks.records.collected import write_rows
 from benchmarks.records.gates import collect_gates, write_gates

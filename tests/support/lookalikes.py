@@ -1,5 +1,8 @@
 """Tiny look-alikes of every data set of the catalogue, so that tests run the real readers."""
 
+import io
+import tarfile
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -36,3 +39,17 @@ def write(name: str, data_root: Path, **changes: object) -> DataSet:
     WRITERS[name](entry.at(data_root), plan)
     checksums = {path: digest_of(entry.at(data_root) / path, "md5") for path in CATALOGUE[name].checksums}
     return replace(entry, checksums=checksums)
+
+
+def packed(folder: Path, kind: str) -> bytes:
+    """All of a folder as an archive."""
+    stream = io.BytesIO()
+    if kind == "zip":
+        with zipfile.ZipFile(stream, "w") as archive:
+            for path in folder.rglob("*"):
+                archive.write(path, path.relative_to(folder))
+    else:
+        with tarfile.open(fileobj=stream, mode="w:gz") as archive:
+            for path in folder.iterdir():
+                archive.add(path, path.name)
+    return stream.getvalue()

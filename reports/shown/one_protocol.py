@@ -11,7 +11,7 @@ import pandas as pd
 
 from benchmarks.records.protocols import flags_of, is_usual, settings_of
 from delta_core.training.errors import UserError
-from reports.one_base import of_one_base
+from reports.shown.one_base import of_one_base
 
 Per = Literal["report", "net", "row"]
 """What has one protocol: a report, each net of it, or each line, where the protocol says which line it is."""
