@@ -348,7 +348,7 @@ def test_two_builders_of_one_cache_one_of_them_killed(tmp_path: Path) -> None:
     tell(survivor, 101)  # waits for the lock of the other
     killed.kill()
     assert killed.wait() == -signal.SIGKILL
-    out, _ = survivor.communicate(timeout=200)
+    out, _ = survivor.communicate(timeout=600)
     assert out.count("decodes") == 100
     assert out.splitlines()[-1] == str(list(range(100)))
     assert len(list(tmp_path.glob("*/*/meta.json"))) == 1

@@ -349,7 +349,7 @@ def go(workers: list[subprocess.Popen[str]]) -> list[int]:
     for worker in workers:
         worker.stdin.write("go\n")
         worker.stdin.flush()
-    return [(worker.communicate(timeout=100), worker.returncode)[1] for worker in workers]
+    return [(worker.communicate(timeout=400), worker.returncode)[1] for worker in workers]
 
 
 def test_processes_that_want_one_store_make_it_once(store: TensorStore, tmp_path: Path) -> None:

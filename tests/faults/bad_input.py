@@ -16,7 +16,7 @@ from tests.faults.groups import Group
 from tests.faults.verdict import Verdict, seen_together, total
 from tests.faults.world import GRID, PLACES, World
 
-LIMIT_S = 30.0
+LIMIT_S = 120.0
 BATCH = 15
 MEMORY = 8 * 2**30
 """Bytes of address space beyond those of the parent, so that a huge number harms one child alone."""

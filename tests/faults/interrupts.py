@@ -13,7 +13,7 @@ from tests.faults.verdict import Verdict, seen_together
 from tests.faults.works import FIT, GRID, Work
 from tests.faults.world import World, fit_words, grid_words
 
-LIMIT_S = 30.0
+LIMIT_S = 120.0
 MUTE_S = 1.0
 """In which Python itself starts, and nobody can say a word yet."""
 

@@ -38,7 +38,7 @@ def change_one_line(path: Path, old: str, new: str) -> None:
 def call(checkout: Path, package: str, *arguments: object) -> str:
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(checkout), str(ROOT)]), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", package, *map(str, arguments)]
-    done = subprocess.run(command, cwd=checkout, env=environment, capture_output=True, text=True, timeout=250)
+    done = subprocess.run(command, cwd=checkout, env=environment, capture_output=True, text=True, timeout=800)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

@@ -17,7 +17,7 @@ from pathlib import Path
 Action = Callable[[], object]
 """What a child does; it may leave by SystemExit, as a command line does."""
 
-LIMIT_S = 60.0
+LIMIT_S = 180.0
 """After which a command counts as hanging: the longest takes some seconds on an idle core."""
 BEHIND_S = 10.0
 """In which the workers of a command that has ended must be gone, too."""

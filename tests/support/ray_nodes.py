@@ -21,7 +21,7 @@ ENVIRONMENT = {
     "PYTHONPATH": str(ROOT),
     "RAY_USAGE_STATS_ENABLED": "0",
 }
-LIMIT_S = 120.0
+LIMIT_S = 300.0
 
 
 class RayNodes:

@@ -75,7 +75,7 @@ def test_of_three_fits_to_one_folder_one_trains_and_the_others_say_why_not(world
     words = [str(word) for word in fit_words(world, str(tmp_path / "kept"), "plain", modules=0)]
     command = [sys.executable, "-m", "delta_core.tool", *words]
     started = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(3)]
-    ended = [(process.communicate(timeout=200)[1], process.returncode) for process in started]
+    ended = [(process.communicate(timeout=600)[1], process.returncode) for process in started]
     assert sorted(code for _, code in ended) == [0, 2, 2], ended
     for told, code in ended:
         if code:
