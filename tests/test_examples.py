@@ -34,7 +34,7 @@ def test_the_script_of_the_docs_is_the_example(number: int, name: str) -> None:
 def test_example_runs_and_keeps_its_promise(example: Path, tmp_path: Path) -> None:
     environment = os.environ | {"PYTHONPATH": str(ROOT), "CUDA_VISIBLE_DEVICES": ""}
     done = subprocess.run(
-        [sys.executable, str(example)], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=250
+        [sys.executable, str(example)], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=800
     )
     assert done.returncode == 0, done.stderr
     assert PROMISED[example.name] in done.stdout

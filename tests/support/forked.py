@@ -19,7 +19,7 @@ Action = Callable[[], object]
 
 LIMIT_S = 180.0
 """After which a command counts as hanging: the longest takes some seconds on an idle core."""
-BEHIND_S = 10.0
+BEHIND_S = 60.0
 """In which the workers of a command that has ended must be gone, too."""
 TRACE = "Traceback (most recent call last)"
 
