@@ -21,7 +21,7 @@ from benchmarks.grid.cost import cost_of
 from benchmarks.grid.memory import Memory, memory_of
 from benchmarks.grid.plan import Planned, check_inputs, plan
 from benchmarks.grid.pool import Pool, run_all
-from benchmarks.grid.reproduce import SelfContained, keep, reproduce
+from benchmarks.grid.reproduce import Sample, SelfContained, keep, reproduce
 from benchmarks.grid.storage import check_room, storage_of
 from benchmarks.grid.work import Result
 from benchmarks.nets.pretraining import BaseSpec
@@ -231,11 +231,14 @@ def reproduce_sample(
         def report(result: Result) -> None:
             console.print(_line(result), markup=False, highlight=False)
 
+        drawn = Sample(
+            results=results, cache=cache, scratch=Path(scratch), scale=scale, size=sample, salt=salt, report=report
+        )
         if keep_rows:
-            kept = keep(results, cache, Path(scratch), scale=scale, sample=sample, salt=salt, report=report)
-            console.print(f"rows of CPUs with {instruction_set()} are in {runs_path(kept)}", highlight=False)
+            rows = runs_path(keep(drawn))
+            console.print(f"rows of CPUs with {instruction_set()} are in {rows}", highlight=False)
             return 0
-        differing = reproduce(results, cache, Path(scratch), scale=scale, sample=sample, salt=salt, report=report)
+        differing = reproduce(drawn)
     for row in differing.itertuples():
         console.print(f"{row.run_id} {row.column} {row.split}: {row.value} on record, {row.value_now} now")
     if differing.empty:

@@ -7,7 +7,7 @@ of, and results/<scale>/<instruction set> a sample of the same runs on CPUs of a
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -32,55 +32,51 @@ SelfContained = Literal["real", "embedded"]
 COMPARED = ("value", "n_examples", "backbone_sha_before", "backbone_sha_after", "data_sha")
 
 
-def reproduce(
-    results: Path,
-    cache: Path,
-    scratch: Path,
-    *,
-    scale: SelfContained,
-    sample: int,
-    salt: str,
-    report: Callable[[Result], None],
-) -> pd.DataFrame:
-    """Repeat a sample of the runs that this kind of CPU has on record; returns the values that came out differently.
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    """Which of the runs on record are repeated, and where."""
 
-    Args:
-        results: holds <scale>/runs.csv.
-        cache: drawn data and pre-trained bases.
-        scratch: where the repeated runs go; must hold none of them.
-        scale: whose runs.
-        sample: how many runs; all of one architecture, so that one base is enough.
-        salt: draws the sample; another salt, another sample.
-        report: called for each run as it ends.
+    results: Path
+    """Holds <scale>/runs.csv."""
+    cache: Path
+    """Drawn data and pre-trained bases."""
+    scratch: Path
+    """Where the repeated runs go; must hold none of them."""
+    scale: SelfContained
+    size: int
+    """How many runs; all of one architecture, so that one base is enough."""
+    salt: str
+    """Draws the sample; another salt, another sample."""
+    report: Callable[[Result], None]
+    """Called for each run as it ends."""
+
+    @property
+    def record(self) -> Path:
+        """Folder of the rows that tables are made of."""
+        return self.results / self.scale
+
+
+def reproduce(sample: Sample) -> pd.DataFrame:
+    """Repeat a sample of the runs that this kind of CPU has on record; returns the values that came out differently.
 
     Raises:
         UserError: if nothing is on record, runs on record are described otherwise by this checkout, or a run failed.
     """
-    recorded = _of_this_cpu(results / scale)
-    again = _repeat(recorded, results, cache, scratch, scale=scale, sample=sample, salt=salt, report=report)
+    recorded = _of_this_cpu(sample.record)
+    again = _repeat(recorded, sample)
     both = again[again["suite"] != BASE].merge(recorded, on=list(KEY), suffixes=("_now", ""), how="left")
     same = pd.concat([both[name] == both[f"{name}_now"] for name in COMPARED], axis="columns").all(axis="columns")
     return both[~same]
 
 
-def keep(
-    results: Path,
-    cache: Path,
-    scratch: Path,
-    *,
-    scale: SelfContained,
-    sample: int,
-    salt: str,
-    report: Callable[[Result], None],
-) -> Path:
+def keep(sample: Sample) -> Path:
     """Repeat a sample of the runs on record and keep the rows as those of this kind of CPU; returns their folder.
 
-    Arguments and errors are those of `reproduce`.
+    Raises:
+        UserError: as of `reproduce`.
     """
-    own = _own_folder(results / scale)
-    again = _repeat(
-        read_rows(results / scale), results, cache, scratch, scale=scale, sample=sample, salt=salt, report=report
-    )
+    own = _own_folder(sample.record)
+    again = _repeat(read_rows(sample.record), sample)
     kept = read_rows(own)
     own.mkdir(exist_ok=True)
     write_rows(own, pd.concat([kept[~kept["run_id"].isin(again["run_id"])], again], ignore_index=True))
@@ -108,22 +104,12 @@ def _of_this_cpu(results: Path) -> pd.DataFrame:
     return rows[same]
 
 
-def _repeat(
-    recorded: pd.DataFrame,
-    results: Path,
-    cache: Path,
-    scratch: Path,
-    *,
-    scale: SelfContained,
-    sample: int,
-    salt: str,
-    report: Callable[[Result], None],
-) -> pd.DataFrame:
+def _repeat(recorded: pd.DataFrame, sample: Sample) -> pd.DataFrame:
     """Rows of a sample of the recorded runs, measured anew."""
     recorded = recorded[recorded["suite"] != BASE]
     if recorded.empty:
-        raise UserError(f"{results / scale} has no rows; there is nothing to compare with.")
-    known = known_runs(results, cache, scale=scale, seeds=int(recorded["seed"].max()) + 1)
+        raise UserError(f"{sample.record} has no rows; there is nothing to compare with.")
+    known = known_runs(sample.results, sample.cache, scale=sample.scale, seeds=int(recorded["seed"].max()) + 1)
     stale = sorted(set(recorded["run_id"]) - set(known))
     if stale:
         raise UserError(
@@ -131,13 +117,13 @@ def _repeat(
             "description has changed; measure them again and drop the old rows."
         )
     here = recorded[recorded["suite"] != DENSE]  # Table 7 takes minutes a run and an environment of its own
-    chosen = _sample({run_id: known[run_id] for run_id in here["run_id"].unique()}, sample, salt)
+    chosen = _drawn({run_id: known[run_id] for run_id in here["run_id"].unique()}, sample)
     for world, runs in chosen:
-        world = replace(world, env=replace(world.env, results=scratch))
-        tally = run_all(world, plan(world, runs), workers=None, report=report)
+        world = replace(world, env=replace(world.env, results=sample.scratch))
+        tally = run_all(world, plan(world, runs), workers=None, report=sample.report)
         if tally.failures:
-            raise UserError(f"{tally.failures} of the repeated runs failed; see {scratch / 'failed'}.")
-    return read_records(record_paths(scratch))
+            raise UserError(f"{tally.failures} of the repeated runs failed; see {sample.scratch / 'failed'}.")
+    return read_records(record_paths(sample.scratch))
 
 
 def known_runs(
@@ -154,14 +140,16 @@ def known_runs(
     return found
 
 
-def _sample(known: dict[str, tuple[World, Run]], size: int, salt: str) -> list[tuple[World, list[Run]]]:
+def _drawn(known: dict[str, tuple[World, Run]], sample: Sample) -> list[tuple[World, list[Run]]]:
     """Runs of one architecture in the order of their salted hashes, each with its world."""
 
     def place(text: str) -> str:
-        return hashlib.sha256(f"{salt}/{text}".encode()).hexdigest()
+        return hashlib.sha256(f"{sample.salt}/{text}".encode()).hexdigest()
 
     architecture = min({run.architecture for _, run in known.values()}, key=place)
-    ids = sorted((run_id for run_id, (_, run) in known.items() if run.architecture == architecture), key=place)[:size]
+    ids = sorted((run_id for run_id, (_, run) in known.items() if run.architecture == architecture), key=place)[
+        : sample.size
+    ]
     by_world: dict[int, tuple[World, list[Run]]] = {}
     for world, run in (known[run_id] for run_id in ids):
         by_world.setdefault(id(world), (world, []))[1].append(run)

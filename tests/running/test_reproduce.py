@@ -10,6 +10,7 @@ from fake_rows import plain_run
 from grid_world import write_one_cell
 
 from benchmarks.cli import main
+from benchmarks.grid.reproduce import Sample
 from benchmarks.records.collected import read_rows, write_rows
 from benchmarks.records.rows import to_frame
 from delta_core.training.provenance import device_name, instruction_set
@@ -65,8 +66,8 @@ def test_rows_of_another_kind_of_cpu_are_not_compared_and_those_of_this_one_are_
     write_rows(folder, measured.assign(device="cpu x86_64 AVX9000 1 thread(s)"))
     before = (folder / "runs.csv").read_bytes()
 
-    def repeat(recorded: pd.DataFrame, *_where: object, **options: object) -> pd.DataFrame:
-        rows = recorded[recorded["seed"] == int(str(options["salt"]))]
+    def repeat(recorded: pd.DataFrame, sample: Sample) -> pd.DataFrame:
+        rows = recorded[recorded["seed"] == int(sample.salt)]
         return rows.assign(device=device_name(torch.device("cpu")), value=rows["value"] / 2)
 
     monkeypatch.setattr("benchmarks.grid.reproduce._repeat", repeat)
@@ -75,7 +76,7 @@ def test_rows_of_another_kind_of_cpu_are_not_compared_and_those_of_this_one_are_
     assert f"measured on CPUs with AVX9000, and this one has {instruction_set()}" in capsys.readouterr().err
     for seed in ("0", "0", "1"):
         assert bench([*command, seed, "--keep"], monkeypatch) == 0
-    monkeypatch.setattr("benchmarks.grid.reproduce._repeat", lambda recorded, *_where, **_options: recorded)
+    monkeypatch.setattr("benchmarks.grid.reproduce._repeat", lambda recorded, _: recorded)
     assert bench([*command, "0"], monkeypatch) == 0
     own = read_rows(folder / instruction_set().lower())
     assert sorted(own["seed"]) == [0, 1], "a run that is kept twice has one place"
