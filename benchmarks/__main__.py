@@ -15,9 +15,10 @@ if __name__ == "__main__":  # a worker that is spawned imports this file, too
 
         main(PROG)
     if sys.argv[1:2] == ["run"]:
-        from benchmarks.grid.fork_server import process_context
+        from benchmarks.grid.fork_server import measures_here, process_context
 
-        process_context()  # what processes of the grid need is imported beside what this one does
+        if measures_here(sys.argv[2:]):
+            process_context()  # what processes of the grid need is imported beside what this one does
     with told_in_one_sentence(PROG), quick_start():
         from benchmarks import cli
     cli.main()

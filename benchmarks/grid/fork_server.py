@@ -5,6 +5,7 @@ It has imported and done nothing else: no thread runs in it, and no device was t
 
 import signal
 import sys
+from collections.abc import Sequence
 from multiprocessing import forkserver, get_context
 from multiprocessing.context import ForkServerContext, SpawnContext
 
@@ -38,6 +39,15 @@ def process_context(*further: str) -> Context:
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
     return context
+
+
+def measures_here(words: Sequence[str]) -> bool:
+    """Whether `python -m benchmarks run` with these words measures by processes of this machine, for all that they say.
+
+    >>> measures_here(["table2", "--seeds", "3"]), measures_here(["table2", "--cluster=auto"])
+    (True, False)
+    """
+    return not {word.partition("=")[0] for word in words} & {"--cluster", "--dry-run", "--help", "-h"}
 
 
 def wait_until_ready(context: Context) -> None:
