@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from delta_core.hub import download_patch
     from delta_core.joint import JointDelta
     from delta_core.model import DeltaModel
+    from delta_core.patch_cache import PatchCache
     from delta_core.patch_file import PatchFile
     from delta_core.patch_io import load_patch, read_patch, save_patch
     from delta_core.status import DeltaStatus, ParamCounts, PatchStatus
@@ -33,6 +34,7 @@ __all__ = [
     "FrozenError",
     "JointDelta",
     "ParamCounts",
+    "PatchCache",
     "PatchFile",
     "PatchStatus",
     "Preprocessing",
@@ -62,6 +64,7 @@ _NAMES_OF = {
     "hub": ("download_patch",),
     "joint": ("JointDelta",),
     "model": ("DeltaModel",),
+    "patch_cache": ("PatchCache",),
     "patch_file": ("PatchFile",),
     "patch_io": ("load_patch", "read_patch", "save_patch"),
     "status": ("DeltaStatus", "ParamCounts", "PatchStatus"),

@@ -4,7 +4,7 @@ Shape legend: B batch, H W image size, C channels, N classes.
 """
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from delta_core import hub
+from delta_core.calibration import Batches, calibrate
 from delta_core.checkpointing import run_checkpointed
 from delta_core.config import DeltaConfig
 from delta_core.errors import DeltaError, FrozenError
@@ -21,8 +22,10 @@ from delta_core.families import Block, Stage, feature_size, pool, stages_of
 from delta_core.families.base import submodule
 from delta_core.features import FeatureInfo, feature_info, taps
 from delta_core.freeze import assert_frozen, assert_same_structure, backbone_fingerprint, backbone_structure, freeze
-from delta_core.patch import BlockPatch, Patch, check_patch_name, memory_format_of
+from delta_core.many_patches import answers, answers_of_each
+from delta_core.patch import Entered, Patch, check_patch_name, memory_format_of
 from delta_core.patch_io import load_patch, save_patch
+from delta_core.staged import Names
 from delta_core.status import DeltaStatus, ParamCounts, PatchStatus
 from delta_core.weights import Preprocessing
 
@@ -49,6 +52,8 @@ class DeltaModel(nn.Module):
         >>> model.calibrate([torch.randn(2, 3, 64, 64)])  # its BatchNorms start as the identity
         >>> {name: logits.shape[1] for name, logits in model.forward_patches(torch.zeros(2, 3, 64, 64)).items()}
         {'flowers': 17, 'birds': 20}
+        >>> [len(logits) for logits in model.forward_each(torch.zeros(3, 3, 64, 64), ["birds", None, "flowers"])]
+        [20, 1000, 17]
         >>> prefix, suffix = model.split_at_first_patch("birds")
         >>> prefix(torch.zeros(2, 3, 64, 64)).shape  # what enters layer3
         torch.Size([2, 128, 8, 8])
@@ -168,8 +173,7 @@ class DeltaModel(nn.Module):
         """Not possible: gates depend on the input, so a patch cannot be folded into the backbone's weights."""
         raise DeltaError("A Delta patch depends on the input and cannot be merged into weights; keep the patch.")
 
-    @torch.no_grad()
-    def calibrate(self, batches: Iterable[Tensor | Sequence[Any]], *, from_prefix: bool = False) -> None:
+    def calibrate(self, batches: Batches, *, from_prefix: bool = False) -> None:
         """Set the active patch's BatchNorms to the identity on base features (`norm_start="identity"`).
 
         Args:
@@ -181,40 +185,16 @@ class DeltaModel(nn.Module):
             DeltaError: if there is no batch, one holds no float tensor, or the base features are not finite. The patch
                 is then as it was.
         """
-        patch = self.patch()
-        device = next(self.backbone.parameters()).device
-        moments: dict[str, list[Tensor]] = {}
-        for batch in batches:
-            x = _images_of(batch).to(device)
-            for stage in self.stages[self._first_gated(patch) if from_prefix else 0 :]:
-                x = self._run(stage, x, None)
-                if isinstance(stage, Block) and patch.of(stage) is not None:
-                    features = x.double()
-                    count = torch.tensor(float(x.numel() // x.shape[1]), dtype=torch.double, device=x.device)
-                    sums = [count, features.sum((0, 2, 3)), features.square().sum((0, 2, 3))]
-                    held = moments.setdefault(stage.name, [torch.zeros_like(part) for part in sums])
-                    moments[stage.name] = [old + new for old, new in zip(held, sums, strict=True)]
-        gated = [block for block in self.blocks if patch.of(block) is not None]
-        if gated and not moments:
-            raise DeltaError("calibrate got no batch; give at least one of training images.")
-        if broken := [name for name, sums in moments.items() if not torch.stack(sums[1:]).isfinite().all()]:
-            raise DeltaError(f"The base features of {broken[0]} are not finite; look for such values in the images.")
-        for block in gated:
-            count, total, squares = moments[block.name]
-            mean = total / count
-            cast(BlockPatch, patch.of(block)).set_norm_to_identity(mean, (squares / count - mean.square()).clamp_min(0))
-        patch.waits_for_calibration = False
+        calibrate(self, batches, from_prefix=from_prefix)
 
     # --- files -------------------------------------------------------------------------------------------------
-    def save_patch(
-        self, folder: str | Path, name: str | None = None, *, metrics: Mapping[str, float] | None = None
-    ) -> Path:
+    def save_patch(self, folder: str | Path, name: str | None = None, **options: Any) -> Path:
         """Write a patch (by name, else the active one) to a folder; see `delta_core.patch_io.save_patch`."""
-        return save_patch(self, folder, name, metrics=metrics)
+        return save_patch(self, folder, name, **options)
 
-    def load_patch(self, folder: str | Path, name: str | None = None, *, strict: bool = True) -> str:
+    def load_patch(self, folder: str | Path, name: str | None = None, **options: Any) -> str:
         """Add the patch of a folder and make it active; see `delta_core.patch_io.load_patch`."""
-        return load_patch(self, folder, name, strict=strict)
+        return load_patch(self, folder, name, **options)
 
     @classmethod
     def from_pretrained(cls, path_or_repo: str | Path, **options: Any) -> Self:
@@ -242,21 +222,26 @@ class DeltaModel(nn.Module):
         It is frozen, off the gradient path, and the same in every epoch; nothing at all where gates read the image.
         (B, 3, H, W) -> what enters the first gated block, or pooled features (B, F) of a patch without modules.
         """
-        first = self._first_gated(self.patch(name))
+        first = self.first_gated(self.patch(name))
         for stage in self.stages[:first]:
-            x = self._run(stage, x, None)
+            x = self.run_stage(stage, x, None)
         return pool(self.backbone, x) if first == len(self.stages) else x
 
-    def suffix(self, x: Tensor, name: str | None = None) -> Tensor:
+    def suffix(self, x: Tensor, name: str | None = None, entered: Entered | None = None) -> Tensor:
         """From the output of `prefix` to logits (B, N); `suffix(prefix(x))` is `forward(x)`.
+
+        Args:
+            x: what `prefix` puts out.
+            name: of a patch, else the active one.
+            entered: what `delta_core.patch.enter` made of x, for patches that share it.
 
         Raises:
             DeltaError: if the patch waits for `calibrate`.
         """
         patch, entering = self.ready_patch(name), x
-        gated = self.stages[self._first_gated(patch) :]
+        gated = self.stages[self.first_gated(patch) :]
         for stage in gated:
-            x = self._run(stage, x, patch, entering)
+            x, entered = self.run_stage(stage, x, patch, entering, entered), None
         return cast(Tensor, patch.head(pool(self.backbone, x) if gated else x))
 
     def split_at_first_patch(self, name: str | None = None) -> tuple["Prefix", "Suffix"]:
@@ -277,16 +262,24 @@ class DeltaModel(nn.Module):
         Raises:
             DeltaError: if a patch is not there or waits for `calibrate`.
         """
-        names = tuple(self.patches if names is None else names)
-        first = {name: self._first_gated(self.ready_patch(name)) for name in names}
-        logits: dict[str, Tensor] = {}
-        for index in range(1 + max(first.values(), default=-1)):
-            waiting = [name for name in names if first[name] == index]
-            entering = pool(self.backbone, x) if waiting and index == len(self.stages) else x
-            logits |= {name: self.suffix(entering, name) for name in waiting}
-            if len(logits) < len(set(names)):
-                x = self._run(self.stages[index], x, None)
-        return {name: logits[name] for name in names}
+        return answers(self, x, tuple(self.patches if names is None else names))
+
+    def forward_each(self, x: Tensor, names: Names) -> list[Tensor]:
+        """Logits of each image under a patch of its own, or none, in one pass: what no patch touches sees all at once.
+
+        They are those of single forward passes up to rounding, for kernels are chosen by the size of a batch.
+
+        Args:
+            x: images (B, 3, H, W).
+            names: B names of patches; None is the base with its own head.
+
+        Returns:
+            B logits (N,), with the N of the image's patch.
+
+        Raises:
+            DeltaError: if there are not B names, a patch is not there or waits for `calibrate`.
+        """
+        return answers_of_each(self, x, names)
 
     def forward_features(self, x: Tensor) -> Tensor:
         """(B, 3, H, W) -> features (B, C, H', W') before pooling, of the active patch or of the base model.
@@ -296,7 +289,7 @@ class DeltaModel(nn.Module):
         """
         patch, image = self.ready_patch() if self.active_patch is not None else None, x
         for stage in self.stages:
-            x = self._run(stage, x, patch, image)
+            x = self.run_stage(stage, x, patch, image)
         return x
 
     def forward_intermediates(self, x: Tensor, indices: Sequence[int] | None = None) -> list[Tensor]:
@@ -318,7 +311,11 @@ class DeltaModel(nn.Module):
         image = x
         for stage in self.stages:
             for step in (stage,) if isinstance(stage, Block) else stage.modules:
-                x = self._run(step, x, patch, image) if isinstance(step, Block) else submodule(self.backbone, step)(x)
+                x = (
+                    self.run_stage(step, x, patch, image)
+                    if isinstance(step, Block)
+                    else submodule(self.backbone, step)(x)
+                )
                 level = ends.get(step.name if isinstance(step, Block) else step)
                 if level is not None and level in wanted:
                     found[level] = x
@@ -331,19 +328,31 @@ class DeltaModel(nn.Module):
         """Levels of `forward_intermediates`: module, channels and reduction, as timm states them."""
         return feature_info(self.backbone, self.stages)
 
-    def _run(self, stage: Stage, x: Tensor, patch: Patch | None, image: Tensor | None = None) -> Tensor:
+    def run_stage(
+        self, stage: Stage, x: Tensor, patch: Patch | None, image: Tensor | None = None, entered: Entered | None = None
+    ) -> Tensor:
+        """What leaves a stage under a patch, or as it is.
+
+        Args:
+            stage: one of `stages`.
+            x: what enters it.
+            patch: None = the stage as it is.
+            image: (B, 3, H, W), what entered the net; needed where gates read that.
+            entered: what `delta_core.patch.enter` made of x, for patches that share it.
+        """
         if isinstance(stage, Block):
             part = patch.of(stage) if patch else None
             if part is not None:
                 if self.gradient_checkpointing and torch.is_grad_enabled():
                     kept = image if part.reads_image else None  # what is passed on is kept for the backward pass
                     return run_checkpointed(part, self.backbone, x, self.scale, kept)
-                return cast(Tensor, part(self.backbone, x, self.scale, image))
+                return cast(Tensor, part(self.backbone, x, self.scale, image, entered))
         for name in stage.modules:
             x = submodule(self.backbone, name)(x)
         return x
 
-    def _first_gated(self, patch: Patch) -> int:
+    def first_gated(self, patch: Patch) -> int:
+        """Number of the first stage that a patch changes; that of stages where it is a head alone."""
         if patch.reads_image:
             return 0
         gated = (i for i, stage in enumerate(self.stages) if isinstance(stage, Block) and patch.of(stage) is not None)
@@ -429,14 +438,3 @@ class Suffix(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:  # noqa: D102
         return self.model.suffix(x, self.patch)
-
-
-def _images_of(batch: Tensor | Sequence[Any]) -> Tensor:
-    """The images of a batch, or of a pair with its labels."""
-    images = batch[0] if isinstance(batch, tuple | list) and batch else batch
-    if isinstance(images, Tensor) and images.is_floating_point() and images.ndim != 3:
-        return images
-    what = f"{tuple(images.shape)} {images.dtype}" if isinstance(images, Tensor) else type(images).__name__
-    raise DeltaError(
-        f"calibrate got a batch of {what}; give normalised float images (B, 3, H, W), alone or in front of labels."
-    )

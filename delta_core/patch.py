@@ -40,6 +40,27 @@ def check_patch_name(name: str, taken: Iterable[str] = ()) -> None:
         )
 
 
+Entered = tuple[Tensor, Tensor]
+"""What the first sub-block makes of the block's input before any gate, so the same under every patch: the input through
+its own shortcut, and what is added to that, each (B, C, H, W)."""
+
+
+def enter(block: Block, backbone: nn.Module, x: Tensor) -> Entered | None:
+    """Run what the patches of a block share, on x (B, C_in, H, W), what enters it.
+
+    None where nodes are concatenated: there gates weigh what the first sub-block reads.
+    """
+    if block.wiring == "concat":
+        return None
+    with _backbone_context():
+        return _entered(submodule(backbone, block.sub_blocks[0]), x)
+
+
+def _entered(unit: nn.Module, x: Tensor) -> Entered:
+    adapter = SUB_BLOCKS[type(unit)]
+    return adapter.shortcut(unit, x), adapter.residual(unit, x)
+
+
 class BlockPatch(nn.Module):
     """Gates and maps of one block and the BatchNorm that tames the variance of the added skips (paper, Section 2)."""
 
@@ -58,7 +79,14 @@ class BlockPatch(nn.Module):
         self.map_per = config.skip_map_per
         self.norm = nn.Identity() if config.norm_place == "none" else nn.BatchNorm2d(block.out_channels)
 
-    def forward(self, backbone: nn.Module, x: Tensor, scale: float = 1.0, image: Tensor | None = None) -> Tensor:
+    def forward(
+        self,
+        backbone: nn.Module,
+        x: Tensor,
+        scale: float = 1.0,
+        image: Tensor | None = None,
+        entered: Entered | None = None,
+    ) -> Tensor:
         """Run the block of `backbone` with gated skips.
 
         Args:
@@ -66,6 +94,7 @@ class BlockPatch(nn.Module):
             x: (B, C_in, H, W), what enters the block.
             scale: strength of the patch; 0 gives the base block (existing skips 1, new ones 0, no map, no BatchNorm).
             image: (B, 3, H, W), what entered the net; needed where the gates read that.
+            entered: what `enter` made of x, where other patches use it too; it is left as it is.
 
         Returns:
             (B, C_out, H', W'), what leaves it.
@@ -75,12 +104,14 @@ class BlockPatch(nn.Module):
             existing = existing_skips(len(self.block.sub_blocks), self.block.wiring).to(gates)
             gates = torch.lerp(existing[:, None] if gates.ndim == 3 else existing, gates, scale)
         units = [submodule(backbone, name) for name in self.block.sub_blocks]
-        run = self._summed if self.block.wiring == "sum" else self._concatenated
         with _backbone_context():
-            x = run(units, gates, x, scale)
+            if self.block.wiring == "sum":
+                x = self._summed(units, gates, x, scale, entered)
+            else:
+                x = self._concatenated(units, gates, x, scale)
         return self._normalise(x, scale) if self.norm_place == "output" else x
 
-    def _summed(self, units: list[nn.Module], gates: Tensor, x: Tensor, scale: float) -> Tensor:
+    def _summed(self, units: list[nn.Module], gates: Tensor, x: Tensor, scale: float, shared: Entered | None) -> Tensor:
         """node_j = act_j(residual_j(node_{j-1}) + sum_i S_ij g_ij node_i); the output is the last node.
 
         Node 0 is the block input seen through the block's own frozen shortcut, so that all shapes agree. The skip
@@ -89,20 +120,19 @@ class BlockPatch(nn.Module):
         sums = SkipSums(gates, len(units))
         carried: list[Tensor] = []
         for target, unit in enumerate(units, start=1):
-            adapter = SUB_BLOCKS[type(unit)]
-            own = adapter.shortcut(unit, x)
+            is_shared = shared is not None and target == 1
+            own, residual = cast(Entered, shared) if is_shared else _entered(unit, x)
             node = own if target == 1 else x
             carried.append(node)
-            residual = adapter.residual(unit, x)
             normed = self.norm_place == "skip_sum" and target == len(units)
             if self.maps or normed:
                 skipped = sums(node, own)
-                total = skipped.clone() if normed else _into(residual, skipped)
+                total = skipped.clone() if normed else _sum(residual, skipped, in_place=not is_shared)
                 self._add_maps(total, skipped, [*carried[:-1], own], gates, target, scale)
                 total = residual + self._normalise(total, scale) if normed else total
             else:
                 total = sums(node, own, residual)
-            x = adapter.activation(unit, total)
+            x = SUB_BLOCKS[type(unit)].activation(unit, total)
         return x
 
     def _concatenated(self, units: list[nn.Module], gates: Tensor, x: Tensor, scale: float) -> Tensor:
@@ -152,9 +182,9 @@ class BlockPatch(nn.Module):
             norm.bias.copy_(mean)
 
 
-def _into(residual: Tensor, skipped: Tensor) -> Tensor:
-    """Their sum, in the residual's memory where no gradient may need the residual as it was."""
-    return residual + skipped if torch.is_grad_enabled() else residual.add_(skipped)
+def _sum(residual: Tensor, skipped: Tensor, *, in_place: bool) -> Tensor:
+    """Their sum, in the residual's memory if that may be and no gradient needs the residual as it was."""
+    return residual.add_(skipped) if in_place and not torch.is_grad_enabled() else residual + skipped
 
 
 def _plus(x: Tensor, mapped: Tensor, scale: float) -> Tensor:

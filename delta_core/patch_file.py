@@ -10,7 +10,7 @@ import reprlib
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any, Self
+from typing import Any, Literal, Self, get_args
 
 from torchvision.transforms import InterpolationMode
 
@@ -28,6 +28,9 @@ MAX_CLASSES = 10**6
 MAX_IMAGE_SIZE = 2**12
 """Four times the largest input of timm's weights. One image of that size takes a ResNet-50 3.5 GB of memory, and one
 of 2**14 pixels would take all of a machine's."""
+
+MatrixDtype = Literal["float16", "bfloat16"]
+"""What matrices and kernels may be rounded to in a file; vectors keep theirs, for a variance may be large or tiny."""
 
 Raw = Mapping[str, Any]
 
@@ -68,6 +71,8 @@ class PatchFile:
     """Of `patch.safetensors`."""
     size_bytes: int
     """Of `patch.safetensors`, header included."""
+    matrix_dtype: MatrixDtype | None = None
+    """What matrices and kernels are rounded to in `patch.safetensors`; None where they are as they were trained."""
     tensor_bytes: Mapping[str, int] = field(default_factory=dict)
     """Name of each tensor -> its size; not part of `delta.json`."""
 
@@ -83,7 +88,11 @@ class PatchFile:
             "base": {"architecture": self.architecture, "weights": self.weights, "fingerprint": self.fingerprint},
             "preprocessing": self.preprocessing and asdict(self.preprocessing),
             "metrics": dict(self.metrics),
-            "tensors": {"sha256": self.sha256, "size_bytes": self.size_bytes},
+            "tensors": {
+                "sha256": self.sha256,
+                "size_bytes": self.size_bytes,
+                **({"matrix_dtype": self.matrix_dtype} if self.matrix_dtype else {}),
+            },
         }
         return json.dumps(raw | {"checksum": _checksum(raw)}, indent=2).encode()
 
@@ -114,7 +123,7 @@ class PatchFile:
         metrics = _take(raw, "metrics", _object, "an object")
         _warn_of_unknown("delta.json", raw, _TOP)
         _warn_of_unknown("base", base, {"architecture", "weights", "fingerprint"})
-        _warn_of_unknown("tensors", tensors, {"sha256", "size_bytes"})
+        _warn_of_unknown("tensors", tensors, {"sha256", "size_bytes", "matrix_dtype"})
         file = cls(
             name=_take(raw, "name", is_line, "a line of text"),
             config=None if config is None else DeltaConfig.from_dict(config),
@@ -130,6 +139,12 @@ class PatchFile:
             sha256=_take(tensors, "sha256", _sha256, "a SHA-256 in hex digits"),
             size_bytes=_take(
                 tensors, "size_bytes", _whole(8, MAX_TENSOR_FILE_BYTES), f"bytes from 8 to {MAX_TENSOR_FILE_BYTES}"
+            ),
+            matrix_dtype=_take(
+                {"matrix_dtype": None} | dict(tensors),
+                "matrix_dtype",
+                lambda x: x is None or x in get_args(MatrixDtype),
+                f"one of {', '.join(get_args(MatrixDtype))}",
             ),
         )
         check_patch_name(file.name)

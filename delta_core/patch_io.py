@@ -25,7 +25,7 @@ from delta_core.exchange import interrupted, only_writer, put_in_place, start_ne
 from delta_core.families import Block, feature_size
 from delta_core.gates import DeltaModule, ExistingGates, existing_skips
 from delta_core.patch import Patch, check_patch_name, memory_format_of
-from delta_core.patch_file import MAX_JSON_BYTES, PatchFile
+from delta_core.patch_file import MAX_JSON_BYTES, MatrixDtype, PatchFile
 from delta_core.version import __version__
 
 JSON_NAME = "delta.json"
@@ -56,7 +56,12 @@ class PatchHolder(Protocol):
 
 
 def save_patch(
-    model: PatchHolder, folder: str | Path, name: str | None = None, *, metrics: Mapping[str, float] | None = None
+    model: PatchHolder,
+    folder: str | Path,
+    name: str | None = None,
+    *,
+    metrics: Mapping[str, float] | None = None,
+    matrix_dtype: MatrixDtype | None = None,
 ) -> Path:
     """Write a patch (by name, else the active one) to a folder; returns the folder.
 
@@ -69,10 +74,12 @@ def save_patch(
         folder: new, empty, or the folder of an older patch.
         name: of the patch; it is saved with it.
         metrics: what to remember about it, such as `{"accuracy": 0.93}`.
+        matrix_dtype: what to round matrices and kernels to, for half the bytes; None = as they are. Vectors stay as
+            they are, and whoever loads the patch computes as before.
 
     Raises:
-        DeltaError: if there is no such patch, it waits for `calibrate`, a value is not finite, the folder holds
-            something else, or it cannot be written.
+        DeltaError: if there is no such patch, it waits for `calibrate`, a value is not finite or too large for
+            `matrix_dtype`, the folder holds something else, or it cannot be written.
         FrozenError: if the backbone changed: its fingerprint would be a lie.
 
     Example:
@@ -87,7 +94,9 @@ def save_patch(
     model.assert_frozen()
     name = model.active_patch if name is None else name
     patch = model.ready_patch(name)
-    tensors = {key: tensor.detach().cpu().contiguous() for key, tensor in patch.state_dict().items()}
+    tensors = {
+        key: _rounded(tensor, matrix_dtype).detach().cpu().contiguous() for key, tensor in patch.state_dict().items()
+    }
     data = safetensors.torch.save(tensors)
     file = PatchFile(
         name=str(name),
@@ -102,16 +111,19 @@ def save_patch(
         library_version=__version__,
         sha256=hashlib.sha256(data).hexdigest(),
         size_bytes=len(data),
+        matrix_dtype=matrix_dtype,
     )
     text = file.to_json()
     with _told_of(f"Patch {name!r} cannot be saved"):  # nor is what loading would refuse
         PatchFile.from_json(text)
-        _check_tensors(tensors, _blank(model, file))
+        _check_tensors(tensors, _blank(model, file), matrix_dtype)
     write_folder(Path(folder), {JSON_NAME: text, TENSORS_NAME: data})
     return Path(folder)
 
 
-def load_patch(model: PatchHolder, folder: str | Path, name: str | None = None, *, strict: bool = True) -> str:
+def load_patch(
+    model: PatchHolder, folder: str | Path, name: str | None = None, *, strict: bool = True, mapped: bool = False
+) -> str:
     """Add the patch of a folder to a model and make it active; returns its name.
 
     Nothing is unpickled or executed, and a refused folder leaves the model as it was.
@@ -121,6 +133,9 @@ def load_patch(model: PatchHolder, folder: str | Path, name: str | None = None, 
         folder: written by `save_patch`.
         name: for the patch in this model; default: the one it was saved with.
         strict: refuse another backbone, by fingerprint. False warns instead; shapes and dtypes must still agree.
+        mapped: leave the tensors in the file and map it, where the model is on the CPU in the file's precision and
+            layout: processes that load one folder share its memory, which is given up when others need it. The file
+            must then not be written to while the patch is in use; `save_patch` never does, it puts a new one there.
 
     Raises:
         DeltaError: if the folder is not a whole, undamaged patch for this model, or the name is taken.
@@ -156,9 +171,16 @@ def load_patch(model: PatchHolder, folder: str | Path, name: str | None = None, 
             raise DeltaError(f"{TENSORS_NAME} has {file.size_bytes} bytes, expected about {expected_bytes}.")
     tensors = _read_tensors(folder, file)
     with _told_of(f"{folder} cannot be loaded"):
-        _check_tensors(tensors, patch)
-    patch.to_empty(device=next(model.backbone.parameters()).device)
-    patch.to(memory_format=memory_format_of(model.backbone)).load_state_dict(tensors)
+        _check_tensors(tensors, patch, file.matrix_dtype)
+    device, layout = next(model.backbone.parameters()).device, memory_format_of(model.backbone)
+    if mapped and device.type == "cpu":
+        kinds = {key: tensor.dtype for key, tensor in patch.state_dict().items()}
+        tensors = {key: tensor.to(kinds[key]) for key, tensor in _mapped(folder, tensors).items()}
+        kernels = {key for key, tensor in tensors.items() if tensor.ndim == 4}
+        tensors |= {key: tensors[key].contiguous(memory_format=layout) for key in kernels}
+        patch.load_state_dict(tensors, assign=True)
+    else:
+        patch.to_empty(device=device).to(memory_format=layout).load_state_dict(tensors)
     model.patches[name] = patch.train(model.training)
     model.active_patch = name
     return name
@@ -222,6 +244,15 @@ def _read_tensors(folder: Path, file: PatchFile) -> dict[str, Tensor]:
         raise DeltaError(f"{path} is not a safetensors file ({reason}); save the patch again.") from error
 
 
+def _mapped(folder: Path, checked: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The same tensors in the pages of their file, which may have been exchanged since they were checked."""
+    path = folder / TENSORS_NAME
+    found = safetensors.torch.load_file(path)
+    if found.keys() != checked.keys() or not all(torch.equal(found[name], checked[name]) for name in checked):
+        raise DeltaError(f"{path} was exchanged while it was loaded; load it again.")
+    return found
+
+
 def read_file(path: Path, *, at_most: int) -> bytes:
     """Bytes of a file that is itself in its folder: a link could point anywhere, a pipe could block.
 
@@ -263,9 +294,15 @@ def _blank(model: PatchHolder, file: PatchFile) -> Patch:
     return patch.to(next(model.backbone.parameters()).dtype)
 
 
-def _check_tensors(tensors: Mapping[str, Tensor], patch: Patch) -> None:
+def _rounded(tensor: Tensor, matrix_dtype: MatrixDtype | None) -> Tensor:
+    """A tensor as it is written: what has rows and columns may be rounded."""
+    is_matrix = tensor.ndim > 1 and tensor.is_floating_point()
+    return tensor.to(getattr(torch, matrix_dtype)) if matrix_dtype and is_matrix else tensor
+
+
+def _check_tensors(tensors: Mapping[str, Tensor], patch: Patch, matrix_dtype: MatrixDtype | None) -> None:
     """Names, shapes and dtypes are exactly those of the patch, and every value can be computed with."""
-    expected = patch.state_dict()
+    expected = {name: _rounded(tensor, matrix_dtype) for name, tensor in patch.state_dict().items()}
     for name in sorted(expected.keys() | tensors.keys()):
         if _kind(tensors, name) != _kind(expected, name):
             raise DeltaError(
@@ -273,7 +310,8 @@ def _check_tensors(tensors: Mapping[str, Tensor], patch: Patch) -> None:
                 "and config; load the backbone of the patch, in the same dtype."
             )
         if not tensors[name].isfinite().all():
-            raise DeltaError(f"tensor {name!r} holds values that are not finite; train the patch again.")
+            wider = "" if matrix_dtype is None else f" in {matrix_dtype}; save it in another dtype, or"
+            raise DeltaError(f"tensor {name!r} holds values that are not finite{wider or ';'} train the patch again.")
         if name.endswith("running_var") and (tensors[name] < 0).any():
             raise DeltaError(f"tensor {name!r} holds a negative variance; train the patch again.")
     for name, module in patch.named_modules():

@@ -255,7 +255,7 @@ def test_fixed_gates_do_not_learn_and_are_kept_with_the_patch(gating: Gating) ->
 def base_features(model: DeltaModel, x: Tensor) -> dict[str, Tensor]:
     found = {}
     for stage in model.stages:
-        x = model._run(stage, x, None)
+        x = model.run_stage(stage, x, None)
         if isinstance(stage, Block):
             found[stage.name.replace(".", "_")] = x
     return found

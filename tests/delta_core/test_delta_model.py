@@ -1,4 +1,4 @@
-"""DeltaModel as a library: many patches, strengths, one pass for all, features, status."""
+"""DeltaModel as a library: strengths, features, calibration, status."""
 
 import copy
 import pickle
@@ -9,8 +9,6 @@ from typing import Any
 import pytest
 import timm
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from tiny import NETS, basic_block_net, images, with_patches
 from torch import nn
 
@@ -20,55 +18,6 @@ from delta_core import DeltaConfig, DeltaError, DeltaModel, JointDelta
 @pytest.fixture(params=NETS.values(), ids=NETS.keys())
 def make_net(request: pytest.FixtureRequest) -> Callable[[], nn.Module]:
     return request.param
-
-
-# --- many tasks in one pass --------------------------------------------------------------------------------------
-
-
-@settings(max_examples=30, deadline=None)
-@given(
-    modules=st.lists(st.integers(0, 4), min_size=1, max_size=5),
-    chosen=st.lists(st.integers(0, 4), max_size=6),
-    scale=st.sampled_from([1.0, 0.3]),
-)
-def test_one_pass_equals_single_passes_bit_for_bit(modules: list[int], chosen: list[int], scale: float) -> None:
-    model, x = with_patches(basic_block_net(), {f"t{i}": n for i, n in enumerate(modules)}), images()
-    names = [f"t{i}" for i in chosen if i < len(modules)]
-    active = model.active_patch
-    with torch.no_grad(), model.scale_patch(scale):
-        together = model.forward_patches(x, names)
-        assert list(together) == list(dict.fromkeys(names))
-        for name in names:
-            model.set_patch(name)
-            assert torch.equal(model(x), together[name])
-        model.set_patch(active)
-        assert list(model.forward_patches(x)) == list(model.patches)
-
-
-def test_one_pass_works_on_all_families(make_net: Callable[[], nn.Module]) -> None:
-    model, x = with_patches(make_net(), {"a": 1, "b": 4, "c": 0, "d": 1}), images()
-    with torch.no_grad():
-        for name, logits in model.forward_patches(x).items():
-            model.set_patch(name)
-            assert torch.equal(model(x), logits)
-
-
-def test_one_pass_runs_every_shared_stage_once() -> None:
-    model = with_patches(basic_block_net(), {"a": 1, "b": 1, "c": 2})
-    calls: list[str] = []
-    for name in ("conv1", "layer1.0", "layer2.0", "layer3.0.conv1", "layer4.0.conv1"):
-        model.backbone.get_submodule(name).register_forward_hook(lambda *_, name=name: calls.append(name))
-    model.forward_patches(images())
-    # layer3 runs as it is for a and b, gated for c; layer4 is gated by all three.
-    assert [calls.count(name) for name in ("conv1", "layer1.0", "layer2.0")] == [1, 1, 1]
-    assert calls.count("layer3.0.conv1") == 2
-    assert calls.count("layer4.0.conv1") == 3
-
-
-def test_no_patches_asked_for_is_no_work() -> None:
-    model = with_patches(basic_block_net(), {"a": 1})
-    model.backbone.conv1.register_forward_hook(lambda *_: pytest.fail("nothing was asked for"))
-    assert model.forward_patches(images(), []) == {}
 
 
 # --- strength ----------------------------------------------------------------------------------------------------

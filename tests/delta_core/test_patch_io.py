@@ -7,7 +7,7 @@ import shutil
 import stat
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import torch
@@ -19,6 +19,7 @@ from tiny import NETS, PREPROCESSING, basic_block_net, bottleneck_net, images
 from torch import nn
 
 from delta_core import DeltaConfig, DeltaError, DeltaModel, FrozenError, read_patch
+from delta_core.patch_file import MatrixDtype
 from delta_core.patch_io import MAX_HEADER_BYTES
 
 
@@ -88,6 +89,69 @@ def test_saving_what_was_loaded_gives_the_same_bytes(saved: Path, tmp_path: Path
     model.load_patch(saved)
     again = model.save_patch(tmp_path / "again", metrics={"accuracy": 0.5})
     assert contents(again) == contents(saved)
+
+
+@pytest.mark.parametrize("matrix_dtype", get_args(MatrixDtype))
+@pytest.mark.parametrize("mapped", [False, True])
+def test_matrices_may_be_rounded_in_the_file(matrix_dtype: MatrixDtype, mapped: bool, tmp_path: Path) -> None:
+    model, other = trained(DeltaConfig()), DeltaModel(basic_block_net()).eval()
+    whole, half = model.save_patch(tmp_path / "whole"), model.save_patch(tmp_path / "half", matrix_dtype=matrix_dtype)
+    assert read_patch(half).matrix_dtype == matrix_dtype
+    assert read_patch(whole).matrix_dtype is None
+    assert b"matrix_dtype" not in (whole / "delta.json").read_bytes()
+    bytes_of = [read_patch(folder).tensor_bytes for folder in (whole, half)]
+    other.load_patch(half, mapped=mapped)
+    for name, tensor in model.patches["task"].state_dict().items():
+        found = other.patches["task"].state_dict()[name]
+        assert found.dtype == tensor.dtype
+        is_matrix = tensor.ndim > 1
+        rounded = tensor.to(getattr(torch, matrix_dtype)).to(tensor.dtype) if is_matrix else tensor
+        assert torch.equal(found, rounded)
+        assert bytes_of[1][name] * (2 if is_matrix else 1) == bytes_of[0][name]
+    with torch.no_grad():
+        torch.testing.assert_close(other(images()), model(images()), rtol=0.05, atol=0.05)
+    again = other.save_patch(tmp_path / "again", matrix_dtype=matrix_dtype)
+    assert (again / FILES[1]).read_bytes() == (half / FILES[1]).read_bytes()
+
+
+def test_what_is_too_large_for_the_files_precision_is_refused(tmp_path: Path) -> None:
+    model = trained(DeltaConfig())
+    with torch.no_grad():
+        model.patch().head.weight[0, 0] = 1e5
+    with pytest.raises(DeltaError, match=r"'head\.weight' holds values that are not finite in float16; save it in"):
+        model.save_patch(tmp_path / "half", matrix_dtype="float16")
+    assert not (tmp_path / "half").exists()
+    model.save_patch(tmp_path / "half", matrix_dtype="bfloat16")
+    edit(tmp_path / "half", lambda raw: raw["tensors"].pop("matrix_dtype"))
+    refuse(DeltaModel(basic_block_net()), tmp_path / "half", "is bfloat16 .*, expected float32")
+    edit(tmp_path / "half", lambda raw: raw["tensors"].update(matrix_dtype="float8"))
+    refuse(DeltaModel(basic_block_net()), tmp_path / "half", "'float8', expected one of float16, bfloat16")
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_a_mapped_patch_lies_in_its_file_and_never_changes_it(layout: torch.memory_format, tmp_path: Path) -> None:
+    model = trained(DeltaConfig(n_modules=2))
+    folder = model.save_patch(tmp_path / "patch")
+    before = contents(folder)
+    other = DeltaModel(basic_block_net().to(memory_format=layout))
+    other.load_patch(folder, mapped=True)
+    maps = Path("/proc/self/maps")
+    if maps.exists():  # Linux
+        places = [line.split()[0].split("-") for line in maps.read_text().splitlines() if str(folder) in line]
+        lies_there = [
+            any(int(start, 16) <= tensor.data_ptr() < int(end, 16) for start, end in places)
+            for tensor in other.patches.state_dict().values()
+        ]
+        assert all(lies_there)
+    with torch.no_grad():
+        assert torch.equal(other.eval()(images()), model.to(memory_format=layout)(images()))
+    other.train()(images()).sum().backward()
+    torch.optim.SGD(other.trainable_parameters(), lr=1.0).step()
+    assert contents(folder) == before
+    model.load_patch(folder, "again", mapped=True)
+    shutil.rmtree(folder)
+    with torch.no_grad():
+        assert torch.equal(model(images()), DeltaModel.forward_patches(model, images(), ["again"])["again"])
 
 
 def test_weights_in_another_memory_layout_round_trip(tmp_path: Path) -> None:
