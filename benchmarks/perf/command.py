@@ -11,6 +11,7 @@ from benchmarks.perf import (
     adapters,
     forward_patches,
     grids,
+    growth,
     inference,
     peers,
     pixels,
@@ -38,6 +39,7 @@ MEASUREMENTS: dict[str, Callable[..., list[PerfRow]]] = {
     "adapters": adapters.measure,
     "grids": grids.measure_overhead,
     "records": grids.measure_records,
+    "growth": growth.measure,
 }
 ON_DEVICE = ("adapters", "epoch", "step", "memory", "latency", "peers")
 """Those that run on any device; the others speak of CPUs."""

@@ -2,7 +2,7 @@
 
 import multiprocessing
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from typing import TypeVar
 
@@ -11,9 +11,10 @@ import torch
 from delta_core.training.process import keep_freed_memory
 
 T = TypeVar("T")
+Name = TypeVar("Name", bound=Hashable)
 
 
-def interleaved_seconds(runs: Mapping[str, Callable[[], object]], repetitions: int) -> dict[str, list[float]]:
+def interleaved_seconds(runs: Mapping[Name, Callable[[], object]], repetitions: int) -> dict[Name, list[float]]:
     """Wall-clock seconds of each run in each repetition; one unmeasured round warms up first.
 
     Every repetition runs all of them, starting with another one each time.
@@ -22,7 +23,7 @@ def interleaved_seconds(runs: Mapping[str, Callable[[], object]], repetitions: i
     ['a', 'b']
     """
     names = list(runs)
-    seconds: dict[str, list[float]] = {name: [] for name in names}
+    seconds: dict[Name, list[float]] = {name: [] for name in names}
     for run in runs.values():
         run()
     _finish()

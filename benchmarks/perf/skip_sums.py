@@ -23,8 +23,8 @@ def measure(
     x = torch.randn(shape, generator=generator).contiguous(memory_format=torch.channels_last)
     gates = torch.rand(batch, k * (k + 1) // 2, generator=generator) / k
     runs: dict[str, Callable[[], object]] = {
-        "ours": lambda: _block(gates, x, k, plain=False),
-        "plain": lambda: _block(gates, x, k, plain=True),
+        "ours": lambda: block_of_sums(gates, x, k, plain=False),
+        "plain": lambda: block_of_sums(gates, x, k, plain=True),
         "copy": x.clone,
     }
     seconds = interleaved_seconds(runs, repetitions)
@@ -38,7 +38,8 @@ def measure(
     ]
 
 
-def _block(gates: Tensor, x: Tensor, k: int, *, plain: bool) -> None:
+def block_of_sums(gates: Tensor, x: Tensor, k: int, *, plain: bool) -> None:
+    """All sums of a block of k sub-blocks that do nothing, with their gradients."""
     gates = gates.clone().requires_grad_()
     sums = SkipSums(gates, k)
     nodes = [x]

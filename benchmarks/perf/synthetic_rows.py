@@ -52,14 +52,14 @@ def synthetic_rows(at_least: int) -> list[Row]:
     with TemporaryDirectory() as folder:
         results = Path(folder)
         # First the search, whose rows say which runs the adapter study has.
-        search = [row for run in _planned(1, results, (ADAPTERS_SEARCH,)) for row in _rows(run)]
+        search = [row for run in planned_runs(1, results, (ADAPTERS_SEARCH,)) for row in _rows(run)]
         write_rows(results / "embedded", to_frame(search))
-        one_seed = sum(len(_rows(run)) for run in _planned(1, results, TABLES))
-        return [row for run in _planned(math.ceil(at_least / one_seed), results, TABLES) for row in _rows(run)]
+        one_seed = sum(len(_rows(run)) for run in planned_runs(1, results))
+        return [row for run in planned_runs(math.ceil(at_least / one_seed), results) for row in _rows(run)]
 
 
-def _planned(seeds: int, results: Path, tables: Iterable[str]) -> list[Run]:
-    """Every run of these tables once; nothing is written."""
+def planned_runs(seeds: int, results: Path, tables: Iterable[str] = tuple(TABLES)) -> list[Run]:
+    """Every run of these tables once, of so many seeds; nothing is written."""
     found: dict[str, Run] = {}
     for name in tables:
         table = TABLES[name]

@@ -102,7 +102,7 @@ def overview(rows: pd.DataFrame, scale: Scale) -> Overview | None:
     }
     return Overview(
         **frames,
-        claims=claims.assign(net=claims["case"].str.partition(" ")[0]),
+        claims=claims.assign(net=claims["case"].str.split().str[0]),
         left_out={scope: part.left_out() for scope, part in parts.items()},
         base=base_metric_of(rows),
         mark=f"{banner(rows).partition(':')[0]}: " if banner(rows) else "",

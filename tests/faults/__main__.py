@@ -12,7 +12,9 @@ ROOT = Path(__file__).parents[2]
 def main() -> int:
     """What `python -m tests.faults` does."""
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
-    parser.add_argument("--kinds", nargs="+", metavar="KIND", help="kills, crash_points, ...; default: all but cluster")
+    parser.add_argument(
+        "--kinds", nargs="+", metavar="KIND", help="kills, crash_points, ...; default: all but cluster_*"
+    )
     parser.add_argument("--trials", type=int, help="at most so many of each fault; the tests take 1 (default: all)")
     parser.add_argument("--seed", type=int, default=0, help="draws every fault (default: 0)")
     parser.add_argument("--fault", help="trials of this line of the table alone")

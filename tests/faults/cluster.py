@@ -220,11 +220,13 @@ def _disturbed(
     return trial
 
 
-GROUPS = (
+KILLS = (
     Group(fault="SIGKILL of a node of a cluster", trial=_disturbed(_raylet), whole=20),
     Group(fault="SIGKILL of a process on a node", trial=_disturbed(_worker), whole=20),
     Group(fault="SIGKILL of a cluster's driver", trial=_disturbed(_driver), whole=20),
     Group(fault="SIGKILL of a cluster's head", trial=_disturbed(_head, new_cluster=True), whole=20),
+)
+NODES_THAT_DIFFER = (
     Group(fault="a node that stops for a minute", trial=_disturbed(_stopped), whole=20),
     Group(fault="nodes with other data", trial=_disturbed(_nothing, IMAGES, other=True), whole=20),
     Group(fault="a node that joins late", trial=_disturbed(_late), whole=20),

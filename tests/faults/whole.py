@@ -28,11 +28,12 @@ SECTIONS: dict[str, dict[str, tuple[Group, ...]]] = {
         "bad_input": bad_input.GROUPS,
     },
     "Inside a run": {"inside": inside.GROUPS},
-    "On a cluster": {"cluster": cluster.GROUPS},
+    "Killed on a cluster": {"cluster_kills": cluster.KILLS},
+    "Nodes of a cluster that differ": {"cluster_nodes": cluster.NODES_THAT_DIFFER},
 }
 """Title on the page -> kind -> groups."""
 KINDS = {kind: groups for section in SECTIONS.values() for kind, groups in section.items()}
-UNLESS_NAMED = tuple(kind for kind in KINDS if kind != "cluster")
+UNLESS_NAMED = tuple(kind for kind in KINDS if not kind.startswith("cluster"))
 """Trials of a cluster take most of a minute each, and two hours in all: they are for those who name them."""
 
 

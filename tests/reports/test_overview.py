@@ -139,6 +139,12 @@ def test_without_a_new_head_there_is_nothing_to_compare_with() -> None:
     assert overview(to_frame([row for row in rows() if row.method == "fc_only"]), "embedded") is None
 
 
+def test_rows_that_no_claim_is_about_have_an_overview(tmp_path: Path) -> None:
+    found = of([row for row in rows() if row.method in ("fc_only", "paint")])
+    assert found.claims.empty
+    assert write_overview(found, tmp_path)
+
+
 def test_every_case_of_the_claims_is_a_tile(found: Overview) -> None:
     tiles = data_of(charts(found)["claims"])
     assert len(tiles) == len(found.claims) > 20

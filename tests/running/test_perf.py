@@ -19,6 +19,8 @@ from benchmarks.perf import (
     command,
     forward_patches,
     grids,
+    growth,
+    growth_of_records,
     inference,
     peers,
     pixels,
@@ -34,6 +36,7 @@ from benchmarks.perf.peers import kept_tensors
 from benchmarks.perf.rows import PerfRow, perf_row, write_perf_rows
 from benchmarks.perf.synthetic_rows import synthetic_rows
 from benchmarks.perf.time_to_accuracy import Kind, Point, rows_of_points
+from benchmarks.records.collected import read_rows
 from benchmarks.records.rows import row_schema, to_frame
 from delta_core.training.errors import UserError
 from delta_core.training.process import peak_resident_mb
@@ -56,8 +59,9 @@ def rows() -> list[PerfRow]:
 
 def test_forward_patches_has_a_row_for_each_cost_and_reference(rows: list[PerfRow]) -> None:
     costs = ("time", "parameters and buffers", "peak memory above imports")
-    assert [row.name for row in rows] == [f"{cost} / {other}" for cost in costs for other in ("models", "finetuned")]
-    assert [row.n for row in rows] == [2, 2, 1, 1, 1, 1]
+    named = [f"{cost} / {other}" for cost in costs for other in ("models", "finetuned")]
+    assert [row.name for row in rows] == [*named, "memory of loaded patches / base and patch files"]
+    assert [row.n for row in rows] == [2, 2, 1, 1, 1, 1, 1]
     assert all(row.ratio > 0 and row.threads == torch.get_num_threads() and row.versions for row in rows)
 
 
@@ -165,6 +169,31 @@ def test_only_what_an_arm_trains_takes_gradients(arm: Arm) -> None:
 def test_sums_are_compared_with_plain_ones_and_with_the_limit() -> None:
     rows = skip_sums.measure(repetitions=1, k=3, batch=1, channels=4, size_px=4)
     assert [row.name.split(" / ")[1] for row in rows] == ["one kernel a skip", "reading the nodes"]
+
+
+def test_the_exponent_is_that_of_the_cost() -> None:
+    for power in (0.5, 1.0, 2.0):
+        *sizes, exponent = growth.growth("cost", "things", {n: [0.1 * n**power] * 2 for n in (10, 100, 1000)})
+        assert [row.name for row in sizes] == ["cost, 100 things / 10", "cost, 1000 things / 10"]
+        assert exponent.ratio == pytest.approx(power)
+
+
+def test_growth_has_an_exponent_for_each_cost(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: set[int] = set()
+    monkeypatch.setattr(
+        growth_of_records, "show_all", lambda results: shown.add(read_rows(results / "embedded")["run_id"].nunique())
+    )
+    found = growth.measure(
+        repetitions=1, images=(8, 16), classes=(2, 4), sides_px=(32, 64), sub_blocks=(2, 3), patches=(1, 2),
+        records=(2, 4),
+    )  # fmt: skip
+    exponents = [row for row in found if row.name.startswith("exponent of ")]
+    assert [row.name.split(" in ")[-1] for row in exponents] == [
+        *("images / 1", "classes / 1", "pixels / 1", "skips / 1", "patches / 1", "patches / 1"),
+        *["records / 1"] * 4,
+    ]
+    assert len(found) == 2 * len(exponents)
+    assert shown == {2, 4}
 
 
 def test_all_reports_are_rendered_in_a_process_of_their_own() -> None:
