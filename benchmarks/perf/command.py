@@ -9,6 +9,7 @@ import tyro
 
 from benchmarks.perf import (
     adapters,
+    compiled,
     forward_patches,
     grids,
     growth,
@@ -17,6 +18,7 @@ from benchmarks.perf import (
     pixels,
     reports,
     skip_sums,
+    starts,
     time_to_accuracy,
     training,
 )
@@ -35,13 +37,15 @@ MEASUREMENTS: dict[str, Callable[..., list[PerfRow]]] = {
     "latency": inference.measure_latency,
     "peers": peers.measure,
     "reports": reports.measure,
+    "compiled": compiled.measure,
     "skip_sums": skip_sums.measure,
     "adapters": adapters.measure,
     "grids": grids.measure_overhead,
     "records": grids.measure_records,
     "growth": growth.measure,
+    "starts": starts.measure,
 }
-ON_DEVICE = ("adapters", "epoch", "step", "memory", "latency", "peers")
+ON_DEVICE = ("adapters", "compiled", "epoch", "step", "memory", "latency", "peers")
 """Those that run on any device; the others speak of CPUs."""
 
 
@@ -62,7 +66,7 @@ def perf(
         names: measurements to make; if none is named all, time_to_accuracy and pixels only with --data-root.
         repetitions: paired repetitions; a row states their medians.
         threads: threads of torch; one is disturbed least by other processes.
-        device: cpu or cuda, for adapters, epoch, step, memory, latency, peers.
+        device: cpu or cuda, for adapters, compiled, epoch, step, memory, latency, peers.
         data_root: folder with real images, for time_to_accuracy and pixels.
         arch: full-size timm net, for adapters; may be repeated. Default: EfficientNet-Lite0.
         image_size: input size in pixels, for adapters.

@@ -40,9 +40,11 @@ def measure_latency(
     for batch in batches:
         x = torch.randn(batch, 3, image_px, image_px, generator=torch.Generator().manual_seed(0))
         x = x.to(device).contiguous(memory_format=torch.channels_last)
-        names = ("base", *(f"delta{n}" for n in modules))
-        seconds = interleaved_seconds({name: _forward(model, name, x) for name in names}, repetitions)
-        flops = {name: _flops(_forward(model, name, x[:1])) for name in names}
+        patches = {"base": None} | {f"delta{n}": f"delta{n}" for n in modules}
+        seconds = interleaved_seconds(
+            {name: forward_of(model, model, patch, x) for name, patch in patches.items()}, repetitions
+        )
+        flops = {name: _flops(forward_of(model, model, patch, x[:1])) for name, patch in patches.items()}
         rows += [
             perf_row(
                 f"latency of delta ({n}) at batch {batch} / base",
@@ -58,11 +60,15 @@ def measure_latency(
     return rows
 
 
-def _forward(model: DeltaModel, name: str, x: Tensor) -> Callable[[], Tensor]:
+def forward_of(
+    net: Callable[[Tensor], Tensor], model: DeltaModel, patch: str | None, x: Tensor
+) -> Callable[[], Tensor]:
+    """A pass of a model, or of what was compiled of it, under a patch or without."""
+
     @torch.inference_mode()
     def run() -> Tensor:
-        model.set_patch(None if name == "base" else name)
-        return model(x)  # type: ignore[no-any-return]
+        model.set_patch(patch)
+        return net(x)
 
     return run
 

@@ -73,27 +73,39 @@ def measure_epoch(
 
 def measure_step(
     *,
-    repetitions: int = 5,
+    repetitions: int = 7,
     device: str = "cpu",
-    architecture: str = "resnet50",
+    architectures: tuple[str, ...] = ("resnet18", "resnet50", "convnext_tiny"),
     n_modules: int = 4,
     batch: int = 8,
     image_px: int = 224,
 ) -> list[PerfRow]:
-    """Seconds of one training step of Delta (4) on images, against one of full fine-tuning."""
-    arms: tuple[Arm, ...] = ("delta", "finetune")
-    trained = {arm: build(arm, architecture, n_modules, torch.device(device)) for arm in arms}
-    pixels, labels = random_batch(batch, image_px, device)
-    seconds = interleaved_seconds(
-        {arm: epoch_of(one, [pixels], labels, batch) for arm, one in trained.items()}, repetitions
-    )
-    flops = {arm: one.train_flops(pixels[:2]) for arm, one in trained.items()}
-    setting: dict[str, object] = {
-        "architecture": architecture, "n_modules": n_modules, "batch": batch, "image_px": image_px,
-    }  # fmt: skip
-    ratio = flops["delta"] / flops["finetune"]
-    name = f"step of delta ({n_modules}) / finetune"
-    return [perf_row(name, "s", seconds["delta"], seconds["finetune"], setting, flop_ratio=ratio, device=device)]
+    """Seconds of one training step of Delta (4) on images, against one of full fine-tuning and of LoRA."""
+    arms: tuple[Arm, ...] = ("delta", "finetune", "lora")
+    rows: list[PerfRow] = []
+    for architecture in architectures:
+        trained = {arm: build(arm, architecture, n_modules, torch.device(device)) for arm in arms}
+        pixels, labels = random_batch(batch, image_px, device)
+        seconds = interleaved_seconds(
+            {arm: epoch_of(one, [pixels], labels, batch) for arm, one in trained.items()}, repetitions
+        )
+        flops = {arm: one.train_flops(pixels[:2]) for arm, one in trained.items()}
+        setting: dict[str, object] = {
+            "architecture": architecture, "n_modules": n_modules, "batch": batch, "image_px": image_px,
+        }  # fmt: skip
+        rows += [
+            perf_row(
+                f"step of delta ({n_modules}) / {reference}, {architecture}",
+                "s",
+                seconds["delta"],
+                seconds[reference],
+                setting,
+                flop_ratio=flops["delta"] / flops[reference],
+                device=device,
+            )
+            for reference in arms[1:]
+        ]
+    return rows
 
 
 def measure_memory(

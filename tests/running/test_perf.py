@@ -17,6 +17,7 @@ from ray_nodes import ENVIRONMENT
 from benchmarks.perf import (
     adapters,
     command,
+    compiled,
     forward_patches,
     grids,
     growth,
@@ -26,6 +27,7 @@ from benchmarks.perf import (
     pixels,
     reports,
     skip_sums,
+    starts,
     time_to_accuracy,
     training,
 )
@@ -140,9 +142,9 @@ def test_epoch_compares_a_patch_with_its_peers() -> None:
 
 
 def test_step_memory_and_latency_name_what_they_compare() -> None:
-    (step,) = training.measure_step(repetitions=1, architecture="resnet10t", n_modules=4, batch=2, image_px=32)
-    assert step.name == "step of delta (4) / finetune"
-    assert 0 < step.flop_ratio < 2
+    steps = training.measure_step(repetitions=1, architectures=("resnet10t",), n_modules=4, batch=2, image_px=32)
+    assert [row.name for row in steps] == [f"step of delta (4) / {name}, resnet10t" for name in ("finetune", "lora")]
+    assert all(0 < row.flop_ratio < 2 for row in steps)
     latency = inference.measure_latency(
         repetitions=1, architecture="resnet10t", modules=(1, 2), batches=(1,), image_px=32
     )
@@ -150,6 +152,17 @@ def test_step_memory_and_latency_name_what_they_compare() -> None:
     assert 1 < latency[0].flop_ratio < latency[1].flop_ratio
     memory = training.measure_memory(repetitions=1, architecture="resnet10t", batch=2, image_px=64)
     assert [row.name for row in memory] == [f"peak training memory of {arm} / finetune" for arm in ("delta", "head")]
+
+
+def test_what_a_compiler_gives_is_compared_with_compiled_nets_and_with_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    compiling = torch.compile
+    monkeypatch.setattr(torch, "compile", lambda module: compiling(module, backend="aot_eager"))
+    rows = compiled.measure(repetitions=1, architecture="resnet10t", n_modules=1, batch=2, image_px=32)
+    assert [row.name.split(" / ")[1] for row in rows] == [
+        *("compiled finetune", "compiled lora", "not compiled", "compiled base", "not compiled", "base as it is"),
+        *("that step", "that pass"),
+    ]
+    assert all(row.ratio > 0 for row in rows)
 
 
 @pytest.mark.parametrize("arm", ARMS)
@@ -169,6 +182,15 @@ def test_only_what_an_arm_trains_takes_gradients(arm: Arm) -> None:
 def test_sums_are_compared_with_plain_ones_and_with_the_limit() -> None:
     rows = skip_sums.measure(repetitions=1, k=3, batch=1, channels=4, size_px=4)
     assert [row.name.split(" / ")[1] for row in rows] == ["one kernel a skip", "reading the nodes"]
+
+
+def test_commands_are_measured_from_start_to_end() -> None:
+    rows = starts.measure(repetitions=1, image_px=32)
+    assert [row.name.partition(" / ")[0] for row in rows] == [
+        *("import delta_core", "delta_core.DeltaModel", "delta-patch --help", "delta-patch predict"),
+        *("python -m benchmarks --help", "python -m benchmarks plan table2", "python -m reports table2"),
+    ]
+    assert all(row.ours > 0 for row in rows)
 
 
 def test_the_exponent_is_that_of_the_cost() -> None:
