@@ -6,6 +6,7 @@ what comes out of them. On a ResNet they are a third of the block.
 Shape legend: B batch, C channels, H W size, F pooled features, N classes.
 """
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import cast
 
@@ -34,18 +35,20 @@ def answers_of_each(net: StagedNet, x: Tensor, names: Names) -> list[Tensor]:
     check_names(names, x)
     first = {name: len(net.stages) if name is None else net.first_gated(net.ready_patch(name)) for name in names}
     found: dict[int, Tensor] = {}
-    held = list(range(len(x)))  # images that go on
+    held = list(range(len(x)))  # images that x is still about
     for index in range(1 + max(first.values(), default=-1)):
         ends = [row for row in held if first[names[row]] == index]
-        rows = {name: [place for place, row in enumerate(ends) if names[row] == name] for name in first}
-        rows = {name: places for name, places in rows.items() if places}
-        here = x[[held.index(row) for row in ends]] if ends else x
-        for name, logits in _finish(net, index, here, rows).items():
-            found |= {ends[place]: each for place, each in zip(rows[name], logits, strict=True)}
-        goes_on = [place for place, row in enumerate(held) if row not in found]
-        if not goes_on:
-            break
-        x, held = (x[goes_on] if ends else x), [held[place] for place in goes_on]
+        if ends:
+            rows: dict[str | None, list[int]] = defaultdict(list)
+            for place, row in enumerate(ends):
+                rows[names[row]].append(place)
+            here = x[[held.index(row) for row in ends]]
+            for name, logits in _finish(net, index, here, rows).items():
+                found |= {ends[place]: each for place, each in zip(rows[name], logits, strict=True)}
+            goes_on = [place for place, row in enumerate(held) if row not in found]
+            if not goes_on:
+                break
+            x, held = x[goes_on], [held[place] for place in goes_on]
         x = net.run_stage(net.stages[index], x, None)
     return [found[row] for row in range(len(names))]
 
