@@ -1,6 +1,6 @@
 """Patches that lie in folders and are in memory while they are used: hundreds of tasks on one backbone."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from torch import Tensor
@@ -72,7 +72,7 @@ class PatchCache:
             DeltaError: if they are more than `most`, or one is not there or cannot be loaded; those before it are then
                 in memory.
         """
-        wanted = tuple(dict.fromkeys(names))
+        wanted = dict.fromkeys(names)
         if len(wanted) > self.most:
             raise DeltaError(f"{len(wanted)} patches are to be in memory, but most is {self.most}; ask for fewer.")
         for name in wanted:
@@ -120,11 +120,13 @@ class PatchCache:
             found |= zip(rows, self.forward_each(x[rows], [names[row] for row in rows]), strict=True)
         return [found[row] for row in range(len(x))]
 
-    def _make_room(self, wanted: Sequence[str]) -> None:
-        """Let go of patches, neither wanted nor active, until one more is not too many."""
-        gone = [name for name in self._used if name not in wanted and name != self.model.active_patch]
-        for name in gone[: max(0, len(self._used) + 1 - self.most)]:
-            self.drop(name)
+    def _make_room(self, wanted: Mapping[str, None]) -> None:
+        """Let go of a patch, neither wanted nor active, where one more would be too many."""
+        while len(self._used) >= self.most:
+            gone = next((name for name in self._used if name not in wanted and name != self.model.active_patch), None)
+            if gone is None:
+                return
+            self.drop(gone)
 
     def _load(self, name: str) -> None:
         check_patch_name(name)
