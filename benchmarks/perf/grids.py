@@ -7,7 +7,6 @@ import tempfile
 import time
 from contextlib import nullcontext
 from dataclasses import replace
-from itertools import groupby
 from pathlib import Path
 
 from benchmarks.grid.plan import Planned
@@ -15,7 +14,7 @@ from benchmarks.grid.pool import run_all
 from benchmarks.perf.no_work.spec import NoWork
 from benchmarks.perf.paired import interleaved_seconds
 from benchmarks.perf.rows import PerfRow, perf_row
-from benchmarks.perf.synthetic_rows import synthetic_rows
+from benchmarks.perf.synthetic_rows import synthetic_rows_by_run
 from benchmarks.records.record_files import write_record
 from benchmarks.suites.patching.world import PATCHING_TASKS
 from benchmarks.worlds.open import open_world
@@ -71,13 +70,10 @@ def measure_records(*, repetitions: int = 3, records: int = 20_000) -> list[Perf
     """
     with tempfile.TemporaryDirectory() as folder:
         results = Path(folder)
-        rows = synthetic_rows(records)
-        while len({row.run_id for row in rows}) < records:
-            rows = synthetic_rows(2 * len(rows))
-        by_run = [list(found) for _, found in groupby(rows, key=lambda row: row.run_id)][:records]
+        by_run = synthetic_rows_by_run(records)
         for found in by_run:
             write_record(results / "embedded", found)
-        seeds = 1 + max(row.seed for row in rows)
+        seeds = 1 + max(row.seed for rows in by_run for row in rows)
         commands = {
             "collect": ("collect", "--scale", "embedded"),
             "plan all": ("plan", "all", "--seeds", str(seeds)),

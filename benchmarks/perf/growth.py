@@ -97,9 +97,8 @@ def growth(cost: str, per: str, seconds: Mapping[int, Sequence[float]]) -> list[
         "sizes": sizes, "fixed_s": round(float(fixed), 6), "per_one_s": round(float(per_one), 9),
     }  # fmt: skip
     exponents = [
-        log(most / less) / log(largest / second)
-        for most, less in zip(seconds[largest], seconds[second], strict=True)
-    ]  # fmt: skip
+        log(most / less) / log(largest / second) for most, less in zip(seconds[largest], seconds[second], strict=True)
+    ]
     return [
         *(
             perf_row(f"{cost}, {size} {per} / {smallest}", "s", seconds[size], seconds[smallest], {})

@@ -3,15 +3,14 @@
 import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from itertools import groupby
 from pathlib import Path
 
 from benchmarks.grid.plan import plan
 from benchmarks.perf.reports import show_all
-from benchmarks.perf.synthetic_rows import planned_runs, synthetic_rows
+from benchmarks.perf.synthetic_rows import planned_runs, synthetic_rows_by_run
 from benchmarks.records.collected import collect, read_rows, runs_path, values_path, write_rows
 from benchmarks.records.record_files import write_record
-from benchmarks.records.rows import Row, to_frame
+from benchmarks.records.rows import to_frame
 from benchmarks.spec import Run
 from benchmarks.suites.patching.world import PATCHING_TASKS
 from benchmarks.worlds.open import open_world
@@ -20,7 +19,7 @@ from benchmarks.worlds.options import Options
 
 def on_records(counts: Sequence[int], folder: Path) -> Mapping[str, Mapping[int, Callable[[], object]]]:
     """Commands by name and by number of records, each number in a results folder of its own below `folder`."""
-    by_run = _rows_by_run(max(counts))
+    by_run = synthetic_rows_by_run(max(counts))
     seeds = 1 + max(row.seed for rows in by_run for row in rows)
     runs = planned_runs(seeds, folder / "none")
     written = [write_record(folder / "whole", rows) for rows in by_run]
@@ -40,13 +39,6 @@ def on_records(counts: Sequence[int], folder: Path) -> Mapping[str, Mapping[int,
         found["planning"][count] = partial(_plan, place, runs[:count])
         found["all reports"][count] = partial(show_all, shown)
     return found
-
-
-def _rows_by_run(runs: int) -> list[list[Row]]:
-    rows = synthetic_rows(runs)
-    while len({row.run_id for row in rows}) < runs:
-        rows = synthetic_rows(2 * len(rows))
-    return [list(found) for _, found in groupby(rows, key=lambda row: row.run_id)][:runs]
 
 
 def _collect_anew(place: Path) -> None:

@@ -57,9 +57,7 @@ def _process(words: tuple[str, ...], folder: Path) -> Callable[[], object]:
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
 
     def run() -> None:
-        subprocess.run(
-            [sys.executable, *words], env=environment, cwd=folder, stdout=subprocess.DEVNULL, check=True
-        )  # fmt: skip
+        subprocess.run([sys.executable, *words], env=environment, cwd=folder, stdout=subprocess.DEVNULL, check=True)
 
     return run
 

@@ -4,6 +4,7 @@ import math
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from itertools import groupby
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -56,6 +57,14 @@ def synthetic_rows(at_least: int) -> list[Row]:
         write_rows(results / "embedded", to_frame(search))
         one_seed = sum(len(_rows(run)) for run in planned_runs(1, results))
         return [row for run in planned_runs(math.ceil(at_least / one_seed), results) for row in _rows(run)]
+
+
+def synthetic_rows_by_run(runs: int) -> list[list[Row]]:
+    """Rows of so many runs, those of each together."""
+    rows = synthetic_rows(runs)
+    while len({row.run_id for row in rows}) < runs:
+        rows = synthetic_rows(2 * len(rows))
+    return [list(found) for _, found in groupby(rows, key=lambda row: row.run_id)][:runs]
 
 
 def planned_runs(seeds: int, results: Path, tables: Iterable[str] = tuple(TABLES)) -> list[Run]:
