@@ -224,7 +224,7 @@ def rows_so_far(results: Path) -> pd.DataFrame:
     Raises:
         UserError: as `read_rows` does.
     """
-    return _rows_of(results, _state_of(results)).copy()
+    return _rows_of(results, state_of(results)).copy()
 
 
 @lru_cache(maxsize=1)
@@ -234,8 +234,8 @@ def _rows_of(results: Path, state: State) -> pd.DataFrame:  # noqa: ARG001
     return _with_records(known, new)
 
 
-def _state_of(results: Path) -> State:
-    """Changes with every change of rows; planning all tables asks for the same ones again and again.
+def state_of(results: Path) -> State:
+    """Changes with every change of rows; to keep what was made of them, as planning all tables asks again and again.
 
     A record is only ever written whole in place of an older one, which the folder's own time tells of.
     """

@@ -53,11 +53,13 @@ def verified(
     for run_id, place in damaged.items():
         if not replaceable(run_id.decode(errors="replace")):
             raise UserError(_told(paths, run_id, place + 2, values))
-    known = {_run_id(line) for line in runs}  # the header's "run_id" among them
-    lone = next((_run_id(line) for line in values if _run_id(line) not in known), None)
-    if lone is not None and not damaged:  # else it is a line of what is damaged
+    whole = {_run_id(line) for line in runs} - damaged.keys()  # the header's "run_id" among them
+    if damaged:  # a line of values that has no run is one of what is damaged
+        return _joined(runs, whole), _joined(values, whole)
+    lone = next((run_id for run_id in map(_run_id, values) if run_id not in whole), None)
+    if lone is not None:
         raise ValueError(f"run {lone.decode(errors='replace')} stands in {paths[1].name} alone")
-    return _joined(runs, known - damaged.keys()), _joined(values, known - damaged.keys())
+    return b"\n".join((*runs, b"")), tables[1]
 
 
 def _told(paths: tuple[Path, Path], run_id: bytes, line: int, values: list[bytes]) -> str:

@@ -11,6 +11,7 @@ import json
 import os
 import re
 import sys
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
@@ -202,13 +203,16 @@ Stamp = tuple[int, str]
 
 def stamp_of(record: Path) -> Stamp:
     """That of a record, without parsing all of it: there are thousands, and most have been collected."""
-    text = record.read_text(encoding="utf-8", errors="replace")
-    moments = re.findall(r'"measured_at": "([^"]*)"', text)
-    return text.count('"value": '), min(moments, default="")
+    content = record.read_bytes()
+    moments = re.findall(rb'"measured_at": "([^"]*)"', content)
+    return content.count(b'"value": '), min(moments, default=b"").decode(errors="replace")
 
 
 def stamps_of(rows: pd.DataFrame) -> dict[str, Stamp]:
     """Run id -> stamp of rows that have been collected."""
-    values = rows["run_id"].value_counts().to_dict()
-    moments = rows.drop_duplicates(["run_id", "measured_at"]).groupby("run_id")["measured_at"].min()
-    return {str(run_id): (values[run_id], first) for run_id, first in moments.items()}
+    values: defaultdict[str, int] = defaultdict(int)
+    moments: dict[str, str] = {}
+    for run_id, moment in zip(rows["run_id"].tolist(), rows["measured_at"].tolist(), strict=True):
+        values[run_id] += 1
+        moments[run_id] = min(moment, moments.get(run_id, moment))
+    return {run_id: (values[run_id], first) for run_id, first in moments.items()}

@@ -39,7 +39,8 @@ def _parts(value: Any) -> dict[str, Any]:
     held = {"type": known}
     for name, unset in parts:
         found = getattr(value, name)
-        _check_fits(found)
+        if isinstance(found, (tuple, dict, list)):
+            _check_fits(found)
         if unset is ALWAYS or found != unset:
             held[name] = found
     return held

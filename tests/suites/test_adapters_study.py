@@ -19,7 +19,7 @@ from benchmarks.records.names import ADAPTERS, ADAPTERS_SEARCH, MAPS
 from benchmarks.records.record_files import write_record
 from benchmarks.records.rows import Row, to_frame
 from benchmarks.suites.patching import adapters
-from benchmarks.suites.patching.adapters_choice import Choice, choose
+from benchmarks.suites.patching.adapters_choice import Choice, choose, scores_of
 from benchmarks.suites.patching.adapters_search import DEFAULT_DELTA, searched
 from benchmarks.suites.patching.searched import Searched
 from benchmarks.suites.patching.spec import RunSpec
@@ -122,7 +122,7 @@ def config_of(method: Method) -> str:
 
 
 def chosen(rows: list[Row]) -> Choice:
-    return choose(to_frame(rows), [LORA])
+    return choose(scores_of(to_frame(rows)), [LORA])
 
 
 per_cent = st.floats(0, 100, allow_nan=False)

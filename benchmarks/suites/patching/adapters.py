@@ -3,12 +3,14 @@
 import shlex
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
 
 from benchmarks.methods.base import Method
-from benchmarks.records.collected import rows_so_far
+from benchmarks.records.collected import State, rows_so_far, state_of
 from benchmarks.records.configurations import search_of
 from benchmarks.records.names import ADAPTERS, ADAPTERS_SEARCH
-from benchmarks.suites.patching.adapters_choice import Choice, best, choose
+from benchmarks.suites.patching.adapters_choice import Choice, Scores, best, choose, scores_of
 from benchmarks.suites.patching.adapters_search import DEFAULT_DELTA, searched
 from benchmarks.suites.patching.searched import Searched
 from benchmarks.suites.patching.spec import RunSpec, run_of
@@ -50,16 +52,22 @@ def awaited(world: World) -> list[str]:
 
 def _choices(world: World) -> dict[str, Choice]:
     """By architecture, from the rows that are below the world's results folder now."""
-    rows = rows_so_far(world.env.results)
+    results = world.env.results
+    state = state_of(results)
     task = next(iter(world.tasks))
     choices = {}
     for architecture, weights in world.among(TABLE2_ARCHITECTURES).items():
         methods = [_suiting(each, architecture) for each in searched(world.recipes)]
         methods = [each for each in methods if each.configurations]
         probe = run_of(world, architecture=architecture, task=task, method=methods[0].configurations[0], seed=0)
-        found = search_of(rows, architecture=architecture, weights=weights, protocol=probe.protocol)
-        choices[architecture] = choose(found, methods)
+        choices[architecture] = choose(_scores(results, state, architecture, weights, probe.protocol), methods)
     return choices
+
+
+@lru_cache(maxsize=32)
+def _scores(results: Path, state: State, architecture: str, weights: str, protocol: str) -> Scores:  # noqa: ARG001
+    rows = rows_so_far(results)
+    return scores_of(search_of(rows, architecture=architecture, weights=weights, protocol=protocol))
 
 
 def _suiting(each: Searched, architecture: str) -> Searched:

@@ -1,6 +1,6 @@
-"""From the rows of a search to one configuration a method: a pure function that reads validation data alone."""
+"""From the rows of a search to one configuration a method: pure functions that read validation data alone."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -31,14 +31,15 @@ class Choice:
     """Methods whose configurations were not all measured on every task of the search: none of them is guessed."""
 
 
-def choose(rows: pd.DataFrame, methods: Sequence[Searched]) -> Choice:
-    """The best configuration of every method: highest mean over all tasks that the search has.
+Scores = Mapping[str, tuple[float, float]]
+"""By configuration: validation top-1 in per cent, mean over all tasks that the search has, and trained parameters."""
 
-    Of equals the one with fewer parameters, then with the lower rate.
+
+def scores_of(rows: pd.DataFrame) -> Scores:
+    """Of every configuration that was measured on all tasks of its search.
 
     Args:
         rows: of one search (`benchmarks.records.configurations.search_of`).
-        methods: what is searched, with no configuration that does not suit the net.
     """
     held_out = rows[(rows["split"] == "val") & (rows["column"] == rows["task"]) & (rows["phase"] == "after")]
     held_out = held_out[held_out["metric"] == "top1"]
@@ -46,8 +47,16 @@ def choose(rows: pd.DataFrame, methods: Sequence[Searched]) -> Choice:
     measured = held_out.assign(configuration=held_out["config"].map(configuration_of)).groupby("configuration")
     found = measured.agg(tasks=("task", "nunique"), top1=("value", "mean"), params=("params_delta", "max"))
     # Rounded, so that the order in which values are added decides nothing.
-    scores = {key: (round(top1, 9), params) for key, n, top1, params in found.itertuples(name=None) if n == tasks}
+    return {key: (round(top1, 9), params) for key, n, top1, params in found.itertuples(name=None) if n == tasks}
 
+
+def choose(scores: Scores, methods: Sequence[Searched]) -> Choice:
+    """The best configuration of every method. Of equals the one with fewer parameters, then with the lower rate.
+
+    Args:
+        scores: of one search.
+        methods: what is searched, with no configuration that does not suit the net.
+    """
     chosen, incomplete = [], []
     for each in methods:
         keys = [configuration(plain(method)) for method in each.configurations]
