@@ -5,7 +5,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import timm
-import torch
 
 from benchmarks.data.catalogue import CATALOGUE
 from benchmarks.data.catalogue.entry import DataSet
@@ -15,6 +14,7 @@ from benchmarks.records.names import TRANSFER
 from benchmarks.records.rows import SCRATCH
 from benchmarks.spec import Run
 from delta_core.training.errors import UserError
+from delta_core.training.prefix_features import bytes_of_features
 from delta_core.training.recipe import Recipe
 
 
@@ -84,17 +84,17 @@ def _kept_by(run: Run) -> Iterator[Kept]:
         return  # digits are in memory anyway, and OpenMMLab reads its own files
     size: int = run.image_size  # type: ignore[attr-defined]
     cropped_as = "by the weights' own crop" if run.suite == TRANSFER else ""
-    values = method.features_per_image(run.architecture, size) if method.recipe.views else 0
-    rounded: torch.dtype = getattr(torch, method.recipe.feature_dtype)
+    shape = method.feature_shape(run.architecture, size) if method.recipe.views else ()
     for name in members(run.task):
         entry = CATALOGUE[name]
         images = _evaluated(entry) + method.recipe.views * _trained_on(entry)
         yield Kept(data_set=name, images=images, bytes_per_image=_pixels(size), cropped_as=cropped_as)
-    if values:  # of a group as a whole
+    if shape:  # of a group as a whole
         entries = [CATALOGUE[name] for name in members(run.task)]
         images = sum(_evaluated(entry) + method.recipe.views * _trained_on(entry) for entry in entries)
-        owner = f"{run.weights} {method.name} {values}"
-        yield Kept(data_set=run.task, images=images, bytes_per_image=values * rounded.itemsize, features=owner)
+        owner = f"{run.weights} {method.name} {shape}"
+        each = bytes_of_features(shape, method.recipe.feature_dtype)
+        yield Kept(data_set=run.task, images=images, bytes_per_image=each, features=owner)
     base: str = getattr(run, "base_task", "")
     if base:
         size = _own_size(run)

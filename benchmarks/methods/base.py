@@ -153,9 +153,9 @@ class Method(ABC):
         """Trainable parameters, head left out, on the full-size architecture of that name."""
         return backbone_params(architecture)
 
-    def features_per_image(self, architecture: str, image_size: int) -> int:  # noqa: ARG002
-        """Values for each image of the task that the store keeps of the frozen part of the net, with fixed views."""
-        return 0
+    def feature_shape(self, architecture: str, image_size: int) -> tuple[int, ...]:  # noqa: ARG002
+        """Of what the store keeps of an image behind the frozen part, with fixed views; empty for nothing."""
+        return ()
 
     def training_images(self, in_task: int | None) -> int | None:
         """Images that training reads, counted in every epoch, of a task with so many training images."""

@@ -16,7 +16,7 @@ from torchvision.transforms import v2
 from benchmarks.methods.adapted import own_norms, sharing_copy
 from benchmarks.methods.base import EVAL_SPLITS, Cell, Method, Outcome
 from benchmarks.methods.frozen import TASK, base_after, features_of
-from benchmarks.nets.full_size import prefix_values
+from benchmarks.nets.full_size import prefix_shape
 from delta_core import DeltaModel, backbone_fingerprint
 from delta_core.training.data.splits import channels_last, split_in_epoch
 from delta_core.training.errors import UserError
@@ -52,9 +52,9 @@ class BatchNormAdapt(Method):
         """Statistics are no parameters; the head alone trains."""
         return 0
 
-    def features_per_image(self, architecture: str, image_size: int) -> int:
+    def feature_shape(self, architecture: str, image_size: int) -> tuple[int, ...]:
         """What goes into the head."""
-        return prefix_values(architecture, None, image_size)
+        return prefix_shape(architecture, None, image_size)
 
     def measure(self, cell: Cell) -> Outcome:
         """Adapt, train the head on the cell's task, and measure task and base.

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from benchmarks.methods.base import Cell, Method, Outcome
 from benchmarks.methods.frozen import SHARE_OF_FULL_TRAINING, measure_patch
-from benchmarks.nets.full_size import delta_params, prefix_values
+from benchmarks.nets.full_size import delta_params, prefix_shape
 from delta_core import DeltaConfig
 
 
@@ -38,9 +38,9 @@ class DeltaNetworks(Method):
         """Backward down to the first module."""
         return SHARE_OF_FULL_TRAINING.get(self.n_delta_modules, 1.0)
 
-    def features_per_image(self, architecture: str, image_size: int) -> int:
+    def feature_shape(self, architecture: str, image_size: int) -> tuple[int, ...]:
         """What goes into the first block that changes."""
-        return prefix_values(architecture, self.config, image_size)
+        return prefix_shape(architecture, self.config, image_size)
 
     def measure(self, cell: Cell) -> Outcome:
         """Train a patch on the cell's task and measure task and base."""

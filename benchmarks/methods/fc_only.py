@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from benchmarks.methods.base import Cell, Method, Outcome
 from benchmarks.methods.frozen import SHARE_OF_FULL_TRAINING, measure_patch
-from benchmarks.nets.full_size import prefix_values
+from benchmarks.nets.full_size import prefix_shape
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,9 +23,9 @@ class FcOnly(Method):
         """No backward pass through the net."""
         return SHARE_OF_FULL_TRAINING[0]
 
-    def features_per_image(self, architecture: str, image_size: int) -> int:
+    def feature_shape(self, architecture: str, image_size: int) -> tuple[int, ...]:
         """What goes into the head."""
-        return prefix_values(architecture, None, image_size)
+        return prefix_shape(architecture, None, image_size)
 
     def measure(self, cell: Cell) -> Outcome:
         """Train the head on the cell's task and measure task and base."""

@@ -8,7 +8,7 @@ import torch
 from benchmarks.methods.base import Cell, Measurement, Method, Outcome
 from benchmarks.methods.delta import DeltaNetworks
 from benchmarks.methods.frozen import SHARE_OF_FULL_TRAINING, Trained, measure_patch, outcome_of, train_cell
-from benchmarks.nets.full_size import added_gmac, delta_params, prefix_values
+from benchmarks.nets.full_size import added_gmac, delta_params, prefix_shape
 from benchmarks.records.names import FRESH_NORM, MEAN_GATES
 from delta_core import DeltaConfig
 from delta_core.config import Gating, NormStart
@@ -37,9 +37,9 @@ class Skips(Method):
         """Backward down to the first block that the policy changes."""
         return SHARE_OF_FULL_TRAINING.get(self.config.n_modules, 1.0)
 
-    def features_per_image(self, architecture: str, image_size: int) -> int:
+    def feature_shape(self, architecture: str, image_size: int) -> tuple[int, ...]:
         """What goes into the first block that changes."""
-        return prefix_values(architecture, self.config, image_size)
+        return prefix_shape(architecture, self.config, image_size)
 
     def measure(self, cell: Cell) -> Outcome:
         """Train the policy's scalars, its BatchNorms and the head on the cell's task."""

@@ -15,6 +15,7 @@ from delta_core import DeltaConfig, DeltaModel
 from delta_core.families import Block, base_head, stages_of
 from delta_core.gates import n_skips
 from delta_core.patch import BlockPatch, Patch
+from delta_core.training.prefix_features import feature_shape
 
 IMAGE_SIZE = 224
 
@@ -39,14 +40,13 @@ def backbone_params(architecture: str) -> int:
 
 
 @cache
-def prefix_values(architecture: str, config: DeltaConfig | None, image_size: int) -> int:
-    """Values for each image that the part in front of a patch puts out (None: a head alone) at a size in pixels."""
+def prefix_shape(architecture: str, config: DeltaConfig | None, image_size: int) -> tuple[int, ...]:
+    """Of what the part in front of a patch (None: a head alone) puts out at a size in pixels."""
     with torch.device("meta"):
         model = DeltaModel(timm.create_model(architecture))
         fresh = None if config is None else replace(config, norm_start="fresh")  # an identity would need images
         model.add_patch("counted", num_classes=1, config=fresh)
-        prefix, _ = model.eval().split_at_first_patch()
-        return int(prefix(torch.zeros(1, 3, image_size, image_size)).numel())
+        return feature_shape(model.eval(), image_size)
 
 
 @cache

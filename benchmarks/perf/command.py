@@ -19,6 +19,7 @@ from benchmarks.perf import (
     reports,
     skip_sums,
     starts,
+    stored_features,
     time_to_accuracy,
     training,
 )
@@ -44,6 +45,7 @@ MEASUREMENTS: dict[str, Callable[..., list[PerfRow]]] = {
     "records": grids.measure_records,
     "growth": growth.measure,
     "starts": starts.measure,
+    "stored_features": stored_features.measure,
 }
 ON_DEVICE = ("adapters", "compiled", "epoch", "step", "memory", "latency", "peers")
 """Those that run on any device; the others speak of CPUs."""

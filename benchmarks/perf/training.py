@@ -17,11 +17,12 @@ def measure_epoch(
     repetitions: int = 5,
     device: str = "cpu",
     architecture: str = "resnet18",
+    n_modules: tuple[int, ...] = (1, 4),
     images: int = 64,
     batch: int = 16,
     image_px: int = 224,
 ) -> list[PerfRow]:
-    """Seconds of one epoch of Delta (1), with stored features and without, against full fine-tuning and peers.
+    """Seconds of one epoch of a patch, with stored features and without, against full fine-tuning and peers.
 
     The stored features are in memory as the mapped store would hold them; making them is a row of its own.
 
@@ -29,12 +30,19 @@ def measure_epoch(
         repetitions: paired repetitions.
         device: where torch computes.
         architecture: timm net with random weights.
+        n_modules: modules of each patch, on the last blocks; each is measured on its own.
         images: images of one epoch.
         batch: images of one step.
         image_px: side of the square input in pixels.
     """
+    return [row for n in n_modules for row in _epoch(repetitions, device, architecture, n, images, batch, image_px)]
+
+
+def _epoch(
+    repetitions: int, device: str, architecture: str, n_modules: int, images: int, batch: int, image_px: int
+) -> list[PerfRow]:
     arms: tuple[Arm, ...] = ("delta_features", "delta", "finetune", "head_features", "head", "lora")
-    trained = {arm: build(arm, architecture, 1, torch.device(device)) for arm in arms}
+    trained = {arm: build(arm, architecture, n_modules, torch.device(device)) for arm in arms}
     pixels, labels = random_batch(images, image_px, device)
     runs: dict[str, Callable[[], object]] = {
         arm: epoch_of(one, prepared(one, pixels, batch), labels, batch) for arm, one in trained.items()
@@ -42,7 +50,9 @@ def measure_epoch(
     runs["making features"] = lambda: prepared(trained["delta_features"], pixels, batch)
     seconds = interleaved_seconds(runs, repetitions)
     flops = {arm: one.train_flops(one.prepare(pixels[:2])) for arm, one in trained.items()}
-    setting: dict[str, object] = {"architecture": architecture, "images": images, "batch": batch, "image_px": image_px}
+    setting: dict[str, object] = {
+        "architecture": architecture, "n_modules": n_modules, "images": images, "batch": batch, "image_px": image_px,
+    }  # fmt: skip
     pairs: tuple[tuple[Arm, Arm], ...] = (
         ("delta_features", "finetune"),
         ("delta_features", "delta"),
@@ -54,7 +64,7 @@ def measure_epoch(
     )
     rows = [
         perf_row(
-            f"epoch of {ours} / {reference}",
+            f"epoch of {ours} / {reference}, Delta ({n_modules})",
             "s",
             seconds[ours],
             seconds[reference],
@@ -65,9 +75,13 @@ def measure_epoch(
         for ours, reference in pairs
     ]
     making = perf_row(
-        "making features / epoch of finetune", "s", seconds["making features"], seconds["finetune"], setting,
+        f"making features / epoch of finetune, Delta ({n_modules})",
+        "s",
+        seconds["making features"],
+        seconds["finetune"],
+        setting,
         device=device,
-    )  # fmt: skip
+    )
     return [*rows, making]
 
 

@@ -180,9 +180,11 @@ def _what(config: DeltaConfig | None) -> str:
 
 
 def _how(record: TrainingRecord) -> str:
-    """Views, class weights and which epoch was kept, in whole sentences."""
+    """Views, rounding, class weights and which epoch was kept, in whole sentences."""
     views = record.recipe.views
     seen = {0: "A fresh random crop of each image in every epoch.", 1: "One fixed view of each image."}
+    dtype = record.recipe.feature_dtype
+    rounded = "" if dtype == "float32" else f" What the frozen part puts out was rounded to {dtype}."
     weighted = " Classes weigh in the loss as if they had equally many images." if record.class_weights else ""
     kept = f"The last epoch is the one kept, of {record.recipe.epochs}."
     if record.patience is not None:
@@ -190,7 +192,7 @@ def _how(record: TrainingRecord) -> str:
             f"Epoch {record.kept_epoch}, the best on the validation images, is the one kept; training was to end after "
             f"{record.recipe.epochs} epochs, or {record.patience} without a better one."
         )
-    return f"{seen.get(views, f'{views} fixed random crops of each image.')}{weighted} {kept}"
+    return f"{seen.get(views, f'{views} fixed random crops of each image.')}{rounded}{weighted} {kept}"
 
 
 def _trials(record: TrainingRecord) -> str:

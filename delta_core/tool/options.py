@@ -11,7 +11,7 @@ from delta_core import DeltaConfig
 from delta_core.patch_file import MAX_IMAGE_SIZE
 from delta_core.training.class_weights import ClassWeights
 from delta_core.training.errors import UserError, check_counts, check_precision
-from delta_core.training.recipe import GATES_LR, Recipe
+from delta_core.training.recipe import GATES_LR, FeatureDtype, Recipe
 from delta_core.training.tensorboard_log import check_log_dir
 
 
@@ -41,6 +41,9 @@ class FitOptions:
     views: int = 1
     """Views of each training image: 1 = its centre crop, 0 = a fresh random crop in every epoch, K = K fixed random
     crops, of which epoch e sees number e mod K."""
+    feature_dtype: FeatureDtype = "float32"
+    """Type in which the frozen part's output is kept between epochs: bfloat16 and float16 take half the room, uint8 (a
+    range for each channel of each image) a quarter, and each rounds."""
     patience: int | None = None
     """Stop when the validation accuracy has not risen for so many epochs, and keep the best epoch. Default: train all
     epochs and keep the last one. The learning rate follows its curve over all epochs either way."""
@@ -67,6 +70,10 @@ class FitOptions:
             raise UserError(f"image size is {self.image_size}; give at most {MAX_IMAGE_SIZE} pixels.")
         if self.views < 0:
             raise UserError(f"--views is {self.views}; give 0 for fresh views, or the number of fixed ones.")
+        if self.feature_dtype != "float32" and not self.views:
+            raise UserError(
+                f"--feature-dtype is {self.feature_dtype}, and of fresh views nothing is kept; give --views 1."
+            )
         check_precision(self.precision)
         if self.modules != "auto" and self.modules < 0:
             raise UserError(
@@ -89,6 +96,7 @@ class FitOptions:
             head_lr=self.lr or usual.head_lr,
             batch_size=self.batch_size or usual.batch_size,
             views=self.views,
+            feature_dtype=self.feature_dtype,
         )
 
     def config(self) -> DeltaConfig | None:

@@ -13,9 +13,11 @@ from delta_core.tool.data import Photos
 from delta_core.tool.options import FitOptions
 from delta_core.training.accuracy import Accuracy
 from delta_core.training.class_weights import ClassWeights
+from delta_core.training.feature_room import FeatureRoom, free_disk_bytes
 from delta_core.training.fitting import FitResult
 from delta_core.training.history import Epoch
 from delta_core.training.identity import NEW_SINCE_RECORDED, content_id, derive_seed, weights_identity
+from delta_core.training.prefix_features import feature_shape
 from delta_core.training.recipe import Recipe
 from delta_core.training.tensorboard_log import TensorBoardLog
 from delta_core.weights import is_file
@@ -138,7 +140,17 @@ def train(
             class_names=photos.class_names,
             preprocessing=photos.preprocessing,
         )
-    checkpoint = partial / f"{spec.run_id}.pt"
+    checkpoint, folder = partial / f"{spec.run_id}.pt", partial / f"{spec.run_id}.features"
+    room = None
+    if recipe.views and not model.patch().reads_image:
+        room = FeatureRoom(
+            images=recipe.views * len(photos.parts["train"].places) + len(photos.parts["val"].places),
+            shape=feature_shape(model, photos.preprocessing.image_size),
+            dtype=recipe.feature_dtype,
+            free_disk_bytes=free_disk_bytes(partial),
+        )
+        if not is_trial:
+            listener.say(str(room))
     if checkpoint.exists():
         listener.say(f"Going on from {checkpoint}.")
     result = training.fit(
@@ -148,7 +160,7 @@ def train(
         recipe=recipe,
         patience=options.patience,
         class_weights=options.class_weights,
-        cache=partial / f"{spec.run_id}.features",
+        cache=None if room is not None and room.place == "memory" else folder,
         device=str(next(model.backbone.parameters()).device),
         precision=options.precision,
         seed=spec.order_seed,

@@ -3,6 +3,7 @@
 Shape legend: N images, B batch, S size in pixels, C channels, F pooled features.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -11,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from delta_core import DeltaModel
+from delta_core.training.data.coded_features import CodedSplit, coded, coded_bytes, decoded
 from delta_core.training.data.splits import (
     FeatureSplit,
     FixedViews,
@@ -47,7 +49,7 @@ class PrefixSplit:
 
     prefix: nn.Module
     images: Split
-    dtype: torch.dtype = torch.float32
+    dtype: FeatureDtype = "float32"
 
     @property
     def labels(self) -> Tensor:  # noqa: D102
@@ -73,14 +75,40 @@ class PrefixSplit:
         if rows:
             yield channels_last(torch.stack(rows))
 
+    def to_store(self, device: torch.device) -> Iterator[Tensor]:
+        """What is kept of all images in stored order, in batches: their codes or their numbers."""
+        batch_size = prefix_batch_size(self.preprocessing.image_size, device)
+        if self.dtype == "uint8":
+            return map(coded, replace(self, dtype="float32").batches(batch_size, device=device))
+        return self.batches(batch_size, device=device)
+
     def _outputs(self, images: Tensor, chunk: int) -> Tensor:
         with torch.no_grad():  # not inference_mode: these are inputs of training
             filled = torch.cat([images, images[-1:].expand(chunk - len(images), -1, -1, -1)])
             outputs: Tensor = self.prefix(channels_last(filled))[: len(images)]
-        rounded = outputs.to(self.dtype).float()
-        if self.dtype == torch.float16 and not torch.isfinite(rounded).all():
+        if self.dtype == "uint8":
+            return decoded(coded(outputs), tuple(outputs.shape[1:]))
+        rounded = outputs.to(getattr(torch, self.dtype)).float()
+        if self.dtype == "float16" and not torch.isfinite(rounded).all():
             raise UserError("Features of this net are too large for float16; choose the feature dtype bfloat16.")
         return rounded
+
+
+def feature_shape(model: DeltaModel, image_size: int) -> tuple[int, ...]:
+    """(C, H, W), or (F,), of what the frozen part in front of the active patch puts out at a size in pixels."""
+    prefix, _ = model.split_at_first_patch()
+    first = next(model.backbone.parameters())
+    with torch.no_grad():
+        return tuple(prefix(channels_last(first.new_zeros(1, 3, image_size, image_size))).shape[1:])
+
+
+def bytes_of_features(shape: tuple[int, ...], dtype: FeatureDtype) -> int:
+    """Bytes that are kept of one image.
+
+    >>> bytes_of_features((64, 56, 56), "float32"), bytes_of_features((64, 56, 56), "uint8")
+    (802816, 201216)
+    """
+    return coded_bytes(shape) if dtype == "uint8" else math.prod(shape) * getattr(torch, dtype).itemsize
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,10 +150,9 @@ class PrefixFeatures:
     def _of(self, split: NamedSplit, images: Split, view: int | None, views: int) -> Split:
         if self.model.patch().reads_image:  # then no frozen part stands in front of what trains
             return in_memory_if_small(images, views) if isinstance(images, LazySplit) else images
-        dtype: torch.dtype = getattr(torch, self.dtype)
         prefix, _ = self.model.split_at_first_patch()
-        computed = PrefixSplit(prefix=prefix, images=images, dtype=dtype)
-        batch_size = prefix_batch_size(images.preprocessing.image_size, self.device)
+        computed = PrefixSplit(prefix=prefix, images=images, dtype=self.dtype)
+        size = images.preprocessing.image_size
         key = FeatureKey(
             backbone=self.model.fingerprint,
             ends_at=self._first_gated_block(),
@@ -134,19 +161,26 @@ class PrefixFeatures:
             view=view,
             preprocessing=images.preprocessing,
             dtype=self.dtype,
-            batch_size=batch_size,
+            batch_size=prefix_batch_size(size, self.device),
             device=device_name(self.device),
         )
         found = self.store.tensor(
             split.data_set,
             key,
             len(images.labels),
-            dtype,
-            lambda: computed.batches(batch_size, device=self.device),
+            getattr(torch, self.dtype),
+            lambda: computed.to_store(self.device),
         )
         if found is None:
             decoded = in_memory_if_small(images, views) if isinstance(images, LazySplit) else images
             return replace(computed, images=decoded)
+        if self.dtype == "uint8":
+            return CodedSplit(
+                codes=found,
+                shape=feature_shape(self.model, size),
+                labels=images.labels,
+                preprocessing=images.preprocessing,
+            )
         return FeatureSplit(inputs=found, labels=images.labels, preprocessing=images.preprocessing)
 
     def _first_gated_block(self) -> str:

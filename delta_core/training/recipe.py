@@ -5,7 +5,8 @@ from typing import Literal
 
 from delta_core.training.identity import NEW_SINCE_RECORDED
 
-FeatureDtype = Literal["float32", "bfloat16", "float16"]
+FeatureDtype = Literal["float32", "bfloat16", "float16", "uint8"]
+"""`uint8` are codes, see `data/coded_features.py`."""
 OptimizerName = Literal["adamw", "sgd"]
 
 GATES_LR = 3e-3

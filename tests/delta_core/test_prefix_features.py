@@ -28,8 +28,8 @@ from delta_core.training.errors import UserError
 from delta_core.training.identity import content_id
 from delta_core.training.memory_store import MemoryStore
 from delta_core.training.patch import train_patch
-from delta_core.training.prefix_features import PrefixFeatures, PrefixSplit
-from delta_core.training.recipe import Recipe
+from delta_core.training.prefix_features import PrefixFeatures, PrefixSplit, bytes_of_features
+from delta_core.training.recipe import FeatureDtype, Recipe
 from delta_core.training.tensor_store import TensorStore
 
 CPU = torch.device("cpu")
@@ -150,17 +150,27 @@ def test_behind_the_prefix_stands_the_whole_model(net: Callable[[], nn.Module]) 
 # --- type of features --------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
-def test_rounded_features_are_the_same_stored_or_not(dtype: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16", "uint8"])
+@pytest.mark.parametrize(("config", "shape"), [(None, (16,)), (DeltaConfig(n_modules=4), (8, 4, 4))])
+def test_rounded_features_are_the_same_stored_or_not(
+    config: DeltaConfig | None, shape: tuple[int, ...], dtype: FeatureDtype, tmp_path: Path
+) -> None:
     recipe = replace(RECIPE, feature_dtype=dtype)
     states = [
-        train(basic_block_net, CONFIGS[1], each, TensorStore(root=tmp_path, limit_gb=limit), tiny_task())[1]
-        for each, limit in ((recipe, 0), (recipe, 1), (RECIPE, 1))
+        train(basic_block_net, config, each, store, tiny_task())[1]
+        for each, store in (
+            (recipe, TensorStore(root=tmp_path, limit_gb=0)),
+            (recipe, TensorStore(root=tmp_path, limit_gb=1)),
+            (recipe, MemoryStore()),
+            (RECIPE, TensorStore(root=tmp_path, limit_gb=1)),
+        )
     ]
-    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
-    assert not all(torch.equal(states[0][name], states[2][name]) for name in states[0])
+    for stored in states[1:3]:
+        assert all(torch.equal(states[0][name], stored[name]) for name in stored)
+    assert not all(torch.equal(states[0][name], states[3][name]) for name in states[0])
     sizes = sorted(path.stat().st_size for path in tmp_path.rglob("features.bin"))
-    assert sizes == sorted([n * 16 * size for n in (24, 9, 12) for size in (2, 4)]), "16 channels of 1 x 1"
+    kept: tuple[FeatureDtype, ...] = (dtype, "float32")
+    assert sizes == sorted(n * bytes_of_features(shape, each) for n in (24, 9, 12) for each in kept)
 
 
 def test_numbers_too_large_for_half_precision_are_told() -> None:
@@ -168,10 +178,10 @@ def test_numbers_too_large_for_half_precision_are_told() -> None:
         def forward(self, x: Tensor) -> Tensor:
             return 1e5 * x.mean((2, 3)).abs() + 7e4
 
-    split = PrefixSplit(prefix=Large(), images=tensor_split(4, 2, seed=0), dtype=torch.float16)
+    split = PrefixSplit(prefix=Large(), images=tensor_split(4, 2, seed=0), dtype="float16")
     with pytest.raises(UserError, match=r"too large for float16; choose the feature dtype bfloat16"):
         everything(split)
-    assert torch.isfinite(everything(replace(split, dtype=torch.bfloat16))).all()
+    assert torch.isfinite(everything(replace(split, dtype="bfloat16"))).all()
 
 
 # --- address -----------------------------------------------------------------------------------------------------

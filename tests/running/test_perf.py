@@ -28,6 +28,7 @@ from benchmarks.perf import (
     reports,
     skip_sums,
     starts,
+    stored_features,
     time_to_accuracy,
     training,
 )
@@ -134,11 +135,26 @@ def test_bad_input_is_one_sentence() -> None:
 def test_epoch_compares_a_patch_with_its_peers() -> None:
     rows = training.measure_epoch(repetitions=1, architecture="resnet10t", images=4, batch=2, image_px=32)
     found = {row.name: row for row in rows}
-    for ours, other in (("delta_features", "finetune"), ("delta_features", "delta"), ("lora", "finetune")):
-        assert found[f"epoch of {ours} / {other}"].ratio > 0
-    assert found["epoch of delta_features / finetune"].flop_ratio < found["epoch of delta / finetune"].flop_ratio < 1
-    assert found["epoch of head_features / finetune"].flop_ratio < 0.01
-    assert found["making features / epoch of finetune"].flop_ratio is None
+    for n in (1, 4):
+        flops = {
+            arm: found[f"epoch of {arm} / finetune, Delta ({n})"].flop_ratio
+            for arm in ("delta_features", "delta", "lora", "head_features")
+        }
+        assert flops["head_features"] < 0.01 < flops["delta_features"] < flops["delta"] < 1
+        assert found[f"epoch of delta_features / delta, Delta ({n})"].ratio > 0
+        assert found[f"making features / epoch of finetune, Delta ({n})"].flop_ratio is None
+
+
+def test_stored_features_are_read_in_each_type_and_from_each_place() -> None:
+    rows = stored_features.measure(repetitions=1, architecture="resnet10t", n_modules=(1,), images=4, image_px=32)
+    found = {row.name: row for row in rows}
+    for dtype in ("float32", "bfloat16", "float16", "uint8"):
+        for place in ("on disk", "in memory"):
+            assert found[f"{dtype} {place} / computed anew, Delta (1)"].ratio > 0
+    assert found["bytes in bfloat16 / float32, Delta (1)"].ratio == 0.5
+    channels, height, width = json.loads(rows[0].setting)["shape"]
+    expected = (channels * height * width + 8 * channels) / (4 * channels * height * width)
+    assert found["bytes in uint8 / float32, Delta (1)"].ratio == pytest.approx(expected)
 
 
 def test_step_memory_and_latency_name_what_they_compare() -> None:

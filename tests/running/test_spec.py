@@ -38,7 +38,7 @@ recipes = st.builds(
     head_lr=st.floats(1e-6, 1),
     batch_size=st.integers(1, 512),
     views=st.integers(0, 5),
-    feature_dtype=st.sampled_from(["float32", "bfloat16", "float16"]),
+    feature_dtype=st.sampled_from(["float32", "bfloat16", "float16", "uint8"]),
 )
 configs = st.builds(
     DeltaConfig,

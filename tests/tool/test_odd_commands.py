@@ -71,6 +71,7 @@ fit {{pets}} -o {{new}} {FIT} --lr inf | 2 | --lr is inf
 fit {{pets}} -o {{new}} {FIT} --lr fast | 2 | lr
 fit {{pets}} -o {{new}} {FIT} --views -1 | 2 | --views is -1
 fit {{pets}} -o {{new}} {FIT} --views 1.5 | 2 | views
+fit {{pets}} -o {{new}} {FIT} --views 0 --feature-dtype uint8 | 2 | of fresh views nothing is kept
 fit {{pets}} -o {{new}} {FIT} --patience 0 | 2 | patience is 0
 fit {{pets}} -o {{new}} {FIT} --patience -2 | 2 | patience is -2
 fit {{pets}} -o {{new}} {FIT} --seed x | 2 | seed

@@ -104,10 +104,11 @@ def test_progress_is_plain_lines_without_a_terminal(
     world: Path, patch_tool: Callable[..., int], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert patch_tool(*fit_words(world, "plain_patch", "plain", modules=0)) == 0
-    first, *epochs, last = capsys.readouterr().out.splitlines()
+    first, features, *epochs, last = capsys.readouterr().out.splitlines()
     assert (
         "3 classes, 24 images to train on. There is no train/ and test/ inside, so 6 of 30 images are held out" in first
     )
+    assert features.startswith("Features: 30 images of ") and "in float32, kept on disk until the end" in features
     assert [line.split("  ")[0] for line in epochs] == ["epoch 1/2", "epoch 2/2"]
     assert all("loss " in line and "validation " in line for line in epochs)
     assert "of 6 images) right, base net bit-identical" in last
@@ -150,7 +151,7 @@ def test_views_class_weights_and_early_stopping_reach_the_training(
     world: Path, patch_tool: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "chosen"
-    chosen = {"views": 2, "patience": 1, "class-weights": "balanced", "epochs": 30, "lr": 0.3}
+    chosen = {"views": 2, "patience": 1, "class-weights": "balanced", "epochs": 30, "lr": 0.3, "feature-dtype": "uint8"}
     assert patch_tool(*fit_words(world, str(out), "plain", **chosen)) == 0
     printed = capsys.readouterr().out
     record = json.loads((out / "training.json").read_text())
@@ -164,7 +165,7 @@ def test_views_class_weights_and_early_stopping_reach_the_training(
     assert (record["train_images"], record["val_images"], record["test_images"]) == (21, 3, 6)
     card = (out / "README.md").read_text()
     assert f"Epoch {best}, the best on the validation images, is the one kept" in card
-    assert "2 fixed random crops of each image. Classes weigh in the loss" in card
+    assert "2 fixed random crops of each image. What the frozen part puts out was rounded to uint8. Classes" in card
 
 
 @pytest.mark.parametrize("views", [0, 3])
