@@ -192,8 +192,9 @@ def _disturbed(
         moment = random.uniform(0, grid.seconds(world))
         grid.prepare(world, folder / "driver")
         with _nodes(folder / "nodes") as nodes:
+            others = random.sample(NODES, 2) if other else ()
             for name in (*NODES, "fourth"):
-                if other and name in random.sample(NODES, 2):
+                if name in others:
                     _lay_out_images(world, nodes.place(name), images=9)
                 else:
                     grid.lay_out(world, nodes.place(name))
@@ -226,8 +227,8 @@ KILLS = (
     Group(fault="SIGKILL of a cluster's driver", trial=_disturbed(_driver), whole=20),
     Group(fault="SIGKILL of a cluster's head", trial=_disturbed(_head, new_cluster=True), whole=20),
 )
+STOPS = (Group(fault="a node that stops for a minute", trial=_disturbed(_stopped), whole=20),)
 NODES_THAT_DIFFER = (
-    Group(fault="a node that stops for a minute", trial=_disturbed(_stopped), whole=20),
     Group(fault="nodes with other data", trial=_disturbed(_nothing, IMAGES, other=True), whole=20),
     Group(fault="a node that joins late", trial=_disturbed(_late), whole=20),
     Group(fault="a full disk on a node", trial=_disturbed(_nothing, small_disk=True), whole=20),

@@ -9,9 +9,9 @@ HEAD = """# Robustness
 
 Written by `nox -s faults`, which puts faults into the suite on purpose: kills, crashes at chosen file operations,
 damaged files, full and forbidden disks, interrupts, several drivers at once, and bad input; by
-`nox -s faults -- --kinds cluster_kills cluster_nodes --write docs/robustness.md` also into a cluster of Ray nodes on
-one machine. Each number counts trials in which such damage was seen; a trial ends with the same command without the
-fault, and its rows, patches and tensors are compared with those of an undisturbed world.
+`nox -s faults -- --kinds cluster_kills cluster_stops cluster_nodes --write docs/robustness.md` also into a cluster of
+Ray nodes on one machine. Each number counts trials in which such damage was seen; a trial ends with the same command
+without the fault, and its rows, patches and tensors are compared with those of an undisturbed world.
 
 | | |
 |---|---|

@@ -29,6 +29,7 @@ SECTIONS: dict[str, dict[str, tuple[Group, ...]]] = {
     },
     "Inside a run": {"inside": inside.GROUPS},
     "Killed on a cluster": {"cluster_kills": cluster.KILLS},
+    "Stopped on a cluster": {"cluster_stops": cluster.STOPS},
     "Nodes of a cluster that differ": {"cluster_nodes": cluster.NODES_THAT_DIFFER},
 }
 """Title on the page -> kind -> groups."""
