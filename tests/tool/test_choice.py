@@ -11,7 +11,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from patch_tool_world import call, fit_words, make_world
+from patch_tool_world import fit_words
 from PIL import Image
 
 from delta_core import read_patch
@@ -24,16 +24,6 @@ from delta_core.training.errors import UserError
 from delta_core.weights import Preprocessing
 
 VIEW = Preprocessing(image_size=8, crop_pct=1.0, interpolation="bilinear", mean=(0.0,) * 3, std=(1.0,) * 3)
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_world(tmp_path_factory.mktemp("world"))
-
-
-@pytest.fixture
-def patch_tool(monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
-    return lambda *words: call(monkeypatch, *words)
 
 
 def trained(loss: float, spread: float = 0.0) -> Trained:

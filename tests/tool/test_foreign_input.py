@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from patch_folders import edit
-from patch_tool_world import call, fit_words, make_world, write_classes
+from patch_tool_world import fit_words, write_classes
 from PIL import Image
 
 from delta_core import DeltaError, DeltaModel
@@ -18,16 +18,6 @@ from delta_core.training.errors import UserError
 from delta_core.weights import MAX_NET_BYTES, net_bytes
 
 COMMANDS = ("predict", "eval", "inspect")
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_world(tmp_path_factory.mktemp("world"))
-
-
-@pytest.fixture
-def patch_tool(monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
-    return lambda *words: call(monkeypatch, *words)
 
 
 @pytest.fixture

@@ -5,18 +5,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from patch_tool_world import call, fit_words, make_world
+from patch_tool_world import call, fit_words
 
 from delta_core.tool import cli as command_line
 from delta_core.tool.fit import Listener
 
 pytest.importorskip("tensorboard")  # of an extra
 from event_files import scalars_in
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_world(tmp_path_factory.mktemp("world"))
 
 
 def without_times(folder: Path) -> dict[str, object]:

@@ -14,7 +14,7 @@ from huggingface_hub import ModelCard
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
-from patch_tool_world import call, fit_words, make_world, write_classes
+from patch_tool_world import fit_words, write_classes
 from rich.console import Console
 
 from delta_core import read_patch
@@ -34,16 +34,6 @@ ODD = (
     "]](x)",
 )  # fmt: skip
 REFUSED = ("tab\t", "two\nlines", "\x1b[31mred", "\udce9", "\x85", "\u2028", "\x00")
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_world(tmp_path_factory.mktemp("world"))
-
-
-@pytest.fixture
-def patch_tool(monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
-    return lambda *words: call(monkeypatch, *words)
 
 
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])

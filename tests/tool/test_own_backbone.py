@@ -6,17 +6,12 @@ from pathlib import Path
 import pytest
 import timm
 import torch
-from patch_tool_world import ARCH, call, fit_words, write_classes
+from patch_tool_world import ARCH, fit_words, write_classes
 from torch import Tensor
 
 from delta_core import read_patch
 from delta_core.tool import evaluate
 from delta_core.tool.base import open_net
-
-
-@pytest.fixture
-def patch_tool(monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
-    return lambda *words: call(monkeypatch, *words)
 
 
 @pytest.mark.parametrize(("classes", "width"), [(5, 5), (0, 512)])

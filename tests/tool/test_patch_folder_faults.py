@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from fitted_worlds import Fitted, everything_in, fitted
 from kills import killed_at
-from patch_tool_world import call, fit_words, make_world, write_classes
+from patch_tool_world import fit_words, write_classes
 
 import delta_core.exchange
 from delta_core import read_patch
@@ -19,16 +19,6 @@ from delta_core.exchange import only_writer
 from delta_core.tool import fitted as writing
 from delta_core.tool.fitted import write_fitted
 from delta_core.tool.seen_images import read_seen
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_world(tmp_path_factory.mktemp("world"))
-
-
-@pytest.fixture
-def patch_tool(monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
-    return lambda *words: call(monkeypatch, *words)
 
 
 def write(made: Fitted, out: Path) -> list[str]:

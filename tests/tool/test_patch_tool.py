@@ -12,7 +12,7 @@ import timm
 import torch
 from matplotlib.axes import Axes
 from matplotlib.text import Text
-from patch_tool_world import ARCH, CLASSES, SIZE, call, fit_words, make_world, write_classes, write_images
+from patch_tool_world import ARCH, CLASSES, SIZE, call, fit_words, write_classes, write_images
 from PIL import Image
 
 from delta_core import DeltaModel, read_patch
@@ -31,17 +31,6 @@ from delta_core.training.data.image_files import read_image
 from delta_core.training.data.splits import Split
 from delta_core.training.errors import UserError
 from delta_core.weights import Preprocessing
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_world(tmp_path_factory.mktemp("world"))
-
-
-@pytest.fixture
-def patch_tool(monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
-    return lambda *words: call(monkeypatch, *words)
-
 
 # --- fit ---------------------------------------------------------------------------------------------------------
 

@@ -9,19 +9,9 @@ from pathlib import Path
 import pytest
 import timm
 import torch
-from patch_tool_world import ARCH, CLASSES, call, fit_words, make_world, write_classes
+from patch_tool_world import ARCH, CLASSES, fit_words, write_classes
 
 from delta_core.training.lock import locked
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_world(tmp_path_factory.mktemp("world"))
-
-
-@pytest.fixture
-def patch_tool(monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
-    return lambda *words: call(monkeypatch, *words)
 
 
 def everything_below(root: Path) -> dict[str, bytes]:

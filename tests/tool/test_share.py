@@ -14,7 +14,6 @@ from types import SimpleNamespace
 import huggingface_hub
 import pytest
 from huggingface_hub import errors
-from patch_tool_world import call, make_world
 
 from delta_core import read_patch
 from delta_core.tool.seen_images import read_seen
@@ -23,16 +22,6 @@ PATCH = {
     *("README.md", "confusion.png", "delta.json", "gates.csv", "images.csv", "patch.safetensors", "training.json"),
     "training.png",
 }
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_world(tmp_path_factory.mktemp("world"))
-
-
-@pytest.fixture
-def patch_tool(monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
-    return lambda *words: call(monkeypatch, *words)
 
 
 @pytest.fixture

@@ -6,20 +6,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from patch_tool_world import call, fit_words, make_world
+from patch_tool_world import fit_words
 
 from delta_core.tool.usual_gates import COLUMNS, NAME, read_usual_gates, write_usual_gates
 from delta_core.training.gate_figure import draw_gates, spreads_from_mean
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_world(tmp_path_factory.mktemp("world"))
-
-
-@pytest.fixture
-def patch_tool(monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
-    return lambda *words: call(monkeypatch, *words)
 
 
 def inspect(world: Path, patch_tool: Callable[..., int], patch: str, out: Path) -> int:
