@@ -12,7 +12,6 @@ import timm
 import torch
 from safetensors.torch import save
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.methods.adapted import AdaptedMethod, AdaptedNet
 from benchmarks.methods.base import Method
@@ -20,6 +19,7 @@ from benchmarks.methods.delta import DeltaNetworks
 from benchmarks.methods.finetune import FineTune, FineTuned
 from benchmarks.methods.lora import Lora
 from benchmarks.perf.arms import CLASSES, TrainedArm
+from benchmarks.perf.flops import flops_of
 from benchmarks.perf.paired import in_fresh_process, interleaved_seconds
 from benchmarks.perf.peers import kept_tensors
 from benchmarks.perf.rows import PerfRow, perf_row
@@ -127,7 +127,7 @@ def measure(
                     unit="s",
                     reference=BASE,
                     values=interleaved_seconds(passes, repetitions),
-                    operations=_flops(passes),
+                    operations={name: flops_of(run) for name, run in passes.items()},
                 )
             )
         del arms, epochs, passes
@@ -214,15 +214,6 @@ def _forward(module: nn.Module, x: Tensor) -> Callable[[], Tensor]:
         return module(x)  # type: ignore[no-any-return]
 
     return run
-
-
-def _flops(passes: dict[str, Callable[[], object]]) -> dict[str, int]:
-    found = {}
-    for name, run in passes.items():
-        with FlopCounterMode(display=False) as counter:
-            run()
-        found[name] = int(counter.get_total_flops())
-    return found
 
 
 def _as_it_is(images: Tensor) -> Tensor:

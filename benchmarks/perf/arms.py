@@ -8,12 +8,12 @@ import timm
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.methods.adapted import AdaptedMethod, AdaptedNet
 from benchmarks.methods.finetune import FineTuned
 from benchmarks.methods.parallel_adapters import ParallelAdapters
 from benchmarks.methods.series_adapters import SeriesAdapters
+from benchmarks.perf.flops import flops_of
 from benchmarks.worlds.recipes import local_recipes
 from delta_core import DeltaConfig, DeltaModel
 
@@ -52,12 +52,10 @@ class TrainedArm:
 
     def train_flops(self, inputs: Tensor) -> int:
         """Floating-point operations of one forward and backward pass: the arithmetic limit of a step."""
-        counter = FlopCounterMode(display=False)
-        with counter:
-            self.module(inputs).sum().backward()
+        flops = flops_of(lambda: self.module(inputs).sum().backward())
         for parameter in self.module.parameters():
             parameter.grad = None
-        return counter.get_total_flops()
+        return flops
 
 
 def build(arm: Arm, architecture: str, n_modules: int, device: torch.device) -> TrainedArm:

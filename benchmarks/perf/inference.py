@@ -5,9 +5,9 @@ from collections.abc import Callable
 import timm
 import torch
 from torch import Tensor
-from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.perf.arms import costed
+from benchmarks.perf.flops import flops_of
 from benchmarks.perf.paired import interleaved_seconds
 from benchmarks.perf.rows import PerfRow, perf_row
 from delta_core import DeltaModel
@@ -44,7 +44,7 @@ def measure_latency(
         seconds = interleaved_seconds(
             {name: forward_of(model, model, patch, x) for name, patch in patches.items()}, repetitions
         )
-        flops = {name: _flops(forward_of(model, model, patch, x[:1])) for name, patch in patches.items()}
+        flops = {name: flops_of(forward_of(model, model, patch, x[:1])) for name, patch in patches.items()}
         rows += [
             perf_row(
                 f"latency of delta ({n}) at batch {batch} / base",
@@ -71,9 +71,3 @@ def forward_of(
         return net(x)
 
     return run
-
-
-def _flops(run: Callable[[], Tensor]) -> int:
-    with FlopCounterMode(display=False) as counter:
-        run()
-    return int(counter.get_total_flops())
