@@ -18,7 +18,7 @@ from delta_core.families.base import submodule
 from delta_core.frozen_norm import FrozenNorms
 from delta_core.gates import build_gates, existing_skips
 from delta_core.skip_maps import add_map, build_maps
-from delta_core.skip_sum import SkipSums, weigh
+from delta_core.skip_sum import SkipSums, best_one_by_one, weigh
 from delta_core.weights import Preprocessing
 
 
@@ -125,6 +125,11 @@ class BlockPatch(nn.Module):
             node = own if target == 1 else x
             carried.append(node)
             normed = self.norm_place == "skip_sum" and target == len(units)
+            if self.maps and self.map_per == "node" and own is node and not normed and best_one_by_one(residual):
+                sums.put(node)
+                out = torch.empty_like(residual) if is_shared else residual
+                x = _one_by_one(unit, residual, sums, self.maps[target - 1], scale, out)
+                continue
             if self.maps or normed:
                 skipped = sums(node, own)
                 total = skipped.clone() if normed else _sum(residual, skipped, in_place=not is_shared)
@@ -180,6 +185,21 @@ class BlockPatch(nn.Module):
             norm.running_var.copy_(variance)  # type: ignore[union-attr]
             norm.weight.copy_((variance + norm.eps).sqrt())
             norm.bias.copy_(mean)
+
+
+def _one_by_one(
+    unit: nn.Module, residual: Tensor, sums: SkipSums, skip_map: nn.Module, scale: float, out: Tensor
+) -> Tensor:
+    """What leaves a sub-block, written into `out` sample by sample; `sums` has been given all nodes in front of it."""
+    for i in range(len(out)):
+        sample = slice(i, i + 1)
+        skipped = sums.of(sample)
+        total = torch.add(residual[sample], skipped, out=out[sample])
+        add_map(total, skip_map, skipped, scale)
+        active = SUB_BLOCKS[type(unit)].activation(unit, total)
+        if active is not total:
+            out[sample] = active
+    return out
 
 
 def _sum(residual: Tensor, skipped: Tensor, *, in_place: bool) -> Tensor:

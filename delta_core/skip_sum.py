@@ -51,6 +51,17 @@ class SkipSums:
         others = torch.cat([gates[:, :-1], torch.zeros_like(gates[:, -1:])], dim=1)
         return torch.addcmul(self._sum(others, node, residual), _weights(gates[:, -1:])[0], own)
 
+    def put(self, node: Tensor) -> None:
+        """Take the next node, as a call does; its sum is then made by `of`, some samples at a time."""
+        self.nodes.append(node)
+
+    def of(self, samples: slice) -> Tensor:
+        """The sum of the nodes so far, of some samples alone, where no gradient is needed."""
+        target = len(self.nodes)
+        first = target * (target - 1) // 2
+        gates = self.gates if len(self.gates) == 1 else self.gates[samples]
+        return plain_sum(gates[:, first : first + target], [node[samples] for node in self.nodes])
+
     def _sum(self, gates: Tensor, node: Tensor, residual: Tensor | None) -> Tensor:
         # Copying nodes into a buffer pays when there is a backward pass; a compiler fuses the plain sums itself.
         # Products with gates per channel would not be of matrices.
@@ -88,6 +99,24 @@ def weigh(gates: Tensor, node: Tensor) -> Tensor:
 def _weights(gates: Tensor) -> tuple[Tensor, ...]:
     """Gates (B or 1, skips) or (B or 1, skips, C), one factor of nodes (B, C, H, W) for each skip."""
     return (gates[..., None, None] if gates.ndim == 3 else gates[..., None, None, None]).unbind(1)
+
+
+LARGE_SAMPLE_BYTES = 2**20
+"""Of nodes with larger samples a batch fits into no cache. Measured on the stages of a resnet50 at 224 px, batch 8: one
+by one, sums take 0.86 and 0.62 of their time in the first two, whose samples are larger, and more in the others."""
+
+
+def best_one_by_one(node: Tensor) -> bool:
+    """Whether samples of a node (B, C, H, W) are best summed one by one, where no gradient is needed.
+
+    Large ones on CPU are: what is made on the way to the sum, and read again at once, then stays in the cache.
+    """
+    return (
+        len(node) > 1
+        and node.device.type == "cpu"
+        and node[0].numel() * node.element_size() >= LARGE_SAMPLE_BYTES
+        and not (torch.is_grad_enabled() or torch.compiler.is_compiling())
+    )
 
 
 CPU_BUFFER_BYTES = 16 * 2**20

@@ -14,7 +14,7 @@ from tiny import NETS, basic_block_net, images, wake
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from delta_core import DeltaConfig, DeltaError, DeltaModel
+from delta_core import DeltaConfig, DeltaError, DeltaModel, skip_sum
 from delta_core.config import NormPlace, SkipMap, SkipMapPer
 from delta_core.patch_file import _checksum
 from delta_core.skip_maps import _map, add_map
@@ -87,6 +87,23 @@ def test_what_is_summed_in_place_is_what_training_sums(make: Callable[[], nn.Mod
         again = model(x)
     assert torch.equal(served, again)
     assert torch.allclose(served, model(x), rtol=1e-4, atol=1e-5 * served.abs().max().item())
+
+
+@pytest.mark.parametrize("per", PER)
+@pytest.mark.parametrize("make", NETS.values(), ids=NETS)
+@torch.no_grad()
+def test_samples_summed_one_by_one_are_those_summed_together(
+    make: Callable[[], nn.Module], per: SkipMapPer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    net = make().to(memory_format=torch.channels_last)
+    model, x = model_with(net, skip_map_per=per, norm_start="fresh"), images(size=64)
+    wake(model.patch())
+    x = x.to(memory_format=torch.channels_last)
+    together = [model(x), *model.forward_patches(x, [model.active_patch]).values()]
+    monkeypatch.setattr(skip_sum, "LARGE_SAMPLE_BYTES", 0)
+    one_by_one = [model(x), *model.forward_patches(x, [model.active_patch]).values()]
+    for one, other in zip(together, one_by_one, strict=True):
+        assert torch.allclose(one, other, rtol=1e-5, atol=1e-5 * one.abs().max().item())
 
 
 def matrix(module: nn.Module, channels: int) -> Tensor:
