@@ -172,8 +172,8 @@ class PrefixFeatures:
             lambda: computed.to_store(self.device),
         )
         if found is None:
-            decoded = in_memory_if_small(images, views) if isinstance(images, LazySplit) else images
-            return replace(computed, images=decoded)
+            read = in_memory_if_small(images, views) if isinstance(images, LazySplit) else images
+            return replace(computed, images=read)
         if self.dtype == "uint8":
             return CodedSplit(
                 codes=found,
