@@ -42,10 +42,8 @@ class SkipSums:
         self.token: Tensor | None = None
 
     def __call__(self, node: Tensor, own: Tensor | None = None, residual: Tensor | None = None) -> Tensor:  # noqa: D102
-        target = len(self.nodes) + 1
-        first = target * (target - 1) // 2
-        self.nodes.append(node)
-        gates = self.gates[:, first : first + target]
+        self.put(node)
+        gates = self._gates_so_far()
         if own is None or own is node:
             return self._sum(gates, node, residual)
         others = torch.cat([gates[:, :-1], torch.zeros_like(gates[:, -1:])], dim=1)
@@ -57,10 +55,14 @@ class SkipSums:
 
     def of(self, samples: slice) -> Tensor:
         """The sum of the nodes so far, of some samples alone, where no gradient is needed."""
+        gates = self._gates_so_far()
+        return plain_sum(gates if len(gates) == 1 else gates[samples], [node[samples] for node in self.nodes])
+
+    def _gates_so_far(self) -> Tensor:
+        """Those of the skips that leave the nodes so far and enter the next one."""
         target = len(self.nodes)
         first = target * (target - 1) // 2
-        gates = self.gates if len(self.gates) == 1 else self.gates[samples]
-        return plain_sum(gates[:, first : first + target], [node[samples] for node in self.nodes])
+        return self.gates[:, first : first + target]
 
     def _sum(self, gates: Tensor, node: Tensor, residual: Tensor | None) -> Tensor:
         # Copying nodes into a buffer pays when there is a backward pass; a compiler fuses the plain sums itself.

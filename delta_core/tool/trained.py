@@ -1,5 +1,6 @@
 """One training of a patch on a person's images: what it is made of, and what came of it."""
 
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +14,7 @@ from delta_core.tool.data import Photos
 from delta_core.tool.options import FitOptions
 from delta_core.training.accuracy import Accuracy
 from delta_core.training.class_weights import ClassWeights
-from delta_core.training.feature_room import FeatureRoom, free_disk_bytes
+from delta_core.training.feature_room import FeatureRoom
 from delta_core.training.fitting import FitResult
 from delta_core.training.history import Epoch
 from delta_core.training.identity import NEW_SINCE_RECORDED, content_id, derive_seed, weights_identity
@@ -112,7 +113,7 @@ def train(
         photos: the images.
         options: with a number of modules.
         weights: of the net, by their full name.
-        partial: folder for checkpoints and features.
+        partial: folder for checkpoints and features, which is there.
         listener: who is told.
         is_trial: whether the images are those of `Photos.to_choose_on`.
     """
@@ -147,7 +148,7 @@ def train(
             images=recipe.views * len(photos.parts["train"].places) + len(photos.parts["val"].places),
             shape=feature_shape(model, photos.preprocessing.image_size),
             dtype=recipe.feature_dtype,
-            free_disk_bytes=free_disk_bytes(partial),
+            free_disk_bytes=shutil.disk_usage(partial).free,
         )
         if not is_trial:
             listener.say(str(room))

@@ -1,8 +1,6 @@
 """Where the features of a training are kept on this machine: on disk, in memory, or nowhere."""
 
-import shutil
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal, get_args
 
 from delta_core.training.data.splits import MEMORY_LIMIT_MB
@@ -52,8 +50,3 @@ class FeatureRoom:
 
     def _gb(self, dtype: FeatureDtype) -> str:
         return f"{self._bytes(dtype) / 1e9:.2f} GB in {dtype}"
-
-
-def free_disk_bytes(folder: Path) -> int:
-    """Free bytes of the disk on which a folder lies, or is going to."""
-    return shutil.disk_usage(next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())).free
