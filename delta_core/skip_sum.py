@@ -113,11 +113,12 @@ def best_one_by_one(node: Tensor) -> bool:
 
     Large ones on CPU are: what is made on the way to the sum, and read again at once, then stays in the cache.
     """
+    # A compiler is asked first: `len` would fix the size of its batches.
     return (
-        len(node) > 1
+        not (torch.compiler.is_compiling() or torch.is_grad_enabled())
+        and len(node) > 1
         and node.device.type == "cpu"
         and node[0].numel() * node.element_size() >= LARGE_SAMPLE_BYTES
-        and not (torch.is_grad_enabled() or torch.compiler.is_compiling())
     )
 
 
