@@ -17,6 +17,7 @@ from benchmarks.perf import (
     peers,
     pixels,
     reports,
+    rounding,
     skip_sums,
     starts,
     stored_features,
@@ -46,6 +47,7 @@ MEASUREMENTS: dict[str, Callable[..., list[PerfRow]]] = {
     "growth": growth.measure,
     "starts": starts.measure,
     "stored_features": stored_features.measure,
+    "rounding": rounding.measure,
 }
 ON_DEVICE = ("adapters", "compiled", "epoch", "step", "memory", "latency", "peers")
 """Those that run on any device; the others speak of CPUs."""

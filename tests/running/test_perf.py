@@ -5,9 +5,10 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from timeit import timeit
+from typing import Any
 
 import pytest
 import torch
@@ -26,6 +27,7 @@ from benchmarks.perf import (
     peers,
     pixels,
     reports,
+    rounding,
     skip_sums,
     starts,
     stored_features,
@@ -41,7 +43,9 @@ from benchmarks.perf.synthetic_rows import synthetic_rows
 from benchmarks.perf.time_to_accuracy import Kind, Point, rows_of_points
 from benchmarks.records.collected import read_rows
 from benchmarks.records.rows import row_schema, to_frame
+from delta_core.training.data.splits import TaskData, TensorSplit
 from delta_core.training.errors import UserError
+from delta_core.training.prefix_features import PrefixFeatures
 from delta_core.training.process import peak_resident_mb
 
 
@@ -155,6 +159,35 @@ def test_stored_features_are_read_in_each_type_and_from_each_place() -> None:
     channels, height, width = json.loads(rows[0].setting)["shape"]
     expected = (channels * height * width + 8 * channels) / (4 * channels * height * width)
     assert found["bytes in uint8 / float32, Delta (1)"].ratio == pytest.approx(expected)
+
+
+def test_rounded_features_and_files_are_compared_with_whole_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A few images of each task in place of all."""
+    whole = rounding.load_task
+
+    def few(*arguments: Any) -> TaskData:
+        data = whole(*arguments)
+        cut = {}
+        for part, count in (("train", 100), ("test", 60)):
+            split = getattr(data, part)
+            assert isinstance(split, TensorSplit)
+            cut[part] = replace(split, inputs=split.inputs[:count], labels=split.labels[:count])
+        return replace(data, **cut)
+
+    kept = []
+
+    def features(**words: Any) -> PrefixFeatures:
+        kept.append(words["dtype"])
+        return PrefixFeatures(**words)
+
+    monkeypatch.setattr(rounding, "load_task", few)
+    monkeypatch.setattr(rounding, "PrefixFeatures", features)
+    rows = rounding.measure(repetitions=2, tasks=("real:photos",), n_modules=(1,), epochs=1)
+    assert kept == 2 * ["float32", "bfloat16", "float16", "uint8"]
+    kinds = [f"features in {dtype}" for dtype in ("bfloat16", "float16", "uint8")]
+    kinds += [f"a file in {dtype}" for dtype in ("float16", "bfloat16")]
+    assert {row.name for row in rows} == {f"top-1 with {kind} / float32, Delta (1)" for kind in kinds}
+    assert all(row.n == 2 and 0 < row.reference <= 100 and 0.8 < row.ratio < 1.25 for row in rows)
 
 
 def test_step_memory_and_latency_name_what_they_compare() -> None:
