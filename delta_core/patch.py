@@ -17,6 +17,7 @@ from delta_core.families import SUB_BLOCKS, Block
 from delta_core.families.base import submodule
 from delta_core.frozen_norm import FrozenNorms
 from delta_core.gates import build_gates, existing_skips
+from delta_core.recorded import is_recorded
 from delta_core.skip_maps import add_map, build_maps
 from delta_core.skip_sum import SkipSums, best_one_by_one, weigh
 from delta_core.weights import Preprocessing
@@ -214,7 +215,7 @@ def _plus(x: Tensor, mapped: Tensor, scale: float) -> Tensor:
 
 def _backbone_context() -> AbstractContextManager[object]:
     """How a frozen block runs where a gradient passes through it; a compiler sees the block as it is."""
-    passes = torch.is_grad_enabled() and not torch.compiler.is_compiling()
+    passes = torch.is_grad_enabled() and not is_recorded()
     return FrozenNorms() if passes else nullcontext()
 
 

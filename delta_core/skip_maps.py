@@ -14,6 +14,7 @@ from torch.autograd.function import once_differentiable
 
 from delta_core.config import DeltaConfig, SkipMap
 from delta_core.families import Block
+from delta_core.recorded import is_recorded
 
 
 class ChannelMap(nn.Module):
@@ -50,7 +51,7 @@ def add_map(total: Tensor, skip_map: nn.Module, x: Tensor, scale: float) -> None
     A low-rank map is added by the same product that makes it, where pixels are rows of C values. A compiler fuses
     convolutions and sums itself, and exported convolutions are read by more tools than products.
     """
-    plain = torch.compiler.is_compiling() or (not x.is_meta and torch.is_autocast_enabled(x.device.type))
+    plain = is_recorded() or (not x.is_meta and torch.is_autocast_enabled(x.device.type))
     if plain or not (isinstance(skip_map, LowRankMap) and _has_rows(total) and _has_rows(x)):
         total.add_(skip_map(x), alpha=scale)
         return

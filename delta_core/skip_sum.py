@@ -14,6 +14,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from delta_core.recorded import is_recorded
+
 
 class SkipSums:
     """The sums of one forward pass through a block: call it with every node in order.
@@ -67,15 +69,15 @@ class SkipSums:
     def _sum(self, gates: Tensor, node: Tensor, residual: Tensor | None) -> Tensor:
         # Copying nodes into a buffer pays when there is a backward pass; a compiler fuses the plain sums itself.
         # Products with gates per channel would not be of matrices.
-        plain = torch.compiler.is_compiling() or not torch.is_grad_enabled()
+        plain = is_recorded() or not torch.is_grad_enabled()
         if plain or gates.ndim == 3:
             return plain_sum(gates, self.nodes, residual)
         if self.store is None:
             self.store = _Store(node, self.k)
             self.token = torch.zeros(())
-        gates = gates.expand(len(node), len(self.nodes)).to(node.dtype)
+        gates = gates.expand(len(node), len(self.nodes)).to(self.store.dtype)
         if residual is not None:
-            residual = residual.to(node.dtype)
+            residual = residual.to(self.store.dtype)
         found = _StoredSum.apply(gates, node, residual, self.token, self.store)
         total, self.token = cast(tuple[Tensor, Tensor], found)
         return total
@@ -113,9 +115,8 @@ def best_one_by_one(node: Tensor) -> bool:
 
     Large ones on CPU are: what is made on the way to the sum, and read again at once, then stays in the cache.
     """
-    # A compiler is asked first: `len` would fix the size of its batches.
     return (
-        not (torch.compiler.is_compiling() or torch.is_grad_enabled())
+        not (is_recorded() or torch.is_grad_enabled())
         and len(node) > 1
         and node.device.type == "cpu"
         and node[0].numel() * node.element_size() >= LARGE_SAMPLE_BYTES
@@ -132,6 +133,8 @@ class _Store:
 
     def __init__(self, node: Tensor, k: int) -> None:
         self.shape = node.shape
+        self.dtype = node.dtype
+        """Of all sums, as without a store; under autocast later nodes may have another type, and are rounded."""
         self.channels_last = node.is_contiguous(memory_format=torch.channels_last)
         self.k = k
         self.nodes = self.buffers(node)

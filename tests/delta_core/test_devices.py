@@ -92,9 +92,11 @@ def test_gradients_through_skip_sums_are_those_of_float32_up_to_rounding(
 
 
 @DEVICES_AND_PRECISIONS
-def test_a_patch_learns_in_every_precision(device: str, precision: str) -> None:
+@pytest.mark.parametrize("net", ["basic_block", "convnext"])
+def test_a_patch_learns_in_every_precision(net: str, device: str, precision: str) -> None:
+    """In a ConvNeXt layer scales, and so the nodes behind them, stay float32."""
     fabric = make_fabric(device, precision)
-    model, losses = patched(NETS["basic_block"], device), []
+    model, losses = patched(NETS[net], device), []
     train_module(
         model, model.patch().head, SPLIT, replace(RECIPE, epochs=6), fabric, seed=1,
         on_epoch=lambda _, loss: losses.append(loss),

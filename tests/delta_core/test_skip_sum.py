@@ -119,6 +119,28 @@ def test_mixed_precision_keeps_the_type_of_the_nodes() -> None:
     assert gates.grad.dtype == torch.float32
 
 
+def test_nodes_of_two_types_are_summed_in_that_of_the_first() -> None:
+    """As in a ConvNeXt under autocast, whose layer scales are float32."""
+    gates, x = inputs(2, 2, shared=False, channels_last=True)
+    gates, x = gates.float(), x.float()
+
+    def with_gradients(store: bool) -> list[Tensor]:
+        leaves = [gates.clone().requires_grad_(), x.bfloat16().requires_grad_(), torch.tanh(x).requires_grad_()]
+        typed = leaves[0].bfloat16()
+        with torch.autocast("cpu", torch.bfloat16):
+            if store:
+                sums = SkipSums(typed, 2)
+                sums(leaves[1])
+                out = sums(leaves[2])
+            else:
+                out = plain_sum(typed[:, 1:], leaves[1:])
+        return [out, *torch.autograd.grad(out.float().square().sum(), leaves)]
+
+    for ours, plain in zip(with_gradients(True), with_gradients(False), strict=True):
+        assert ours.dtype == plain.dtype
+        assert torch.allclose(ours, plain, rtol=0.02, atol=0.02 * plain.abs().max().item())
+
+
 def test_shapes_can_be_asked_for_without_memory() -> None:
     gates, x = inputs(3, 2, shared=False, channels_last=True)
     assert block(gates.to("meta").requires_grad_(), x.to("meta"), 3, plain=False)[-1].shape == x.shape

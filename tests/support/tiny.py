@@ -60,13 +60,18 @@ def wake(patch: nn.Module) -> None:
                 parameter.normal_(std=0.2)
 
 
-def with_patches(net: nn.Module, counts: dict[str, int]) -> DeltaModel:
+def with_patches(
+    net: nn.Module, counts: dict[str, int], reading: Callable[..., DeltaConfig] = DeltaConfig.paper
+) -> DeltaModel:
     """A model with patches of so many modules (0: a head alone), none of which is the identity."""
     model = DeltaModel(net)
     with torch.random.fork_rng():
         torch.manual_seed(0)
         for name, n in counts.items():
-            model.add_patch(name, num_classes=3 + n, config=DeltaConfig.paper(n_modules=n) if n else None)
+            model.add_patch(name, num_classes=3 + n, config=reading(n_modules=n) if n else None)
+            if model.patch().waits_for_calibration:
+                model.calibrate([images()])
+            wake(model.patch().blocks)
         for tensor in model.patches.state_dict().values():
             if tensor.is_floating_point() and tensor.ndim == 1:
                 tensor.uniform_(0.5, 1.5)
