@@ -2,6 +2,7 @@
 
 import math
 import statistics
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -22,6 +23,7 @@ from benchmarks.methods.paint import ALPHAS, Paint, interpolate_, reestimate_bat
 from delta_core import DeltaConfig, DeltaModel, backbone_fingerprint
 from delta_core.training.data.splits import FeatureSplit
 from delta_core.training.engine import DivergedError, parameter_groups, predict, rate_factor, top1, train_module
+from delta_core.training.fabric import make_fabric
 
 CPU = torch.device("cpu")
 FABRIC = Fabric(accelerator="cpu", devices=1)
@@ -214,6 +216,16 @@ def test_training_learns_the_tiny_task() -> None:
 def test_two_runs_of_one_seed_are_bit_identical(method: Method) -> None:
     first, second = (comparable(method.measure(tiny_cell())) for _ in range(2))
     assert first == second
+
+
+@pytest.mark.parametrize("make_net", [basic_block_net, convnext_net])
+@pytest.mark.parametrize("method", METHODS, ids=lambda method: method.name)
+def test_every_method_trains_in_mixed_precision(method: Method, make_net: Callable[[], nn.Module]) -> None:
+    """As docs/paper-scale.md advises; what a ConvNeXt computes is of two types then."""
+    cell = tiny_cell(make_net, fabric=make_fabric("cpu", "bf16-mixed"))
+    outcome = method.measure(cell)
+    assert outcome.steps == RECIPE.epochs * 3
+    assert outcome.base_logits_equal in {True, None}, "None: the method gives the base up"
 
 
 def comparable(outcome: Outcome) -> Outcome:
