@@ -18,9 +18,13 @@ from workers import answer, spawned, train_one_rank, train_two_steps
 from delta_core import DeltaConfig, DeltaModel, skip_sum
 
 Reading = Callable[..., DeltaConfig]
+Case = tuple[Callable[[], nn.Module], Reading]
 ROUNDING = {"rtol": 1e-5, "atol": 1e-5}
 """Maps are products here, and convolutions where a pass is recorded."""
-FAMILIES = ("basic_block", "convnext", "efficientnet_lite")
+CASES: dict[str, Case] = {
+    **{f"{name}-default": (NETS[name], DeltaConfig) for name in ("basic_block", "convnext", "efficientnet_lite")},
+    "basic_block-paper": (NETS["basic_block"], DeltaConfig.paper),
+}
 COMPILER = os.environ.get("CXX") or shutil.which("g++") or shutil.which("clang++")
 BATCH = Dim("batch", min=1, max=64)
 
@@ -30,9 +34,9 @@ def fresh_compiler() -> None:
     torch._dynamo.reset()
 
 
-@pytest.fixture(params=FAMILIES)
-def make_net(request: pytest.FixtureRequest) -> Callable[[], nn.Module]:
-    return NETS[request.param]
+@pytest.fixture(params=CASES)
+def case(request: pytest.FixtureRequest) -> Case:
+    return CASES[request.param]
 
 
 def same(one: Tensor, other: Tensor, reading: Reading) -> bool:
@@ -49,7 +53,8 @@ def reading(request: pytest.FixtureRequest) -> Reading:
 
 
 @torch.no_grad()
-def test_one_graph_holds_the_whole_model(make_net: Callable[[], nn.Module], reading: Reading) -> None:
+def test_one_graph_holds_the_whole_model(case: Case) -> None:
+    make_net, reading = case
     model, x = with_patches(make_net(), {"a": 4}, reading), images()
     compiled = torch.compile(model, backend="aot_eager", fullgraph=True)
     assert same(compiled(x), model(x), reading)
@@ -73,8 +78,8 @@ def test_a_compiled_model_follows_patch_strength_and_batch_size(reading: Reading
 
 @pytest.mark.skipif(COMPILER is None, reason="inductor needs a C++ compiler: install g++ or clang++, or set CXX")
 @torch.no_grad()
-def test_inductor_agrees_up_to_rounding(reading: Reading) -> None:
-    model, x = with_patches(convnext_net(), {"a": 1}, reading), images()
+def test_inductor_agrees_up_to_rounding() -> None:
+    model, x = with_patches(convnext_net(), {"a": 1}, DeltaConfig), images()
     prefix, suffix = (
         model.split_at_first_patch()
     )  # all code of ours is in the suffix; a whole net compiles for a minute
@@ -101,9 +106,8 @@ def test_samples_that_are_large_are_not_recorded_one_by_one(
 
 @torch.no_grad()
 @pytest.mark.parametrize("patch", ["a", None])
-def test_an_exported_program_serves_any_batch_size(
-    make_net: Callable[[], nn.Module], patch: str | None, reading: Reading
-) -> None:
+def test_an_exported_program_serves_any_batch_size(case: Case, patch: str | None) -> None:
+    make_net, reading = case
     model = with_patches(make_net(), {"a": 4}, reading)
     model.set_patch(patch)
     program = exported(model, images())
@@ -141,9 +145,8 @@ def pool() -> Iterator[ProcessPoolExecutor]:
 
 
 @torch.no_grad()
-def test_a_spawned_process_answers_with_the_same_bits(
-    make_net: Callable[[], nn.Module], pool: ProcessPoolExecutor, reading: Reading
-) -> None:
+def test_a_spawned_process_answers_with_the_same_bits(case: Case, pool: ProcessPoolExecutor) -> None:
+    make_net, reading = case
     model, x = with_patches(make_net(), {"a": 1, "b": 2}, reading), images()
     patched, base = pool.submit(answer, model, x, torch.get_num_threads()).result()
     assert np.array_equal(patched, model(x).numpy())

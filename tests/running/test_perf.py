@@ -57,6 +57,12 @@ def in_this_process(function: Callable[..., float], *arguments: object) -> float
     return max(1.0, function(*arguments))
 
 
+def once(runs: dict[str, Callable[[], object]], repetitions: int) -> dict[str, list[float]]:
+    """Instead of `interleaved_seconds`, where each run starts processes for seconds: without a round that warms up."""
+    assert repetitions == 1
+    return {name: [timeit(run, number=1)] for name, run in runs.items()}
+
+
 @pytest.fixture(scope="module")
 def rows() -> list[PerfRow]:
     with pytest.MonkeyPatch.context() as patch:
@@ -234,9 +240,7 @@ def test_sums_are_compared_with_plain_ones_and_with_the_limit() -> None:
 
 
 def test_commands_are_measured_from_start_to_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        starts, "interleaved_seconds", lambda runs, _: {name: [timeit(run, number=1)] for name, run in runs.items()}
-    )
+    monkeypatch.setattr(starts, "interleaved_seconds", once)
     rows = starts.measure(repetitions=1, image_px=32)
     assert [row.name.partition(" / ")[0] for row in rows] == [
         *("import delta_core", "delta_core.DeltaModel", "delta-patch --help", "delta-patch predict"),
@@ -270,7 +274,8 @@ def test_growth_has_an_exponent_for_each_cost(monkeypatch: pytest.MonkeyPatch) -
     assert shown == {2, 4}
 
 
-def test_all_reports_are_rendered_in_a_process_of_their_own() -> None:
+def test_all_reports_are_rendered_in_a_process_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reports, "interleaved_seconds", once)
     rows = reports.measure(repetitions=1, at_least=1)
     assert [row.unit for row in rows] == ["s", "MiB"]
     assert all(row.ours > 0 and row.reference > 0 for row in rows)
@@ -408,12 +413,7 @@ def test_what_a_grid_adds_is_measured_on_runs_that_do_nothing(tmp_path: Path) ->
 
 
 def test_commands_are_measured_on_records_that_are_runs_of_all_tables(monkeypatch: pytest.MonkeyPatch) -> None:
-    def cold(runs: dict[str, Callable[[], object]], repetitions: int) -> dict[str, list[float]]:
-        """Without the round that warms up: each of them is a process, and starts for seconds."""
-        assert repetitions == 1
-        return {name: [timeit(run, number=1)] for name, run in runs.items()}
-
-    monkeypatch.setattr(grids, "interleaved_seconds", cold)
+    monkeypatch.setattr(grids, "interleaved_seconds", once)
     found = grids.measure_records(repetitions=1, records=20)
     assert [row.name.partition(" /")[0] for row in found] == ["collect", "plan all", "status table2"]
     assert json.loads(found[0].setting)["records"] == 20
