@@ -166,8 +166,9 @@ def test_two_processes_train_one_patch_and_leave_the_base_alone(
     assert np.allclose(base, expected, rtol=1e-5)  # the workers have one thread
     assert np.array_equal(base, same_base)
     assert all(np.array_equal(first[name], second[name]) for name in before), "gradients are averaged"
-    moved = [name for name in before if not np.array_equal(first[name], before[name])]
-    assert len(moved) >= len(before) - 1, "the scale of a gate's only channel is taken out by the BatchNorm behind it"
+    still = {name for name in before if np.array_equal(first[name], before[name])}
+    # A BatchNorm takes the scale of the only channel in front of it out; the paper's modules are wider.
+    assert still <= ({"a.blocks.layer4.gates.conv2.weight"} if reading is DeltaConfig else set())
 
 
 # --- AMP -----------------------------------------------------------------------------------------------------------
