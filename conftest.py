@@ -1,4 +1,4 @@
-"""What pytest leaves out here: modules that need mmengine, which only `nox -s openmmlab` installs."""
+"""What pytest leaves out here: modules of mmengine, which only `nox -s openmmlab` installs, and of Triton on Macs."""
 
 from importlib.util import find_spec
 
@@ -16,4 +16,7 @@ NEED_MMENGINE = [
     "benchmarks/suites/dense/shared.py",
     "benchmarks/suites/dense/slim_backbone.py",
 ]
-collect_ignore = [] if find_spec("mmengine") else NEED_MMENGINE
+collect_ignore = [
+    *([] if find_spec("mmengine") else NEED_MMENGINE),
+    *([] if find_spec("triton") else ["delta_core/skip_sum_triton.py", "tests/delta_core/kernels_in_interpreter.py"]),
+]

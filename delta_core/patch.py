@@ -17,9 +17,10 @@ from delta_core.families import SUB_BLOCKS, Block
 from delta_core.families.base import submodule
 from delta_core.frozen_norm import FrozenNorms
 from delta_core.gates import build_gates, existing_skips
+from delta_core.plain_sum import weigh
 from delta_core.recorded import is_recorded
 from delta_core.skip_maps import add_map, build_maps
-from delta_core.skip_sum import SkipSums, best_one_by_one, weigh
+from delta_core.skip_sum import SkipSums, best_one_by_one
 from delta_core.weights import Preprocessing
 
 

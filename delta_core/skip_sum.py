@@ -1,20 +1,42 @@
 """Gate-weighted sums over the nodes of a block: one pass over the nodes for each sum, forward and backward.
 
 The plain way, one `addcmul` for each of the k(k+1)/2 skips, reads and writes every sum as often as it has skips, and
-its backward does so again for every node and every gate. Here all nodes of a block lie in one buffer, so that a sum,
-its gates' gradients and its nodes' gradients are three small matrix products, bound by reading the nodes once.
+its backward does so again for every node and every gate. Here a sum, its gates' gradients and its nodes' gradients read
+the nodes once: as three small matrix products over one buffer, or on CUDA as kernels that read nodes where they lie.
 
 Shape legend: B batch, k sub-blocks, S = k(k+1)/2 skips, D = C * H * W values of a node.
 """
 
+import warnings
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, cast
+from functools import cache
+from types import ModuleType
+from typing import Any, Protocol, cast
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from delta_core.plain_sum import plain_sum, skip_weights
 from delta_core.recorded import is_recorded
+from delta_core.skip_sum_store import BufferedNodes
+
+
+class NodeStore(Protocol):
+    """Nodes of one block and, while backward is on, gradients of their sums. Shapes are those of `BufferedNodes`."""
+
+    dtype: torch.dtype
+    """Of all sums."""
+    gates: list[Tensor]
+    """(B, nodes) of each sum so far."""
+
+    def put(self, place: int, node: Tensor) -> None: ...  # noqa: D102
+    def total(self, gates: Tensor, residual: Tensor | None) -> Tensor: ...  # noqa: D102
+    def start_backward(self) -> None: ...  # noqa: D102
+    def put_gradient(self, place: int, grad: Tensor) -> None: ...  # noqa: D102
+    def gates_gradient(self, grad: Tensor, count: int) -> Tensor: ...  # noqa: D102
+    def node_gradient(self, weights: Tensor, place: int) -> Tensor: ...  # noqa: D102
+    def end_backward(self) -> None: ...  # noqa: D102
 
 
 class SkipSums:
@@ -40,7 +62,7 @@ class SkipSums:
         self.gates = gates
         self.k = k
         self.nodes: list[Tensor] = []
-        self.store: _Store | None = None
+        self.store: NodeStore | None = None
         self.token: Tensor | None = None
 
     def __call__(self, node: Tensor, own: Tensor | None = None, residual: Tensor | None = None) -> Tensor:  # noqa: D102
@@ -49,7 +71,7 @@ class SkipSums:
         if own is None or own is node:
             return self._sum(gates, node, residual)
         others = torch.cat([gates[:, :-1], torch.zeros_like(gates[:, -1:])], dim=1)
-        return torch.addcmul(self._sum(others, node, residual), _weights(gates[:, -1:])[0], own)
+        return torch.addcmul(self._sum(others, node, residual), skip_weights(gates[:, -1:])[0], own)
 
     def put(self, node: Tensor) -> None:
         """Take the next node, as a call does; its sum is then made by `of`, some samples at a time."""
@@ -67,13 +89,14 @@ class SkipSums:
         return self.gates[:, first : first + target]
 
     def _sum(self, gates: Tensor, node: Tensor, residual: Tensor | None) -> Tensor:
-        # Copying nodes into a buffer pays when there is a backward pass; a compiler fuses the plain sums itself.
-        # Products with gates per channel would not be of matrices.
-        plain = is_recorded() or not torch.is_grad_enabled()
-        if plain or gates.ndim == 3:
+        # A compiler fuses the plain sums itself. Products with gates per channel would not be of matrices.
+        if is_recorded() or gates.ndim == 3:
             return plain_sum(gates, self.nodes, residual)
+        fused = fused_kernels(node.device)
+        if not torch.is_grad_enabled():  # copying nodes into a buffer pays where there is a backward pass
+            return (plain_sum if fused is None else fused.sum_of)(gates, self.nodes, residual)
         if self.store is None:
-            self.store = _Store(node, self.k)
+            self.store = BufferedNodes(node, self.k) if fused is None else fused.NodesInPlace(node)
             self.token = torch.zeros(())
         gates = gates.expand(len(node), len(self.nodes)).to(self.store.dtype)
         if residual is not None:
@@ -83,26 +106,28 @@ class SkipSums:
         return total
 
 
-def plain_sum(gates: Tensor, nodes: list[Tensor], residual: Tensor | None = None) -> Tensor:
-    """Residual and nodes, each (B, C, H, W), the nodes weighted by gates (B or 1, len(nodes)); one kernel for each.
+@cache
+def fused_kernels(device: torch.device) -> ModuleType | None:
+    """`delta_core.skip_sum_triton` where its kernels can run: on CUDA, with Triton and the C compiler that it needs.
 
-    Gates (B or 1, len(nodes), C) weight each channel by itself.
+    They are tried against the plain sums first, once for each device.
     """
-    first, *others = _weights(gates)
-    total = first * nodes[0] if residual is None else torch.addcmul(residual, first, nodes[0])
-    for factor, node in zip(others, nodes[1:], strict=True):
-        total.addcmul_(factor, node)
-    return total
+    if device.type != "cuda":
+        return None
+    try:
+        from delta_core import skip_sum_triton
 
-
-def weigh(gates: Tensor, node: Tensor) -> Tensor:
-    """A node (B, C, H, W) times the gates of one skip, (B or 1,) or (B or 1, C)."""
-    return _weights(gates[:, None])[0] * node
-
-
-def _weights(gates: Tensor) -> tuple[Tensor, ...]:
-    """Gates (B or 1, skips) or (B or 1, skips, C), one factor of nodes (B, C, H, W) for each skip."""
-    return (gates[..., None, None] if gates.ndim == 3 else gates[..., None, None, None]).unbind(1)
+        skip_sum_triton.check(device)
+    except ImportError:
+        return None
+    except Exception as error:  # noqa: BLE001 - of Triton, a compiler or a driver: none is a reason not to train
+        warnings.warn(
+            f"Triton's kernels of skip sums do not work on {device}, so that torch's own products are used: "
+            f"{type(error).__name__}: {str(error)[:300]}",
+            stacklevel=2,
+        )
+        return None
+    return skip_sum_triton
 
 
 LARGE_SAMPLE_BYTES = 2**20
@@ -123,63 +148,6 @@ def best_one_by_one(node: Tensor) -> bool:
     )
 
 
-CPU_BUFFER_BYTES = 16 * 2**20
-"""Larger buffers are split by samples on CPU: glibc maps what is above 32 MiB anew each time, page by page, which costs
-more than the sums."""
-
-
-class _Store:
-    """Nodes of a block in buffers (b, k, D) of a few samples each, and gradients of their sums while backward is on."""
-
-    def __init__(self, node: Tensor, k: int) -> None:
-        self.shape = node.shape
-        self.dtype = node.dtype
-        """Of all sums, as without a store; under autocast later nodes may have another type, and are rounded."""
-        self.channels_last = node.is_contiguous(memory_format=torch.channels_last)
-        self.k = k
-        self.nodes = self.buffers(node)
-        self.grads: list[Tensor] = []
-        self.gates: list[Tensor] = []
-
-    def buffers(self, like: Tensor) -> list[Tensor]:
-        """Empty buffers for k nodes."""
-        batch, size = len(like), like[0].numel()
-        at_once = batch
-        if like.device.type == "cpu":
-            at_once = max(1, CPU_BUFFER_BYTES // (self.k * size * like.element_size()))
-        return [like.new_empty(len(part), self.k, size) for part in torch.empty(batch).split(at_once)]
-
-    def flat(self, node: Tensor) -> Tensor:
-        """(B, C, H, W) -> (B, D) in the memory order of the first node."""
-        return (node.permute(0, 2, 3, 1) if self.channels_last else node).reshape(len(node), -1)
-
-    def weighted(self, buffers: list[Tensor], weights: Tensor, first: int, start: Tensor | None = None) -> Tensor:
-        """`start` (B, C, H, W), or 0, plus the places `first`.. of the buffers, weighted by (B, places)."""
-        layout = torch.channels_last if self.channels_last else torch.contiguous_format
-        out = torch.empty(self.shape, dtype=buffers[0].dtype, device=buffers[0].device, memory_format=layout)
-        if start is not None:
-            out.copy_(start)
-        sizes = [len(buffer) for buffer in buffers]
-        last = first + weights.shape[1]
-        for buffer, weight, part in zip(buffers, weights.split(sizes), self.flat(out).split(sizes), strict=True):
-            part[:, None].baddbmm_(weight[:, None], buffer[:, first:last], beta=float(start is not None))
-        return out
-
-
-def _put(buffers: list[Tensor], place: int, values: Tensor) -> None:
-    """Write values (B, D) at a place of the buffers (b, k, D)."""
-    for buffer, part in zip(buffers, values.split([len(buffer) for buffer in buffers]), strict=True):
-        buffer[:, place] = part
-
-
-def _products(buffers: list[Tensor], places: int, values: Tensor) -> Tensor:
-    """Inner products (B, places) of values (B, D) with the first places of the buffers."""
-    sizes = [len(buffer) for buffer in buffers]
-    parts = zip(buffers, values.split(sizes), strict=True)
-    # The row vector on the left: with a column on the right CPU kernels are thirty times slower for several samples.
-    return torch.cat([torch.bmm(part[:, None], buffer[:, :places].mT)[:, 0] for buffer, part in parts])
-
-
 def _as_typed(tensor: Tensor) -> AbstractContextManager[Any]:
     """Autocast is off inside: products are of the type of the nodes. The meta device knows no autocast."""
     return nullcontext() if tensor.is_meta else torch.autocast(tensor.device.type, enabled=False)
@@ -189,19 +157,19 @@ class _StoredSum(torch.autograd.Function):
     """One sum. A token makes each sum depend on the one before, so that backward meets the targets from last to first.
 
     When backward reaches target j, the gradients of the sums of all later targets are known, so the whole gradient of
-    node j - 1 is one product. The token's gradient counts the targets that this pass has met before.
+    node j - 1 is one weighted sum. The token's gradient counts the targets that this pass has met before.
     """
 
     @staticmethod
     def forward(
-        ctx: Any, gates: Tensor, node: Tensor, residual: Tensor | None, token: Tensor, store: _Store
+        ctx: Any, gates: Tensor, node: Tensor, residual: Tensor | None, token: Tensor, store: NodeStore
     ) -> tuple[Tensor, Tensor]:
         ctx.store, ctx.target = store, gates.shape[1]
         ctx.has_residual = residual is not None
         store.gates.append(gates.detach())
         with _as_typed(node):
-            _put(store.nodes, ctx.target - 1, store.flat(node))
-            total = store.weighted(store.nodes, gates, 0, residual)
+            store.put(ctx.target - 1, node)
+            total = store.total(gates, residual)
         return total, token.clone()
 
     @staticmethod
@@ -210,14 +178,13 @@ class _StoredSum(torch.autograd.Function):
         store, target = ctx.store, ctx.target
         last = target + int(met)
         if target == last:  # a pass begins, not always at the last target
-            store.grads = store.buffers(grad)
-        flat = store.flat(grad)
+            store.start_backward()
         # gates of the skips that leave node `target - 1`, one for each later target
         leaving = torch.stack([gates[:, target - 1] for gates in store.gates[target - 1 : last]], dim=1)
         with _as_typed(grad):
-            _put(store.grads, target - 1, flat)
-            grad_gates = _products(store.nodes, target, flat)
-            grad_node = store.weighted(store.grads, leaving, target - 1)
+            store.put_gradient(target - 1, grad)
+            grad_gates = store.gates_gradient(grad, target)
+            grad_node = store.node_gradient(leaving, target - 1)
         if target == 1:
-            store.grads = []
+            store.end_backward()
         return grad_gates, grad_node, grad if ctx.has_residual else None, met + 1, None

@@ -49,7 +49,7 @@ MEASUREMENTS: dict[str, Callable[..., list[PerfRow]]] = {
     "stored_features": stored_features.measure,
     "rounding": rounding.measure,
 }
-ON_DEVICE = ("adapters", "compiled", "epoch", "step", "memory", "latency", "peers")
+ON_DEVICE = ("adapters", "compiled", "epoch", "step", "memory", "latency", "peers", "skip_sums")
 """Those that run on any device; the others speak of CPUs."""
 
 
@@ -70,7 +70,7 @@ def perf(
         names: measurements to make; if none is named all, time_to_accuracy and pixels only with --data-root.
         repetitions: paired repetitions; a row states their medians.
         threads: threads of torch; one is disturbed least by other processes.
-        device: cpu or cuda, for adapters, compiled, epoch, step, memory, latency, peers.
+        device: cpu or cuda, for adapters, compiled, epoch, step, memory, latency, peers, skip_sums.
         data_root: folder with real images, for time_to_accuracy and pixels.
         arch: full-size timm net, for adapters; may be repeated. Default: EfficientNet-Lite0.
         image_size: input size in pixels, for adapters.

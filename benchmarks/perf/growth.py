@@ -155,7 +155,7 @@ def _image(net: nn.Module, side_px: int) -> Callable[[], object]:
 def _sums(k: int) -> Callable[[], object]:
     x = torch.randn(4, 128, 14, 14).contiguous(memory_format=torch.channels_last)
     gates = torch.rand(4, k * (k + 1) // 2) / k
-    return lambda: block_of_sums(gates, x, k, plain=False)
+    return lambda: block_of_sums(gates, x, k)
 
 
 def _one_pass(net: nn.Module, patches: int) -> Callable[[], object]:

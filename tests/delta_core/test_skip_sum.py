@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from delta_core.skip_sum import SkipSums, plain_sum
+from delta_core.plain_sum import plain_sum
+from delta_core.skip_sum import SkipSums
 
 
 def block(gates: Tensor, x: Tensor, k: int, *, plain: bool) -> list[Tensor]:
