@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from delta_core.errors import DeltaError, FrozenError
     from delta_core.families import register_family, register_sub_block
     from delta_core.features import FeatureInfo
+    from delta_core.folded import FoldedModel, fold_norms
     from delta_core.freeze import assert_frozen, backbone_fingerprint
     from delta_core.hub import download_patch
     from delta_core.joint import JointDelta
@@ -31,6 +32,7 @@ __all__ = [
     "DeltaModel",
     "DeltaStatus",
     "FeatureInfo",
+    "FoldedModel",
     "FrozenError",
     "JointDelta",
     "ParamCounts",
@@ -43,6 +45,7 @@ __all__ = [
     "backbone_fingerprint",
     "create_model",
     "download_patch",
+    "fold_norms",
     "list_backbones",
     "load_backbone",
     "load_patch",
@@ -60,6 +63,7 @@ _NAMES_OF = {
     "errors": ("DeltaError", "FrozenError"),
     "families": ("register_family", "register_sub_block"),
     "features": ("FeatureInfo",),
+    "folded": ("FoldedModel", "fold_norms"),
     "freeze": ("assert_frozen", "backbone_fingerprint"),
     "hub": ("download_patch",),
     "joint": ("JointDelta",),

@@ -10,6 +10,7 @@ import tyro
 from benchmarks.perf import (
     adapters,
     compiled,
+    folded,
     forward_patches,
     grids,
     growth,
@@ -40,6 +41,7 @@ MEASUREMENTS: dict[str, Callable[..., list[PerfRow]]] = {
     "peers": peers.measure,
     "reports": reports.measure,
     "compiled": compiled.measure,
+    "folded": folded.measure,
     "skip_sums": skip_sums.measure,
     "adapters": adapters.measure,
     "grids": grids.measure_overhead,
@@ -49,7 +51,7 @@ MEASUREMENTS: dict[str, Callable[..., list[PerfRow]]] = {
     "stored_features": stored_features.measure,
     "rounding": rounding.measure,
 }
-ON_DEVICE = ("adapters", "compiled", "epoch", "step", "memory", "latency", "peers", "skip_sums")
+ON_DEVICE = ("adapters", "compiled", "epoch", "folded", "step", "memory", "latency", "peers", "skip_sums")
 """Those that run on any device; the others speak of CPUs."""
 
 
@@ -70,7 +72,7 @@ def perf(
         names: measurements to make; if none is named all, time_to_accuracy and pixels only with --data-root.
         repetitions: paired repetitions; a row states their medians.
         threads: threads of torch; one is disturbed least by other processes.
-        device: cpu or cuda, for adapters, compiled, epoch, step, memory, latency, peers, skip_sums.
+        device: cpu or cuda, for adapters, compiled, epoch, folded, step, memory, latency, peers, skip_sums.
         data_root: folder with real images, for time_to_accuracy and pixels.
         arch: full-size timm net, for adapters; may be repeated. Default: EfficientNet-Lite0.
         image_size: input size in pixels, for adapters.

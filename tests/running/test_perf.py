@@ -19,6 +19,7 @@ from benchmarks.perf import (
     adapters,
     command,
     compiled,
+    folded,
     forward_patches,
     grids,
     growth,
@@ -217,6 +218,13 @@ def test_what_a_compiler_gives_is_compared_with_compiled_nets_and_with_none(monk
         *("compiled finetune", "compiled lora", "not compiled", "compiled base", "not compiled", "base as it is"),
         *("that step", "that pass"),
     ]
+    assert all(row.ratio > 0 for row in rows)
+
+
+def test_a_folded_net_is_compared_with_the_net_as_it_is() -> None:
+    rows = folded.measure(repetitions=1, architecture="resnet10t", n_modules=1, batch=2, image_px=32)
+    references = [row.name.split(" / ")[1] for row in rows]
+    assert references == ["as it is", "finetune", "as it is", "folded base", "base"]
     assert all(row.ratio > 0 for row in rows)
 
 
