@@ -102,6 +102,17 @@ def test_a_layout_is_kept() -> None:
     assert all(kernel.is_contiguous(memory_format=torch.channels_last) for kernel in kernels)
 
 
+def test_a_norm_that_is_used_twice_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    def twice(net: nn.Module, x: torch.Tensor) -> torch.Tensor:
+        x = net.bn1(net.conv1(x)) + net.bn1(net.conv1(x * 0.5))  # type: ignore[operator]
+        return net.layer4(net.layer3(net.layer2(net.layer1(net.maxpool(x)))))  # type: ignore[operator,no-any-return]
+
+    net = timm.create_model("resnet10t", num_classes=7, stem_type="").eval()
+    monkeypatch.setattr(type(net), "forward_features", twice)
+    folded = fold_norms(DeltaModel(net)).backbone
+    assert [name for name, module in folded.named_modules() if isinstance(module, nn.BatchNorm2d)] == ["bn1"]
+
+
 def test_a_net_whose_convolution_is_also_read_elsewhere_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     def twice(net: nn.Module, x: torch.Tensor) -> torch.Tensor:
         made = net.conv1(x)  # type: ignore[operator]
