@@ -7,21 +7,22 @@ that the base stayed as it was is a proof about training, not about having kept 
 import copy
 from abc import abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from itertools import chain
 from typing import Any, cast
 
-import timm
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from benchmarks.methods.base import EVAL_SPLITS, Cell, Method, Outcome, new_head
 from benchmarks.methods.frozen import base_after
+from benchmarks.nets.full_size import meta_net
 from delta_core import backbone_fingerprint
 from delta_core.families import FAMILIES, Units, base_head, feature_size, pool
 from delta_core.training.engine import train_module
+from delta_core.training.recipe import Recipe
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +35,7 @@ class AdaptedMethod(Method):
 
     def full_size_params(self, architecture: str) -> int:
         """What the method adds, or copies for the task."""
-        return adapted_params(architecture, self)
+        return adapted_params(architecture, replace(self, recipe=Recipe()))  # which no count depends on
 
     def measure(self, cell: Cell) -> Outcome:
         """Train the parts and the head on the cell's task and measure task and base."""
@@ -150,6 +151,6 @@ def _tensors(module: nn.Module, *, recurse: bool = True) -> chain[Tensor]:
 def adapted_params(architecture: str, method: AdaptedMethod) -> int:
     """Trainable parameters that the method adds to the full-size timm net, or copies for the task, without the head."""
     with torch.device("meta"):
-        net = timm.create_model(architecture).requires_grad_(False)
+        net = meta_net(architecture).requires_grad_(False)
         method.adapt(net)
     return trainable(net)

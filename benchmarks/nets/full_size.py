@@ -3,12 +3,13 @@
 Parameter counts are for comparison with those printed in Tables 2 and 10, multiply-adds for our ablations.
 """
 
+import copy
 from dataclasses import replace
 from functools import cache
 
 import timm
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from delta_core import DeltaConfig, DeltaModel
@@ -20,12 +21,25 @@ from delta_core.training.prefix_features import feature_shape
 IMAGE_SIZE = 224
 
 
+def meta_net(architecture: str) -> nn.Module:
+    """The full-size timm net on the meta device, a copy for each who changes it.
+
+    Made once: on that device initial weights, which nobody sees, are drawn by Python code, for half a second a net.
+    """
+    return copy.deepcopy(_made_once(architecture))
+
+
+@cache
+def _made_once(architecture: str) -> nn.Module:
+    with torch.device("meta"):
+        return timm.create_model(architecture)
+
+
 @cache
 def delta_params(architecture: str, config: DeltaConfig) -> int:
     """Trainable parameters of Delta-Networks on the full-size timm net, head left out (as the paper counts)."""
     with torch.device("meta"):
-        backbone = timm.create_model(architecture)
-        blocks = tuple(stage for stage in stages_of(backbone) if isinstance(stage, Block))
+        blocks = tuple(stage for stage in stages_of(_made_once(architecture)) if isinstance(stage, Block))
         patch = Patch(blocks, features=1, num_classes=1, config=config)
     return sum(parameter.numel() for parameter in patch.blocks.parameters())
 
@@ -33,8 +47,7 @@ def delta_params(architecture: str, config: DeltaConfig) -> int:
 @cache
 def backbone_params(architecture: str) -> int:
     """Parameters of the full-size timm net without its classifier: what PAINT and fine-tuning train."""
-    with torch.device("meta"):
-        backbone = timm.create_model(architecture)
+    backbone = _made_once(architecture)
     head = sum(parameter.numel() for parameter in base_head(backbone).parameters())
     return sum(parameter.numel() for parameter in backbone.parameters()) - head
 
@@ -43,7 +56,7 @@ def backbone_params(architecture: str) -> int:
 def prefix_shape(architecture: str, config: DeltaConfig | None, image_size: int) -> tuple[int, ...]:
     """Of what the part in front of a patch (None: a head alone) puts out at a size in pixels."""
     with torch.device("meta"):
-        model = DeltaModel(timm.create_model(architecture))
+        model = DeltaModel(meta_net(architecture))
         fresh = None if config is None else replace(config, norm_start="fresh")  # an identity would need images
         model.add_patch("counted", num_classes=1, config=fresh)
         return feature_shape(model.eval(), image_size)

@@ -55,8 +55,9 @@ def synthetic_rows(at_least: int) -> list[Row]:
         # First the search, whose rows say which runs the adapter study has.
         search = [row for run in planned_runs(1, results, (ADAPTERS_SEARCH,)) for row in _rows(run)]
         write_rows(results / "embedded", to_frame(search))
-        one_seed = sum(len(_rows(run)) for run in planned_runs(1, results))
-        return [row for run in planned_runs(math.ceil(at_least / one_seed), results) for row in _rows(run)]
+        one_seed = [row for run in planned_runs(1, results) for row in _rows(run)]
+        seeds = math.ceil(at_least / len(one_seed))
+        return one_seed if seeds == 1 else [row for run in planned_runs(seeds, results) for row in _rows(run)]
 
 
 def synthetic_rows_by_run(runs: int) -> list[list[Row]]:

@@ -6,8 +6,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from fake_rows import fake_table2, one_row
+from synthetic import synthetic_frame
 
-from benchmarks.perf.synthetic_rows import synthetic_rows
 from benchmarks.records.names import AGREEMENT, PATCHING, SEQUENCE
 from benchmarks.records.rows import to_frame
 from delta_core.training.errors import UserError
@@ -38,7 +38,7 @@ def table2_rows() -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def all_rows() -> pd.DataFrame:
-    rows = to_frame(synthetic_rows(1))
+    rows = synthetic_frame()
     return by_agreement(rows[rows["suite"].isin([PATCHING, SEQUENCE, "table8"])])
 
 

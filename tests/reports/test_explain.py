@@ -14,8 +14,9 @@ import tyro
 from fake_rows import fake_table2
 from image_folders import write_folder
 from PIL import Image
+from synthetic import synthetic_frame
 
-from benchmarks.perf.synthetic_rows import _rows, synthetic_rows
+from benchmarks.perf.synthetic_rows import _rows
 from benchmarks.records.collected import write_rows
 from benchmarks.records.rows import to_frame
 from benchmarks.spec import Run
@@ -31,6 +32,14 @@ from reports.registry import REPORTS, Question
 ROWS = to_frame(
     replace(row, config=json.dumps({"image_size": 32, "method": {"recipe": {"epochs": 50}}})) for row in fake_table2()
 )
+
+
+def rows_of(table: str) -> pd.DataFrame:
+    """Synthetic rows of a table."""
+    rows = synthetic_frame()
+    return rows[rows["suite"].isin(REPORTS[table].suites)]
+
+
 FRAME = REPORTS["table2"].answer(Question(rows=ROWS, scale="embedded")).frame
 
 
@@ -86,13 +95,10 @@ def test_what_cannot_be_explained_is_one_sentence(row: str, column: str, words: 
     assert str(error.value).startswith(words)
 
 
-SYNTHETIC = to_frame(synthetic_rows(1))
-
-
 @pytest.mark.parametrize("table", [name for name, report in REPORTS.items() if report.has_cells])
 def test_every_measured_cell_of_every_table_can_be_explained_and_measured_again(table: str) -> None:
     """One cell of each arm; the command names runs that the table has, among them those behind the cell."""
-    rows = SYNTHETIC[SYNTHETIC["suite"].isin(REPORTS[table].suites)]
+    rows = rows_of(table)
     frame = REPORTS[table].answer(Question(rows=rows, scale="embedded")).frame
     arms = [name for name in ("method", "variant", "rule", "picked", "arm") if name in frame]
     measured = frame[frame["n"] > 0].drop_duplicates(arms)
@@ -116,7 +122,7 @@ def test_every_measured_cell_of_every_table_can_be_explained_and_measured_again(
     ],
 )
 def test_own_data_are_named_as_the_table_takes_them(table: str, task: str, wanted: dict[str, str]) -> None:
-    rows = SYNTHETIC[SYNTHETIC["suite"].isin(REPORTS[table].suites)]
+    rows = rows_of(table)
     frame = REPORTS[table].answer(Question(rows=rows, scale="embedded")).frame
     cell = frame[(frame["n"] > 0) & (frame["task"] == task)].iloc[0]
     words = shlex.split(explain(frame, rows, table, "local", cell["row_id"], task).command)
@@ -264,7 +270,7 @@ def test_a_name_that_rows_of_several_nets_have_and_a_miss_say_what_there_is() ->
 
 @pytest.mark.parametrize("table", [name for name, report in REPORTS.items() if report.has_cells])
 def test_rows_of_every_table_are_found_by_their_label_and_net(table: str) -> None:
-    rows = SYNTHETIC[SYNTHETIC["suite"].isin(REPORTS[table].suites)]
+    rows = rows_of(table)
     frame = REPORTS[table].answer(Question(rows=rows, scale="embedded")).frame
     labels = REPORTS[table].labels
     assert labels is not None

@@ -14,9 +14,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.text import Text
+from synthetic import synthetic_frame
 
 from benchmarks.data.shown import ShownImages
-from benchmarks.perf.synthetic_rows import synthetic_rows
 from benchmarks.records.collected import write_rows
 from benchmarks.records.rows import Row, to_frame
 from benchmarks.records.variance import (
@@ -286,7 +286,7 @@ def test_an_arm_of_fewer_seeds_says_so() -> None:
 
 
 def test_no_two_arms_look_the_same() -> None:
-    frame = ablation_frame(to_frame([row for row in synthetic_rows(1) if row.suite == "ablation"]))
+    frame = ablation_frame(synthetic_frame().query("suite == 'ablation'"))
     left = ablation_figure(frame, "embedded").axes[0]
     looks = {(str(dots.get_facecolor()), str(dots.get_paths()[0].vertices)) for dots in left.collections}
     assert len(looks) == len(left.collections) == len(frame) > 10

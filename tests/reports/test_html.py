@@ -15,8 +15,8 @@ import pytest
 from fake_rows import fake_table2
 from gate_rows import write_world
 from matplotlib.figure import Figure
+from synthetic import synthetic_frame
 
-from benchmarks.perf.synthetic_rows import synthetic_rows
 from benchmarks.records.rows import to_frame
 from reports.cli import main
 from reports.figures.index import all_figures
@@ -50,9 +50,8 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> str:
     folder = tmp_path_factory.mktemp("embedded")
     write_world(folder)
     drawn, _ = all_figures(folder, "embedded")
-    rows = synthetic_rows(len(synthetic_rows(1)) + 1)
     figures = {one.caption: one.figure for one in drawn}
-    return index_html([OfScale(scale="embedded", rows=to_frame(rows), results=folder, figures=figures)])
+    return index_html([OfScale(scale="embedded", rows=synthetic_frame(seeds=2), results=folder, figures=figures)])
 
 
 MOST_BYTES = 5_000_000
@@ -77,7 +76,7 @@ def test_overviews_of_all_scales_come_first_and_none_where_nothing_is_compared()
 def test_three_questions_are_answered_in_words_from_the_rows(report: str) -> None:
     section = report[report.index('<section id="overview"') :]
     section = section[: section.index("</section>")]
-    found = overview_of(to_frame(synthetic_rows(len(synthetic_rows(1)) + 1)), "embedded")
+    found = overview_of(synthetic_frame(seeds=2), "embedded")
     best = found.means.iloc[0]
     answers = re.findall(r"<dt>([^<]+)</dt><dd><strong>([^<]+)</strong>", section)
     assert answers[0] == ("What wins?", best["label"])

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 from fake_rows import fake_table2
+from synthetic import synthetic
 
-from benchmarks.perf.synthetic_rows import synthetic_rows
 from benchmarks.records.rows import Row, Scale, to_frame
 from reports.pages.page import Page
 from reports.pages.render import to_latex
@@ -53,7 +53,7 @@ def compiled(laid: list[Page], folder: Path) -> Path:
 
 
 def test_every_report_compiles_with_rows(tmp_path: Path) -> None:
-    laid = pages(synthetic_rows(1), "embedded")
+    laid = pages(list(synthetic()), "embedded")
     assert [page.name for page in laid] == list(REPORTS)
     assert compiled(laid, tmp_path).stat().st_size > 0
 

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 from fake_rows import fake_table2, one_row
 from gate_rows import gates_of
+from synthetic import synthetic_frame
 
-from benchmarks.perf.synthetic_rows import synthetic_rows
 from benchmarks.records.collected import write_rows
 from benchmarks.records.gates import collect_gates, write_gates
 from benchmarks.records.rows import Scale, to_frame
@@ -21,8 +21,6 @@ from reports.shown.one_protocol import of_one_protocol
 
 ONE_PROTOCOL = [name for name, report in REPORTS.items() if report.suites and report.protocol_per != "row"]
 
-USUAL = to_frame(synthetic_rows(1))
-
 
 def at_other_settings(rows: pd.DataFrame) -> pd.DataFrame:
     """The same runs as if they had been measured with other options, with other values."""
@@ -32,7 +30,14 @@ def at_other_settings(rows: pd.DataFrame) -> pd.DataFrame:
     return rows.assign(protocol=protocol, run_id=rows["run_id"] + "-8", value=rows["value"] / 2)
 
 
-BOTH = pd.concat([at_other_settings(USUAL), USUAL], ignore_index=True)
+@pytest.fixture(scope="module")
+def usual() -> pd.DataFrame:
+    return synthetic_frame()
+
+
+@pytest.fixture(scope="module")
+def both(usual: pd.DataFrame) -> pd.DataFrame:
+    return pd.concat([at_other_settings(usual), usual], ignore_index=True)
 
 
 def answered(report: Report, rows: pd.DataFrame, protocol: str | None = None) -> tuple[pd.DataFrame, tuple[str, ...]]:
@@ -44,23 +49,25 @@ def answered(report: Report, rows: pd.DataFrame, protocol: str | None = None) ->
 
 
 @pytest.mark.parametrize("name", ONE_PROTOCOL)
-def test_a_report_shows_its_scales_own_protocol_and_tells_of_the_other(name: str) -> None:
-    frame, notes = answered(REPORTS[name], BOTH)
-    alone, without = answered(REPORTS[name], USUAL)
+def test_a_report_shows_its_scales_own_protocol_and_tells_of_the_other(
+    name: str, usual: pd.DataFrame, both: pd.DataFrame
+) -> None:
+    frame, notes = answered(REPORTS[name], both)
+    alone, without = answered(REPORTS[name], usual)
     pd.testing.assert_frame_equal(frame, alone)
     assert set(without) < set(notes) and not any("protocols" in note for note in without)
-    own = BOTH[BOTH["suite"].isin(REPORTS[name].suites)]
+    own = both[both["suite"].isin(REPORTS[name].suites)]
     other = own[own["run_id"].str.endswith("-8")]
     (note,) = set(notes) - set(without)
     told = dict(re.findall(r"(?:shown: |; )(\S+) \((\d+) runs: --protocol \1\)", note))
     assert sum(map(int, told.values())) == other["run_id"].nunique()
     for protocol in told:
-        shown = REPORTS[name].shown(BOTH, protocol).rows
+        shown = REPORTS[name].shown(both, protocol).rows
         assert len(shown) and set(shown["run_id"]) <= set(other["run_id"]), "the flag of the footnote shows them"
 
 
-def test_adapters_show_every_protocol_as_ever() -> None:
-    rows = BOTH[BOTH["suite"] == "adapters"]
+def test_adapters_show_every_protocol_as_ever(both: pd.DataFrame) -> None:
+    rows = both[both["suite"] == "adapters"]
     assert REPORTS["adapters"].shown(rows).rows.equals(rows)
 
 
@@ -93,8 +100,8 @@ def test_of_two_with_as_many_runs_it_is_the_newest() -> None:
     assert set(of_one_protocol(to_frame(rows)).rows["protocol"]) == {"px=03"}
 
 
-def test_what_fills_blanks_has_the_options_of_the_protocol_shown() -> None:
-    rows = at_other_settings(USUAL[(USUAL["architecture"] == "resnet18") & (USUAL["task"] != "signs")])
+def test_what_fills_blanks_has_the_options_of_the_protocol_shown(usual: pd.DataFrame) -> None:
+    rows = at_other_settings(usual[(usual["architecture"] == "resnet18") & (usual["task"] != "signs")])
     shown = REPORTS["table2"].shown(rows)
     question = Question(rows=shown.rows, scale="embedded", flags=shown.flags)
     commands = REPORTS["table2"].answer_marked(question).page.commands

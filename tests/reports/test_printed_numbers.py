@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 from fake_rows import one_row
+from synthetic import synthetic_frame
 
-from benchmarks.perf.synthetic_rows import synthetic_rows
 from benchmarks.records.rows import Scale, to_frame
 from reports import paper
 from reports.pages.page import Page
@@ -81,7 +81,7 @@ def test_every_printed_number_has_a_verdict_at_scale_paper(number: int) -> None:
 
 
 def test_a_table_whose_runs_are_all_there_asks_for_no_more() -> None:
-    rows = to_frame(synthetic_rows(1))
+    rows = synthetic_frame()
     for name, report in REPORTS.items():
         own = rows[rows["suite"].isin(report.suites)]
         page = report.answer(Question(rows=own, scale="embedded")).page

@@ -14,6 +14,7 @@ import pytest
 import torch
 from PIL import Image
 from ray_nodes import ENVIRONMENT
+from synthetic import synthetic_frame
 
 from benchmarks.perf import (
     adapters,
@@ -43,7 +44,7 @@ from benchmarks.perf.rows import PerfRow, perf_row, write_perf_rows
 from benchmarks.perf.synthetic_rows import synthetic_rows
 from benchmarks.perf.time_to_accuracy import Kind, Point, rows_of_points
 from benchmarks.records.collected import read_rows
-from benchmarks.records.rows import row_schema, to_frame
+from benchmarks.records.rows import row_schema
 from delta_core.training.data.splits import TaskData, TensorSplit
 from delta_core.training.errors import UserError
 from delta_core.training.prefix_features import PrefixFeatures
@@ -295,7 +296,7 @@ def test_all_reports_are_rendered_in_a_process_of_their_own(monkeypatch: pytest.
 
 
 def test_synthetic_rows_are_valid_and_as_many_as_asked_for() -> None:
-    one_seed = to_frame(synthetic_rows(1))
+    one_seed = synthetic_frame()
     row_schema().validate(one_seed)
     assert set(one_seed["seed"]) == {0}
     assert len(synthetic_rows(len(one_seed) + 1)) >= len(one_seed) + 1
