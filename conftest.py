@@ -1,8 +1,8 @@
-"""What pytest leaves out here: modules of mmengine, which only `nox -s openmmlab` installs, and of Triton on Macs."""
+"""What pytest does not look into for doctests: what cannot be imported here, or should not be."""
 
 from importlib.util import find_spec
 
-NEED_MMENGINE = [
+NEED_MMENGINE = [  # which only `nox -s openmmlab` installs
     "delta_core/openmmlab",
     "tests/support/mmengine_toy.py",
     "benchmarks/suites/dense/boxes.py",
@@ -16,7 +16,10 @@ NEED_MMENGINE = [
     "benchmarks/suites/dense/shared.py",
     "benchmarks/suites/dense/slim_backbone.py",
 ]
+NEED_TRITON = ["delta_core/skip_sum_triton.py", "tests/delta_core/kernels_in_interpreter.py"]  # none for Macs
+TAKE_A_MINUTE = ["tests/support/slow_import.py"]
 collect_ignore = [
+    *TAKE_A_MINUTE,
     *([] if find_spec("mmengine") else NEED_MMENGINE),
-    *([] if find_spec("triton") else ["delta_core/skip_sum_triton.py", "tests/delta_core/kernels_in_interpreter.py"]),
+    *([] if find_spec("triton") else NEED_TRITON),
 ]

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 
 import pandas as pd
 import vl_convert
@@ -85,6 +86,7 @@ def overview_html(found: Overview, prefix: str) -> OverviewHtml:
     )
 
 
+@cache  # bundling takes seconds
 def chart_script() -> str:
     """The renderer: Vega, Vega-Lite and Vega-Embed, as one script that loads nothing."""
     return vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;").replace("</script", "<\\/script")
