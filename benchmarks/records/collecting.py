@@ -7,7 +7,7 @@ import pandas as pd
 import tyro
 
 from benchmarks.records.collected import values_path
-from benchmarks.records.gates import collect_gates
+from benchmarks.records.gates import collect_gates, gates_below
 from benchmarks.records.merge import merge
 from benchmarks.records.rows import Scale
 from delta_core.training.command_line import told_in_one_sentence
@@ -23,7 +23,7 @@ def main(prog: str) -> None:
 def collect_rows(
     sources: tyro.conf.Positional[tuple[Path, ...]] = (), *, scale: Scale, results: Path = Path("results")
 ) -> int:
-    """Gather the records of one scale into runs.csv and values.csv, with rows from results folders of other machines.
+    """Gather the records of one scale into runs.csv and values.csv, with rows and gates of other machines.
 
     One table of schema version 1 becomes two, and is kept as runs.v1.csv.
 
@@ -34,8 +34,9 @@ def collect_rows(
     """
     if results.exists() and not results.is_dir():
         raise UserError(f"--results {str(results)!r} is a file; give the folder that holds those of each scale.")
+    gates = [gates_below(source) for source in sources]  # before any row is taken over: damage is refused whole
     frame = merge(results / scale, scale, sources)
-    collect_gates(results / scale)
+    collect_gates(results / scale, gates)
     print(collected(frame, results / scale))
     return 0
 

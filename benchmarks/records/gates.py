@@ -6,7 +6,7 @@ Those without either are as schema version 2 had them: they begin with another c
 This module does not import torch, so that reports can read gates without it.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from io import BytesIO
 from pathlib import Path
@@ -74,10 +74,14 @@ def write_gates(results: Path, rows: Iterable[GateRow]) -> None:
         stream.write(text)
 
 
-def collect_gates(results: Path) -> pd.DataFrame:
+def collect_gates(results: Path, theirs: Sequence[pd.DataFrame] = ()) -> pd.DataFrame:
     """Gather the gates of all runs below `results` into `gates.csv`; gates of runs that are not here are kept.
 
     A damaged file of a run is set aside with the record of that run, which is measured again.
+
+    Args:
+        results: results folder of one scale.
+        theirs: `gates_below` other folders of that scale; a run has its gates from where it is known first.
 
     Raises:
         UserError: if some were measured on look-alikes and others were not.
@@ -87,10 +91,8 @@ def collect_gates(results: Path) -> pd.DataFrame:
     with locked_results(results):
         frames = [_of_run(path) for path in files_of_runs(results, ".gates.csv")]
         here = pd.concat([frame for frame in frames if frame is not None] or [_frame([])], ignore_index=True)
-        ids = set(here["run_id"])
-        known = _read_collected(results, replaceable=ids.__contains__)
-        kept = known[~known["run_id"].isin(ids)]
-        parts = [part for part in (here, kept) if len(part)]
+        known = _read_collected(results, replaceable=set(here["run_id"]).__contains__)
+        parts = _each_run_once([here, known, *theirs])
         if not parts:
             return known
         frame = pd.concat(parts, ignore_index=True).sort_values(ORDER, ignore_index=True)
@@ -98,6 +100,36 @@ def collect_gates(results: Path) -> pd.DataFrame:
             raise UserError(f"{results} holds gates of a rehearsal and others; keep a rehearsal apart with --results.")
         replace_gates(results, frame)
     return frame
+
+
+def gates_below(source: Path) -> pd.DataFrame:
+    """Gates in the results folder of another machine, collected there or not; nothing in it is changed.
+
+    Raises:
+        UserError: if a file of them is damaged.
+    """
+    of_runs = []
+    for path in files_of_runs(source, ".gates.csv") if source.is_dir() else []:
+        try:
+            of_runs.append(_read_run(path))
+        except (ValueError, KeyError) as error:
+            raise UserError(
+                f"{path} cannot be read ({' '.join(str(error).split())[:200]}); delete it with the record beside it, "
+                "whose run is then measured again."
+            ) from error
+    ids = {run_id for frame in of_runs for run_id in frame["run_id"]}
+    collected = _read_collected(source, replaceable=ids.__contains__)
+    return pd.concat(_each_run_once([*of_runs, collected]) or [_frame([])], ignore_index=True)
+
+
+def _each_run_once(frames: Iterable[pd.DataFrame]) -> list[pd.DataFrame]:
+    """Frames with rows, without runs that stand in an earlier one."""
+    parts, taken = [], set[str]()
+    for frame in frames:
+        new = frame[~frame["run_id"].isin(taken)]
+        taken |= set(new["run_id"])
+        parts.append(new)
+    return [part for part in parts if len(part)]
 
 
 def of_rehearsal(gates: pd.DataFrame) -> bool:
@@ -146,16 +178,20 @@ def runs_with_gates(results: Path) -> frozenset[str]:
 
 def _of_run(path: Path) -> pd.DataFrame | None:
     """Gates from the file of one run; None if it is damaged, and then it is set aside with the run's record."""
-    content = path.read_bytes()
     try:
-        above = above_closing_line(content)
-        return _older(content) if above is None else _parsed(above)
+        return _read_run(path)
     except (ValueError, KeyError) as error:
         set_aside(path, " ".join(str(error).split())[:200])
         record = record_path(path.parents[1], path.name.removesuffix(".gates.csv"))
         if record.exists():
             set_aside(record, "its gates are")
         return None
+
+
+def _read_run(path: Path) -> pd.DataFrame:
+    content = path.read_bytes()
+    above = above_closing_line(content)
+    return _older(content) if above is None else _parsed(above)
 
 
 def _older(content: bytes) -> pd.DataFrame:

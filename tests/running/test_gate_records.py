@@ -1,6 +1,7 @@
 """Gates on disk: a digest for each run, damaged files set aside, gates of earlier versions read as they are."""
 
 import re
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 from fake_rows import one_row
 
+from benchmarks.records.collecting import collect_rows
 from benchmarks.records.gates import GateRow, collect_gates, gates_path, read_gates, write_gates
 from benchmarks.records.lock import locked_results
 from benchmarks.records.record_files import is_whole, record_path, write_record
@@ -96,3 +98,42 @@ def test_gates_collected_at_once_are_all_there(tmp_path: Path) -> None:
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(measure, range(8)))
     assert read_gates(tmp_path)["run_id"].nunique() == 8
+
+
+# --- from other machines ---------------------------------------------------------------------------------------------
+
+
+def measured(results: Path, *run_ids: str, value: float = 0.75) -> Path:
+    for run_id in run_ids:
+        write_gates(results, [replace(GATE, run_id=run_id, value=value)])
+        write_record(results, [one_row(run_id=run_id)])
+    return results
+
+
+def test_gates_of_other_machines_come_with_their_rows_collected_there_or_not(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    ours = measured(home / "embedded", "run", value=0.25)
+    collect_rows((), scale="embedded", results=home)
+    shutil.rmtree(ours / "records")  # as in a clone
+    records, tables = measured(tmp_path / "a", "new1"), measured(tmp_path / "b", "new2", "run")
+    collect_gates(tables)
+    gates_path(tables, "new2").unlink()  # in its gates.csv alone
+    for _ in "twice":
+        collect_rows((records, tables), scale="embedded", results=home)
+        found = read_gates(ours)
+        # A run has its gates from where it is known first.
+        assert dict(zip(found["run_id"], found["value"], strict=True)) == {"run": 0.25, "new1": 0.75, "new2": 0.75}
+
+
+@pytest.mark.parametrize("damaged", ["records/new.gates.csv", "gates.csv"])
+def test_damaged_gates_of_another_machine_are_refused_before_a_row_is_taken(damaged: str, tmp_path: Path) -> None:
+    source = measured(tmp_path / "there", "new", "old")
+    collect_gates(source)
+    if damaged == "gates.csv":
+        gates_path(source, "new").unlink()
+    path = source / damaged
+    path.write_text(path.read_text().replace("0.75", "0.76"))
+    content = path.read_bytes()
+    with pytest.raises(UserError, match=re.escape(str(source))):
+        collect_rows((source,), scale="embedded", results=tmp_path / "home")
+    assert not (tmp_path / "home").exists() and path.read_bytes() == content
