@@ -9,6 +9,7 @@ import tyro
 from benchmarks.records.collected import values_path
 from benchmarks.records.gates import collect_gates, gates_below
 from benchmarks.records.merge import merge
+from benchmarks.records.record_files import take_arrays
 from benchmarks.records.rows import Scale
 from delta_core.training.command_line import told_in_one_sentence
 from delta_core.training.errors import UserError
@@ -23,7 +24,7 @@ def main(prog: str) -> None:
 def collect_rows(
     sources: tyro.conf.Positional[tuple[Path, ...]] = (), *, scale: Scale, results: Path = Path("results")
 ) -> int:
-    """Gather the records of one scale into runs.csv and values.csv, with rows and gates of other machines.
+    """Gather the records of one scale into runs.csv and values.csv, with rows, gates and pictures of other machines.
 
     One table of schema version 1 becomes two, and is kept as runs.v1.csv.
 
@@ -37,6 +38,8 @@ def collect_rows(
     gates = [gates_below(source) for source in sources]  # before any row is taken over: damage is refused whole
     frame = merge(results / scale, scale, sources)
     collect_gates(results / scale, gates)
+    for source in sources:
+        take_arrays(results / scale, source, set(frame["run_id"]))
     print(collected(frame, results / scale))
     return 0
 

@@ -12,7 +12,7 @@ import os
 import re
 import sys
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from benchmarks.records.older_versions import WITHOUT_DIGESTS, check_version, ro
 from benchmarks.records.row_checks import check_rows
 from benchmarks.records.rows import DTYPES, RUN_COLUMNS, SCHEMA_VERSION, VALUE_COLUMNS, Row
 from delta_core.training.errors import UserError
-from delta_core.training.whole_files import sync_folder, whole_text
+from delta_core.training.whole_files import sync_folder, whole_text, write_whole
 
 DAMAGED = (ValueError, TypeError, KeyError, IndexError, AttributeError)
 """What reading the lines of a damaged record raises."""
@@ -39,6 +39,19 @@ def record_path(results: Path, run_id: str) -> Path:
 def diagnostics_path(results: Path, run_id: str) -> Path:
     """File of arrays that a run leaves beside its record to be looked at; it lies with the records, outside git."""
     return results / "records" / f"{run_id}.npz"
+
+
+ARRAYS = ("records", "pictures")
+"""Folders in which runs leave arrays to be drawn, `<run_id>.npz`, outside git."""
+
+
+def take_arrays(results: Path, source: Path, runs: Collection[str]) -> None:
+    """Copy arrays that runs left in the results folder of another machine and that are not here."""
+    for folder in ARRAYS:
+        here = {path.name for path in files_of_runs(results, ".npz", folder)}
+        for path in files_of_runs(source, ".npz", folder):
+            if path.stem in runs and path.name not in here:
+                write_whole(results / folder / path.name, path.read_bytes())
 
 
 def record_paths(results: Path) -> list[Path]:

@@ -110,7 +110,7 @@ def measured(results: Path, *run_ids: str, value: float = 0.75) -> Path:
     return results
 
 
-def test_gates_of_other_machines_come_with_their_rows_collected_there_or_not(tmp_path: Path) -> None:
+def test_gates_and_arrays_of_other_machines_come_with_their_rows_collected_there_or_not(tmp_path: Path) -> None:
     home = tmp_path / "home"
     ours = measured(home / "embedded", "run", value=0.25)
     collect_rows((), scale="embedded", results=home)
@@ -118,11 +118,17 @@ def test_gates_of_other_machines_come_with_their_rows_collected_there_or_not(tmp
     records, tables = measured(tmp_path / "a", "new1"), measured(tmp_path / "b", "new2", "run")
     collect_gates(tables)
     gates_path(tables, "new2").unlink()  # in its gates.csv alone
+    for source in (records, tables):
+        for place in ("records/new1.npz", "pictures/new2.npz", "pictures/unknown.npz"):
+            (source / place).parent.mkdir(exist_ok=True)
+            (source / place).write_bytes(place.encode())
     for _ in "twice":
         collect_rows((records, tables), scale="embedded", results=home)
         found = read_gates(ours)
         # A run has its gates from where it is known first.
         assert dict(zip(found["run_id"], found["value"], strict=True)) == {"run": 0.25, "new1": 0.75, "new2": 0.75}
+        arrays = {path.relative_to(ours).as_posix() for path in ours.rglob("*.npz")}
+        assert arrays == {"records/new1.npz", "pictures/new2.npz"}, "and what is drawn of them"
 
 
 @pytest.mark.parametrize("damaged", ["records/new.gates.csv", "gates.csv"])
