@@ -255,7 +255,10 @@ def reproduce_sample(
 def _planned(options: Options) -> tuple[World, list[Planned]]:
     table = table_of(options.table)
     world = table.open_world(options, table.tasks)
-    return world, plan(world, runs_of(options, world), table.on_record(world.env.results))
+    on_record = set(table.on_record(world.env.results))
+    if options.missing_only:
+        on_record |= set(read_rows(world.env.results)["run_id"])
+    return world, plan(world, runs_of(options, world), on_record)
 
 
 def _console() -> Console:

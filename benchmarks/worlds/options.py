@@ -105,6 +105,9 @@ class Options:
     log_dir: Path | None = None
     """Folder for TensorBoard: loss, rate and gates of each run as it trains, and what it measured. No number depends on
     it. Default: nothing is logged."""
+    missing_only: bool = False
+    """Leave out runs that have rows in the results folder already, from a clone or another machine. Otherwise a run is
+    done by its record, which lies on the machine that measured it."""
     dry_run: bool = False
     """Print the plan and stop."""
 

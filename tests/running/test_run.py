@@ -460,6 +460,19 @@ def test_status_tells_rows_of_a_clone_from_records_of_this_machine(
     assert sum(int(line[7]) for line in lines) == 8
 
 
+def test_what_has_rows_can_be_left_out(finished: Path, cache: Path, delta_bench: Call, tmp_path: Path) -> None:
+    here = tmp_path / "results" / "embedded"
+    shutil.copytree(finished, here)
+    shutil.rmtree(here / "records")
+    missing = (*ONE_CELL, "--cache", cache, "--missing-only")
+    assert "9 done, 0 todo" in delta_bench("plan", *missing)[1]
+    rows = read_rows(here)
+    assert delta_bench("run", *missing)[0] == 0
+    assert not (here / "records").exists() and read_rows(here).equals(rows)
+    assert delta_bench("forget", "table2", "--scale", "embedded", "--method", "fc_only", "--yes")[0] == 0
+    assert "8 done, 1 todo" in delta_bench("plan", *missing)[1]
+
+
 # --- bad input ---------------------------------------------------------------------------------------------------
 
 BAD_INPUT = {
