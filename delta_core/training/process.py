@@ -70,6 +70,11 @@ ALLOCATOR = {
 (tf_efficientnet_lite0 at 224 px: 36 instead of 19 images per CPU second). Without effect elsewhere."""
 
 
+def has_allocator() -> bool:
+    """Whether this process was started with `ALLOCATOR`, or what its user chose instead."""
+    return all(name in os.environ for name in ALLOCATOR)
+
+
 def keep_freed_memory() -> None:
     """Set `ALLOCATOR` for processes started from now on: the C library reads it at their start."""
     for name, value in ALLOCATOR.items():

@@ -2,6 +2,8 @@
 
 import csv
 import json
+import os
+import runpy
 import subprocess
 import sys
 from collections.abc import Callable
@@ -48,7 +50,7 @@ from benchmarks.records.rows import row_schema
 from delta_core.training.data.splits import TaskData, TensorSplit
 from delta_core.training.errors import UserError
 from delta_core.training.prefix_features import PrefixFeatures
-from delta_core.training.process import peak_resident_mb
+from delta_core.training.process import ALLOCATOR, peak_resident_mb
 
 
 def in_this_process(function: Callable[..., float], *arguments: object) -> float:
@@ -128,6 +130,23 @@ def test_command_writes_one_file_per_measurement(
     assert "tiny.csv" in capsys.readouterr().out
     write_perf_rows(tmp_path / "perf" / "tiny.csv", [])
     assert len((tmp_path / "perf" / "tiny.csv").read_text().splitlines()) == 1
+
+
+def test_what_measures_starts_with_the_allocator_of_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ALLOCATOR:
+        monkeypatch.setenv(name, "set, so that it is taken away again afterwards")
+        monkeypatch.delenv(name)
+    started: list[list[str]] = []
+
+    def execv(_: str, words: list[str]) -> None:
+        started.append(words)
+        sys.exit(0)
+
+    monkeypatch.setattr(os, "execv", execv)
+    with pytest.raises(SystemExit):
+        runpy.run_module("benchmarks.perf", run_name="__main__")
+    assert started == [[sys.executable, *sys.orig_argv[1:]]]
+    assert {name: os.environ[name] for name in ALLOCATOR} == ALLOCATOR
 
 
 def test_bad_input_is_one_sentence() -> None:
