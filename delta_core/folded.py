@@ -32,8 +32,8 @@ def fold_norms(model: DeltaModel) -> "FoldedModel":
     Train or serve with it what the model itself then has, too: patches are shared, not copied. It answers as the model
     does up to rounding, with every patch and without; `disable_patches` is therefore not bit for bit the base.
 
-    Nets without such BatchNorms, a ConvNeXt for one, are copied as they are. Fold on the device where it will run; both
-    models move together later.
+    Nets without such BatchNorms, a ConvNeXt for one, are copied as they are. Moving the folded model to another device
+    or type moves both.
 
     Raises:
         DeltaError: if the folded net answers otherwise, because it uses a convolution in a way that is not known here.
@@ -86,6 +86,11 @@ class FoldedModel(DeltaModel):
     def push_to_hub(self, repo_id: str, name: str | None = None, **options: Any) -> str:
         """Upload a patch (by name, else the active one) as one of the net that was pre-trained."""
         return hub.push_to_hub(self.unfolded, repo_id, self.active_patch if name is None else name, **options)
+
+    @classmethod
+    def from_pretrained(cls, path_or_repo: str | Path, **options: Any) -> Self:
+        """Backbone and patch of a folder or a Hub repository, folded; see `delta_core.hub.from_pretrained`."""
+        return cls(DeltaModel.from_pretrained(path_or_repo, **options))
 
     def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> Self:
         # Patches move with this model, so the other backbone must, too.

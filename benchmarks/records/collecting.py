@@ -37,9 +37,10 @@ def collect_rows(
         raise UserError(f"--results {str(results)!r} is a file; give the folder that holds those of each scale.")
     gates = [gates_below(source) for source in sources]  # before any row is taken over: damage is refused whole
     frame = merge(results / scale, scale, sources)
-    collect_gates(results / scale, gates)
+    runs = set(frame["run_id"])
+    collect_gates(results / scale, [part[part["run_id"].isin(runs)] for part in gates])
     for source in sources:
-        take_arrays(results / scale, source, set(frame["run_id"]))
+        take_arrays(results / scale, source, runs)
     print(collected(frame, results / scale))
     return 0
 

@@ -11,7 +11,7 @@ from tiny import NETS, basic_block_net, bottleneck_net, images, with_patches
 from torch import nn
 from torch.nn import functional as F
 
-from delta_core import DeltaConfig, DeltaError, DeltaModel, FrozenError, fold_norms, training
+from delta_core import DeltaConfig, DeltaError, DeltaModel, FoldedModel, FrozenError, create_model, fold_norms, training
 
 
 def norms(net: nn.Module) -> int:
@@ -73,6 +73,20 @@ def test_training_it_trains_the_patch_of_the_model(tmp_path: Path) -> None:
     assert folded.load_patch(folder) == model.active_patch == "a"
     model.assert_frozen()
     folded.assert_frozen()
+
+
+def test_a_folder_is_opened_folded(tmp_path: Path) -> None:
+    model = create_model("resnet10t", weights="none")
+    model.add_patch("a", num_classes=3, config=DeltaConfig.paper(n_modules=1))
+    torch.save(model.backbone.state_dict(), tmp_path / "net.pt")
+    model = create_model("resnet10t", weights=str(tmp_path / "net.pt"))
+    model.add_patch("a", num_classes=3, config=DeltaConfig.paper(n_modules=1))
+    folder = model.eval().save_patch(tmp_path / "patch")
+    opened = FoldedModel.from_pretrained(folder, weights=str(tmp_path / "net.pt")).eval()
+    x = torch.randn(2, 3, 64, 64)
+    with torch.no_grad():
+        assert torch.allclose(opened(x), model(x), atol=1e-5)
+    assert norms(opened.backbone) == 0
 
 
 @pytest.mark.parametrize("which", ["folded", "unfolded"])
