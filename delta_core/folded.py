@@ -101,7 +101,7 @@ class FoldedModel(DeltaModel):
 @torch.no_grad()
 def _folded(backbone: nn.Module) -> nn.Module:
     parameter = next(backbone.parameters())
-    noise = torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(0)).to(parameter)
+    noise = torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(0), device="cpu").to(parameter)
     folded = copy.deepcopy(backbone)
     for conv_name, norm_name in _pairs(folded, noise):
         conv = cast(nn.Conv2d, submodule(folded, conv_name))

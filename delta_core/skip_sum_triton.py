@@ -156,8 +156,12 @@ def check(device: torch.device) -> None:
         Exception: whatever Triton, its compiler or the driver raises.
     """
     generator = torch.Generator().manual_seed(0)
-    terms = [torch.randn(2, 3, 29, 31, generator=generator).to(device) for _ in range(TERMS + 1)]
-    weights = torch.randn(2, len(terms), generator=generator).to(device)
+
+    def drawn(*shape: int) -> Tensor:
+        return torch.randn(shape, generator=generator, device="cpu").to(device)  # whatever the user's default device is
+
+    terms = [drawn(2, 3, 29, 31) for _ in range(TERMS + 1)]
+    weights = drawn(2, len(terms))
     expected = torch.stack([(terms[0] * term).sum((1, 2, 3)) for term in terms], dim=1)
     for found, plain in (
         (sum_of(weights, terms), plain_sum(weights, terms)),

@@ -110,9 +110,12 @@ def test_the_model_stays_as_it_was_and_both_move_together() -> None:
     assert not any(name.startswith("_unfolded") for name in folded.state_dict())
 
 
-def test_a_layout_is_kept() -> None:
+def test_a_layout_is_kept_whatever_the_default_device() -> None:
     model = with_patches(bottleneck_net().to(memory_format=torch.channels_last), {"a": 1})
-    kernels = [module.weight for module in fold_norms(model).backbone.modules() if isinstance(module, nn.Conv2d)]
+    with torch.device("meta"):
+        folded = fold_norms(model)
+    kernels = [module.weight for module in folded.backbone.modules() if isinstance(module, nn.Conv2d)]
+    assert not any(kernel.is_meta for kernel in kernels)
     assert all(kernel.is_contiguous(memory_format=torch.channels_last) for kernel in kernels)
 
 
