@@ -77,10 +77,11 @@ def paint_notes(rows: pd.DataFrame) -> tuple[str, ...]:
     >>> paint_notes(to_frame([]))
     ()
     """
-    configs = {config for config in rows.loc[rows["method"] == PAINT.name, "config"] if "method" in json.loads(config)}
-    if not configs:
+    configs = map(json.loads, rows.loc[rows["method"] == PAINT.name, "config"].unique())  # one has dozens of rows
+    runs = [flat(config) for config in configs if "method" in config]
+    if not runs:
         return ()
-    said = "; ".join(_said([flat(json.loads(config)) for config in configs]))
+    said = "; ".join(_said(runs))
     return (f"PAINT leaves its code (mlfoundations/patching, in parentheses) in this: {said}.",)
 
 
