@@ -134,6 +134,14 @@ def test_the_tool_knows_what_its_extra_is_called() -> None:
     assert all(modules_of(name) & set(OF_TRAIN) for name in required("train"))
 
 
+def test_tests_of_the_library_run_where_the_wheel_alone_is() -> None:
+    """As `nox -s wheel` does."""
+    suite = re.compile(r"^\s*(?:from|import) (?:benchmarks|reports|tools)\b", re.MULTILINE)
+    tests = list(sources(["tests/delta_core", "tests/tool"]))
+    assert tests
+    assert [path.name for path in tests if suite.search(path.read_text(encoding="utf-8"))] == []
+
+
 # --- names -------------------------------------------------------------------------------------------------------
 
 

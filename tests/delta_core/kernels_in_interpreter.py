@@ -11,7 +11,6 @@ from test_skip_sum import block, inputs
 from tiny import NETS, images, with_patches
 from torch import Tensor
 
-from benchmarks.perf import skip_sums as measurement
 from delta_core import DeltaConfig, skip_sum, skip_sum_triton
 from delta_core.plain_sum import plain_sum
 
@@ -137,9 +136,3 @@ def test_a_training_step_is_that_of_the_plain_path(net: str, reading: type[Delta
     assert len(found[0]) == len(found[1]) > 4
     for one, other in zip(*found, strict=True):
         assert torch.allclose(one, other, rtol=1e-7, atol=1e-10 * float(other.abs().max()))
-
-
-def test_they_are_measured_against_a_buffer_where_they_are_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(measurement, "fused_kernels", lambda _: skip_sum_triton)
-    rows = measurement.measure(repetitions=1, k=3, batch=1, channels=4, size_px=4)
-    assert [row.name.split(" / ")[1] for row in rows][2:] == ["one buffer of nodes"]

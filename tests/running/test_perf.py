@@ -8,8 +8,10 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import fields, replace
+from functools import partial
 from pathlib import Path
 from timeit import timeit
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -47,6 +49,8 @@ from benchmarks.perf.synthetic_rows import synthetic_rows
 from benchmarks.perf.time_to_accuracy import Kind, Point, rows_of_points
 from benchmarks.records.collected import read_rows
 from benchmarks.records.rows import row_schema
+from delta_core import skip_sum
+from delta_core.skip_sum_store import BufferedNodes
 from delta_core.training.data.splits import TaskData, TensorSplit
 from delta_core.training.errors import UserError
 from delta_core.training.prefix_features import PrefixFeatures
@@ -265,6 +269,14 @@ def test_only_what_an_arm_trains_takes_gradients(arm: Arm) -> None:
 def test_sums_are_compared_with_plain_ones_and_with_the_limit() -> None:
     rows = skip_sums.measure(repetitions=1, k=3, batch=1, channels=4, size_px=4)
     assert [row.name.split(" / ")[1] for row in rows] == ["one kernel a skip", "reading the nodes"]
+
+
+def test_where_kernels_make_the_sums_they_are_compared_with_a_buffer_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    kernels = SimpleNamespace(NodesInPlace=partial(BufferedNodes, k=3))
+    monkeypatch.setattr(skip_sums, "fused_kernels", lambda _: kernels)
+    monkeypatch.setattr(skip_sum, "fused_kernels", lambda _: kernels)
+    rows = skip_sums.measure(repetitions=1, k=3, batch=1, channels=4, size_px=4)
+    assert [row.name.split(" / ")[1] for row in rows][2:] == ["one buffer of nodes"]
 
 
 def test_commands_are_measured_from_start_to_end(monkeypatch: pytest.MonkeyPatch) -> None:
