@@ -1,12 +1,11 @@
 """What folding frozen BatchNorms into convolutions gives: steps and latency of Delta (4), against nets as they are."""
 
-from collections.abc import Callable
+from dataclasses import replace
+from typing import cast
 
-import timm
 import torch
-from torch.nn import functional as F
 
-from benchmarks.perf.arms import build, costed
+from benchmarks.perf.arms import build
 from benchmarks.perf.inference import forward_of
 from benchmarks.perf.paired import interleaved_seconds
 from benchmarks.perf.rows import PerfRow, perf_row
@@ -36,29 +35,23 @@ def measure(
     setting: dict[str, object] = {
         "architecture": architecture, "n_modules": n_modules, "batch": batch, "image_px": image_px,
     }  # fmt: skip
-    model = DeltaModel(timm.create_model(architecture).to(memory_format=torch.channels_last))
-    model.add_patch("delta", num_classes=1000, config=costed(n_modules))
-    model.to(device).eval()
-    folded = fold_norms(model)
     pixels, labels = random_batch(batch, image_px, device)
-
-    def step_of(one: DeltaModel) -> Callable[[], object]:
-        def run() -> None:
-            one.set_patch("delta")
-            F.cross_entropy(one.train()(pixels), labels).backward()
-
-        return run
-
-    finetune = build("finetune", architecture, n_modules, torch.device(device))
+    arms = {
+        "as it is": build("delta", architecture, n_modules, torch.device(device)),
+        "finetune": build("finetune", architecture, n_modules, torch.device(device)),
+    }
+    model = cast(DeltaModel, arms["as it is"].module)
+    folded = fold_norms(model)
+    arms["delta"] = replace(arms["as it is"], module=folded)
     steps = interleaved_seconds(
-        {"delta": step_of(folded), "as it is": step_of(model), "finetune": epoch_of(finetune, [pixels], labels, batch)},
-        repetitions,
+        {name: epoch_of(arm, [pixels], labels, batch) for name, arm in arms.items()}, repetitions
     )
-    model.eval()
+    patch = model.active_patch
+    model.eval()  # and with it the patch of both
     passes = interleaved_seconds(
         {
-            "delta": forward_of(folded, folded, "delta", pixels),
-            "as it is": forward_of(model, model, "delta", pixels),
+            "delta": forward_of(folded, folded, patch, pixels),
+            "as it is": forward_of(model, model, patch, pixels),
             "folded base": forward_of(folded, folded, None, pixels),
             "base": forward_of(model, model, None, pixels),
         },

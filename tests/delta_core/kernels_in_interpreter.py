@@ -7,7 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_skip_sum import block, inputs
+from test_skip_sum import assert_as_plain, block, inputs
 from tiny import NETS, images, with_patches
 from torch import Tensor
 
@@ -45,17 +45,7 @@ def test_the_check_passes_and_sees_wrong_kernels(monkeypatch: pytest.MonkeyPatch
 def test_values_and_gradients_are_those_of_plain_sums(
     k: int, batch: int, shared: bool, channels_last: bool, needs: tuple[bool, bool]
 ) -> None:
-    found = []
-    for plain in (True, False):
-        gates, x = inputs(k, batch, shared, channels_last)
-        gates.requires_grad_(needs[0])
-        x.requires_grad_(needs[1])
-        out = block(gates, x, k, plain=plain)[-1]
-        (out * torch.linspace(-1, 1, out.numel(), dtype=out.dtype).view_as(out)).sum().backward()
-        found.append((out, gates.grad, x.grad))
-    for expected, got in zip(*found, strict=True):
-        assert (expected is None) == (got is None)
-        assert expected is None or torch.allclose(expected, got, rtol=1e-9, atol=1e-9)
+    assert_as_plain(k, batch, shared, channels_last, needs)
 
 
 def test_a_second_pass_and_one_from_the_middle_are_right() -> None:

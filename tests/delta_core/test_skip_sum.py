@@ -33,17 +33,8 @@ def inputs(k: int, batch: int, shared: bool, channels_last: bool, seed: int = 0)
     return gates, x.contiguous(memory_format=torch.channels_last) if channels_last else x
 
 
-@settings(max_examples=40, deadline=None)
-@given(
-    k=st.integers(1, 7),
-    batch=st.integers(1, 3),
-    shared=st.booleans(),
-    channels_last=st.booleans(),
-    needs=st.sampled_from([(True, True), (True, False), (False, True)]),
-)
-def test_values_and_gradients_are_those_of_plain_sums(
-    k: int, batch: int, shared: bool, channels_last: bool, needs: tuple[bool, bool]
-) -> None:
+def assert_as_plain(k: int, batch: int, shared: bool, channels_last: bool, needs: tuple[bool, bool]) -> None:
+    """Nodes, gradients of gates and of x, of which those that `needs` says are asked for, are the plain sums'."""
     found = []
     for plain in (True, False):
         gates, x = inputs(k, batch, shared, channels_last)
@@ -55,6 +46,20 @@ def test_values_and_gradients_are_those_of_plain_sums(
     for expected, got in zip(*found, strict=True):
         assert (expected is None) == (got is None)
         assert expected is None or torch.allclose(expected, got, rtol=1e-9, atol=1e-9)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    k=st.integers(1, 7),
+    batch=st.integers(1, 3),
+    shared=st.booleans(),
+    channels_last=st.booleans(),
+    needs=st.sampled_from([(True, True), (True, False), (False, True)]),
+)
+def test_values_and_gradients_are_those_of_plain_sums(
+    k: int, batch: int, shared: bool, channels_last: bool, needs: tuple[bool, bool]
+) -> None:
+    assert_as_plain(k, batch, shared, channels_last, needs)
 
 
 def test_gradients_agree_with_finite_differences() -> None:
