@@ -5,9 +5,11 @@ from importlib.util import find_spec
 NEED_MMENGINE = [  # which only `nox -s openmmlab` installs
     "delta_core/openmmlab",
     "tests/support/mmengine_toy.py",
+    "benchmarks/suites/dense/box_scores.py",
     "benchmarks/suites/dense/boxes.py",
     "benchmarks/suites/dense/dense_runner.py",
     "benchmarks/suites/dense/log_hook.py",
+    "benchmarks/suites/dense/mask_scores.py",
     "benchmarks/suites/dense/masks.py",
     "benchmarks/suites/dense/pictures.py",
     "benchmarks/suites/dense/progress.py",

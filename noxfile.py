@@ -38,6 +38,7 @@ OPENMMLAB_TESTS = (  # what takes longest first
     "tests/suites/test_dense.py",
     "tests/suites/test_dense_bad_inputs.py",
     "tests/suites/test_dense_shared.py",
+    "tests/suites/test_dense_scores.py",
     "tests/suites/test_openmmlab_configs.py",
     "delta_core/openmmlab",
 )

@@ -36,6 +36,7 @@ from reports.tables import sequence_page as sequence_pages
 from reports.tables.adapters_costs import read_costs
 from reports.tables.adapters_frame import adapters_frame
 from reports.tables.adapters_page import adapters_page
+from reports.tables.dense_parts import parts_blocks
 from reports.tables.patching_frame import table_frame
 from reports.tables.patching_lines import TABLES, PaperTable
 from reports.tables.scratch import SCRATCH_TABLES, ScratchTable, scratch_frame, scratch_page
@@ -203,9 +204,10 @@ def _domain_adaptation(question: Question) -> Answer:
 
 def _dense(question: Question) -> Answer:
     frame = dense.dense_frame(question.rows, question.scale)
+    page = dense.dense_page(frame, question.scale)
     return Answer(
         frame=frame,
-        page=dense.dense_page(frame, question.scale),
+        page=replace(page, blocks=(*page.blocks, *parts_blocks(question.rows, frame))),
         figure=dense.dense_figure(frame, question.results / "pictures"),
     )
 

@@ -55,7 +55,7 @@ class Row:
     seed: int
     # value
     column: str
-    """Data set evaluated: the base task or the patch task."""
+    """Data set evaluated: the base task, the patch task, or a part of it (`detection/class/disc`, Table 7)."""
     phase: Literal["before", "after"]
     split: Literal["val", "test"]
     alpha: float | None

@@ -26,6 +26,11 @@ MIN_SCORE = 0.5
 """Boxes of a lower score are not drawn."""
 
 
+def is_part(rows: pd.DataFrame) -> "pd.Series[bool]":
+    """Which rows of the suite score a class or a size of objects, and not the whole test set."""
+    return rows["column"] != rows["task"]
+
+
 def dense_frame(rows: pd.DataFrame, scale: Scale) -> pd.DataFrame:
     """Rows of the suite -> one line per task, architecture and arm; the paper's nets stand there before they ran.
 
@@ -37,6 +42,7 @@ def dense_frame(rows: pd.DataFrame, scale: Scale) -> pd.DataFrame:
     Raises:
         UserError: if the rows must not be averaged.
     """
+    rows = rows[~is_part(rows)]
     check_comparable(rows)
     check_one_run_per_seed(rows.assign(role="method"))
     same = (rows["backbone_sha_before"] == rows["backbone_sha_after"]) & rows["base_logits_equal"].fillna(False)

@@ -27,6 +27,7 @@ from benchmarks.worlds.world import World
 from delta_core import DeltaConfig
 from delta_core.training.errors import UserError
 from reports.tables.dense import dense_figure, dense_frame, dense_page
+from reports.tables.dense_parts import parts_blocks
 
 
 @pytest.fixture(scope="module")
@@ -259,6 +260,29 @@ def test_ones_own_data_have_a_block_of_their_own() -> None:
     rows = [row(task="detection:bccd", column="detection:bccd", scale="local", architecture="lite0")]
     page = dense_page(dense_frame(to_frame(rows), "local"), "local")
     assert [block.title.partition(" ")[0] for block in page.blocks] == ["detection:bccd", "Printed"]
+
+
+def test_what_a_patch_adds_stands_by_class_and_size() -> None:
+    def part(name: str, value: float, variant: str = "", seed: int = 0) -> Row:
+        column = f"detection/{name}"
+        return row(
+            variant, value=value, seed=seed, run_id=f"r{variant}{seed}", column=column, metric="AP", n_examples=7
+        )
+
+    rows = [
+        row(variant, value=60.0, seed=seed, run_id=f"r{variant}{seed}") for variant in ("", "maps") for seed in (0, 1)
+    ]
+    rows += [part("class/disc", 40.0), part("class/disc", 42.0, seed=1), part("size/small", 10.0)]
+    rows += [part("class/disc", 43.0, "maps"), part("class/disc", 47.0, "maps", 1), part("size/small", 9.0, "maps")]
+    frame = dense_frame(to_frame(rows), "embedded")
+    assert frame.loc[frame["n"] > 0, "mean"].tolist() == [60.0, 60.0], "parts are no runs of the table"
+    (block,) = parts_blocks(to_frame(rows), frame)
+    assert block.title.startswith("detection on resnet18: AP by class and size")
+    lines = block.cells.set_index("part")
+    assert lines["objects"].tolist() == ["7", "7"]
+    assert lines["faster_rcnn frozen"].to_dict() == {"class disc": "41.00 ±1.41", "size small": "10.00"}
+    assert lines.iloc[:, 2].to_dict() == {"class disc": "+4.00 ±1.41", "size small": "-1.00"}, "paired by seed"
+    assert not list(parts_blocks(to_frame(rows[:4]), frame)), "runs from before"
 
 
 def test_pictures_show_truth_baseline_and_delta(tmp_path: Path) -> None:

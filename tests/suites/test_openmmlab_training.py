@@ -55,9 +55,13 @@ def world(cache: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.mark.parametrize("kind", ["detection", "segmentation"])
 def test_a_run_trains_tests_and_leaves_the_base_alone(kind: str, arm: int, cache: Path, tmp_path: Path) -> None:
     spec = run(kind, arm, epochs=1)
-    (row,) = train.execute(spec, env_of(tmp_path, cache))
-    write_record(tmp_path, [row])
-    assert len(collect(tmp_path)) == 1, "the row fits the schema"
+    row, *parts = train.execute(spec, env_of(tmp_path, cache))
+    write_record(tmp_path, [row, *parts])
+    assert len(collect(tmp_path)) == 1 + len(parts), "the rows fit the schema"
+    classes = [part.value for part in parts if part.column.startswith(f"{kind}/class/")]
+    assert np.mean(classes) == pytest.approx(row.value, abs=0.005), "mmseg rounds"
+    sizes = {part.column for part in parts} - {f"{kind}/class/{name}" for name in [*CLASS_NAMES, "background"]}
+    assert sizes == ({"detection/size/small", "detection/size/medium"} if kind == "detection" else set())
     assert row.metric == {"detection": "mAP", "segmentation": "mIoU"}[kind]
     assert 0 <= row.value <= 100
     assert row.steps > 0
@@ -86,8 +90,8 @@ def test_a_training_tells_how_far_it_is(
 @pytest.mark.parametrize("kind", ["detection", "segmentation"])
 def test_a_log_holds_losses_rates_and_gates_and_changes_no_value(kind: str, cache: Path, tmp_path: Path) -> None:
     spec = run(kind, epochs=2)
-    (silent,) = train.execute(spec, env_of(tmp_path / "silent", cache))
-    (row,) = train.execute(spec, replace(env_of(tmp_path / "logged", cache), log_dir=tmp_path / "logs"))
+    silent, *_ = train.execute(spec, env_of(tmp_path / "silent", cache))
+    row, *_ = train.execute(spec, replace(env_of(tmp_path / "logged", cache), log_dir=tmp_path / "logs"))
     assert (row.value, row.backbone_sha_after) == (silent.value, silent.backbone_sha_after)
     states = [
         load_checkpoint_file(str(next(work_folder(tmp_path / name, spec.run_id).glob("*.pth"))))["state_dict"]
@@ -161,7 +165,7 @@ def test_a_killed_run_goes_on_from_its_last_checkpoint(cache: Path, tmp_path: Pa
     runner.register_hook(hook, priority="LOWEST")
     with pytest.raises(KilledError):
         runner.train()
-    (row,) = train.execute(spec, env)
+    row, *_ = train.execute(spec, env)
     whole = Runner.from_cfg(config_of(spec, env_of(tmp_path / "other", cache)))
     assert row.steps == whole.build_train_loop(whole.cfg.train_cfg).max_iters
     assert steps == [0, 1, 2]

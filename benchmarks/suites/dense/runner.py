@@ -32,6 +32,8 @@ from delta_core.training.ranks import Ranks
 
 METRICS = {"detection": ("mAP", "pascal_voc/mAP", 100.0), "segmentation": ("mIoU", "mIoU", 1.0)}
 """Metric of the rows, its name in OpenMMLab, and the factor that makes it per cent (mmseg rounds to two digits)."""
+OF_PARTS = {"detection": "AP", "segmentation": "IoU"}
+"""Metric of a class or a size."""
 PICTURES = 4
 """Test images whose predictions are kept."""
 WRAPPERS = {
@@ -73,6 +75,7 @@ def execute(run: DenseRun, env: Env) -> list[Row]:
     train_s = time.perf_counter() - trained
     metric, key, factor = METRICS[run.kind]
     value = factor * float(runner.test()[key])
+    (evaluator,) = runner.test_loop.evaluator.metrics
     frozen = run.method.frozen_stages is None
     sha_after = backbone_fingerprint(backbone.model.backbone)
     if ranks.is_first:
@@ -87,6 +90,16 @@ def execute(run: DenseRun, env: Env) -> list[Row]:
                 metric=metric,
                 value=value,
                 n_examples=len(runner.test_dataloader.dataset),
+            ),
+            *(
+                Measurement(
+                    column=part.column(run.task),
+                    split="test",
+                    metric=OF_PARTS[run.kind],
+                    value=part.value,
+                    n_examples=part.n_examples,
+                )
+                for part in evaluator.parts
             ),
         ),
         params_delta=sum(p.numel() for p in backbone.parameters() if p.requires_grad),

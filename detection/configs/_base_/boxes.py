@@ -8,6 +8,7 @@ custom_imports = dict(
     imports=[
         "delta_core.openmmlab",
         "benchmarks.suites.dense.boxes",
+        "benchmarks.suites.dense.box_scores",
         "benchmarks.suites.dense.slim_backbone",
         "benchmarks.suites.dense.dense_runner",
     ],
@@ -53,6 +54,8 @@ val_dataloader = dict(
     dataset=of("boxes_to_test", pipeline=test_pipeline),
 )
 test_dataloader = val_dataloader
+val_evaluator = dict(type="BoxScores")
+test_evaluator = val_evaluator
 
 # mmdet's configs of pascal_voc: images three times an epoch, so 4 epochs are 12; the rate falls before the last one.
 train_cfg = dict(type="EpochBasedTrainLoop", max_epochs=4, val_interval=1)

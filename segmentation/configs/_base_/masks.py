@@ -12,6 +12,7 @@ custom_imports = dict(
     imports=[
         "delta_core.openmmlab",
         "benchmarks.suites.dense.masks",
+        "benchmarks.suites.dense.mask_scores",
         "benchmarks.suites.dense.slim_backbone",
         "benchmarks.suites.dense.dense_runner",
     ],
@@ -55,7 +56,7 @@ val_dataloader = dict(
     dataset=of("masks_to_test", pipeline=test_pipeline),
 )
 test_dataloader = val_dataloader
-val_evaluator = dict(ignore_index=of("ignore_index"))
+val_evaluator = dict(type="MaskScores", ignore_index=of("ignore_index"))
 test_evaluator = val_evaluator
 
 # On drawn scenes a short schedule, and AdamW: SGD at mmseg's rate needs thousands of steps.
