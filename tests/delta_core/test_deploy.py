@@ -193,6 +193,7 @@ def test_training_under_autocast_keeps_the_frozen_contract(
     assert together.dtype == one_by_one.dtype == torch.bfloat16
     with torch.no_grad():
         whole = model(x)
-    assert all((rounded - whole).norm() < 0.05 * whole.norm() for rounded in (together, one_by_one))
+    # 0.01 to 0.05, by the kernels of the CPU: of 50 layers each rounds by up to 2**-8.
+    assert all((rounded - whole).norm() < 0.1 * whole.norm() for rounded in (together, one_by_one))
     with torch.no_grad(), model.disable_patches():
         assert torch.equal(model(x), make_net()(x))

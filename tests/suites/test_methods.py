@@ -4,6 +4,7 @@ import math
 import statistics
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
@@ -218,10 +219,16 @@ def test_two_runs_of_one_seed_are_bit_identical(method: Method) -> None:
     assert first == second
 
 
-@pytest.mark.parametrize("make_net", [basic_block_net, convnext_net])
+@pytest.mark.parametrize(
+    "make_net", [partial(basic_block_net, output_stride=16), convnext_net], ids=["basic_block_net", "convnext_net"]
+)
 @pytest.mark.parametrize("method", METHODS, ids=lambda method: method.name)
 def test_every_method_trains_in_mixed_precision(method: Method, make_net: Callable[[], nn.Module]) -> None:
-    """As docs/paper-scale.md advises; what a ConvNeXt computes is of two types then."""
+    """As docs/paper-scale.md advises; what a ConvNeXt computes is of two types then.
+
+    The ResNet strides to maps of one pixel and no further: where the CPU multiplies bfloat16 itself, oneDNN 3.12 gives
+    a 3 x 3 convolution of stride 2 on such a map weight gradients that are not finite.
+    """
     cell = tiny_cell(make_net, fabric=make_fabric("cpu", "bf16-mixed"))
     outcome = method.measure(cell)
     assert outcome.steps == RECIPE.epochs * 3

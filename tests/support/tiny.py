@@ -27,8 +27,8 @@ def _create(architecture: str, **options: object) -> nn.Module:
     return net
 
 
-def basic_block_net() -> nn.Module:
-    return _create("resnet18", stem_type="deep", stem_width=4, channels=(8, 8, 16, 16))
+def basic_block_net(**options: object) -> nn.Module:
+    return _create("resnet18", stem_type="deep", stem_width=4, channels=(8, 8, 16, 16), **options)
 
 
 def bottleneck_net() -> nn.Module:
