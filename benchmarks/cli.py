@@ -289,7 +289,8 @@ def _line(result: Result) -> str:
         return f"{name}: left to {result.held_by.partition(' (')[0]}, which is at it"
     if result.error:
         return f"{name}: FAILED, {result.error}"
-    shown = [row for row in result.rows if row.split == "test" and row.alpha in (None, 0.5, 1.0)]
+    whole = [row for row in result.rows if not row.column.startswith(f"{row.task}/")]
+    shown = [row for row in whole if row.split == "test" and row.alpha in (None, 0.5, 1.0)]
     values = ", ".join(f"{_where(row)} {row.value:.2f}" for row in shown)
     first = result.rows[0]
     proof = ""

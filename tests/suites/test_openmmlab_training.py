@@ -19,6 +19,7 @@ from event_files import scalars_in
 if find_spec("mmdet") is None or find_spec("mmcv") is None:
     pytest.skip("OpenMMLab is not installed; nox -s openmmlab makes its environment", allow_module_level=True)
 
+from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
@@ -32,6 +33,7 @@ from benchmarks.suites.dense import boxes, masks, progress, slim_backbone  # noq
 from benchmarks.suites.dense import runner as train
 from benchmarks.suites.dense.runner import config_of, pictures_path, work_folder
 from benchmarks.suites.dense.scenes import CLASS_NAMES
+from benchmarks.suites.dense.settled import settled
 from delta_core import DeltaError
 from delta_core.openmmlab import load_checkpoint_file
 from delta_core.training.callback import Callback
@@ -145,6 +147,32 @@ def test_only_patch_neck_and_heads_reach_the_optimizer(
     assert len(names) == len(held)
     assert inside
     assert all(name.startswith("backbone.model.patches.") for name in inside)
+
+
+@pytest.mark.parametrize(
+    ("kind", "arm", "factor"),
+    [("detection", 1, 1.0), ("segmentation", 1, 0.3), ("segmentation", 2, 1.0), ("segmentation", 4, 1.0)],
+    ids=["detection", "segmentation", "gates alone", "stock"],
+)
+def test_what_trains_in_the_backbone_learns_at_its_factor_of_the_heads_rate(
+    kind: str, arm: int, factor: float, cache: Path, tmp_path: Path
+) -> None:
+    runner = Runner.from_cfg(config_of(run(kind, arm), env_of(tmp_path, cache)))
+    wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
+    inside = {id(parameter) for parameter in runner.model.backbone.parameters()}
+    rates: dict[bool, set[float]] = {True: set(), False: set()}
+    for group in wrapper.optimizer.param_groups:
+        for parameter in group["params"]:
+            rates[id(parameter) in inside].add(group["lr"])
+    (of_heads,) = rates[False]
+    assert rates[True] == {factor * of_heads}
+
+
+@pytest.mark.parametrize("kind", ["detection", "segmentation"])
+def test_a_config_trains_its_patch_at_the_rate_of_table_7(kind: str, cache: Path, tmp_path: Path) -> None:
+    spec = run(kind)
+    ours = config_of(spec, env_of(tmp_path, cache)).optim_wrapper.paramwise_cfg
+    assert settled(Config.fromfile(ROOT / spec.config)).optim_wrapper.get("paramwise_cfg") == ours
 
 
 def test_a_killed_run_goes_on_from_its_last_checkpoint(cache: Path, tmp_path: Path) -> None:

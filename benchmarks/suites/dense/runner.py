@@ -145,6 +145,9 @@ def config_of(run: DenseRun, env: Env) -> Config:
         backbone.config = options
     if run.method.frozen_stages is not None:
         backbone.frozen_stages = run.method.frozen_stages
+    # The config's own is for a patch: what the stock reading fine-tunes learns at the rate of the heads.
+    factor = run.method.recipe.patch_lr_factor
+    config.optim_wrapper.paramwise_cfg = {"custom_keys": {"backbone": {"lr_mult": factor}}} if factor != 1 else None
     if run.epochs is not None:
         _set_epochs(config, run.epochs)
     config.train_dataloader.batch_size = run.method.recipe.batch_size

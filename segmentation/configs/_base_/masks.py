@@ -80,5 +80,7 @@ optim_wrapper = dict(
         folder=dict(type="SGD", lr=0.01, momentum=0.9, weight_decay=0.0005),
     ),
     constructor="TrainableOptimWrapperConstructor",  # leaves out what is frozen
+    # At AdamW's rate for the heads a fresh patch overshoots; docs/dense.md has what was tried.
+    paramwise_cfg=dict(custom_keys=dict(backbone=dict(lr_mult=by_data(drawn=0.3, folder=1.0)))),
 )
 custom_hooks = [dict(type="DeltaHook"), dict(type="SameDataHook")]
