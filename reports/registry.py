@@ -204,10 +204,9 @@ def _domain_adaptation(question: Question) -> Answer:
 
 def _dense(question: Question) -> Answer:
     frame = dense.dense_frame(question.rows, question.scale)
-    page = dense.dense_page(frame, question.scale)
     return Answer(
         frame=frame,
-        page=replace(page, blocks=(*page.blocks, *parts_blocks(question.rows, frame))),
+        page=dense.dense_page(frame, question.scale, parts_blocks(question.rows, frame)),
         figure=dense.dense_figure(frame, question.results / "pictures"),
     )
 

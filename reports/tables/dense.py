@@ -1,5 +1,6 @@
 """Table 7: detection and segmentation on a frozen backbone, beside the paper's printed numbers."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -83,8 +84,8 @@ def _printed() -> pd.DataFrame:
     return printed.assign(variant=printed["reading"])
 
 
-def dense_page(frame: pd.DataFrame, scale: Scale) -> Page:
-    """One block for each task, with the gain over the frozen baseline; then the printed table."""
+def dense_page(frame: pd.DataFrame, scale: Scale, parts: Iterable[PageBlock] = ()) -> Page:
+    """One block for each task, with the gain over the frozen baseline; those of its parts, and the printed table."""
     measured = frame[frame["n"] > 0]
     usual = usual_n(frame["n"])
     protocols = " | ".join(measured["protocol"].unique()) or "none"
@@ -92,6 +93,7 @@ def dense_page(frame: pd.DataFrame, scale: Scale) -> Page:
     cell = " Cells: ours (printed)." if scale == "paper" else ""
     blocks = [
         *(_block(name, part, scale, usual) for name, part in tasks),
+        *parts,
         printed_block(_printed_cells(), scale),
         *difference_blocks((name, _lined(part)) for name, part in tasks),
     ]

@@ -15,29 +15,31 @@ def parts_blocks(rows: pd.DataFrame, frame: pd.DataFrame) -> Iterator[PageBlock]
     """A block for each task and net: what the frozen net scores on every part, and what each arm adds, seed by seed.
 
     Args:
-        rows: of the suite; runs from before parts were scored have none, and give no block.
+        rows: of the suite. Where those of the frozen net are from before parts were scored there is no block.
         frame: of the report, whose arms stand in their order.
     """
-    order = list(dict.fromkeys(labels(frame)))
     parts = rows[is_part(rows)]
     named = parts.assign(arm=labels(parts), part=parts["column"].str.split("/", n=1).str[1].str.replace("/", " "))
     for (task, architecture), of_net in named.groupby(["task", "architecture"], sort=False):
+        frozen = of_net.loc[of_net["variant"] == "", "arm"].unique()
+        if not len(frozen):
+            continue
         (metric,) = of_net["metric"].unique()
-        arms = [arm for arm in order if arm in set(of_net["arm"])]
+        counts = of_net.groupby("part", sort=False)["n_examples"].first()
         values = of_net.pivot_table(index=["part", "seed"], columns="arm", values="value", sort=False)
-        baseline = of_net.loc[of_net["variant"] == "", "arm"].iloc[:1]
-        lines = []
-        for part, of_part in of_net.groupby("part", sort=False):
-            by_seed = values.loc[part]
-            against = by_seed[baseline.iloc[0]] if len(baseline) else pd.Series(float("nan"), index=by_seed.index)
-            line = {"part": str(part), COUNTED[metric]: f"{of_part['n_examples'].iloc[0]:,}"}
-            for arm in arms:
-                is_gain = arm not in set(baseline)
-                shown = by_seed[arm] - against if is_gain else by_seed[arm]
-                line[f"gain of {arm}" if is_gain else arm] = with_spread(
-                    shown.mean(), shown.std(), sign="+" if is_gain else ""
-                )
-            lines.append(line)
-        yield plain_block(
-            f"{task} on {architecture}: {metric} by class and size, gains paired by seed", pd.DataFrame(lines)
-        )
+        gains = values.sub(values[frozen[0]], axis="index")
+        added = [arm for arm in dict.fromkeys(labels(frame)) if arm in gains and arm not in frozen]
+        cells = {
+            "part": counts.index,
+            COUNTED[metric]: counts.map("{:,}".format),
+            frozen[0]: _over_seeds(values[frozen[0]]),
+            **{f"gain of {arm}": _over_seeds(gains[arm], sign="+") for arm in added},
+        }
+        title = f"{task} on {architecture}: {metric} by class and size, gains paired by seed"
+        yield plain_block(title, pd.DataFrame(cells).reset_index(drop=True))
+
+
+def _over_seeds(values: "pd.Series[float]", *, sign: str = "") -> "pd.Series[str]":
+    """Cells by part."""
+    by_part = values.groupby(level="part", sort=False)
+    return by_part.agg(lambda part: with_spread(part.mean(), part.std(), sign=sign))

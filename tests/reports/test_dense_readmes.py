@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from benchmarks.records.collected import read_rows
-from benchmarks.records.names import GATES_ALONE
+from benchmarks.records.names import MAPS
 
 ROOT = Path(__file__).parents[2]
 FOLDERS = ("detection", "segmentation")
@@ -16,9 +16,9 @@ NETS = {"ResNet-18": "resnet18", "ResNet-34": "resnet34", "ResNet-50": "resnet50
 
 
 def measured(folder: str) -> pd.DataFrame:
-    """Recorded rows of a task of Table 7, of the frozen net and of gates alone."""
+    """Recorded rows of a task of Table 7, of the frozen net and of the default."""
     rows = read_rows(ROOT / "results" / "embedded")
-    return rows[(rows["suite"] == "dense") & (rows["task"] == folder) & rows["variant"].isin(["", GATES_ALONE])]
+    return rows[(rows["suite"] == "dense") & (rows["task"] == folder) & rows["variant"].isin(["", MAPS])]
 
 
 def of_net(folder: str, net: str, modules: int) -> pd.Series:
