@@ -18,7 +18,7 @@ NETS = {"ResNet-18": "resnet18", "ResNet-34": "resnet34", "ResNet-50": "resnet50
 def measured(folder: str) -> pd.DataFrame:
     """Recorded rows of a task of Table 7, of the frozen net and of the default."""
     rows = read_rows(ROOT / "results" / "embedded")
-    return rows[(rows["suite"] == "dense") & (rows["task"] == folder) & rows["variant"].isin(["", MAPS])]
+    return rows[(rows["suite"] == "dense") & (rows["column"] == folder) & rows["variant"].isin(["", MAPS])]
 
 
 def of_net(folder: str, net: str, modules: int) -> pd.Series:
