@@ -6,7 +6,7 @@ from typing import Literal
 
 from benchmarks.methods.readings import READINGS
 from benchmarks.nets.full_size import delta_params
-from benchmarks.records.names import DENSE, FROZEN_STAGES, GATES_ALONE, MAPS
+from benchmarks.records.names import DENSE, FROZEN_STAGES, GATES_ALONE, LITERAL, MAPS
 from benchmarks.records.rows import Scale
 from delta_core import DeltaConfig
 from delta_core.training.identity import NEW_SINCE_RECORDED, content_id
@@ -25,7 +25,7 @@ CONFIGS = {
 """Task and architecture -> config of the baseline, without `.py`; that of Delta (4) ends in `_delta`."""
 
 
-ON_DRAWN_SCENES = {"detection": {}, "segmentation": {MAPS: 0.3}}
+ON_DRAWN_SCENES = {"detection": {}, "segmentation": {MAPS: 0.3, LITERAL: 0.1}}
 """Task -> reading -> `Batch.patch_lr_factor`, where 0.3 or 0.1 is better than 1 on validation scenes: docs/dense.md."""
 
 
