@@ -151,7 +151,13 @@ def test_only_patch_neck_and_heads_reach_the_optimizer(
 
 @pytest.mark.parametrize(
     ("kind", "arm", "factor"),
-    [("detection", 1, 1.0), ("segmentation", 1, 0.3), ("segmentation", 2, 1.0), ("segmentation", 3, 0.1), ("segmentation", 4, 1.0)],
+    [
+        ("detection", 1, 1.0),
+        ("segmentation", 1, 0.3),
+        ("segmentation", 2, 1.0),
+        ("segmentation", 3, 0.1),
+        ("segmentation", 4, 1.0),
+    ],
     ids=["detection", "segmentation", "gates alone", "paper", "stock"],
 )
 def test_what_trains_in_the_backbone_learns_at_its_factor_of_the_heads_rate(
