@@ -70,5 +70,5 @@ optim_wrapper = dict(
     clip_grad=dict(max_norm=35),
 )
 
-default_hooks = dict(checkpoint=dict(max_keep_ckpts=1))
+default_hooks = dict(checkpoint=dict(max_keep_ckpts=1), logger=dict(interval=by_data(drawn=10, folder=50)))
 custom_hooks = [dict(type="DeltaHook"), dict(type="SameDataHook")]

@@ -72,7 +72,8 @@ param_scheduler = [
     )
 ]
 default_hooks = dict(
-    checkpoint=dict(interval=by_data(drawn=100, folder=2000), max_keep_ckpts=by_data(drawn=1, folder=-1))
+    checkpoint=dict(interval=by_data(drawn=100, folder=2000), max_keep_ckpts=by_data(drawn=1, folder=-1)),
+    logger=dict(interval=by_data(drawn=10, folder=50)),
 )
 optim_wrapper = dict(
     optimizer=by_data(
