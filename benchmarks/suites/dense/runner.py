@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from mmengine.config import Config
+from mmengine.dist import broadcast_object_list
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from PIL import Image
@@ -76,6 +77,9 @@ def execute(run: DenseRun, env: Env) -> list[Row]:
     metric, key, factor = METRICS[run.kind]
     value = factor * float(runner.test()[key])
     (evaluator,) = runner.test_loop.evaluator.metrics
+    shared = [evaluator.parts]
+    broadcast_object_list(shared)  # the first process alone has evaluated
+    (parts,) = shared
     frozen = run.method.frozen_stages is None
     sha_after = backbone_fingerprint(backbone.model.backbone)
     if ranks.is_first:
@@ -99,7 +103,7 @@ def execute(run: DenseRun, env: Env) -> list[Row]:
                     value=part.value,
                     n_examples=part.n_examples,
                 )
-                for part in evaluator.parts
+                for part in parts
             ),
         ),
         params_delta=sum(p.numel() for p in backbone.parameters() if p.requires_grad),
