@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from reports.pages.page import PageBlock, plain_block, with_spread
+from reports.pages.page import PageBlock, cell_text, plain_block, with_spread
 from reports.tables.dense import is_part, labels
 
 COUNTED = {"AP": "objects", "IoU": "pixels"}
@@ -40,6 +40,7 @@ def parts_blocks(rows: pd.DataFrame, frame: pd.DataFrame) -> Iterator[PageBlock]
 
 
 def _over_seeds(values: "pd.Series[float]", *, sign: str = "") -> "pd.Series[str]":
-    """Cells by part."""
+    """Cells by part; one of fewer seeds than there are says so."""
+    usual = values.index.get_level_values("seed").nunique()
     by_part = values.groupby(level="part", sort=False)
-    return by_part.agg(lambda part: with_spread(part.mean(), part.std(), sign=sign))
+    return by_part.agg(lambda part: cell_text(with_spread(part.mean(), part.std(), sign=sign), part.count(), usual))

@@ -280,8 +280,8 @@ def test_what_a_patch_adds_stands_by_class_and_size() -> None:
     assert block.title.startswith("detection on resnet18: AP by class and size")
     lines = block.cells.set_index("part")
     assert lines["objects"].tolist() == ["7", "7"]
-    assert lines["faster_rcnn frozen"].to_dict() == {"class disc": "41.00 ±1.41", "size small": "10.00"}
-    assert lines.iloc[:, 2].to_dict() == {"class disc": "+4.00 ±1.41", "size small": "-1.00"}, "paired by seed"
+    assert lines["faster_rcnn frozen"].to_dict() == {"class disc": "41.00 ±1.41", "size small": "10.00 [n=1]"}
+    assert lines.iloc[:, 2].to_dict() == {"class disc": "+4.00 ±1.41", "size small": "-1.00 [n=1]"}, "paired by seed"
     assert not list(parts_blocks(to_frame(rows[:4]), frame)), "runs from before"
 
 
