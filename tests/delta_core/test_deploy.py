@@ -174,13 +174,15 @@ def test_two_processes_train_one_patch_and_leave_the_base_alone(
 # --- AMP -----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.filterwarnings("ignore:TF32 acceleration")
 @pytest.mark.parametrize("make_net", NETS.values(), ids=NETS)
 def test_training_under_autocast_keeps_the_frozen_contract(
     make_net: Callable[[], nn.Module], reading: Reading, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model, x = with_patches(make_net(), {"a": 4}, reading).train(), images()
     before = [parameter.detach().clone() for parameter in model.trainable_parameters()]
-    train_two_steps(model, list(model.trainable_parameters()), x, autocast=True)
+    with torch.backends.mkldnn.flags(enabled=False):  # its kernels differ by CPU, and so would what is trained
+        train_two_steps(model, list(model.trainable_parameters()), x, autocast=True)
     after = list(model.trainable_parameters())
     assert {tensor.dtype for tensor in after} == {torch.float32}
     assert all(tensor.isfinite().all() for tensor in after)
@@ -193,7 +195,6 @@ def test_training_under_autocast_keeps_the_frozen_contract(
     assert together.dtype == one_by_one.dtype == torch.bfloat16
     with torch.no_grad():
         whole = model(x)
-    # 0.01 to 0.05, by the kernels of the CPU: of 50 layers each rounds by up to 2**-8.
-    assert all((rounded - whole).norm() < 0.1 * whole.norm() for rounded in (together, one_by_one))
+    assert all((rounded - whole).norm() < 0.05 * whole.norm() for rounded in (together, one_by_one))
     with torch.no_grad(), model.disable_patches():
         assert torch.equal(model(x), make_net()(x))
