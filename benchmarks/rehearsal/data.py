@@ -23,7 +23,7 @@ TRAIN, OTHER = 5, 2
 SHOWN_OF_IMAGENET = 5
 """So that there is a top-5."""
 DENSE = 1
-"""Images to train detection or segmentation on, of each split: a step on one takes seconds."""
+"""Images of each split for detection or segmentation: a step on one takes seconds."""
 
 
 def look_alike(entry: DataSet) -> DataSet:
@@ -36,7 +36,7 @@ def look_alike(entry: DataSet) -> DataSet:
         train = 2 * shown  # two tracks of one frame for each class
     counts = {split: train if split == entry.train else max(OTHER, shown) for split in entry.counts}
     if entry.metric != "top1":
-        counts = {split: OTHER if split == entry.test else DENSE for split in counts}
+        counts = dict.fromkeys(counts, DENSE)
     held_out = (train - 1,) if entry.val is None and entry.held_by == "list" else None
     classes = shown if entry.folder in (*NAMED_BY_FOLDERS, *OF_RATES) else entry.classes
     return replace(entry, classes=classes, counts=counts, held_out=held_out, checksums={}, look_alike=True)

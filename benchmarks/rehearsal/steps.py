@@ -1,4 +1,4 @@
-"""What a rehearsal calls: the command lines of a first day on a GPU, cut in steps, and Table 5 in pixels."""
+"""What a rehearsal calls: the command lines of a first day on a GPU, cut in steps, and some of them in pixels."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +14,10 @@ SHORTER: dict[str, tuple[str, ...]] = {
     "table7": ("--epochs", str(STEPS)),
 }
 """Tables that are cut otherwise than by `--steps`."""
+SMALLER = ("--image-size", "112")
+"""Half the paper's side, for a part, which every commit waits for; in a whole rehearsal images are as they are."""
+OWN_SIZE = ("table5", "table6", "table7")
+"""Tables whose images are smaller still, or of a size that their protocol states."""
 ROOM_GB = "1000"
 """Of the store: more than any table asks for; look-alikes fill megabytes of it."""
 WHOLE = (*(name for name in TABLES if name.startswith("table")), "figures")
@@ -109,9 +113,11 @@ def names(*, part: bool) -> tuple[str, ...]:
 
 def options_of(table: str, folders: Folders, *, part: bool) -> list[str]:
     """Words behind `python -m benchmarks plan` and `run`."""
-    shorter = SHORTER.get(table, ("--steps", str(STEPS)))
+    cut = SHORTER.get(table, ("--steps", str(STEPS)))
+    if part and table not in OWN_SIZE:
+        cut += SMALLER
     return [
-        table, "--scale", "paper", *part_of(table, part=part), *shorter, "--data-root", str(folders.data),
+        table, "--scale", "paper", *part_of(table, part=part), *cut, "--data-root", str(folders.data),
         "--weights-root", str(folders.weights), "--results", str(folders.results), "--cache", str(folders.cache),
         "--cache-gb", ROOM_GB,
     ]  # fmt: skip
