@@ -27,7 +27,7 @@ CHOSEN: dict[str, tuple[str, ...]] = {
     "ablation": (),
     "agreement": (),
     "study_defaults": ("--arch", "resnet18", "--task", "flowers"),
-    "rates": ("--arch", "resnet18", "--task", "flowers"),
+    "rates": ("--arch", "resnet18", "--task", "stl10"),
     "adapters_search": ("--arch", "resnet18", "--task", "flowers"),
     "adapters": ("--arch", "resnet18", "--task", "flowers"),
     "adapters_best": ("--arch", "resnet18", "--task", "flowers"),

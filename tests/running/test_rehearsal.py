@@ -262,6 +262,14 @@ def test_the_part_has_every_suite_and_method(data_root: Path) -> None:
     assert (suites, methods | too_large) == of(tables, part=False)
 
 
+@pytest.mark.parametrize(
+    ("table", "part"), [(name, part) for part in (True, False) for name in names(part=part) if name != "table7"]
+)
+def test_what_a_rehearsal_chooses_of_a_table_is_there(table: str, part: bool, data_root: Path) -> None:
+    runs = runs_of_words(options_of(table, Folders(root=data_root.parent), part=part))
+    assert runs or table in ("adapters", "adapters_best", "adapters_long")  # chosen by a search that was not made here
+
+
 def runs_of_words(words: list[str]) -> list[Run]:
     options = command._options_of(words)
     table = TABLES[options.table]
