@@ -23,6 +23,8 @@ _FOUND: dict[str, Table] = {
 }
 TABLES = {name: _FOUND[name] for name in sorted(_FOUND, key=_place)}
 """Of all suites."""
+PLAIN = "plain"
+"""How the command line calls the arm of a method that has no name of its own."""
 
 
 def table_of(name: str) -> Table:
@@ -74,4 +76,4 @@ def runs_of(options: Options, world: World) -> list[Run]:
 
 def _names(method: MethodFacts) -> tuple[str, ...]:
     """What selects a method on the command line: its name, and its name with the arm."""
-    return (method.name, f"{method.name}:{method.variant}") if method.variant else (method.name,)
+    return (method.name, f"{method.name}:{method.variant or PLAIN}")

@@ -17,7 +17,7 @@ from benchmarks.grid.fork_server import end_server, process_context
 from benchmarks.grid.plan import Planned, plan
 from benchmarks.nets.weight_files import BASES
 from benchmarks.rehearsal.data import make_data
-from benchmarks.rehearsal.steps import Folders, checking, measuring, names, options_of, showing
+from benchmarks.rehearsal.steps import IMAGE_SIZE, Folders, checking, measuring, names, options_of, showing
 from benchmarks.rehearsal.weights import make_weights
 from benchmarks.spec import describe
 from benchmarks.tables import runs_of, table_of
@@ -50,6 +50,7 @@ def rehearse(
     *,
     folder: Path = Path("rehearsal"),
     part: tyro.conf.FlagCreatePairsOff[bool] = False,
+    image_size: int = IMAGE_SIZE,
     workers: int | None = None,
 ) -> int:
     """Run tables at scale paper on look-alike data with random weights, two steps long; its rows are no results.
@@ -58,6 +59,7 @@ def rehearse(
         tables: names of tables, or all. Table 7 needs the environment of OpenMMLab.
         folder: where look-alikes, rows, reports and logs go; what is there already is kept.
         part: of each table a part on small nets, in which every suite, method and report comes once.
+        image_size: side in pixels that nets see, the paper's is 224; Table 5 stays at 32, Tables 6 and 7 at their own.
         workers: runs at the same time. Default: one per core.
     """
     console = Console(width=None if sys.stdout.isatty() else 160)
@@ -65,7 +67,7 @@ def rehearse(
     chosen = names(part=part) if tables == ("all",) else tables
     for table in chosen:
         table_of(table)  # an unknown name is told before anything is made
-    options = {table: _options_of(options_of(table, folders, part=part)) for table in chosen}
+    options = {table: _options_of(options_of(table, folders, part=part, image_size=image_size)) for table in chosen}
     started = time.perf_counter()
     make_data(folders.data, lambda name: _tell(console, f"made look-alikes of {name}"))
     needed = {item.run.weights for table in chosen for item in _planned(options[table])}
@@ -73,7 +75,7 @@ def rehearse(
     make_weights(folders.weights, bases, lambda name: _tell(console, f"made weights like {name}"))
     steps = checking(folders)
     for table in chosen:
-        steps |= measuring(table, folders, part=part, workers=workers)
+        steps |= measuring(table, folders, part=part, workers=workers, image_size=image_size)
     done: list[Done] = []
     for name, words in (steps | showing(folders, chosen)).items():
         done.append(_call(name, words, folders))

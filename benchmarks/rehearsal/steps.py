@@ -1,4 +1,4 @@
-"""What a rehearsal calls: the command lines of a first day on a GPU, cut in steps, and some of them in pixels."""
+"""What a rehearsal calls: the command lines of a first day on a GPU, cut in steps and pixels."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,17 +7,16 @@ from benchmarks.tables import TABLES
 
 STEPS = 2
 """Optimiser steps of a training; eight from scratch, which trains four times as long."""
-SHORTER: dict[str, tuple[str, ...]] = {
+IMAGE_SIZE = 64
+"""Side that nets see, in pixels. At the paper's 224, Table 2 alone takes a quarter of an hour on two cores."""
+CUT: dict[str, tuple[str, ...]] = {
     # DELTA's attention takes a pass for each of 3,840 filters of ResNet-50: an hour and a half on two cores at 224.
     "table5": ("--steps", str(STEPS), "--image-size", "32"),
-    # Its configs count epochs: two steps of detection, one of segmentation.
+    "table6": ("--steps", str(STEPS)),  # its protocol states the size of its digits
+    # Its configs count epochs, two steps of detection and one of segmentation, and state the size of images.
     "table7": ("--epochs", str(STEPS)),
 }
-"""Tables that are cut otherwise than by `--steps`."""
-SMALLER = ("--image-size", "112")
-"""Half the paper's side, for a part, which every commit waits for; in a whole rehearsal images are as they are."""
-OWN_SIZE = ("table5", "table6", "table7")
-"""Tables whose images are smaller still, or of a size that their protocol states."""
+"""Tables that are cut otherwise than by `--steps` and `--image-size`."""
 ROOM_GB = "1000"
 """Of the store: more than any table asks for; look-alikes fill megabytes of it."""
 WHOLE = (*(name for name in TABLES if name.startswith("table")), "figures")
@@ -111,11 +110,9 @@ def names(*, part: bool) -> tuple[str, ...]:
     return tuple(SLICE) if part else tuple(dict.fromkeys([*WHOLE, *CHOSEN]))
 
 
-def options_of(table: str, folders: Folders, *, part: bool) -> list[str]:
+def options_of(table: str, folders: Folders, *, part: bool, image_size: int = IMAGE_SIZE) -> list[str]:
     """Words behind `python -m benchmarks plan` and `run`."""
-    cut = SHORTER.get(table, ("--steps", str(STEPS)))
-    if part and table not in OWN_SIZE:
-        cut += SMALLER
+    cut = CUT.get(table, ("--steps", str(STEPS), "--image-size", str(image_size)))
     return [
         table, "--scale", "paper", *part_of(table, part=part), *cut, "--data-root", str(folders.data),
         "--weights-root", str(folders.weights), "--results", str(folders.results), "--cache", str(folders.cache),
@@ -128,9 +125,11 @@ def checking(folders: Folders) -> dict[str, list[str]]:
     return {"data check": ["-m", "benchmarks", "fetch", "all", "--check", "--data-root", str(folders.data)]}
 
 
-def measuring(table: str, folders: Folders, *, part: bool, workers: int | None) -> dict[str, list[str]]:
+def measuring(
+    table: str, folders: Folders, *, part: bool, workers: int | None, image_size: int = IMAGE_SIZE
+) -> dict[str, list[str]]:
     """Steps that plan and measure a table, by name."""
-    words = options_of(table, folders, part=part)
+    words = options_of(table, folders, part=part, image_size=image_size)
     at_once = [] if workers is None else ["--workers", str(workers)]
     return {
         f"{table} plan": ["-m", "benchmarks", "plan", *words],

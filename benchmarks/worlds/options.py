@@ -36,7 +36,8 @@ class Options:
     task: Names = ()
     """Keep this task; may be repeated. At --scale local: imagefolder:DIR or packaged:NAME; at real: real:NAME."""
     method: Names = ()
-    """Keep this method, e.g. fc_only or delta_networks, or one arm, e.g. delta_networks:paper; may be repeated."""
+    """Keep this method, e.g. fc_only or delta_networks, or one arm, e.g. delta_networks:paper or faster_rcnn:plain (the
+    one without a word of its own); may be repeated."""
     seeds: int = 1
     """Number of seeds, 0 to SEEDS - 1."""
     shard: str | None = None

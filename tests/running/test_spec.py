@@ -260,6 +260,14 @@ def test_one_arm_of_a_method_can_be_selected(tmp_path: Path) -> None:
     ]
 
 
+def test_the_arm_without_a_word_of_its_own_can_be_selected(tmp_path: Path) -> None:
+    def arms(name: str) -> set[str]:
+        return {run.method.variant for run in runs("table5", tmp_path, method=(name,))}
+
+    assert len(arms("delta_networks")) > 1
+    assert arms("delta_networks:plain") == {""}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Newcomer(FcOnly):
     name = "newcomer"
