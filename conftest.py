@@ -9,6 +9,7 @@ NEED_MMENGINE = [  # which only `nox -s openmmlab` installs
     "benchmarks/suites/dense/boxes.py",
     "benchmarks/suites/dense/dense_runner.py",
     "benchmarks/suites/dense/log_hook.py",
+    "benchmarks/suites/dense/mask_preprocessor.py",
     "benchmarks/suites/dense/mask_scores.py",
     "benchmarks/suites/dense/masks.py",
     "benchmarks/suites/dense/pictures.py",

@@ -8,7 +8,11 @@ head = dict(num_classes=of("scored_classes"), norm_cfg=of("norm_of_heads"), igno
 model = dict(
     pretrained=None,
     data_preprocessor=dict(
-        size=of("crop_size", stock=512), seg_pad_val=of("ignore_index"), mean=of("mean"), std=of("std")
+        type="SettledSegDataPreProcessor",
+        size=of("crop_size", stock=512),
+        seg_pad_val=of("ignore_index"),
+        mean=of("mean"),
+        std=of("std"),
     ),
     backbone=dict(
         _delete_=True,

@@ -29,7 +29,7 @@ from forked import TRACE, Ended, run
 from mmengine.config import Config
 from mmengine.registry import MODELS
 
-from benchmarks.suites.dense import boxes, dense_runner, masks, slim_backbone  # noqa: F401 - imported before the fork
+from benchmarks.suites.dense import boxes, dense_runner, mask_preprocessor, masks, slim_backbone  # noqa: F401 - imported before the fork
 from benchmarks.suites.dense.scenes import CLASS_NAMES, scenes_folder
 from benchmarks.suites.dense.settled import settled
 
@@ -59,9 +59,9 @@ def mim_train(*options: str, kind: str = "detection", flags: tuple[str, ...] = (
     return lambda given: ["train", f"{kind}.py", *flags, *_options(given, options)]
 
 
-def mim_test(checkpoint: str = "{whole}", *options: str) -> Callable[[Path], list[str]]:
+def mim_test(checkpoint: str = "{whole}", *options: str, kind: str = "detection") -> Callable[[Path], list[str]]:
     """`mim test` of a checkpoint."""
-    return lambda given: ["test", "detection.py", checkpoint.format(**_paths(given)), *_options(given, options)]
+    return lambda given: ["test", f"{kind}.py", checkpoint.format(**_paths(given)), *_options(given, options)]
 
 
 def tool(name: str, *words: str) -> Callable[[Path], list[str]]:
@@ -142,6 +142,9 @@ BAD: dict[str, Bad] = {
     "a text for a checkpoint": Bad(says="text", command=mim_test("{text}")),
     "a folder for a checkpoint": Bad(says="empty", command=mim_test("{empty}")),
     "a checkpoint of other classes": Bad(says="trained for .*moon", command=mim_test("{whole}"), damage=renamed),
+    "a config of segmentation that no training saved": Bad(
+        says="the config that training saved", command=mim_test(kind="segmentation")
+    ),
     "a checkpoint of other heads": Bad(says="other heads", command=mim_test("{whole}", "heads=narrow")),
     "to-patch of no config": Bad(
         says="nowhere", command=tool("convert", "to-patch", "{nowhere}", "{whole}", "{patch}")

@@ -69,13 +69,16 @@ def test_a_folder_of_each_layout_is_trained_on_and_tested(
                    for part in ("train", "val", "test")
                    for name, value in (("num_workers", 0), ("persistent_workers", False))}  # fmt: skip
     once = {"train_dataloader.dataset.times": 1} if given.data.task == "detection" else {}
-    given.merge_from_dict(quick | one_process | short | once)
+    # What --show-dir asks for; by a visualizer of this test, as mmengine keeps one of each name.
+    drawing = {"default_hooks.visualization.draw": True, "visualizer.name": str(tmp_path)}
+    given.merge_from_dict(quick | one_process | short | once | drawing)
     given.val_cfg = given.val_dataloader = given.val_evaluator = None
     runner = Runner.from_cfg(settled(given, environment={}))
     runner.train()
     (score,) = (value for name, value in runner.test().items() if name in ("pascal_voc/mAP", "mIoU"))
     assert 0 <= score <= 100
     assert len(runner.train_dataloader.dataset) == 8
+    assert len(list(tmp_path.rglob("vis_image/*.png"))) == len(runner.test_dataloader.dataset)
     check_that_the_inferencer_predicts(runner, tmp_path / "seen")
     check_that_a_patch_folder_predicts(runner, tmp_path)
     other = settled(given, environment={})

@@ -12,6 +12,7 @@ custom_imports = dict(
     imports=[
         "delta_core.openmmlab",
         "benchmarks.suites.dense.masks",
+        "benchmarks.suites.dense.mask_preprocessor",
         "benchmarks.suites.dense.mask_scores",
         "benchmarks.suites.dense.slim_backbone",
         "benchmarks.suites.dense.dense_runner",
@@ -74,6 +75,7 @@ param_scheduler = [
 default_hooks = dict(
     checkpoint=dict(interval=by_data(drawn=100, folder=2000), max_keep_ckpts=by_data(drawn=1, folder=-1)),
     logger=dict(interval=by_data(drawn=10, folder=50)),
+    visualization=dict(interval=1),  # --show-dir draws every test image, as in mmdet; mmseg's own is every 50th
 )
 optim_wrapper = dict(
     optimizer=by_data(
