@@ -20,7 +20,7 @@ from benchmarks.grid.past import seconds_of
 from benchmarks.nets.pretraining import BaseSpec
 from benchmarks.spec import Run, describe
 from delta_core.training.lock import locked
-from delta_core.training.whole_files import whole_text
+from delta_core.training.whole_files import sweep_unfinished, whole_text
 
 EVERY_S = 2.0
 """How often the file is written."""
@@ -114,7 +114,8 @@ def told_of_drivers(results: Path) -> Iterator[str]:
         lock = path.with_suffix(".lock")
         try:
             with locked(lock, wait=False):
-                path.unlink(missing_ok=True)  # nobody holds it
+                sweep_unfinished(path.parent, of=path.name, older_than_s=0)  # nobody holds it
+                path.unlink(missing_ok=True)
                 lock.unlink(missing_ok=True)
         except BlockingIOError:
             yield from _told(json.loads(path.read_text(encoding="utf-8")))

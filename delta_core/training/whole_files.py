@@ -57,16 +57,17 @@ def sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def sweep_unfinished(folder: Path, *, of: str = "") -> None:
+def sweep_unfinished(folder: Path, *, of: str = "", older_than_s: float = STALE_S) -> None:
     """Remove what killed writers left in a folder: files that were being written, and are no more.
 
     Args:
         folder: one of ours; in any other folder such names may be somebody's files.
         of: name of the one file whose writers are meant, where the folder is not ours.
+        older_than_s: since the last write; 0 where its lock tells that no writer lives.
     """
     for left in folder.glob(f".{escape(of)}*{UNFINISHED}"):
         try:
-            if left.is_file() and time.time() - left.stat().st_mtime > STALE_S:
+            if left.is_file() and time.time() - left.stat().st_mtime >= older_than_s:
                 left.unlink()
         except FileNotFoundError:  # its writer has just finished
             continue

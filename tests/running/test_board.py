@@ -86,6 +86,16 @@ def test_hours_to_go_are_those_of_like_runs_shared_by_all_places(
     assert list(told_of_drivers(tmp_path)) == []
 
 
+def test_what_a_driver_was_writing_when_it_was_killed_is_removed_too(tmp_path: Path) -> None:
+    drivers = tmp_path / ".drivers"
+    drivers.mkdir()
+    (drivers / "node-1.json").write_text("{}")
+    (drivers / ".node-1.json.0123.tmp").write_text('{"title": ')
+    (drivers / ".node-2.json.4567.tmp").write_text('{"title": ')  # of a driver that may live
+    assert not list(told_of_drivers(tmp_path))
+    assert [path.name for path in drivers.iterdir()] == [".node-2.json.4567.tmp"]
+
+
 def test_a_full_disk_is_not_told_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> None:
         raise OSError(28, os.strerror(28))
