@@ -8,7 +8,7 @@ from benchmarks.tables import TABLES
 STEPS = 2
 """Optimiser steps of a training; eight from scratch, which trains four times as long."""
 IMAGE_SIZE = 64
-"""Side that nets see, in pixels. At the paper's 224, Table 2 alone takes a quarter of an hour on two cores."""
+"""Side that nets see, in pixels. At the paper's 224, most of Table 2 alone takes a quarter of an hour on two cores."""
 CUT: dict[str, tuple[str, ...]] = {
     # DELTA's attention takes a pass for each of 3,840 filters of ResNet-50: an hour and a half on two cores at 224.
     "table5": ("--steps", str(STEPS), "--image-size", "32"),
