@@ -93,7 +93,7 @@ class ScratchDelta(Scratch):
 
 
 def top5(logits: Tensor, labels: Tensor) -> float:
-    """Share of images, in per cent, whose class is among the five highest logits (N, C).
+    """Share of images, in per cent, whose class is among the five highest logits (N, C); all where C is five or less.
 
     >>> top5(torch.eye(6)[:2], torch.tensor([0, 1]))
     100.0
@@ -102,5 +102,6 @@ def top5(logits: Tensor, labels: Tensor) -> float:
         multiclass_accuracy,  # see `delta_core.training.fabric.make_fabric`
     )
 
-    found = multiclass_accuracy(logits, labels, num_classes=logits.shape[1], average="micro", top_k=5)
+    classes = logits.shape[1]
+    found = multiclass_accuracy(logits, labels, num_classes=classes, average="micro", top_k=min(5, classes))
     return 100 * float(found)

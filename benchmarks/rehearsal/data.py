@@ -20,25 +20,24 @@ TRAIN_OF_RATES = 20
 """Images that Table 5 draws its rates from: two of each class at 15 %."""
 TRAIN, OTHER = 5, 2
 """Images of a training split, one of them held out where there is no validation split, and of another."""
-SHOWN_OF_IMAGENET = 5
-"""So that there is a top-5."""
 DENSE = 1
 """Images of each split for detection or segmentation: a step on one takes seconds."""
 
 
 def look_alike(entry: DataSet) -> DataSet:
     """What a look-alike of a data set declares."""
-    shown = _shown(entry)
-    train = TRAIN if shown == SHOWN else shown + (entry.train != entry.test)  # each class has an image in each split
-    if entry.name in OF_RATES:
+    train = TRAIN
+    if entry.folder == "imagenet":  # on which every run measures its base, at the size of the weights
+        train = OTHER + (entry.train != entry.test)
+    elif entry.name in OF_RATES:
         train = TRAIN_OF_RATES - (OTHER if entry.val else 0)
     elif entry.held_by == "track":
-        train = 2 * shown  # two tracks of one frame for each class
-    counts = {split: train if split == entry.train else max(OTHER, shown) for split in entry.counts}
+        train = 2 * SHOWN  # two tracks of one frame for each class
+    counts = {split: train if split == entry.train else OTHER for split in entry.counts}
     if entry.metric != "top1":
         counts = dict.fromkeys(counts, DENSE)
     held_out = (train - 1,) if entry.val is None and entry.held_by == "list" else None
-    classes = shown if entry.folder in (*NAMED_BY_FOLDERS, *OF_RATES) else entry.classes
+    classes = SHOWN if entry.folder in (*NAMED_BY_FOLDERS, *OF_RATES) else entry.classes
     return replace(entry, classes=classes, counts=counts, held_out=held_out, checksums={}, look_alike=True)
 
 
@@ -53,13 +52,9 @@ def make_data(data_root: Path, report: Callable[[str], None], entries: Iterable[
         wanted = look_alike(entry)
         if is_there(entry, data_root) and declared_at(entry, data_root).identity == wanted.identity:
             continue
-        plan = Plan(classes=wanted.classes, shown=_shown(entry), counts=wanted.counts)
+        plan = Plan(classes=wanted.classes, shown=SHOWN, counts=wanted.counts)
         WRITERS[entry.name](wanted.at(data_root), plan)
         if entry.name == "voc2012_seg":
             with_sbd_masks(wanted.at(data_root), plan)
         declare(data_root, wanted)
         report(entry.name)
-
-
-def _shown(entry: DataSet) -> int:
-    return SHOWN_OF_IMAGENET if entry.folder == "imagenet" else SHOWN

@@ -212,6 +212,7 @@ def test_everything_trains_from_scratch_and_imagenet_and_what_plays_it_are_measu
 def test_top5_counts_the_five_highest() -> None:
     logits = torch.arange(8.0).repeat(2, 1)
     assert top5(logits, torch.tensor([3, 2])) == 50.0
+    assert top5(logits[:, :2], torch.tensor([0, 1])) == 100.0
 
 
 # --- costs -------------------------------------------------------------------------------------------------------
