@@ -280,15 +280,24 @@ def runs_of_words(words: list[str]) -> list[Run]:
 def test_a_rehearsal_departs_from_the_paper_in_steps_pixels_and_places_alone(
     table: str, part: bool, tmp_path: Path
 ) -> None:
-    plan, run = measuring(table, Folders(root=tmp_path), part=part, workers=None).values()
-    assert plan[3:] == run[3:]
-    flags = {word for word in run if word.startswith("--")}
+    plan, *runs = measuring(table, Folders(root=tmp_path), part=part, workers=None).values()
+    assert all(run[3:][: len(plan) - 3] == plan[3:] for run in runs)
+    flags = {word for run in runs for word in run if word.startswith("--")}
     assert flags <= {
         "--scale", "--steps", "--epochs", "--data-root", "--weights-root", "--results", "--cache", "--cache-gb",
         "--arch", "--task", "--method", "--train-percent",
         *(["--image-size"] if table not in ("table6", "table7") else []),
         *(["--workers"] if table == "table7" and not part else []),
     }  # fmt: skip
+
+
+def test_deeplab_is_rehearsed_one_by_one_and_nothing_of_its_table_is_left_out(tmp_path: Path) -> None:
+    steps = measuring("table7", Folders(root=tmp_path), part=False, workers=2)
+    assert {name: words[-2:] for name, words in steps.items() if "run" in name} == {
+        "table7 run": ["--workers", "2"], "table7 run one by one": ["--workers", "1"],
+    }  # fmt: skip
+    tasks = [words[words.index("--task") + 1] for words in steps.values() if "--task" in words]
+    assert sorted(tasks) == sorted(TABLES["table7"].tasks.paper)
 
 
 def test_missing_rows_and_failed_steps_are_told(
