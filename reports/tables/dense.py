@@ -202,6 +202,8 @@ def dense_figure(frame: pd.DataFrame, folder: Path) -> "Figure | None":
         for axis in axes:
             axis.set_axis_off()
         for index in range(images):
+            if f"image_{index}" not in kept[0][1]:  # the test split has but one
+                continue
             shown = [("truth", kept[0][1], "truth"), *((name, arrays, "found") for name, arrays in kept)]
             for axis, (name, arrays, what) in zip(axes[3 * index :], shown, strict=False):
                 axis.set_title(f"{title}\n{name}" if (index, name) == (0, "truth") else name, fontsize=7)

@@ -285,11 +285,12 @@ def test_what_a_patch_adds_stands_by_class_and_size() -> None:
     assert not list(parts_blocks(to_frame(rows[:4]), frame)), "runs from before"
 
 
-def test_pictures_show_truth_baseline_and_delta(tmp_path: Path) -> None:
+@pytest.mark.parametrize("images", [1, 2])
+def test_pictures_show_truth_baseline_and_delta(images: int, tmp_path: Path) -> None:
     frame = dense_frame(to_frame([row(), row("maps")]), "embedded")
     assert dense_figure(frame, tmp_path) is None
     arrays: dict[str, Any] = {}
-    for index in range(2):
+    for index in range(images):
         arrays[f"image_{index}"] = np.zeros((8, 8, 3), np.uint8)
         arrays[f"boxes_{index}"] = np.array([[1, 1, 4, 4, 0.9, 2], [1, 1, 4, 4, 0.1, 2]], np.float32)
         arrays[f"truth_{index}"] = np.array([[1, 1, 5, 5, 2]], np.float32)
@@ -298,5 +299,6 @@ def test_pictures_show_truth_baseline_and_delta(tmp_path: Path) -> None:
     figure = dense_figure(frame, tmp_path)
     assert figure is not None
     shown = figure.axes[:3]
+    assert sum(len(axis.images) for axis in figure.axes) == 3 * images
     assert [axis.get_title().split("\n")[-1] for axis in shown] == ["truth", "baseline", "Delta"]
     assert [len(axis.patches) for axis in shown] == [1, 1, 1], "boxes of a low score are left out"
