@@ -33,7 +33,7 @@ CHOSEN: dict[str, tuple[str, ...]] = {
 }
 """What a whole rehearsal chooses: of our own large studies one net and task, whose like runs for all others too."""
 ONE_BY_ONE: dict[str, tuple[str, ...]] = {"table7": ("--task", "segmentation")}
-"""Runs of a whole table that are measured one at a time: a step of DeepLab, 16 images of 512 pixels, takes 17 GB."""
+"""Runs of a whole table that are measured one at a time: DeepLab, with 16 images of 512 pixels, takes up to 22 GB."""
 SIDE_BY_SIDE: dict[str, tuple[str, ...]] = {"table7": ("--task", "detection")}
 """The other runs of such a table."""
 FROZEN = ("--method", "fc_only", "--method", "delta_networks:paper")
@@ -65,7 +65,7 @@ SLICE: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 """A part of each table that has every suite and every method of the paper's tables once, on small nets.
 
-But for DeepLab, which takes 14 GB. What takes long is not repeated where Table 1 has it, as PAINT with its eleven
+But for DeepLab, which takes up to 22 GB. What takes long is not repeated where Table 1 has it, as PAINT with its eleven
 alphas, and runs of one table are those of another where they can be. Of the adapter study there is one method, as each
 is searched in six configurations, and of the study of defaults there are three arms.
 """
