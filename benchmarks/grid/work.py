@@ -22,6 +22,7 @@ from benchmarks.spec import Run
 from benchmarks.stages import forget_stages
 from delta_core.training.errors import FULL, MachineError, UserError, missing_package, trouble_of_the_machine
 from delta_core.training.lock import holder, locked
+from delta_core.training.provenance import restart_peak_mem
 from delta_core.training.whole_files import whole_text, write_whole
 
 Job = str | BaseSpec | Run
@@ -184,6 +185,7 @@ def _measured(job: BaseSpec | Run, env: Env) -> Result:
     try:
         if found := found_on_record(job, env):
             return found
+        restart_peak_mem()
         if isinstance(job, BaseSpec):  # slim nets, each too small to share
             rows = pretrain(job, replace(env, device=shared_devices(env)[0]))
         else:

@@ -78,7 +78,8 @@ class Row:
     train_s: float
     eval_s: float
     peak_mem_mb: float
-    """Peak memory of the process (resident set on CPU, allocated on CUDA) by the end of the run."""
+    """Peak of the process (resident set on CPU, allocated on CUDA) in the run. In rows from before December 2026, and
+    where a process cannot begin its peak anew, the largest since its start, that of earlier runs included."""
     # proof that the base stayed frozen
     backbone_sha_before: str
     backbone_sha_after: str

@@ -5,7 +5,7 @@ import os
 import resource
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -34,7 +34,7 @@ def missing_extra() -> str | None:
 
 
 def peak_resident_mb() -> float:
-    """Peak resident memory of this process in MiB.
+    """Peak resident memory of this process in MiB, since its start or the last `restart_peak_resident`.
 
     Linux counts the parent's peak into `ru_maxrss` of a started process, so its own high-water mark is read there.
     """
@@ -44,6 +44,12 @@ def peak_resident_mb() -> float:
         return int(line.split()[1]) / 2**10
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / 2**20 if sys.platform == "darwin" else peak / 2**10
+
+
+def restart_peak_resident() -> None:
+    """Let `peak_resident_mb` begin with what is resident now. Only Linux has a way to; elsewhere nothing happens."""
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")  # resets VmHWM alone: proc(5)
 
 
 @contextmanager

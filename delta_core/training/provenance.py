@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from delta_core.training.process import peak_resident_mb
+from delta_core.training.process import peak_resident_mb, restart_peak_resident
 
 PACKAGES = ("torch", "torchvision", "timm", "numpy", "pillow", "lightning-fabric")
 
@@ -75,10 +75,18 @@ def device_name(device: torch.device) -> str:
 
 
 def peak_mem_mb(device: torch.device) -> float:
-    """Peak memory in MiB: allocated on CUDA, else resident set of this process since its start."""
+    """Peak memory in MiB since the last `restart_peak_mem`: allocated on CUDA, else resident set of this process."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**20
     return peak_resident_mb()
+
+
+def restart_peak_mem() -> None:
+    """Let `peak_mem_mb` begin anew: a process that measures one run after another would report the largest so far."""
+    if torch.cuda.is_initialized():
+        for number in range(torch.cuda.device_count()):
+            torch.cuda.reset_peak_memory_stats(number)
+    restart_peak_resident()
 
 
 def provenance(device: torch.device, precision: str, *, world_size: int = 1) -> dict[str, Any]:

@@ -1,9 +1,16 @@
-"""Whether rows were measured by committed code."""
+"""Whether rows were measured by committed code, and whose memory they report."""
 
 import subprocess
+import sys
 from pathlib import Path
 
-from delta_core.training.provenance import state_of
+import pytest
+import torch
+from devices import DEVICES
+
+from delta_core.training.provenance import peak_mem_mb, restart_peak_mem, state_of
+
+HELD_MB = 256
 
 
 def test_changed_code_is_dirty_and_changed_results_are_not(tmp_path: Path) -> None:
@@ -30,3 +37,16 @@ def test_changed_code_is_dirty_and_changed_results_are_not(tmp_path: Path) -> No
     assert state_of(code) == (commit, False)
     code.write_text("2")
     assert state_of(code) == (commit, True)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux lets a process begin its peak anew")
+@DEVICES
+def test_a_peak_begins_anew(device: str) -> None:
+    at = torch.device(device)
+    torch.ones(HELD_MB * 2**18, device=at)
+    before = peak_mem_mb(at)
+    restart_peak_mem()
+    assert peak_mem_mb(at) < before - HELD_MB / 2
+    held = torch.ones(HELD_MB * 2**18, device=at)
+    assert peak_mem_mb(at) > before - HELD_MB / 2
+    del held

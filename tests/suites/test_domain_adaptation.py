@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -40,6 +41,7 @@ from benchmarks.suites.domain_adaptation.uniform_prior import UniformPriorObject
 from benchmarks.suites.domain_adaptation.validators import VALIDATORS
 from delta_core import backbone_fingerprint
 from delta_core.training.engine import DivergedError, predict, train_module
+from delta_core.training.process import peak_resident_mb
 
 FABRIC = Fabric(accelerator="cpu", devices=1)
 
@@ -310,6 +312,19 @@ def test_a_broken_discriminator_ends_the_run_as_failed_with_a_reason(
     assert "DivergedError" in (tmp_path / "results" / "failed" / f"{spec.run_id}.json").read_text()
     good = work_on(Task(job=spec_of(method_of())), env)
     assert not good.error, "the other rows go on"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux lets a process begin its peak anew")
+def test_a_run_reports_its_own_peak_of_memory_and_not_that_of_one_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    domains = Domains(source=domain("here", 1), target=domain("there", 50))
+    monkeypatch.setattr(runner, "load_domains", lambda *_: domains)
+    torch.ones(2**28)  # 1 GiB, as a larger run would hold
+    before = peak_resident_mb()
+    rows = work_on(Task(job=spec_of(method_of())), Env(results=tmp_path / "results", cache=tmp_path / "cache")).rows
+    assert rows
+    assert max(row.peak_mem_mb for row in rows) < before - 512
 
 
 def test_a_loss_that_is_not_finite_ends_the_training() -> None:
