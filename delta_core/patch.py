@@ -4,7 +4,7 @@ Shape legend: B batch, C channels, H W size, S = k(k+1)/2 skips of a block with 
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, cast
 
@@ -135,7 +135,8 @@ class BlockPatch(nn.Module):
             if self.maps or normed:
                 skipped = sums(node, own)
                 total = skipped.clone() if normed else _sum(residual, skipped, in_place=not is_shared)
-                self._add_maps(total, skipped, [*carried[:-1], own], gates, target, scale)
+                again = sums.again() if own is node else None
+                self._add_maps(total, skipped, [*carried[:-1], own], gates, target, scale, again)
                 total = residual + self._normalise(total, scale) if normed else total
             else:
                 total = sums(node, own, residual)
@@ -159,13 +160,20 @@ class BlockPatch(nn.Module):
         return torch.cat(nodes, dim=1)
 
     def _add_maps(
-        self, total: Tensor, skipped: Tensor, carried: list[Tensor], gates: Tensor, target: int, scale: float
+        self,
+        total: Tensor,
+        skipped: Tensor,
+        carried: list[Tensor],
+        gates: Tensor,
+        target: int,
+        scale: float,
+        again: Callable[[], Tensor] | None,
     ) -> None:
         """Add to `total` (B, C, H, W) the map of `skipped`, which the skips into node `target` carry, or of each."""
         if not self.maps:
             return
         if self.map_per == "node":
-            add_map(total, self.maps[target - 1], skipped, scale)
+            add_map(total, self.maps[target - 1], skipped, scale, again)
             return
         first = target * (target - 1) // 2
         for source, node in enumerate(carried):

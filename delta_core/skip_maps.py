@@ -6,11 +6,13 @@ skips that enter a node it is applied once, to their gated sum.
 Shape legend: B batch, C channels, H W size, k sub-blocks, r rank.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
+from torch.nn import functional as F
 
 from delta_core.config import DeltaConfig, SkipMap
 from delta_core.families import Block
@@ -45,17 +47,32 @@ class LowRankMap(nn.Module):
         return mapped
 
 
-def add_map(total: Tensor, skip_map: nn.Module, x: Tensor, scale: float) -> None:
+def add_map(
+    total: Tensor, skip_map: nn.Module, x: Tensor, scale: float, again: Callable[[], Tensor] | None = None
+) -> None:
     """Add scale * map(x) to `total` (B, C, H, W) in place; `total` must not be read for a gradient, so not be x.
 
     A low-rank map is added by the same product that makes it, where pixels are rows of C values. A compiler fuses
     convolutions and sums itself, and exported convolutions are read by more tools than products.
+
+    Args:
+        total: what is added to.
+        skip_map: one of `build_maps`.
+        x: (B, C, H, W).
+        scale: of what is added.
+        again: makes x once more in the backward pass, bit for bit, so that it needs not be kept until then.
     """
     plain = is_recorded() or (not x.is_meta and torch.is_autocast_enabled(x.device.type))
-    if plain or not (isinstance(skip_map, LowRankMap) and _has_rows(total) and _has_rows(x)):
+    if plain or not isinstance(skip_map, LowRankMap):
         total.add_(skip_map(x), alpha=scale)
         return
-    _AddLowRank.apply(total, x, skip_map.down.weight.flatten(1), skip_map.up.weight.flatten(1), scale)
+    down, up = skip_map.down.weight, skip_map.up.weight
+    if _has_rows(total) and _has_rows(x):
+        _AddLowRank.apply(total, x, down.flatten(1), up.flatten(1), scale, again)
+    elif again is not None:
+        _AddConvolved.apply(total, x, down, up, scale, again)
+    else:
+        total.add_(skip_map(x), alpha=scale)
 
 
 class _AddLowRank(torch.autograd.Function):
@@ -66,24 +83,64 @@ class _AddLowRank(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, total: Tensor, x: Tensor, down: Tensor, up: Tensor, scale: float) -> Tensor:
+    def forward(
+        ctx: Any,
+        total: Tensor,
+        x: Tensor,
+        down: Tensor,
+        up: Tensor,
+        scale: float,
+        again: Callable[[], Tensor] | None,
+    ) -> Tensor:
         inner = _rows(x) @ down.T
         _rows(total).addmm_(inner, up.T, alpha=scale)
         ctx.mark_dirty(total)
-        ctx.save_for_backward(x, inner, down, up)
-        ctx.scale = scale
+        ctx.save_for_backward(inner, down, up, *([x] if again is None else []))
+        ctx.scale, ctx.again, ctx.shape = scale, again, x.shape
         return total
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        x, inner, down, up = ctx.saved_tensors
+        inner, down, up, *kept = ctx.saved_tensors
         rows = _rows(grad)
         of_inner = _times(rows @ up, ctx.scale)
-        of_x = _like(of_inner @ down, x) if ctx.needs_input_grad[1] else None
-        of_down = of_inner.T @ _rows(x) if ctx.needs_input_grad[2] else None
+        of_x = _like(of_inner @ down, ctx.shape) if ctx.needs_input_grad[1] else None
+        of_down = None
+        if ctx.needs_input_grad[2]:
+            of_down = of_inner.T @ _rows(kept[0] if kept else ctx.again())
         of_up = _times(rows.T @ inner, ctx.scale) if ctx.needs_input_grad[3] else None
-        return grad, of_x, of_down, of_up, None
+        return grad, of_x, of_down, of_up, None, None
+
+
+class _AddConvolved(torch.autograd.Function):
+    """total += scale * up(down(x)) by 1 x 1 convolutions, in any layout. Gradients are autograd's, bit for bit."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, total: Tensor, x: Tensor, down: Tensor, up: Tensor, scale: float, again: Callable[[], Tensor]
+    ) -> Tensor:
+        inner = F.conv2d(x, down)
+        total.add_(F.conv2d(inner, up), alpha=scale)
+        ctx.mark_dirty(total)
+        ctx.save_for_backward(inner, down, up)
+        ctx.scale, ctx.again = scale, again
+        return total
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        inner, down, up = ctx.saved_tensors
+        of_inner, of_up = _of_convolution(_times(grad, ctx.scale), inner, up)
+        of_x, of_down = _of_convolution(of_inner, ctx.again(), down)
+        return grad, of_x, of_down, of_up, None, None
+
+
+def _of_convolution(grad: Tensor, x: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+    """Gradients of input and weight of a 1 x 1 convolution."""
+    whole = ((1, 1), (0, 0), (1, 1), False, (0, 0), 1)  # stride, padding, dilation, transposed, output padding, groups
+    of_x, of_weight, _ = torch.ops.aten.convolution_backward(grad, x, weight, None, *whole, (True, True, False))
+    return of_x, of_weight
 
 
 def _times(x: Tensor, scale: float) -> Tensor:
@@ -99,9 +156,9 @@ def _rows(x: Tensor) -> Tensor:
     return x.permute(0, 2, 3, 1).flatten(0, 2)
 
 
-def _like(rows: Tensor, x: Tensor) -> Tensor:
+def _like(rows: Tensor, shape: torch.Size) -> Tensor:
     """(B * H * W, C) as a view (B, C, H, W)."""
-    batch, channels, height, width = x.shape
+    batch, channels, height, width = shape
     return rows.view(batch, height, width, channels).permute(0, 3, 1, 2)
 
 

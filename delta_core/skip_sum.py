@@ -8,8 +8,9 @@ Shape legend: B batch, k sub-blocks, S = k(k+1)/2 skips, D = C * H * W values of
 """
 
 import warnings
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from functools import cache
+from functools import cache, partial
 from types import ModuleType
 from typing import Any, Protocol, cast
 
@@ -82,6 +83,13 @@ class SkipSums:
         gates = self._gates_so_far()
         return plain_sum(gates if len(gates) == 1 else gates[samples], [node[samples] for node in self.nodes])
 
+    def again(self) -> Callable[[], Tensor] | None:
+        """What makes the last sum, without residual or `own`, once more in the backward pass, bit for bit.
+
+        Its nodes are kept until then for the gradients of the gates, if any are; if not, None.
+        """
+        return None if self.store is None else partial(_total, self.store, self.store.gates[-1])
+
     def _gates_so_far(self) -> Tensor:
         """Those of the skips that leave the nodes so far and enter the next one."""
         target = len(self.nodes)
@@ -151,6 +159,11 @@ def best_one_by_one(node: Tensor) -> bool:
 def _as_typed(tensor: Tensor) -> AbstractContextManager[Any]:
     """Autocast is off inside: products are of the type of the nodes. The meta device knows no autocast."""
     return nullcontext() if tensor.is_meta else torch.autocast(tensor.device.type, enabled=False)
+
+
+def _total(store: NodeStore, gates: Tensor) -> Tensor:
+    with _as_typed(gates):
+        return store.total(gates, None)
 
 
 class _StoredSum(torch.autograd.Function):

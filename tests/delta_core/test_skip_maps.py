@@ -58,21 +58,53 @@ def test_a_new_patch_is_the_base_an_awake_one_is_not_and_a_weakened_one_is_again
         assert torch.allclose(model.forward_features(x), base, rtol=1e-4, atol=tolerance)
 
 
-@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+LAYOUTS = pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+
+
+@LAYOUTS
+@pytest.mark.parametrize("is_kept", [True, False])
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_map_added_in_place_is_the_map_and_has_its_gradients(kind: SkipMap, layout: torch.memory_format) -> None:
+def test_a_map_added_in_place_is_the_map_and_has_its_gradients(
+    kind: SkipMap, is_kept: bool, layout: torch.memory_format
+) -> None:
     skip_map = _map(kind, 12, 4).to(memory_format=layout)
     wake(skip_map)
     x, total = (torch.randn(3, 12, 5, 4).to(memory_format=layout).requires_grad_() for _ in range(2))
     wanted = total + 0.5 * skip_map(x)
     found = total * 1
-    add_map(found, skip_map, x, 0.5)
+    add_map(found, skip_map, x, 0.5, None if is_kept else x.detach().clone)
     assert found.is_contiguous(memory_format=layout)
     assert torch.allclose(found, wanted, atol=1e-5)
     parameters = [x, total, *skip_map.parameters()]
     gradients = [torch.autograd.grad(each.square().sum(), parameters) for each in (found, wanted)]
     for one, other in zip(*gradients, strict=True):
         assert torch.allclose(one, other, rtol=1e-4, atol=1e-4)
+
+
+@LAYOUTS
+@pytest.mark.parametrize("make", NETS.values(), ids=NETS)
+def test_sums_that_maps_read_are_made_again_for_the_same_gradients_and_not_kept(
+    make: Callable[[], nn.Module], layout: torch.memory_format, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, x = model_with(make().to(memory_format=layout), norm_start="fresh"), images(size=64)
+    wake(model.patch())
+    kept: dict[int, int] = {}
+
+    def keep(tensor: Tensor) -> Tensor:
+        kept[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+        return tensor
+
+    def trained() -> tuple[list[Tensor], int]:
+        kept.clear()
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+            loss = model(x.to(memory_format=layout)).square().sum()
+        return list(torch.autograd.grad(loss, list(model.patch().parameters()))), sum(kept.values())
+
+    of_made, made = trained()
+    monkeypatch.setattr(skip_sum.SkipSums, "again", lambda _: None)
+    of_kept, in_all = trained()
+    assert all(torch.equal(one, other) for one, other in zip(of_made, of_kept, strict=True))
+    assert made < in_all
 
 
 @pytest.mark.parametrize("place", get_args(NormPlace))
