@@ -63,16 +63,15 @@ def add_map(
         again: makes x once more in the backward pass, bit for bit, so that it needs not be kept until then.
     """
     plain = is_recorded() or (not x.is_meta and torch.is_autocast_enabled(x.device.type))
-    if plain or not isinstance(skip_map, LowRankMap):
-        total.add_(skip_map(x), alpha=scale)
-        return
-    down, up = skip_map.down.weight, skip_map.up.weight
-    if _has_rows(total) and _has_rows(x):
-        _AddLowRank.apply(total, x, down.flatten(1), up.flatten(1), scale, again)
-    elif again is not None:
-        _AddConvolved.apply(total, x, down, up, scale, again)
-    else:
-        total.add_(skip_map(x), alpha=scale)
+    if not plain and isinstance(skip_map, LowRankMap):
+        down, up = skip_map.down.weight, skip_map.up.weight
+        if _has_rows(total) and _has_rows(x):
+            _AddLowRank.apply(total, x, down.flatten(1), up.flatten(1), scale, again)
+            return
+        if again is not None:
+            _AddConvolved.apply(total, x, down, up, scale, again)
+            return
+    total.add_(skip_map(x), alpha=scale)
 
 
 class _AddLowRank(torch.autograd.Function):
