@@ -92,7 +92,7 @@ def relinked(markdown: str, home: str, uri: str) -> str:
 
 
 def example_files() -> Iterator[tuple[str, str]]:
-    """Every script of docs/examples as a page and as a notebook, every folder of several as a page."""
+    """Every Python script of docs/examples as a page and as a notebook, every other one and every folder as a page."""
     for script in sorted((ROOT / "docs" / "examples").glob("*.py")):
         notebook = as_notebook(script.read_text(encoding="utf-8"))
         shown = "\n\n".join(
@@ -101,6 +101,8 @@ def example_files() -> Iterator[tuple[str, str]]:
         files = f"[{script.name}]({script.name}), which the tests run; [as a notebook]({script.stem}.ipynb)."
         yield f"examples/{script.stem}.md", f"# `{script.name}`\n\n{files}\n\n{shown}\n"
         yield f"examples/{script.stem}.ipynb", jupytext.writes(notebook, fmt="ipynb")
+    for script in sorted((ROOT / "docs" / "examples").glob("*.sh")):
+        yield f"examples/{script.stem}.md", f"# `{script.name}`\n\n```bash\n{script.read_text(encoding='utf-8')}```\n"
     for folder in sorted((ROOT / "docs" / "examples").iterdir()):
         scripts = sorted(folder.glob("*.py"))
         if scripts:
